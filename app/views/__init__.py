@@ -1,0 +1,1 @@
+"""One page is one function show(): reads, never computes."""

@@ -1,0 +1,1 @@
+"""The plain holders of each lever, one module per domain."""

@@ -1,0 +1,196 @@
+"""The static plant as struct-of-arrays: rows, racks, servers, GPUs, hosts."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from twin.sources import calibration, toml
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+GPUS_PER_SERVER = 8
+_RANGE = re.compile(r"^([a-z][a-z0-9-]*?)(\d+)\.\.(?:\1)?(\d+)$")
+
+
+class RowSpec(BaseModel):
+    """One row of racks as a fleet file writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    kind: Literal["gpu", "host"]
+    aisle: str
+    racks: Annotated[int, Field(ge=1, le=1000)]
+    first_rack: str
+    per_rack: Annotated[int, Field(ge=1, le=64)]
+    first_server: str
+    model: str
+    power_budget_w: Annotated[float, Field(gt=0)]
+
+
+class AisleSpec(BaseModel):
+    """One contained cold aisle and the air handlers that feed it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    air_handlers: Annotated[int, Field(ge=1, le=64)] = 4
+
+
+class FleetSpec(BaseModel):
+    """A fleet file. ``limits`` are operational limits that views and intents may refer to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    site_power_budget_w: Annotated[float, Field(gt=0)]
+    aisle: tuple[AisleSpec, ...]
+    row: tuple[RowSpec, ...]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Every place of the datacenter with parent indices; no state.
+
+    Shapes: A aisles, R rows, K racks, S GPU servers, G = 8 S GPUs, H CPU hosts. ``*_rows`` and the like are parent indices.
+    """
+
+    name: str
+    site_power_budget_w: float
+    aisle_ids: tuple[str, ...]
+    aisle_air_handlers: Ints
+    row_ids: tuple[str, ...]
+    row_aisles: Ints
+    row_power_budgets_w: Floats
+    rack_ids: tuple[str, ...]
+    rack_rows: Ints
+    rack_positions: Ints
+    server_ids: tuple[str, ...]
+    server_racks: Ints
+    server_slots: Ints
+    server_models: Ints
+    model_names: tuple[str, ...]
+    host_ids: tuple[str, ...]
+    host_racks: Ints
+    host_slots: Ints
+
+    @cached_property
+    def server_rows(self) -> Ints:
+        """Row index of each server, shape S."""
+        return self.rack_rows[self.server_racks]
+
+    @cached_property
+    def server_aisles(self) -> Ints:
+        """Aisle index of each server, shape S."""
+        return self.row_aisles[self.server_rows]
+
+    @cached_property
+    def gpu_servers(self) -> Ints:
+        """Server index of each GPU, shape G."""
+        return np.repeat(np.arange(len(self.server_ids)), GPUS_PER_SERVER)
+
+    @cached_property
+    def gpu_ids(self) -> tuple[str, ...]:
+        """Ids such as ``server-1/gpu-0``."""
+        return tuple(f"{server}/gpu-{slot}" for server in self.server_ids for slot in range(GPUS_PER_SERVER))
+
+    def ids(self, kind: str) -> tuple[str, ...]:
+        """Return the ids of an entity kind (row, rack, server, gpu, host, aisle); empty for kinds a fleet does not have."""
+        known = {
+            "row": self.row_ids,
+            "rack": self.rack_ids,
+            "server": self.server_ids,
+            "gpu": self.gpu_ids,
+            "host": self.host_ids,
+            "aisle": self.aisle_ids,
+        }
+        return known.get(kind, ())
+
+    def servers_within(self, kind: str, ids: list[str]) -> NDArray[np.bool_]:
+        """Return which servers lie in the named rows, racks or servers, shape S."""
+        index = np.array([self.ids(kind).index(name) for name in ids], dtype=np.int64)
+        parents = {"row": self.server_rows, "rack": self.server_racks, "server": np.arange(len(self.server_ids))}
+        return np.isin(parents[kind], index)
+
+
+def expand(names: list[str] | tuple[str, ...]) -> list[str]:
+    """Expand ranges of ids.
+
+    >>> expand(["server-1..server-3", "server-9"])
+    ['server-1', 'server-2', 'server-3', 'server-9']
+    """
+    out: list[str] = []
+    for name in names:
+        match = _RANGE.match(name)
+        if match:
+            out.extend(f"{match[1]}{number}" for number in range(int(match[2]), int(match[3]) + 1))
+        else:
+            out.append(name)
+    return out
+
+
+def _numbered(first: str, count: int, offset: int = 0) -> list[str]:
+    match = re.match(r"^(.*?)(\d+)$", first)
+    if match is None:
+        raise ValueError(f"{first!r} must end in a number, such as rack-1")
+    return [f"{match[1]}{int(match[2]) + offset + step}" for step in range(count)]
+
+
+def load(path: Path) -> Fleet:
+    """Read a fleet file; what is wrong is one line with file, place and remedy."""
+    try:
+        spec = FleetSpec.model_validate(toml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"fleets/{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return build(spec)
+
+
+def build(spec: FleetSpec) -> Fleet:
+    """Lay out a fleet from its specification."""
+    aisles = [aisle.id for aisle in spec.aisle]
+    models = tuple(name for name in calibration("hardware")["server"])
+    racks: list[tuple[str, int, int]] = []
+    servers: list[tuple[str, int, int, int]] = []
+    hosts: list[tuple[str, int, int]] = []
+    for row_index, row in enumerate(spec.row):
+        if row.aisle not in aisles:
+            raise ValueError(f"fleets/{spec.name}: row {row.id}: aisle {row.aisle!r} is unknown; it is one of {', '.join(aisles)}")
+        if row.kind == "gpu" and row.model not in models:
+            raise ValueError(f"fleets/{spec.name}: row {row.id}: model {row.model!r} is unknown; it is one of {', '.join(models)}")
+        names = _numbered(row.first_server, row.racks * row.per_rack)
+        for position, rack in enumerate(_numbered(row.first_rack, row.racks)):
+            rack_index = len(racks)
+            racks.append((rack, row_index, position))
+            for slot in range(row.per_rack):
+                name = names[position * row.per_rack + slot]
+                if row.kind == "gpu":
+                    servers.append((name, rack_index, slot, models.index(row.model)))
+                else:
+                    hosts.append((name, rack_index, slot))
+    return Fleet(
+        name=spec.name,
+        site_power_budget_w=spec.site_power_budget_w,
+        aisle_ids=tuple(aisles),
+        aisle_air_handlers=np.array([aisle.air_handlers for aisle in spec.aisle], dtype=np.int64),
+        row_ids=tuple(row.id for row in spec.row),
+        row_aisles=np.array([aisles.index(row.aisle) for row in spec.row], dtype=np.int64),
+        row_power_budgets_w=np.array([row.power_budget_w for row in spec.row], dtype=np.float64),
+        rack_ids=tuple(rack[0] for rack in racks),
+        rack_rows=np.array([rack[1] for rack in racks], dtype=np.int64),
+        rack_positions=np.array([rack[2] for rack in racks], dtype=np.int64),
+        server_ids=tuple(server[0] for server in servers),
+        server_racks=np.array([server[1] for server in servers], dtype=np.int64),
+        server_slots=np.array([server[2] for server in servers], dtype=np.int64),
+        server_models=np.array([server[3] for server in servers], dtype=np.int64),
+        model_names=models,
+        host_ids=tuple(host[0] for host in hosts),
+        host_racks=np.array([host[1] for host in hosts], dtype=np.int64),
+        host_slots=np.array([host[2] for host in hosts], dtype=np.int64),
+    )

@@ -1,0 +1,130 @@
+"""The vocabulary: every metric's name, unit, direction and meaning."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from twin.clock import Clock, Window
+
+Better = Literal["lower", "higher"]
+ScopeKind = Literal["row", "rack", "server", "host", "endpoint", "workload", "function", "workflow"]
+SCOPE_KINDS: Final = ("row", "rack", "server", "host", "endpoint", "workload", "function", "workflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One entity of the fleet or the scenario: a kind and an id as the fleet writes it."""
+
+    kind: ScopeKind
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of the vocabulary. ``low`` and ``high`` bound what is plausible, in the metric's own unit."""
+
+    name: str
+    better: Better
+    low: float
+    high: float
+    scopes: tuple[ScopeKind, ...]
+    label: str
+    meaning: str
+    per_day: bool = False
+
+    @property
+    def domain(self) -> str:
+        """Return the domain that writes the metric's tables."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a metric is asked over: tables of a run, its calendar, its length, a scope and a window."""
+
+    tables: Mapping[str, pl.LazyFrame]
+    clock: Clock
+    horizon_s: float
+    scope: tuple[Scope, ...] = ()
+    window: Window | None = None
+
+    def ids(self, kind: ScopeKind) -> list[str]:
+        """Return the ids of one kind in the scope; empty means everything."""
+        return [scope.id for scope in self.scope if scope.kind == kind]
+
+
+# A metric's definition: a pure function of stored tables. None where the run holds no evidence for it.
+Reading = Callable[[Asked], float | None]
+
+_INF: Final = float("inf")
+_E: Final[tuple[ScopeKind, ...]] = ("endpoint",)
+_ROOMS: Final[tuple[ScopeKind, ...]] = ("row", "rack", "server")
+
+
+def _m(
+    name: str, better: Better, low: float, high: float, scopes: tuple[ScopeKind, ...], label: str, meaning: str, per_day: bool = False
+) -> Metric:
+    return Metric(name, better, low, high, scopes, label, meaning, per_day)
+
+
+_DECLARED: Final = (
+    _m("plant.gpu_temp_max_c", "lower", 20, 110, _ROOMS, "hottest GPU", "highest GPU temperature"),
+    _m("plant.inlet_temp_max_c", "lower", 5, 60, _ROOMS, "hottest inlet", "highest temperature of a server's inlet air"),
+    _m("plant.row_power_peak_w", "lower", 1e3, 5e6, ("row",), "row power peak", "highest power of a row"),
+    _m("plant.site_power_peak_w", "lower", 1e4, 1e9, (), "site power peak", "highest power at the utility meter"),
+    _m("plant.thermal_throttle_events", "lower", 0, _INF, ("row", "rack"), "thermal throttling", "GPUs that began to throttle on heat, per day", True),
+    _m("plant.power_throttle_events", "lower", 0, _INF, ("row", "rack"), "power throttling", "rows that began to brake on power, per day", True),
+    _m("plant.throttled_gpu_share", "lower", 0, 1, ("row", "rack"), "GPU time throttled", "share of GPU time spent throttled"),
+    _m("plant.energy_j", "lower", 0, _INF, ("row",), "energy", "facility energy per day", True),
+    _m("plant.energy_cost_usd", "lower", 0, _INF, ("row",), "energy cost", "facility energy at the tariff, per day", True),
+    _m("plant.pue", "lower", 1, 3, (), "PUE", "facility energy over IT energy"),
+    _m("plant.carbon_kg", "lower", 0, _INF, (), "carbon", "emissions by hourly grid intensity, per day", True),
+    _m("plant.water_l", "lower", 0, _INF, (), "water", "water evaporated per day", True),
+    _m("plant.oversubscription_share", "higher", 0, 1, (), "oversubscription", "servers above what the power budgets were provisioned for"),
+    _m("serving.ttft_p50_s", "lower", 1e-3, 600, _E, "TTFT p50", "median time to first token"),
+    _m("serving.ttft_p99_s", "lower", 1e-3, 600, _E, "TTFT p99", "99th percentile of time to first token"),
+    _m("serving.image_ttft_p99_s", "lower", 1e-3, 600, _E, "image TTFT p99", "99th percentile of time to first token, requests with images"),
+    _m("serving.tbt_p99_s", "lower", 1e-4, 60, _E, "TBT p99", "99th percentile of the time between tokens"),
+    _m("serving.atgt_p99_s", "lower", 1e-4, 60, _E, "ATGT p99", "99th percentile of a request's average token generation time"),
+    _m("serving.e2e_p99_s", "lower", 1e-3, 3600, _E, "end to end p99", "99th percentile from arrival to last token"),
+    _m("serving.slo_attainment_share", "higher", 0, 1, _E, "requests within SLO", "requests that meet both TTFT and ATGT objectives"),
+    _m("serving.throughput_per_s", "higher", 0, _INF, _E, "throughput", "completed requests per second"),
+    _m("serving.gpus_mean", "lower", 0, _INF, _E, "GPUs held", "GPUs held by serving, averaged over time"),
+    _m("serving.cost_usd_per_h", "lower", 0, _INF, _E, "serving cost", "GPUs held times their tariff"),
+    _m("serving.cost_usd_per_million_tokens", "lower", 0, _INF, _E, "cost per Mtoken", "serving cost per million tokens processed"),
+    _m("serving.quality_mean_share", "higher", 0, 1, _E, "answer quality", "answer quality relative to the largest model"),
+    _m("memory.pod_hosts", "higher", 2, 10_000, (), "hosts in the pod", "hosts that share one pod"),
+    _m("memory.cost_usd_per_host", "lower", 0, 1e5, (), "pod cost per host", "CXL devices, switches and cables, per host"),
+    _m("memory.dram_saving_share", "higher", 0, 1, (), "DRAM saved", "DRAM not bought, against the named baseline"),
+    _m("memory.stranded_share", "lower", 0, 1, (), "stranded memory", "memory installed that cannot be used"),
+    _m("memory.access_latency_s", "lower", 5e-8, 1e-5, (), "memory latency", "load-to-use latency of pooled memory"),
+    _m("memory.overflow_events", "lower", 0, _INF, (), "memory overflows", "placements that did not fit, per day", True),
+    _m("memory.migrated_bytes", "lower", 0, _INF, (), "memory migrated", "bytes moved between devices, per day", True),
+    _m("workloads.price_cut_share", "higher", 0, 1, ("workload",), "price cut", "customer price below regular on-demand"),
+    _m("workloads.evictions", "lower", 0, _INF, ("workload",), "evictions", "VMs evicted per day", True),
+    _m("workloads.broken_requirements", "lower", 0, _INF, ("workload",), "broken requirements", "VM-hours per day that violated a hint's requirement", True),
+    _m("workloads.notices_honoured_share", "higher", 0, 1, ("workload",), "notices honoured", "notices that came at least the lead time before their event"),
+    _m("workflows.makespan_p50_s", "lower", 0.1, 1e6, ("workflow",), "makespan p50", "median time from submission to result"),
+    _m("workflows.makespan_p99_s", "lower", 0.1, 1e6, ("workflow",), "makespan p99", "99th percentile from submission to result"),
+    _m("workflows.energy_j_per_job", "lower", 0, _INF, ("workflow",), "energy per job", "energy of one job"),
+    _m("workflows.cost_usd_per_job", "lower", 0, _INF, ("workflow",), "cost per job", "cost of one job"),
+    _m("workflows.quality_min_share", "higher", 0, 1, ("workflow",), "weakest stage quality", "quality of the weakest stage"),
+    _m("functions.latency_p50_s", "lower", 1e-6, 600, ("function",), "function latency p50", "median invocation latency"),
+    _m("functions.latency_p99_s", "lower", 1e-6, 600, ("function",), "function latency p99", "99th percentile of invocation latency"),
+    _m("functions.throughput_max_per_s", "higher", 0, _INF, ("function",), "function saturation", "highest sustained invocations per second"),
+    _m("functions.cold_start_share", "lower", 0, 1, ("function",), "cold starts", "invocations that waited for a start"),
+    _m("incidents.rca_top1_share", "higher", 0, 1, (), "cause found first", "ground-truth cause ranked first"),
+    _m("incidents.rca_top3_share", "higher", 0, 1, (), "cause among three", "ground-truth cause among the first three"),
+    _m("incidents.time_to_diagnose_mean_s", "lower", 1, 1e6, (), "time to diagnose", "onset to the final hypothesis"),
+    _m("incidents.confidence_ece_share", "lower", 0, 1, (), "confidence ECE", "expected calibration error of the confidence"),
+    _m("incidents.confidence_brier", "lower", 0, 1, (), "confidence Brier", "Brier score of the confidence"),
+)
+
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _DECLARED}
+
+
+def improvement(name: str, before: float, after: float) -> float:
+    """Return how much better ``after`` is, positive for better, in the metric's unit."""
+    return before - after if METRICS[name].better == "lower" else after - before

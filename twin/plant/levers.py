@@ -1,0 +1,56 @@
+"""What a holder of a plant lever may see and move."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.stack import Lever
+
+Floats = NDArray[np.float64]
+CLOCK_LOW: Final = 0.2
+CLOCK_HIGH: Final = 1.0
+
+LEVERS: Final = (
+    Lever("emergency", "plant", "each tick", "uniform_cap", "who slows down when power or heat runs out", "cap"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlantObservation:
+    """The plant at the end of the last tick; arrays are read-only.
+
+    Shapes: G GPUs, S servers, R rows, A aisles. ``gpu_clock_share`` is what the GPU really runs at.
+    ``gpu_opaque`` marks GPUs of VMs whose inside the operator cannot reach (IaaS).
+    """
+
+    t_s: float
+    tick_s: float
+    outside_c: float
+    gpu_temp_c: Floats
+    gpu_limit_c: Floats
+    gpu_power_w: Floats
+    gpu_clock_share: Floats
+    gpu_servers: NDArray[np.int64]
+    gpu_opaque: NDArray[np.bool_]
+    server_rows: NDArray[np.int64]
+    inlet_c: Floats
+    server_power_w: Floats
+    row_power_w: Floats
+    row_budget_w: Floats
+    aisle_airflow_share: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyAction:
+    """The highest clock that each GPU may run at, shape G, from 0.2 to 1 (1 = no cap)."""
+
+    clock_cap_share: Floats
+
+
+class Emergency(Protocol):
+    """Who slows down, each tick."""
+
+    def cap(self, seen: PlantObservation) -> EmergencyAction:
+        """Return the clock caps that hold during the next tick."""

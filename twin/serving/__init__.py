@@ -1,0 +1,1 @@
+"""LLM requests on GPU instances, every request."""

@@ -1,0 +1,73 @@
+"""Where numbers come from: packaged data, imports, and the source of each."""
+
+import hashlib
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Strength = Literal["measured", "published", "second-hand", "memory", "fitted", "proposed"]
+STRENGTHS: Final[tuple[Strength, ...]] = ("measured", "published", "second-hand", "memory", "fitted", "proposed")
+
+
+class Source(BaseModel):
+    """One place that numbers come from, and how strong its evidence is (strongest first in STRENGTHS)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    kind: Literal["paper", "data", "vendor", "peer", "own", "standard"]
+    strength: Strength
+    reference: str
+    note: str = ""
+
+
+def data_dir() -> Path:
+    """Return the folder of packaged read-only data (``INTENTWIN_DATA``, else ``data/`` beside the packages)."""
+    configured = os.environ.get("INTENTWIN_DATA")
+    return Path(configured) if configured else Path(__file__).resolve().parent.parent / "data"
+
+
+def home_dir() -> Path:
+    """Return the folder of runs, jobs, ledger and imports (``INTENTWIN_HOME``, else ``./.intentwin``)."""
+    return Path(os.environ.get("INTENTWIN_HOME", ".intentwin")).absolute()
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a syntax error is one line that names the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path.name}: no such file; see `intentwin scenarios`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name}: not valid TOML: {error}") from None
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Return every declared source by its key."""
+    return {key: Source.model_validate(value) for key, value in toml(data_dir() / "sources.toml").items()}
+
+
+@cache
+def calibration(name: str) -> dict[str, Any]:
+    """Return one calibration file of ``data/calibration``; each entry names its source."""
+    return toml(data_dir() / "calibration" / f"{name}.toml")
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a content as hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def imported(kind: str, name: str) -> Path:
+    """Return where an import of a kind is kept; raises ValueError with what is there if it is missing."""
+    folder = home_dir() / "imports" / kind
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in folder.glob("*.parquet"))) or "none yet"
+        raise ValueError(f"no imported {kind} is called {name!r} (there are: {known}); run `intentwin import {kind} FILE --name {name}`")
+    return path

@@ -1,0 +1,1 @@
+"""Runs, ledger, telemetry and importers: all that is kept."""

@@ -1,0 +1,1 @@
+"""VMs: who owns which server, and the load of opaque ones."""
