@@ -1,0 +1,241 @@
+"""simulate(scenario, schedule) gives a Run: immutable, named by its question."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from twin.clock import Clock, Window
+from twin.metrics import METRICS, Asked, Reading, Scope
+from twin.plant import readings as plant_readings
+from twin.scenario import Scenario
+from twin.serving import readings as serving_readings
+from twin.sources import data_dir
+from twin.stack import Phase, State
+from twin.tables import EVENTS, Sink, Table
+from twin.workloads import readings as workloads_readings
+from twin.world import World
+
+SCHEMA: Final = 1
+SNAPSHOT_GRID_S: Final = 300.0
+TABLES: Final[Mapping[str, Table]] = {
+    table.name: table for table in (*plant_readings.TABLES, *serving_readings.TABLES, *workloads_readings.TABLES, EVENTS)
+}
+READINGS: Final[Mapping[str, Reading]] = {**plant_readings.READINGS, **serving_readings.READINGS, **workloads_readings.READINGS}
+_NUMERIC_PACKAGES: Final = ("numpy", "numba", "polars", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    done_share: float
+    t_s: float
+    horizon_s: float
+    text: str
+
+
+class Cancelled(Exception):
+    """The run was cancelled; nothing of it is kept."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One answered question: manifest, tables, metrics over the whole run, and snapshots to go on from."""
+
+    run_id: str
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, pl.LazyFrame]
+    metrics: Mapping[str, float]
+    snapshots: Mapping[int, State] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run goes on from: another run's snapshot."""
+
+    run_id: str
+    t_s: float
+    state: State
+
+
+def simulate(
+    scenario: Scenario,
+    phases: Sequence[Phase],
+    *,
+    seed: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    snapshots_at: Sequence[float] = (),
+    start: Start | None = None,
+    until_s: float | None = None,
+) -> Run:
+    """Run a scenario under a schedule of holders.
+
+    Parameters
+    ----------
+    scenario, phases, seed
+        The question. ``seed`` None takes the scenario's.
+    progress
+        Called about a hundred times.
+    cancel
+        Asked as often; when it says yes, ``Cancelled`` is raised and nothing is kept.
+    snapshots_at
+        Times (multiples of 300 s) at which the whole state is kept in the Run.
+    start
+        Another run's snapshot to go on from: same scenario and seed, any holders.
+    until_s
+        Where to stop before the horizon.
+    """
+    seed = scenario.seed if seed is None else seed
+    end_s = min(scenario.horizon_s, until_s if until_s is not None else scenario.horizon_s)
+    wanted = sorted({float(t) for t in snapshots_at})
+    if any(t % SNAPSHOT_GRID_S for t in wanted) or (start is not None and start.t_s % SNAPSHOT_GRID_S):
+        raise ValueError(f"snapshots are taken at multiples of {SNAPSHOT_GRID_S:.0f} s")
+    world = World(scenario, phases, seed)
+    begin_s = 0.0
+    if start is not None:
+        world.restore(start.state)
+        begin_s = start.t_s
+    if end_s <= begin_s:
+        raise ValueError(f"nothing to run: it starts at {begin_s:.0f} s and ends at {end_s:.0f} s")
+    sink = Sink(_ids(scenario, world))
+    kept: dict[int, State] = {}
+    reported = begin_s
+    while world.t_s < end_s - 1e-9:
+        if wanted and world.t_s >= wanted[0] - 1e-9:
+            kept[int(wanted.pop(0))] = world.snapshot()
+        world.step(world.next_s(end_s), sink)
+        if world.t_s - reported >= (end_s - begin_s) / 100.0 or world.t_s >= end_s:
+            reported = world.t_s
+            if cancel is not None and cancel():
+                raise Cancelled
+            if progress is not None:
+                local = scenario.clock.at(world.t_s).strftime("%H:%M")
+                progress(Progress((world.t_s - begin_s) / (end_s - begin_s), world.t_s, end_s, f"simulated to {local}"))
+    if wanted and world.t_s >= wanted[0] - 1e-9:
+        kept[int(wanted.pop(0))] = world.snapshot()
+    world.close(sink)
+    tables = {name: frame.lazy() for name, frame in sink.frames().items()}
+    span_s = end_s - begin_s
+    asked = Asked(tables, scenario.clock, span_s)
+    metrics = {name: value for name in READINGS if (value := READINGS[name](asked)) is not None}
+    manifest = _manifest(scenario, phases, seed, start, begin_s, end_s, world, tables)
+    return Run(run_id_of(scenario, phases, seed, start, until_s), manifest, tables, metrics, kept)
+
+
+def read(run: Run, name: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:
+    """Return one metric of a run over a scope and a window; None where the run holds no evidence for it."""
+    if name not in METRICS:
+        raise ValueError(f"metric {name!r} is unknown; see `intentwin metrics`")
+    if name not in READINGS:
+        return None
+    if not scope and window is None:
+        return run.metrics.get(name)
+    return READINGS[name](Asked(run.tables, clock_in(run.manifest), span_s(run.manifest), scope, window))
+
+
+def clock_in(manifest: Mapping[str, Any]) -> Clock:
+    """Return the calendar of a stored run."""
+    return Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"])
+
+
+def span_s(manifest: Mapping[str, Any]) -> float:
+    """Return how many seconds a stored run simulated."""
+    return float(manifest["end_s"]) - float(manifest["begin_s"])
+
+
+def question(scenario: Scenario, phases: Sequence[Phase], seed: int, start: Start | None, until_s: float | None) -> dict[str, Any]:
+    """Return the canonical question that a run answers."""
+    end_s = None if until_s is None or until_s >= scenario.horizon_s else until_s
+    return {
+        "schema": SCHEMA,
+        "scenario": scenario.canonical(),
+        "schedule": [{"from_s": phase.from_s, "policy": phase.spec} for phase in phases],
+        "seed": seed,
+        "started_from": None if start is None else {"run_id": start.run_id, "t_s": start.t_s},
+        "until_s": end_s,
+        "code": code_hash(),
+    }
+
+
+def run_id_of(scenario: Scenario, phases: Sequence[Phase], seed: int, start: Start | None = None, until_s: float | None = None) -> str:
+    """Return the first 12 hex digits of SHA-256 over the canonical JSON of the question."""
+    text = json.dumps(question(scenario, phases, seed, start, until_s), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@cache
+def code_hash() -> str:
+    """Return a hash of what computes a run: sources of twin and policies, and the packaged calibration."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    files = [path for package in ("twin", "policies") for path in (root / package).rglob("*.py")]
+    for path in sorted([*files, *(data_dir() / "calibration").glob("*.toml")]):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
+    fleet = scenario.fleet
+    known = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "host", "aisle")}
+    endpoints = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints)
+    return {**known, "endpoint": endpoints, "instance": world.serving.instance_ids}
+
+
+def _manifest(
+    scenario: Scenario,
+    phases: Sequence[Phase],
+    seed: int,
+    start: Start | None,
+    begin_s: float,
+    end_s: float,
+    world: World,
+    tables: Mapping[str, pl.LazyFrame],
+) -> dict[str, Any]:
+    return {
+        **question(scenario, phases, seed, start, end_s),
+        "title": scenario.spec.title,
+        "start": scenario.spec.start.isoformat(),
+        "timezone": scenario.spec.timezone,
+        "begin_s": begin_s,
+        "end_s": end_s,
+        "horizon_s": scenario.horizon_s,
+        "tick_s": scenario.spec.tick_s,
+        "exogenous": exogenous(tables),
+        "clips": dict(sorted(world.clips.counts.items())),
+        "entities": {kind: list(ids) for kind, ids in scenario.entities().items()},
+        "tables": {name: describe(TABLES[name]) for name in sorted(tables)},
+        "dependencies": {name: version(name) for name in _NUMERIC_PACKAGES},
+        "python": ".".join(str(part) for part in sys.version_info[:2]),
+    }
+
+
+def describe(table: Table) -> dict[str, Any]:
+    """Return a table's declaration as JSON: what each row and column is."""
+    columns = [{"name": c.name, "type": str(c.dtype), "meaning": c.meaning, "entity": c.entity} for c in table.columns]
+    return {"resolution": table.resolution, "telemetry": table.telemetry, "columns": columns}
+
+
+def exogenous(tables: Mapping[str, pl.LazyFrame]) -> str:
+    """Return a hash of what no policy can change: who asked what and when, and the weather on the minute."""
+    digest = hashlib.sha256()
+    if "requests" in tables:
+        asked = tables["requests"].select("arrive_s", "prompt_tokens", "output_tokens").sort("arrive_s", "prompt_tokens", "output_tokens")
+        for column in asked.collect().iter_columns():
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+    if "site" in tables:
+        outside = tables["site"].filter((pl.col("t_s") % 60.0) == 0.0).select("t_s", "outside_c").sort("t_s").collect()
+        for column in outside.iter_columns():
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,224 @@
+"""Text to frozen values: a question put to the twin."""
+
+import difflib
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from twin.clock import Clock
+from twin.faults import Fault
+from twin.fleet import Fleet
+from twin.fleet import load as load_fleet
+from twin.plant import model as plant_model
+from twin.serving import model as serving_model
+from twin.sources import data_dir, toml
+from twin.units import parse, suffix_of
+from twin.workloads import model as workloads_model
+
+
+class ScenarioSpec(BaseModel):
+    """A scenario file. ``start`` is local to ``timezone``; ``horizon_s`` is how long the run lasts.
+
+    ``functions`` and ``workflows`` name entities that intents may speak of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+    title: Annotated[str, Field(max_length=120)] = ""
+    about: Annotated[str, Field(max_length=2000)] = ""
+    fleet: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+    start: datetime
+    timezone: str = "UTC"
+    horizon_s: Annotated[float, Field(ge=60, le=60 * 86400)]
+    tick_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    plant: plant_model.Settings = plant_model.Settings()
+    serving: serving_model.Settings = serving_model.Settings()
+    workloads: workloads_model.Settings = workloads_model.Settings()
+    faults: tuple[Fault, ...] = ()
+    functions: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+
+    @field_validator("start")
+    @classmethod
+    def _local(cls, value: datetime) -> datetime:
+        if value.tzinfo is not None:
+            raise ValueError("write the local time without an offset; the zone is given by timezone")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone; write one such as America/Phoenix") from None
+        return value
+
+
+FAULT_OWNERS: Mapping[str, str] = {
+    **dict.fromkeys(plant_model.FAULT_KINDS, "plant"),
+    **dict.fromkeys(serving_model.FAULT_KINDS, "serving"),
+    **dict.fromkeys(workloads_model.FAULT_KINDS, "workloads"),
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario ready to run: frozen values, no paths. It holds no policy."""
+
+    spec: ScenarioSpec
+    fleet: Fleet
+    clock: Clock
+    inputs: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the scenario."""
+        return self.spec.name
+
+    @property
+    def seed(self) -> int:
+        """Seed that a run takes when none is given."""
+        return self.spec.seed
+
+    @property
+    def horizon_s(self) -> float:
+        """Length of a run in seconds."""
+        return self.spec.horizon_s
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the values that name a run: the specification and the digests of every file it draws on."""
+        spec = json.loads(self.spec.model_dump_json(exclude={"seed", "title", "about"}))
+        return {**spec, "inputs": dict(sorted(self.inputs.items()))}
+
+    def faults_of(self, domain: str) -> tuple[Fault, ...]:
+        """Return the faults that one domain's model owns."""
+        return tuple(fault for fault in self.spec.faults if FAULT_OWNERS[fault.kind] == domain)
+
+    def entities(self) -> dict[str, tuple[str, ...]]:
+        """Return every id that a scope may name, by kind."""
+        names = tuple(dict.fromkeys(group.workload for group in self.spec.workloads.vms if group.kind == "iaas"))
+        return {
+            **{kind: self.fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
+            "endpoint": tuple(endpoint.id for endpoint in self.spec.serving.endpoints),
+            "workload": names,
+            "function": self.spec.functions,
+            "workflow": self.spec.workflows,
+        }
+
+
+def names() -> tuple[str, ...]:
+    """Return the packaged scenarios."""
+    return tuple(sorted(path.stem for path in (data_dir() / "scenarios").glob("*.toml")))
+
+
+def load(name: str | Path) -> Scenario:
+    """Read a packaged scenario by name or a file by its path.
+
+    Raises ValueError, one line: file, key, what is wrong and the nearest valid key.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        if str(name) not in names():
+            near = difflib.get_close_matches(str(name), names(), 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names())}"
+            raise ValueError(f"scenario {str(name)!r} is unknown{hint}")
+        path = data_dir() / "scenarios" / f"{name}.toml"
+    return read(toml(path), f"scenarios/{path.name}")
+
+
+def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
+    """Turn a mapping, as TOML or JSON gives it, into a scenario."""
+    values = _with_units(raw, place)
+    try:
+        spec = ScenarioSpec.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{place}: {_first_problem(error)}") from None
+    for fault in spec.faults:
+        if fault.kind not in FAULT_OWNERS:
+            near = difflib.get_close_matches(fault.kind, FAULT_OWNERS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(FAULT_OWNERS))}"
+            raise ValueError(f"{place}: faults: kind {fault.kind!r} is unknown; {hint}")
+    fleet_path = data_dir() / "fleets" / f"{spec.fleet}.toml"
+    if not fleet_path.is_file():
+        raise ValueError(f"{place}: fleet {spec.fleet!r} is unknown; there are: {', '.join(p.stem for p in fleet_path.parent.glob('*.toml'))}")
+    try:
+        inputs = {"fleet": _digest(fleet_path), **serving_model.inputs(spec.serving)}
+        scenario = Scenario(spec, load_fleet(fleet_path), Clock.of(spec.start, spec.timezone), inputs)
+        _check_places(scenario)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return scenario
+
+
+def _digest(path: Path) -> str:
+    from twin.sources import digest
+
+    return digest(path.read_bytes())
+
+
+def _check_places(scenario: Scenario) -> None:
+    """Refuse VMs for endpoints that do not exist and endpoints without a server."""
+    endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
+    carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
+    for unknown in sorted(carried - endpoints):
+        near = difflib.get_close_matches(unknown, endpoints, 1)
+        raise ValueError(f"workloads.vms: endpoint {unknown!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
+    for empty in sorted(endpoints - carried):
+        raise ValueError(f"serving.endpoints: {empty!r} has no server; add a saas group to workloads.vms")
+
+
+def _with_units(value: Any, place: str, key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_units(item, place, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_units(item, place, key) for item in value]
+    if isinstance(value, str) and suffix_of(key):
+        try:
+            return parse(value, suffix_of(key))
+        except ValueError as error:
+            raise ValueError(f"{place}: {key}: {error}") from None
+    return value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = [part for part in problem["loc"]]
+    key = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _fields_at(ScenarioSpec, location[:-1]), 1, 0.5)
+        return f"{key} is unknown" + (f"; did you mean {near[0]}?" if near else "; remove it")
+    if problem["type"] == "missing":
+        return f"{key} is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]} (it is {problem.get('input')!r:.60})"
+
+
+def _fields_at(model: Any, location: list[Any]) -> list[str]:
+    """Return the field names that are valid at a place of nested pydantic models."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = _inner(model.model_fields[part].annotation)
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _inner(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in {tuple, list, Union, types.UnionType, Annotated}:
+        for argument in get_args(annotation):
+            found = _inner(argument)
+            if found is not None:
+                return found
+    return None

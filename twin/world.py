@@ -1,0 +1,237 @@
+"""The one place where domains meet: each tick, in explicit lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.metrics import Scope
+from twin.plant import model as plant_model
+from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
+from twin.scenario import Scenario
+from twin.serving import model as serving_model
+from twin.serving.levers import BATCH_HIGH, BATCH_LOW, ConfigAction, ScalingAction, ServingObservation
+from twin.stack import Clips, Phase, State, guards, read_only, shares
+from twin.tables import Sink
+from twin.workloads import model as workloads_model
+
+Floats = NDArray[np.float64]
+FINE_TICK_S: Final = 1.0
+# Decode is memory bound: it slows down only below this share of the top clock (facts sheet on heat and power, 5a).
+DECODE_KNEE_SHARE: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class _Gather:
+    """Which GPUs each instance sits on: flat GPU indices and where each instance's begin."""
+
+    gpus: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, first: NDArray[np.int64], count: NDArray[np.int64]) -> "_Gather":
+        starts = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64) if len(count) else np.zeros(0, dtype=np.int64)
+        flat = np.repeat(first - starts, count) + np.arange(int(count.sum()))
+        return cls(flat.astype(np.int64), starts)
+
+    def highest(self, values: Floats) -> Floats:
+        return np.maximum.reduceat(values[self.gpus], self.starts) if len(self.starts) else np.zeros(0)
+
+    def lowest(self, values: Floats) -> Floats:
+        return np.minimum.reduceat(values[self.gpus], self.starts) if len(self.starts) else np.zeros(0)
+
+    def mean(self, values: Floats, count: NDArray[np.int64]) -> Floats:
+        return np.add.reduceat(values[self.gpus], self.starts) / count if len(self.starts) else np.zeros(0)
+
+
+class World:
+    """The models of a scenario under a schedule of holders. What one domain did is felt by the other one tick later."""
+
+    def __init__(self, scenario: Scenario, phases: Sequence[Phase], seed: int) -> None:
+        spec, fleet, clock = scenario.spec, scenario.fleet, scenario.clock
+        if not phases or phases[0].from_s != 0.0:
+            raise ValueError("the first policy set of a schedule begins at 0 s")
+        self.scenario, self.phases, self.clips, self.t_s = scenario, tuple(phases), Clips(), 0.0
+        self._phase = 0
+        horizon = scenario.horizon_s
+        self.workloads = workloads_model.Model(spec.workloads, fleet, clock, horizon, scenario.faults_of("workloads"), seed)
+        self.serving = serving_model.Model(
+            spec.serving, fleet, self.workloads.placements, clock, horizon, scenario.faults_of("serving"), seed
+        )
+        self.plant = plant_model.Model(spec.plant, fleet, clock, horizon, scenario.faults_of("plant"), seed)
+        self.plant.set_opaque(self.workloads.gpu_opaque)
+        self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
+        self._window_s = spec.serving.window_s
+        self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
+        self._edges = np.unique([edge for fault in spec.faults for edge in fault.edges_s()] + [phase.from_s for phase in phases])
+
+    # -- time ---------------------------------------------------------------
+
+    def next_s(self, end_s: float) -> float:
+        """Return when the coming tick ends: on the grid, at a window's or fault's edge, or 1 s ahead while it matters."""
+        tick = FINE_TICK_S if self.t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
+        ahead = (np.floor(self.t_s / tick + 1e-9) + 1.0) * tick
+        window = (np.floor(self.t_s / self._window_s + 1e-9) + 1.0) * self._window_s
+        later = self._edges[self._edges > self.t_s + 1e-9]
+        edge = later[0] if len(later) else np.inf
+        return float(min(ahead, window, edge, end_s))
+
+    def step(self, until_s: float, sink: Sink) -> None:
+        """Advance every domain to ``until_s`` and record it."""
+        phase = self._current()
+        self.workloads.advance(until_s)
+        if self._opens_window():
+            self._decide(phase)
+            self._hottest[:] = 0.0
+        clocks = self.plant.gpu_clock_share
+        slowest = self._gather.lowest(clocks)
+        self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
+        caps = self._emergency(phase)
+        self.plant.advance(until_s, self._load(), caps)
+        np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
+        self.t_s = until_s
+        for model in (self.workloads, self.serving, self.plant):
+            model.record(sink)
+
+    def close(self, sink: Sink) -> None:
+        """Write what the models still hold back."""
+        self.serving.close(sink)
+        self.plant.close(sink)
+
+    def _current(self) -> Phase:
+        while self._phase + 1 < len(self.phases) and self.phases[self._phase + 1].from_s <= self.t_s + 1e-9:
+            self._phase += 1
+        return self.phases[self._phase]
+
+    def _opens_window(self) -> bool:
+        position = self.t_s / self._window_s
+        return abs(position - round(position)) < 1e-9
+
+    # -- levers -------------------------------------------------------------
+
+    def _decide(self, phase: Phase) -> None:
+        """Ask the windowed and compiled levers of serving, stacks and guards in order."""
+        seen, members = self._seen(), self.serving.members
+        count = len(self.serving.instance_server)
+        wanted = np.ones(count, dtype=np.bool_)
+        stack = phase.stack("instance_scaling")
+        for holding, mine in shares(stack, members, count):
+            wanted[mine] = holding.holder.scale(seen).wanted[mine]
+        for holding, mine in guards(stack, members):
+            narrowed = holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted
+            wanted[mine] &= narrowed[mine]
+        self.serving.scale(wanted)
+        self.serving.configure(self._config(phase, seen))
+        self._route(phase, seen)
+
+    def _config(self, phase: Phase, seen: ServingObservation) -> ConfigAction:
+        members, stack = self.serving.members, phase.stack("instance_config")
+        clock = np.ones(len(seen.state))
+        batch = seen.max_batch.copy()
+        for holding, mine in shares(stack, members, len(clock)):
+            action = holding.holder.configure(seen)
+            bounded = self.clips.clip("instance_config", holding.system, action.clock_share, CLOCK_LOW, CLOCK_HIGH)
+            limits = self.clips.clip("instance_config", holding.system, action.max_batch.astype(np.float64), BATCH_LOW, BATCH_HIGH)
+            clock[mine], batch[mine] = bounded[mine], limits[mine].astype(np.int64)
+        for holding, mine in guards(stack, members):
+            narrowed = holding.holder.narrow_config(seen, ConfigAction(clock.copy(), batch.copy()))
+            bounded = self.clips.clip("instance_config", holding.system, narrowed.clock_share, CLOCK_LOW, CLOCK_HIGH)
+            clock[mine] = np.minimum(clock, bounded)[mine]
+            batch[mine] = np.clip(np.minimum(batch, narrowed.max_batch), BATCH_LOW, BATCH_HIGH)[mine]
+        return ConfigAction(clock, batch)
+
+    def _route(self, phase: Phase, seen: ServingObservation) -> None:
+        members, stack = self.serving.members, phase.stack("request_routing")
+        allowed = np.ones(len(seen.state), dtype=np.bool_)
+        for holding, mine in guards(stack, members):
+            allowed[mine] &= np.asarray(holding.holder.admit(seen), dtype=np.bool_)[mine]
+        scores: dict[str, Floats] = {}
+        free = np.ones(len(seen.endpoint_ids), dtype=np.bool_)
+        for holding, mine in shares(stack, members, len(allowed)):
+            for endpoint in np.unique(seen.instance_endpoint[mine]):
+                if not free[endpoint]:
+                    continue
+                free[endpoint] = False
+                if holding.system not in scores:
+                    scores[holding.system] = np.asarray(holding.holder.refresh(seen), dtype=np.float64)
+                self.serving.route(int(endpoint), holding.holder.route, scores[holding.system], allowed)
+
+    def _emergency(self, phase: Phase) -> Floats:
+        seen, stack = self.plant.observe(), phase.stack("emergency")
+        caps = np.ones(len(seen.gpu_temp_c))
+        for holding, mine in shares(stack, self._gpu_members, len(caps)):
+            bounded = self.clips.clip("emergency", holding.system, holding.holder.cap(seen).clock_cap_share, CLOCK_LOW, CLOCK_HIGH)
+            caps[mine] = bounded[mine]
+        return caps
+
+    def _gpu_members(self, scopes: tuple[Scope, ...]) -> NDArray[np.bool_]:
+        fleet = self.scenario.fleet
+        if not scopes:
+            return np.ones(len(fleet.gpu_servers), dtype=np.bool_)
+        servers = np.zeros(len(fleet.server_ids), dtype=np.bool_)
+        for scope in scopes:
+            if scope.kind in {"row", "rack", "server"}:
+                servers |= fleet.servers_within(scope.kind, [scope.id])
+        return servers[fleet.gpu_servers]
+
+    # -- what one domain hands to another --------------------------------------
+
+    def _seen(self) -> ServingObservation:
+        plant, gather, serving = self.plant.observe(), self._gather, self.serving
+        around = serving_model.PlantAtInstances(
+            outside_c=plant.outside_c,
+            gpu_temp_max_c=read_only(gather.highest(plant.gpu_temp_c)),
+            gpu_temp_window_max_c=read_only(self._hottest.copy()),
+            gpu_limit_c=read_only(gather.lowest(plant.gpu_limit_c)),
+            gpu_power_w=read_only(gather.mean(plant.gpu_power_w, serving.instance_gpus)),
+            speed_share=read_only(gather.lowest(plant.gpu_clock_share)),
+            inlet_c=read_only(plant.inlet_c[serving.instance_server]),
+            row_power_w=plant.row_power_w,
+            row_budget_w=plant.row_budget_w,
+        )
+        return serving.observe(around)
+
+    def _load(self) -> plant_model.GpuLoad:
+        served = self.serving.gpu_load()
+        opaque = self.workloads.gpu_opaque
+        return plant_model.GpuLoad(
+            prefill_share=served.prefill_share,
+            decode_share=served.decode_share,
+            decode_batch=served.decode_batch,
+            opaque_share=self.workloads.gpu_share(),
+            resident=served.resident | opaque,
+            clock_share=np.where(opaque, 1.0, served.clock_share),
+            host_share=self.workloads.host_share(),
+        )
+
+    # -- snapshots ------------------------------------------------------------
+
+    def snapshot(self) -> State:
+        """Return everything that the next tick depends on, holders included."""
+        held: dict[str, Any] = {}
+        for system, holder in self.phases[self._phase].holders().items():
+            if hasattr(holder, "snapshot"):
+                held[system] = holder.snapshot()
+        return {
+            "t_s": self.t_s,
+            "workloads": self.workloads.snapshot(),
+            "serving": self.serving.snapshot(),
+            "plant": self.plant.snapshot(),
+            "holders": held,
+            "hottest_c": self._hottest.copy(),
+            "clips": dict(self.clips.counts),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot. Holders that were not in it begin afresh, so another policy can start from here."""
+        self.t_s = float(state["t_s"])
+        self.workloads.restore(state["workloads"])
+        self.serving.restore(state["serving"])
+        self.plant.restore(state["plant"])
+        self._hottest = np.array(state["hottest_c"], dtype=np.float64)
+        self.clips.counts = {key: int(value) for key, value in state["clips"].items()}
+        for system, holder in self._current().holders().items():
+            if system in state["holders"] and hasattr(holder, "restore"):
+                holder.restore(state["holders"][system])
