@@ -3,19 +3,25 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import polars as pl
 import streamlit as st
 
 from app.charts import tokens
+from app.shelf import Brief, StoredRun, briefs, load
 from twin.clock import Clock, Window
 from twin.metrics import Scope
 
 Shown = Literal["today", "candidate"]
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent")
 DEFAULT_SCENARIO: Final = "example"
+DAY_S: Final = 86400.0
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent")
+_KEPT: Final = "_context"
+_MIRROR: Final = "_context_in_url"
+_NOWHEN: Final = Clock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +65,171 @@ def theme() -> tokens.Theme:
 def colours() -> tokens.Tokens:
     """Return the tokens of the theme that is shown."""
     return tokens.of(theme())
+
+
+def publish() -> None:
+    """Take the URL into the session, or write the session into the URL; the frame calls it once, before the page.
+
+    The first run of a session and the browser's back and forward read the URL; a change of page, which empties it, writes it.
+    """
+    kept = st.session_state.setdefault(_KEPT, {})
+    url = {key: st.query_params[key] for key in _KEYS if key in st.query_params}
+    if url and url != st.session_state.get(_MIRROR):
+        kept.clear()
+        kept.update(url)
+    _write_url()
+
+
+def _write_url() -> None:
+    kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
+    for key in _KEYS:
+        if key in kept:
+            if st.query_params.get(key) != kept[key]:
+                st.query_params[key] = kept[key]
+        elif key in st.query_params:
+            del st.query_params[key]
+    st.session_state[_MIRROR] = dict(kept)
+
+
+def _set(**values: str | None) -> None:
+    kept = st.session_state.setdefault(_KEPT, {})
+    for key, value in values.items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = value
+    _write_url()
+
+
+def set_scenario(name: str) -> None:
+    """Choose a scenario; runs, seed, cursor and intent of the former one are let go."""
+    _set(scenario=name, today=None, run=None, show=None, seed=None, t=None, intent=None)
+
+
+def set_seed(seed: int) -> None:
+    """Choose a seed; the runs of the former one are let go."""
+    _set(seed=str(seed), today=None, run=None)
+
+
+def set_today(run_id: str | None) -> None:
+    """Choose the run that stands for today's policy; None takes the newest one."""
+    _set(today=run_id)
+
+
+def set_candidate(run_id: str | None) -> None:
+    """Choose the candidate's run and show it; None takes the newest one."""
+    _set(run=run_id, show="candidate" if run_id else None)
+
+
+def set_shown(shown: Shown) -> None:
+    """Choose whether pages show today's run or the candidate's."""
+    _set(show=shown)
+
+
+def set_t(t_s: float) -> None:
+    """Put the shared cursor at a moment of the run."""
+    _set(t=f"{max(0.0, float(t_s)):.0f}")
+
+
+def set_intent(intent_id: str | None) -> None:
+    """Choose the intent that the Intents page opens."""
+    _set(intent=intent_id)
+
+
+def context() -> Context:
+    """Return what the pages are about now. What a link asks for and is not there falls back to what is."""
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    scenario = kept.get("scenario") or DEFAULT_SCENARIO
+    mine = [brief for brief in stored() if brief.scenario == scenario]
+    seeds = [brief.seed for brief in mine]
+    seed = _number(kept.get("seed"), float(seeds[0] if seeds else 1))
+    mine = [brief for brief in mine if brief.seed == int(seed)]
+    today = _pick(kept.get("today"), [brief for brief in mine if brief.is_today])
+    candidate = _pick(kept.get("run"), [brief for brief in mine if not brief.is_today and _alike(brief, today)])
+    shown: Shown = "candidate" if candidate and kept.get("show") != "today" else "today"
+    basis = (candidate if shown == "candidate" else today) or today or candidate
+    if basis is None:
+        return Context(scenario, None, None, "today", int(seed), 0.0, DAY_S, _NOWHEN, kept.get("intent"))
+    ids = (today.run_id if today else None, candidate.run_id if candidate else None)
+    t_s = min(_number(kept.get("t"), default_t_s(basis.run_id)), basis.horizon_s)
+    return Context(scenario, *ids, shown, int(seed), t_s, basis.horizon_s, basis.clock, kept.get("intent"))
+
+
+def _pick(asked: str | None, found: Sequence[Brief]) -> Brief | None:
+    return next((brief for brief in found if brief.run_id == asked), found[0] if found else None)
+
+
+def _alike(brief: Brief, today: Brief | None) -> bool:
+    return today is None or (brief.start == today.start and brief.horizon_s == today.horizon_s)
+
+
+def _number(text: str | None, otherwise: float) -> float:
+    try:
+        return max(0.0, float(text)) if text is not None else otherwise
+    except ValueError:
+        return otherwise
+
+
+def stored() -> list[Brief]:
+    """Return every stored run in short, newest first."""
+    folder = home() / "runs"
+    stamp = folder.stat().st_mtime_ns if folder.is_dir() else 0
+    return _stored(str(home()), stamp)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _stored(home_text: str, stamp: int) -> list[Brief]:
+    return briefs(Path(home_text))
+
+
+def run(run_id: str) -> StoredRun:
+    """Return a stored run: its manifest and its tables, unread. Raises ValueError where it is not there."""
+    return _run(str(home()), run_id)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _run(home_text: str, run_id: str) -> StoredRun:
+    return load(Path(home_text), run_id)
+
+
+def table(run_id: str, name: str) -> pl.DataFrame:
+    """Return one table of a run whole; empty where the run has none. Ask ``query`` for parts of tables above 4 million rows."""
+    return _table(str(home()), run_id, name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table(home_text: str, run_id: str, name: str) -> pl.DataFrame:
+    frame = _run(home_text, run_id).tables.get(name)
+    return pl.DataFrame() if frame is None else frame.head(4_000_000).collect()
+
+
+def metric(run_id: str | None, name: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:
+    """Return a metric of a run, over a scope and a window where asked; None where the run holds no evidence for it."""
+    return None if run_id is None else _metric(str(home()), run_id, name, scope, window)
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _metric(home_text: str, run_id: str, name: str, scope: tuple[Scope, ...], window: Window | None) -> float | None:
+    return _run(home_text, run_id).metric(name, scope, window)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _query(home_text: str, sql: str, run_ids: tuple[str, ...]) -> pl.DataFrame:
+    from app.shelf import ask
+
+    return ask(Path(home_text), sql, run_ids)
+
+
+def query(sql: str, run_ids: Sequence[str]) -> pl.DataFrame:
+    """Return the answer of one SELECT over the tables of these runs, each with a column ``run_id``."""
+    return _query(str(home()), sql, tuple(run_ids))
+
+
+def default_t_s(run_id: str) -> float:
+    """Return where the cursor stands before anybody moves it: when the hottest GPU was hottest."""
+    return _hottest_s(str(home()), run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _hottest_s(home_text: str, run_id: str) -> float:
+    return _run(home_text, run_id).hottest_s()
