@@ -1,0 +1,172 @@
+"""What pages are made of: titles, panels, figures, states, pickers."""
+
+import html
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import plotly.graph_objects as go
+import polars as pl
+import streamlit as st
+
+from app import state
+from app.widgets.png import png_link
+from twin.metrics import METRICS
+from twin.units import show
+
+Word = Literal["met", "at risk", "broken", "waiting"]
+MARKS: Final[Mapping[str, str]] = {"met": "✓", "at risk": "▲", "broken": "✕", "waiting": "◷"}
+PLOTLY_CONFIG: Final = {"displayModeBar": False, "showSendToCloud": False, "plotlyServerURL": "", "displaylogo": False}
+Frame = pl.DataFrame | Callable[[], pl.DataFrame]
+
+
+def plain(text: str) -> str:
+    """Return text so that Markdown shows it as it is: nothing in it becomes a link, an image, a formula or an icon."""
+    escaped = html.escape(text, quote=False).replace("\\", "\\\\")
+    for sign in "`*_{}[]()#+!|~$<>:":
+        escaped = escaped.replace(sign, "\\" + sign)
+    return escaped
+
+
+def page_title(title: str, under: str = "", *, legend: bool = True) -> None:
+    """Write the page's statement, one line of context, and what the line styles of all its figures mean."""
+    keys = (
+        '<span class="iw-key"><i class="iw-cand"></i>candidate</span><span class="iw-key"><i class="iw-today"></i>today’s policy</span>'
+        '<span class="iw-key"><i class="iw-limit"></i>limit or bound</span>'
+    )
+    right = f'<div class="iw-legend">{keys}</div>' if legend else ""
+    st.html(
+        f'<div class="iw-head"><div><h1 class="iw-title">{html.escape(title)}</h1><p class="iw-under">{html.escape(under)}</p></div>{right}</div>'
+    )
+
+
+@contextmanager
+def panel(title: str, key: str, *, data: Frame | None = None, sql: str = "", png: bool = False) -> Iterator[None]:
+    """Open a bordered panel: a statement, at its right the links *Data* (with the SQL behind it) and *PNG*."""
+    with st.container(border=True, key=f"panel-{key}", gap="small"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small", key=f"head-{key}"):
+            st.html(f'<h2 class="iw-panel">{html.escape(title)}</h2>', width="stretch")
+            if data is not None:
+                _data_link(key, data, sql)
+            if png:
+                png_link(f"panel-{key}", f"intentwin-{key}.png", state.colours().surface, key=f"png-{key}")
+        yield
+
+
+def figure(fig: go.Figure, key: str, title: str, *, data: Frame, sql: str = "", height: int | None = None) -> None:
+    """Show a figure in a panel of its own: statement, *Data*, *PNG*; the figure keeps its zoom while its key stays."""
+    with panel(title, key, data=data, sql=sql, png=True):
+        plot(fig, key, height=height, alt=title)
+
+
+def plot(fig: go.Figure, key: str, *, height: int | None = None, alt: str = "") -> None:
+    """Show a bare figure inside a panel that is already open."""
+    st.plotly_chart(fig, theme=None, key=f"fig-{key}", height=height or "content", config=PLOTLY_CONFIG, alt=alt or None)
+
+
+def _data_link(key: str, data: Frame, sql: str) -> None:
+    link = st.popover("Data", type="tertiary", key=f"data-{key}", on_change="rerun")
+    if not link.open:
+        return
+    with link:
+        frame = data() if callable(data) else data
+        st.dataframe(frame.head(2000), height=280, width=640, hide_index=True)
+        if frame.height > 2000:
+            st.caption(f"The first 2 000 of {frame.height:,} rows; the files hold all.".replace(",", "\u00a0"))
+        with st.container(horizontal=True, gap="small"):
+            st.download_button("CSV", frame.write_csv, f"intentwin-{key}.csv", "text/csv", key=f"csv-{key}", on_click="ignore")
+            st.download_button(
+                "Parquet",
+                lambda: _parquet(frame),
+                f"intentwin-{key}.parquet",
+                "application/vnd.apache.parquet",
+                key=f"parquet-{key}",
+                on_click="ignore",
+            )
+        if sql:
+            st.code(sql, language="sql", wrap_lines=True)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+def mark(word: str, *, text: str | None = None) -> str:
+    """Return a state as HTML: shape, word and colour say the same."""
+    name = {"met": "good", "at risk": "risk", "broken": "broken"}.get(word, "waiting")
+    return f'<span class="iw-state iw-{name}">{MARKS.get(word, MARKS["waiting"])} {html.escape(text or word)}</span>'
+
+
+def better_or_worse(name: str, change: float) -> Literal["better", "worse", ""]:
+    """Return what a change of a metric means, empty for none."""
+    if change == 0:
+        return ""
+    return "better" if (change < 0) == (METRICS[name].better == "lower") else "worse"
+
+
+def value(name: str, number: float | None) -> str:
+    """Return a metric's value as operators read it."""
+    return show(number, name)
+
+
+def empty(title: str, text: str, *, key: str, action: str = "", on_click: Callable[[], None] | None = None) -> None:
+    """Say what would be here and how to get it."""
+    with st.container(border=True, key=f"empty-{key}"):
+        st.html(f'<h2 class="iw-panel">{html.escape(title)}</h2><p class="iw-under">{html.escape(text)}</p>')
+        if action:
+            st.button(action, key=f"empty-go-{key}", type="primary", on_click=on_click)
+
+
+def failed(title: str, error: str, *, key: str) -> None:
+    """Say what went wrong in the words of the error, which name place and remedy."""
+    with st.container(border=True, key=f"failed-{key}"):
+        st.html(
+            f'<h2 class="iw-panel"><span class="iw-broken">✕</span> {html.escape(title)}</h2><p class="iw-under">{html.escape(error)}</p>'
+        )
+
+
+def no_run(key: str) -> bool:
+    """Show the designed empty state where no run is stored yet, and say whether it was shown."""
+    if state.context().run_id is not None:
+        return False
+    empty(
+        "Nothing has run on the twin yet",
+        "This page reads a stored run. Start the example on the Overview, or run `intentwin run example` in a terminal.",
+        key=key,
+    )
+    return True
+
+
+def pick(label: str, options: Sequence[str], key: str, *, chosen: str | None = None) -> str:
+    """Let the operator choose one of a few ids; kept while pages change, in the URL under ``key``."""
+    index = options.index(chosen) if chosen in options else 0
+    picked = st.selectbox(label, options, index=index, key=key, label_visibility="collapsed", persist_state="session")
+    return picked if picked in options else options[index]
+
+
+def knobs(model: Any, values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Show one widget for each knob of a system and return what they stand at; the card's bounds, defaults and words are used."""
+    schema = model.model_json_schema()
+    out: dict[str, Any] = {}
+    for name, field in schema.get("properties", {}).items():
+        if name == "targets":
+            continue
+        out[name] = _knob(name, field, values.get(name, field.get("default")), f"{key}-{name}")
+    return out
+
+
+def _knob(name: str, field: Mapping[str, Any], now: Any, key: str) -> Any:
+    label, words = name.replace("_", " "), field.get("description")
+    if "enum" in field:
+        return st.selectbox(label, field["enum"], index=field["enum"].index(now), key=key, help=words)
+    if field.get("type") == "boolean":
+        return st.toggle(label, bool(now), key=key, help=words)
+    if field.get("type") in {"integer", "number"}:
+        cast = int if field["type"] == "integer" else float
+        bounds = {"min_value": field.get("minimum", field.get("exclusiveMinimum")), "max_value": field.get("maximum")}
+        given = {place: cast(bound) for place, bound in bounds.items() if bound is not None}
+        return st.number_input(label, value=cast(now), key=key, help=words, **given)
+    return st.text_input(label, "" if now is None else str(now), key=key, help=words)

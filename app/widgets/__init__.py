@@ -1,0 +1,1 @@
+"""Small components that Streamlit does not have, drawn in the browser."""
