@@ -1,0 +1,84 @@
+"""An intent as one plain sentence."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from policies.policy import ScopeSpec
+from twin.metrics import METRICS
+from twin.units import show
+
+if TYPE_CHECKING:
+    from policies.intent.model import Expectation, Intent
+
+_WAYS = {"<=": "at or below", ">=": "at or above"}
+
+
+def scope_words(scope: Iterable[ScopeSpec]) -> str:
+    """Return a scope as an operator says it.
+
+    >>> scope_words([ScopeSpec(kind="row", id="row-3")]), scope_words([])
+    ('row-3', 'everywhere')
+    """
+    ids = [spec.id for spec in scope]
+    if not ids:
+        return "everywhere"
+    return ids[0] if len(ids) == 1 else ", ".join(ids[:-1]) + " and " + ids[-1]
+
+
+def bound_words(wish: "Expectation") -> str:
+    """Return the bound of an expectation in words, without its metric.
+
+    >>> from policies.intent.model import Expectation
+    >>> bound_words(Expectation(metric="serving.cost_usd_per_h", op="<=", value=-0.2, relative=True))
+    'at least 20.0\\xa0% lower than today'
+    """
+    if not wish.relative:
+        return f"{_WAYS[wish.op]} {show(wish.value, wish.metric)}"
+    size = show(abs(wish.value), "_share")
+    if wish.value == 0:
+        return "no higher than today" if wish.op == "<=" else "no lower than today"
+    if wish.op == "<=":
+        return f"at least {size} lower than today" if wish.value < 0 else f"at most {size} higher than today"
+    return f"at least {size} higher than today" if wish.value > 0 else f"at most {size} lower than today"
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _wish_words(intent: "Intent", wish: "Expectation") -> str:
+    words = f"{METRICS[wish.metric].label} {bound_words(wish)}"
+    if wish.scope is not None:
+        words += f" in {scope_words(wish.scope)}" if wish.scope else " everywhere"
+    elif intent.scope and not intent.scope_of(wish):
+        words += " (everywhere)"
+    if wish.window is not None:
+        words += f" {wish.window.words()}"
+    return words + (" if possible" if wish.strength == "should" else "")
+
+
+def read_back(intent: "Intent") -> str:
+    """Return one plain sentence that says what was understood, and nothing else.
+
+    >>> from policies.intent.model import Expectation, Intent
+    >>> wish = Expectation(metric="plant.gpu_temp_max_c", op="<=", value=80.0)
+    >>> read_back(Intent(expectations=(wish,), scope=(ScopeSpec(kind="row", id="row-3"),)))
+    'Keep hottest GPU at or below 80.0\\xa0°C, in row-3.'
+    """
+    parts: list[str] = []
+    if intent.settings:
+        parts.append("use " + _join([f"{choice['system']} for {lever.replace('_', ' ')}" for lever, choice in intent.settings.items()]))
+    if intent.objective is not None:
+        parts.append(f"{intent.objective.sense} {METRICS[intent.objective.metric].label}")
+    if intent.expectations:
+        parts.append("keep " + _join([_wish_words(intent, wish) for wish in intent.expectations]))
+    if not parts:
+        return "Nothing is asked for yet."
+    sentence = "; ".join(parts)
+    if intent.scope:
+        sentence += f", in {scope_words(intent.scope)}"
+    if intent.window is not None:
+        sentence += f", {intent.window.words()}"
+    if intent.kind == "functional":
+        sentence = "design: " + sentence
+    return sentence[0].upper() + sentence[1:] + "."
