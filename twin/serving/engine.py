@@ -1,0 +1,177 @@
+"""The engine of one endpoint: its instances, its requests, its ticks."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.serving import batching as b
+from twin.serving import latency
+from twin.serving.levers import BATCH_HIGH, ROUTE_MEMORY
+from twin.stack import State
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_SLOWEST: Final = 0.01
+_ARRAYS: Final = (
+    "instances", "prefill", "heap", "stall_since", "stall_count", "gaps", "done", "outstanding", "pending", "allowed", "score",
+    "memory", "cursor", "again", "speeds", "clean_until",
+)  # fmt: skip
+
+
+def ticks(t_s: float) -> int:
+    """Return a time in ticks of 10 ps."""
+    return round(t_s * b.TICKS_PER_S)
+
+
+class Engine:
+    """Runs the requests of one endpoint through its instances.
+
+    ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s``, ``prompt_tokens``
+    and ``output_tokens`` are one per request in the order of arrival. Arrays are shaped I instances or N requests.
+    """
+
+    def __init__(self, coefficients: Floats, max_batch: int, prefill_tokens: int, arrive_s: Floats, sizes: tuple[Ints, Ints]) -> None:
+        count, number = len(coefficients), len(arrive_s)
+        self.coefficients = coefficients
+        self.requests = np.zeros((number, b.REQUEST_COLUMNS), dtype=np.int64)
+        self.requests[:, b.ARRIVE] = np.rint(arrive_s * b.TICKS_PER_S)
+        self.requests[:, b.PROMPT], self.requests[:, b.OUTPUT] = sizes
+        self.requests[:, [b.FIRST, b.FINISH]] = b.FOREVER
+        self.requests[:, b.PLACE] = b.UNPLACED
+        capacity = coefficients[:, latency.KV_TOKENS].astype(np.int64)
+        overhead = ticks(float(coefficients[0, latency.OVERHEAD_S]))
+        self.limits = np.array([prefill_tokens, capacity.min(), overhead], dtype=np.int64)
+        self.cursor = np.zeros(2, dtype=np.int64)
+        self.instances = np.zeros((count, b.INSTANCE_COLUMNS), dtype=np.int64)
+        self.instances[:, b.NEXT] = b.FOREVER
+        self.instances[:, b.LIVE] = 1
+        self.instances[:, b.MAX_BATCH] = max_batch
+        self.instances[:, b.KV_LIMIT] = capacity
+        self.prefill = np.zeros((count, b.PREFILL_COLUMNS))
+        self.heap = np.zeros((count, BATCH_HIGH), dtype=np.int64)
+        self.stall_since = np.zeros((count, BATCH_HIGH + 2), dtype=np.int64)
+        self.stall_count = np.zeros((count, BATCH_HIGH + 2), dtype=np.int64)
+        self.gaps = np.zeros(b.GAP_BINS, dtype=np.int64)
+        self.edges = b.gap_edges()
+        self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64)
+        leaves = 1 << max(1, (count - 1).bit_length())
+        self.tree = np.full(2 * leaves, b.FOREVER, dtype=np.int64)
+        self.outstanding = np.zeros(count, dtype=np.int64)
+        self.pending = np.zeros(count, dtype=np.int64)
+        self.allowed = np.ones(count, dtype=np.uint8)
+        self.score = np.zeros(count)
+        self.memory = np.zeros(ROUTE_MEMORY, dtype=np.int64)
+        self.again = np.zeros(0, dtype=np.int64)
+        self.clean_until = np.zeros(1, dtype=np.int64)
+        self.speeds = np.zeros((count, 2))
+        self.set_speeds(np.ones(count), np.ones(count))
+
+    def set_speeds(self, prefill_speed: Floats, decode_speed: Floats) -> None:
+        """Divide iteration times by these factors, shape I; an iteration that has begun keeps its speed."""
+        wanted = np.maximum(np.stack([prefill_speed, decode_speed], axis=1), _SLOWEST)
+        changed = (wanted != self.speeds).any(axis=1)
+        if not changed.any():
+            return
+        self.speeds[changed] = wanted[changed]
+        per_s = b.TICKS_PER_S / wanted
+        c = self.coefficients
+        self.prefill[:] = c[:, : b.PREFILL_COLUMNS] * per_s[:, :1]
+        decode = np.rint(c[:, latency.DECODE_S : latency.OVERHEAD_S] * per_s[:, 1:]).astype(np.int64)
+        # One tick at least, so that every iteration is longer than the one before it.
+        self.instances[:, b.DECODE_BASE : b.DECODE_PER_TOKEN + 1] = np.maximum(decode, 1)
+        self.instances[changed, b.REPLAN] = 1
+
+    def set_max_batch(self, max_batch: Ints) -> None:
+        """Set the batch limit of each instance, shape I; what runs already goes on."""
+        changed = self.instances[:, b.MAX_BATCH] != max_batch
+        self.instances[changed, b.MAX_BATCH] = max_batch[changed]
+        self.instances[changed, b.REPLAN] = 1
+
+    def set_live(self, live: NDArray[np.bool_], t: int) -> None:
+        """Say which instances may run iterations, shape I; one that comes alive looks at its queue at tick ``t``."""
+        woken = live & (self.instances[:, b.LIVE] == 0) & (self.instances[:, b.QUEUED] > 0) & (self.instances[:, b.PHASE] == b.IDLE)
+        self.instances[:, b.LIVE] = live
+        self.instances[woken, b.PHASE] = b.WAKING
+        self.instances[woken, b.BEGAN] = t
+        self.instances[woken, b.NEXT] = t
+
+    def advance(self, since: int, until: int, route: Any) -> None:
+        """Run from tick ``since`` to tick ``until`` with a compiled router."""
+        b.advance()(
+            since, until, self.limits, self.cursor, self.instances, self.prefill, self.heap, self.stall_since, self.stall_count,
+            self.requests, self.again, self.gaps, self.edges, self.done, self.tree, self.outstanding, self.pending, self.allowed,
+            self.score, self.memory, route,
+        )  # fmt: skip
+        if len(self.again):
+            self.again = np.zeros(0, dtype=np.int64)
+
+    def lose(self, r: int) -> int:
+        """Take everything off an instance at the present window edge and return how many requests that were.
+
+        They are placed anew, in the order of their arrival, when the engine goes on. Tokens that were given already stay
+        given: they are prefilled again together with the prompt.
+        """
+        row = self.instances[r]
+        stepping = self.heap[r, : row[b.BATCH]]
+        ids = stepping & 0x7FFFFFFF
+        left = (stepping >> 31) - row[b.STEP]
+        latest = np.maximum(self.requests[ids, b.LAST], self.stall_since[r, 0]) if row[b.STALLS] else np.full(len(ids), row[b.BEGAN])
+        given = self.requests[ids, b.OUTPUT] - left
+        self.requests[ids, b.PROMPT] += given
+        self.requests[ids, b.OUTPUT] = left
+        self.requests[ids, b.LAST] = latest
+        waiting = self._chain(int(row[b.HEAD]), int(row[b.QUEUED]))
+        filling = self._chain(int(row[b.PREFILL_HEAD]), int(row[b.PREFILL_COUNT]) if row[b.PHASE] == b.PREFILLING else 0)
+        lost = np.array([*ids.tolist(), *waiting, *filling], dtype=np.int64)
+        self.requests[lost, b.PLACE] = b.UNPLACED
+        self.again = np.sort(np.concatenate([self.again, lost]))
+        row[[b.LEFT, b.BATCH, b.CONTEXT, b.STEP, b.KV, b.QUEUED, b.STALLS, b.PREFILL_COUNT]] = 0
+        row[b.PHASE] = b.IDLE
+        row[b.NEXT] = b.FOREVER
+        self.outstanding[r] = self.pending[r] = 0
+        return len(lost)
+
+    def _chain(self, first: int, count: int) -> list[int]:
+        """Return the ids of ``count`` requests linked from ``first``."""
+        chain = []
+        for _ in range(count):
+            chain.append(first)
+            first = int(self.requests[first, b.FOLLOWER])
+        return chain
+
+    def finished(self, since: int, until: int) -> Ints:
+        """Return the ids that finished or were rejected in ticks [since, until), in the order of arrival."""
+        low = self._clean_until(since)
+        finish = self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FINISH]
+        return low + np.flatnonzero((finish >= since) & (finish < until))
+
+    def first_tokens(self, since: int, until: int) -> Ints:
+        """Return the ids whose first token fell in ticks [since, until)."""
+        low = self._clean_until(since)
+        first = self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FIRST]
+        return low + np.flatnonzero((first >= since) & (first < until))
+
+    def _clean_until(self, since: int) -> int:
+        """Return an id before which everything was finished before tick ``since``; asked with rising ticks."""
+        low = int(self.clean_until[0])
+        finish = self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FINISH]
+        return low + int(np.argmax(finish >= since)) if len(finish) and (finish >= since).any() else low + len(finish)
+
+    def forget(self, until: int) -> None:
+        """Say that nothing before tick ``until`` will be asked for again."""
+        self.clean_until[0] = self._clean_until(until)
+
+    def snapshot(self) -> State:
+        """Return the state at a window edge: every array, and of the requests only those that are under way."""
+        state: State = {name: getattr(self, name).copy() for name in _ARRAYS}
+        state["under_way"] = self.requests[self.clean_until[0] : self.cursor[b.NEXT_ARRIVAL]].copy()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Take back a state; requests that had finished before it are not restored and count as long gone."""
+        for name in _ARRAYS:
+            setattr(self, name, np.array(state[name]))
+        low = int(self.clean_until[0])
+        self.requests[:low, b.FINISH] = 0
+        self.requests[low : self.cursor[b.NEXT_ARRIVAL]] = state["under_way"]
