@@ -68,7 +68,7 @@ class Start:
     state: State
 
 
-def simulate(
+def simulate(  # noqa: PLR0913  (a question and how to watch it)
     scenario: Scenario,
     phases: Sequence[Phase],
     *,
@@ -129,7 +129,8 @@ def simulate(
     span_s = end_s - begin_s
     asked = Asked(tables, scenario.clock, span_s)
     metrics = {name: value for name in READINGS if (value := READINGS[name](asked)) is not None}
-    manifest = _manifest(scenario, phases, seed, start, begin_s, end_s, world, tables)
+    asked_for = question(scenario, phases, seed, start, end_s)
+    manifest = {**asked_for, **_manifest(scenario, begin_s, end_s, world, tables)}
     return Run(run_id_of(scenario, phases, seed, start, until_s), manifest, tables, metrics, kept)
 
 
@@ -193,18 +194,8 @@ def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     return {**known, "endpoint": endpoints, "instance": world.serving.instance_ids}
 
 
-def _manifest(
-    scenario: Scenario,
-    phases: Sequence[Phase],
-    seed: int,
-    start: Start | None,
-    begin_s: float,
-    end_s: float,
-    world: World,
-    tables: Mapping[str, pl.LazyFrame],
-) -> dict[str, Any]:
+def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, tables: Mapping[str, pl.LazyFrame]) -> dict[str, Any]:
     return {
-        **question(scenario, phases, seed, start, end_s),
         "title": scenario.spec.title,
         "start": scenario.spec.start.isoformat(),
         "timezone": scenario.spec.timezone,

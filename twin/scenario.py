@@ -18,7 +18,7 @@ from twin.fleet import Fleet
 from twin.fleet import load as load_fleet
 from twin.plant import model as plant_model
 from twin.serving import model as serving_model
-from twin.sources import data_dir, toml
+from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
 from twin.workloads import model as workloads_model
 
@@ -150,9 +150,10 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
             raise ValueError(f"{place}: faults: kind {fault.kind!r} is unknown; {hint}")
     fleet_path = data_dir() / "fleets" / f"{spec.fleet}.toml"
     if not fleet_path.is_file():
-        raise ValueError(f"{place}: fleet {spec.fleet!r} is unknown; there are: {', '.join(p.stem for p in fleet_path.parent.glob('*.toml'))}")
+        known = ", ".join(sorted(path.stem for path in fleet_path.parent.glob("*.toml")))
+        raise ValueError(f"{place}: fleet {spec.fleet!r} is unknown; there are: {known}")
     try:
-        inputs = {"fleet": _digest(fleet_path), **serving_model.inputs(spec.serving)}
+        inputs = {"fleet": digest(fleet_path.read_bytes()), **_imports(spec)}
         scenario = Scenario(spec, load_fleet(fleet_path), Clock.of(spec.start, spec.timezone), inputs)
         _check_places(scenario)
     except ValueError as error:
@@ -160,10 +161,10 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
     return scenario
 
 
-def _digest(path: Path) -> str:
-    from twin.sources import digest
-
-    return digest(path.read_bytes())
+def _imports(spec: ScenarioSpec) -> dict[str, str]:
+    """Return the digest of every imported file that the scenario draws on."""
+    traces = {endpoint.demand.trace for endpoint in spec.serving.endpoints if endpoint.demand.trace}
+    return {f"llm-trace/{name}": digest(imported("llm-trace", name).read_bytes()) for name in sorted(traces)}
 
 
 def _check_places(scenario: Scenario) -> None:

@@ -62,7 +62,8 @@ class Sink:
         total = self._rows.get(table.name, 0) + rows
         if total > table.max_rows:
             raise TooLargeError(
-                f"table {table.name} would hold {total:,} rows, its limit is {table.max_rows:,}; shorten horizon_s or coarsen its resolution"
+                f"table {table.name} would hold {total:,} rows, its limit is {table.max_rows:,}; "
+                "shorten horizon_s or coarsen its resolution"
             )
         self._declared[table.name] = table
         self._rows[table.name] = total
@@ -80,7 +81,7 @@ class Sink:
                 series.append(pl.Series(column.name, values).cast(column.dtype))
             else:
                 codes = pl.Series(column.name, values.astype(np.uint32))
-                series.append(codes.cast(pl.Enum(list(self.ids[column.entity]))))
+                series.append(codes.cat.to(pl.Enum(list(self.ids[column.entity]))))
         return pl.DataFrame(series)
 
 

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from twin import fleet
+from twin.sources import data_dir
+
+
+@pytest.fixture(scope="module")
+def example() -> fleet.Fleet:
+    return fleet.load(data_dir() / "fleets" / "example.toml")
+
+
+def test_the_example_fleet_is_the_one_of_the_vocabulary(example: fleet.Fleet) -> None:
+    assert example.row_ids[:4] == ("row-1", "row-2", "row-3", "row-4")
+    assert [example.rack_ids[0], example.rack_ids[39]] == ["rack-1", "rack-40"]
+    assert len(example.server_ids) == 160
+    assert len(example.gpu_ids) == 1280
+    assert example.host_ids[-1] == "host-96"
+    assert np.bincount(example.server_racks, minlength=40).tolist() == [4] * 40 + [0] * 6
+
+
+def test_every_place_has_a_parent(example: fleet.Fleet) -> None:
+    assert example.rack_ids[example.server_racks[142]] == "rack-36"
+    assert example.row_ids[example.server_rows[142]] == "row-4"
+    assert np.bincount(example.gpu_servers).tolist() == [8] * 160
+    assert example.servers_within("row", ["row-3"]).sum() == 40
+    assert example.servers_within("rack", ["rack-1", "rack-2"]).sum() == 8
+
+
+def test_ranges_of_ids_expand() -> None:
+    assert fleet.expand(["rack-9..rack-11", "rack-1"]) == ["rack-9", "rack-10", "rack-11", "rack-1"]
+    assert fleet.expand(["server-3..5"]) == ["server-3", "server-4", "server-5"]
+
+
+def test_an_unknown_aisle_or_model_is_one_line() -> None:
+    row = dict(
+        id="row-1",
+        kind="gpu",
+        aisle="a",
+        racks=1,
+        first_rack="rack-1",
+        per_rack=1,
+        first_server="server-1",
+        model="h100",
+        power_budget_w=1e5,
+    )
+    good = {"name": "t", "site_power_budget_w": 1e6, "aisle": [{"id": "a"}], "row": [row]}
+    assert fleet.build(fleet.FleetSpec.model_validate(good)).server_ids == ("server-1",)
+    for change, word in (({"aisle": "b"}, "aisle 'b' is unknown"), ({"model": "h900"}, "model 'h900' is unknown")):
+        with pytest.raises(ValueError, match=word):
+            fleet.build(fleet.FleetSpec.model_validate({**good, "row": [{**row, **change}]}))

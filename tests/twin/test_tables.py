@@ -1,0 +1,35 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from twin.tables import EVENTS, Column, Sink, Table, TooLargeError, event_columns
+
+RACKS = Table(
+    "racks",
+    "per tick",
+    (Column("t_s", pl.Float64, "time"), Column("rack_id", pl.String, "rack", "rack"), Column("power_w", pl.Float32, "power")),
+)
+
+
+def test_indices_are_stored_as_ids_in_the_declared_order() -> None:
+    sink = Sink({"rack": ("rack-1", "rack-2")})
+    sink.append(RACKS, {"power_w": np.array([1.0, 2.0]), "t_s": np.array([0.0, 0.0]), "rack_id": np.array([1, 0])})
+    frame = sink.frames()["racks"]
+    assert frame.columns == ["t_s", "rack_id", "power_w"]
+    assert frame["rack_id"].to_list() == ["rack-2", "rack-1"]
+    assert frame["power_w"].dtype == pl.Float32
+
+
+def test_a_table_that_would_not_fit_is_refused_with_its_size() -> None:
+    small = Table("small", "per tick", RACKS.columns, max_rows=3)
+    sink = Sink({"rack": ("rack-1",)})
+    rows = {"t_s": np.zeros(2), "rack_id": np.zeros(2, dtype=np.int64), "power_w": np.zeros(2)}
+    sink.append(small, rows)
+    with pytest.raises(TooLargeError, match="4 rows, its limit is 3"):
+        sink.append(small, rows)
+
+
+def test_events_are_columns_of_text_and_numbers() -> None:
+    sink = Sink({})
+    sink.append(EVENTS, event_columns([(5.0, "plant", "power_brake", "row", "row-1", 2.0)]))
+    assert sink.frames()["events"].row(0) == (5.0, "plant", "power_brake", "row", "row-1", 2.0)
