@@ -1,0 +1,204 @@
+"""Composition root: scenarios x schedules of policy sets x seeds give runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from policies import catalogue, pool
+from policies.paired import Comparison
+from policies.policy import TODAY, PolicySet, Schedule
+from policies.system import Knobs, Surroundings
+from twin import run as twin_run
+from twin.clock import Window
+from twin.metrics import METRICS, Scope
+from twin.run import Start
+from twin.scenario import Scenario
+from twin.stack import Holding, Phase
+from twin.store import runs
+from twin.store.ledger import Ledger
+from twin.store.records import LoggedRun
+
+Report = pool.Report
+Cancel = pool.Cancel
+
+
+def surroundings(scenario: Scenario) -> Surroundings:
+    """Return what a system may know of the site when it is built."""
+    fleet = scenario.fleet
+    return Surroundings(
+        row_ids=fleet.row_ids,
+        rack_ids=fleet.rack_ids,
+        server_ids=fleet.server_ids,
+        endpoint_ids=scenario.entities()["endpoint"],
+        server_racks=tuple(int(i) for i in fleet.server_racks),
+        server_rows=tuple(int(i) for i in fleet.server_rows),
+        start_weekday=int(scenario.clock.weekday(0.0)),
+        start_hour=float(scenario.clock.hour(0.0)),
+    )
+
+
+def holdings(policy_set: PolicySet, scenario: Scenario) -> tuple[Holding, ...]:
+    """Return a fresh holder for every lever; raises ValueError where the policy set does not fit the twin."""
+    return phases(Schedule.of(policy_set), scenario)[0].holdings
+
+
+def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
+    """Return the schedule as the twin takes it.
+
+    A system that keeps its knobs from one policy set to the next keeps its holder object, and so what it has learned.
+    """
+    entities, around = scenario.entities(), surroundings(scenario)
+    times = [step.from_s for step in schedule.steps]
+    if times[0] != 0.0 or any(later <= earlier for earlier, later in pairwise(times)):
+        raise ValueError("schedule: the first policy set begins at 0 s and each one later than the one before")
+    out: list[Phase] = []
+    built: dict[str, tuple[Knobs, Any]] = {}
+    for step in schedule.steps:
+        catalogue.check(step.policy, entities)
+        whole = catalogue.complete(step.policy)
+        knobs = catalogue.knobs_of(whole)
+        kept = {system: pair for system, pair in built.items() if system in knobs and pair[0] == knobs[system]}
+        built = {system: kept.get(system) or (mine, catalogue.card(system).build(mine, around)) for system, mine in knobs.items()}
+        out.append(Phase(step.from_s, _holdings(whole, built), whole.canonical()))
+    return tuple(out)
+
+
+def _holdings(whole: PolicySet, built: Mapping[str, tuple[Knobs, Any]]) -> tuple[Holding, ...]:
+    return tuple(
+        Holding(
+            lever=lever,
+            system=held.system,
+            holder=built[held.system][1],
+            scope=tuple(spec.scope() for spec in held.scope),
+            guard=catalogue.card(held.system).levers[lever] == "guard",
+        )
+        for lever, stack in whole.levers.items()
+        for held in stack
+    )
+
+
+def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is watched
+    scenario: Scenario,
+    schedule: Schedule | PolicySet,
+    seed: int,
+    home: Path,
+    *,
+    progress: Report | None = None,
+    cancel: Cancel | None = None,
+    window_s: tuple[float, float] | None = None,
+    start: Start | None = None,
+    label: str = "",
+) -> str:
+    """Answer one question and return its run_id; one that is stored already is not simulated again.
+
+    ``window_s`` (begin, end) screens a schedule on a part of the day: without a ``start`` it goes on from where today's
+    policy is at the begin (rounded down to the grid of snapshots), and it stops at the end.
+    """
+    schedule = Schedule.of(schedule) if isinstance(schedule, PolicySet) else schedule
+    decided = phases(schedule, scenario)
+    until_s = None if window_s is None or window_s[1] >= scenario.horizon_s else window_s[1]
+    if window_s is not None and start is None:
+        start = lead_in(scenario, seed, window_s[0], home, progress=progress, cancel=cancel)
+    run_id = twin_run.run_id_of(scenario, decided, seed, start, until_s)
+    if not runs.exists(run_id, home):
+        name = ", then ".join(step.policy.name for step in schedule.steps)
+        with _logged(home, run_id, label, name, seed, scenario.name):
+            done = twin_run.simulate(scenario, decided, seed=seed, progress=progress, cancel=cancel, start=start, until_s=until_s)
+            runs.save(done, home)
+    return run_id
+
+
+def lead_in(
+    scenario: Scenario, seed: int, until_s: float, home: Path, *, progress: Report | None = None, cancel: Cancel | None = None
+) -> Start | None:
+    """Return where today's policy is at a time, from a stored run that ends there; None at the beginning."""
+    end_s = until_s // twin_run.SNAPSHOT_GRID_S * twin_run.SNAPSHOT_GRID_S
+    if end_s <= 0.0:
+        return None
+    decided = phases(Schedule.of(TODAY), scenario)
+    run_id = twin_run.run_id_of(scenario, decided, seed, None, end_s)
+    if not runs.exists(run_id, home):
+        with _logged(home, run_id, "lead-in", TODAY.name, seed, scenario.name):
+            done = twin_run.simulate(scenario, decided, seed=seed, progress=progress, cancel=cancel, snapshots_at=(end_s,), until_s=end_s)
+            runs.save(done, home)
+    return Start(run_id, end_s, runs.load_snapshot(run_id, end_s, home))
+
+
+@contextmanager
+def _logged(home: Path, run_id: str, label: str, policy_name: str, seed: int, scenario: str) -> Iterator[None]:
+    # The one place of the policies that looks at a clock: the price of a run belongs to the ledger, never to the run.
+    began, cpu_s = datetime.now(UTC), process_time()
+    yield
+    logged = LoggedRun(run_id, began, datetime.now(UTC), process_time() - cpu_s, label, policy_name, seed, scenario)
+    with Ledger(home).transaction() as ledger:
+        ledger.log_run(logged)
+
+
+def value(run_id: str, home: Path, metric: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:
+    """Return one metric of a stored run over a scope and a window; None where the run holds no evidence for it."""
+    return twin_run.read(runs.load(run_id, home), metric, scope=scope, window=window)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One run to be made, as a worker process is handed it."""
+
+    label: str
+    scenario: Scenario
+    schedule: Schedule
+    seed: int
+    home: Path
+    window_s: tuple[float, float] | None = None
+
+
+def ask(question: Question, progress: Report | None, cancel: Cancel | None) -> str:
+    """Answer one question and return its run_id."""
+    told = None if progress is None else lambda now: progress(replace(now, text=f"{question.label}, seed {question.seed}: {now.text}"))
+    q = question
+    return run(q.scenario, q.schedule, q.seed, q.home, progress=told, cancel=cancel, window_s=q.window_s, label=q.label)
+
+
+def compare(  # noqa: PLR0913 - the question has four parts, the rest is how it is watched
+    scenario: Scenario,
+    policies: Mapping[str, PolicySet | Schedule],
+    seeds: Sequence[int],
+    home: Path,
+    *,
+    workers: int = 1,
+    progress: Report | None = None,
+    cancel: Cancel | None = None,
+    window_s: tuple[float, float] | None = None,
+) -> Comparison:
+    """Run every policy in the same worlds and set the metrics side by side; the first policy is the reference."""
+    if not policies or not seeds:
+        raise ValueError("a comparison needs at least one policy and one seed")
+    questions = [
+        Question(label, scenario, Schedule.of(policy) if isinstance(policy, PolicySet) else policy, seed, home, window_s)
+        for label, policy in policies.items()
+        for seed in seeds
+    ]
+    answers = pool.answer(ask, questions, workers=workers, progress=progress, cancel=cancel)
+    run_ids = {label: tuple(r for q, r in zip(questions, answers, strict=True) if q.label == label) for label in policies}
+    same_world(run_ids, seeds, home)
+    return Comparison(scenario.name, tuple(policies), tuple(seeds), run_ids, values_of(run_ids, home))
+
+
+def same_world(run_ids: Mapping[str, Sequence[str]], seeds: Sequence[int], home: Path) -> None:
+    """Raise RuntimeError unless all policies faced the same arrivals and weather, seed by seed."""
+    for index, seed in enumerate(seeds):
+        worlds = {label: runs.manifest_of(ids[index], home)["exogenous"] for label, ids in run_ids.items()}
+        if len(set(worlds.values())) > 1:
+            told = ", ".join(f"{label} {run_ids[label][index]}" for label in worlds)
+            raise RuntimeError(f"seed {seed}: arrivals or weather differ between {told}; their difference would not be the policy's")
+
+
+def values_of(run_ids: Mapping[str, Sequence[str]], home: Path) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Return metric -> label -> one value per seed, for metrics that every run has evidence for."""
+    found = {label: [runs.load(run_id, home).metrics for run_id in ids] for label, ids in run_ids.items()}
+    everywhere = [name for name in METRICS if all(name in metrics for per_seed in found.values() for metrics in per_seed)]
+    return {name: {label: tuple(float(m[name]) for m in per_seed) for label, per_seed in found.items()} for name in everywhere}
