@@ -448,7 +448,29 @@ def _split_at(instances, stall_since, stall_count, gaps, edges, done, r, until, 
         done[r, PREFILL_TIME] += until - max(instances[r, BEGAN], since)
 
 
-def _advance(since, until, limits, cursor, instances, prefill, heap, stall_since, stall_count, requests, again, gaps, edges, done, tree, outstanding, pending, allowed, score, memory, route):  # type: ignore[no-untyped-def]  # noqa: E501
+def _advance(
+    since,
+    until,
+    limits,
+    cursor,
+    instances,
+    prefill,
+    heap,
+    stall_since,
+    stall_count,
+    requests,
+    again,
+    gaps,
+    edges,
+    done,
+    tree,
+    outstanding,
+    pending,
+    allowed,
+    score,
+    memory,
+    route,
+):  # type: ignore[no-untyped-def]  # noqa: E501
     """Take every arrival in [since, until) and every boundary before ``until``; ``again`` are requests to place anew now."""
     count = instances.shape[0]
     leaves = tree.shape[0] // 2

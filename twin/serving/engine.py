@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
 _ARRAYS: Final = (
     "instances", "prefill", "heap", "stall_since", "stall_count", "gaps", "done", "outstanding", "pending", "allowed", "score",
-    "memory", "cursor", "again", "speeds", "clean_until",
+    "memory", "cursor", "speeds", "clean_until",
 )  # fmt: skip
 
 
@@ -27,11 +27,20 @@ def ticks(t_s: float) -> int:
 class Engine:
     """Runs the requests of one endpoint through its instances.
 
-    ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s``, ``prompt_tokens``
-    and ``output_tokens`` are one per request in the order of arrival. Arrays are shaped I instances or N requests.
+    ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s`` and ``sizes`` (prompt
+    and output tokens) are one per request in the order of arrival. ``done`` is where the kernel counts what instances do,
+    shape I x DONE_COLUMNS; its owner clears it.
     """
 
-    def __init__(self, coefficients: Floats, max_batch: int, prefill_tokens: int, arrive_s: Floats, sizes: tuple[Ints, Ints]) -> None:
+    def __init__(
+        self,
+        coefficients: Floats,
+        arrive_s: Floats,
+        sizes: tuple[Ints, Ints],
+        max_batch: int = BATCH_HIGH,
+        prefill_tokens: int = 16_384,
+        done: Ints | None = None,
+    ) -> None:
         count, number = len(coefficients), len(arrive_s)
         self.coefficients = coefficients
         self.requests = np.zeros((number, b.REQUEST_COLUMNS), dtype=np.int64)
@@ -54,7 +63,7 @@ class Engine:
         self.stall_count = np.zeros((count, BATCH_HIGH + 2), dtype=np.int64)
         self.gaps = np.zeros(b.GAP_BINS, dtype=np.int64)
         self.edges = b.gap_edges()
-        self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64)
+        self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64) if done is None else done
         leaves = 1 << max(1, (count - 1).bit_length())
         self.tree = np.full(2 * leaves, b.FOREVER, dtype=np.int64)
         self.outstanding = np.zeros(count, dtype=np.int64)
@@ -165,13 +174,15 @@ class Engine:
     def snapshot(self) -> State:
         """Return the state at a window edge: every array, and of the requests only those that are under way."""
         state: State = {name: getattr(self, name).copy() for name in _ARRAYS}
+        state["again"] = self.again.copy()
         state["under_way"] = self.requests[self.clean_until[0] : self.cursor[b.NEXT_ARRIVAL]].copy()
         return state
 
     def restore(self, state: State) -> None:
         """Take back a state; requests that had finished before it are not restored and count as long gone."""
         for name in _ARRAYS:
-            setattr(self, name, np.array(state[name]))
+            getattr(self, name)[...] = state[name]
+        self.again = np.array(state["again"], dtype=np.int64)
         low = int(self.clean_until[0])
         self.requests[:low, b.FINISH] = 0
         self.requests[low : self.cursor[b.NEXT_ARRIVAL]] = state["under_way"]

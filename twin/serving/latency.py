@@ -84,9 +84,13 @@ def profile(gpu: str, engine: str, model: str, tp: int) -> Profile:
     except KeyError:
         sizes = sorted(key[3] for key in profiles() if key[:3] == (gpu, engine, model))
         if sizes:
-            raise ValueError(f"no latency profile of {model} on {tp} x {gpu} with {engine}; tp can be {', '.join(map(str, sizes))}") from None
+            raise ValueError(
+                f"no latency profile of {model} on {tp} x {gpu} with {engine}; tp can be {', '.join(map(str, sizes))}"
+            ) from None
         known = sorted({" ".join(key[:3]) for key in profiles()})
-        raise ValueError(f"no latency profile of {model} on {gpu} with {engine}; there are (gpu engine model): {'; '.join(known)}") from None
+        raise ValueError(
+            f"no latency profile of {model} on {gpu} with {engine}; there are (gpu engine model): {'; '.join(known)}"
+        ) from None
 
 
 def kv_bytes_per_token(model: str) -> int:
@@ -111,4 +115,6 @@ def prefill_s(coefficients: Floats | tuple[float, ...], tokens: Any, squared_tok
 def decode_s(coefficients: Floats | tuple[float, ...], batch: Any, context_tokens: Any) -> Floats:
     """Return the time of a decode iteration of ``batch`` requests that hold ``context_tokens`` together."""
     c = np.asarray(coefficients)
-    return np.asarray(c[..., DECODE_S] + c[..., DECODE_PER_REQUEST_S] * batch + c[..., DECODE_PER_CONTEXT_TOKEN_S] * context_tokens + c[..., OVERHEAD_S])
+    return np.asarray(
+        c[..., DECODE_S] + c[..., DECODE_PER_REQUEST_S] * batch + c[..., DECODE_PER_CONTEXT_TOKEN_S] * context_tokens + c[..., OVERHEAD_S]
+    )

@@ -82,6 +82,22 @@ class ServingObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class PlantAtInstances:
+    """What the plant tells serving at the end of a window; fields as in ServingObservation, shapes I and R."""
+
+    outside_c: float
+    speed_share: Floats
+    gpu_tdp_w: Floats
+    gpu_temp_max_c: Floats
+    gpu_temp_window_max_c: Floats
+    gpu_limit_c: Floats
+    gpu_power_w: Floats
+    inlet_c: Floats
+    row_power_w: Floats
+    row_budget_w: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigAction:
     """Clock (0.2 to 1) and batch limit (1 to 256) of each instance, shape I, until the next window."""
 
