@@ -1,0 +1,109 @@
+"""Distributions on an axis of nines, so that the slow tail has room."""
+
+from typing import Final
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from app.charts.template import figure
+from app.charts.tokens import LABEL_PX, Tokens
+from twin.units import show
+
+TICKS: Final = (0.5, 0.9, 0.99, 0.999)
+_DEEPEST: Final = 3.5
+
+
+def nines(share: "np.ndarray | float") -> "np.ndarray":
+    """Return the place of a share on the axis: 90 % is 1, 99 % is 2, 99.9 % is 3."""
+    return -np.log10(1.0 - np.asarray(share, dtype=np.float64))
+
+
+def quantile_table(values: pl.Series, points: int = 120) -> pl.DataFrame:
+    """Return ``share`` and ``value``: quantiles evenly spaced on the nines axis, no deeper than the sample carries."""
+    clean = values.drop_nulls().drop_nans()
+    if clean.is_empty():
+        return pl.DataFrame(schema={"share": pl.Float64, "value": pl.Float64})
+    deepest = min(_DEEPEST, np.log10(max(len(clean), 10)) - 0.7)
+    shares = 1.0 - 10.0 ** -np.linspace(0.02, max(deepest, 0.5), points)
+    ordered = clean.sort().to_numpy()
+    return pl.DataFrame({"share": shares, "value": np.quantile(ordered, shares, method="linear")})
+
+
+def at(table: pl.DataFrame, share: float) -> float | None:
+    """Return the value of a quantile table at a share; None where it does not reach."""
+    if table.is_empty() or share > float(table["share"][-1]) + 1e-12:
+        return None
+    return float(np.interp(nines(share), nines(table["share"].to_numpy()), table["value"].to_numpy()))
+
+
+def distribution(
+    today: pl.DataFrame | None,
+    candidate: pl.DataFrame | None,
+    name: str,
+    tokens: Tokens,
+    *,
+    bound: float | None = None,
+    height_px: int = 190,
+) -> go.Figure:
+    """Draw quantile tables (``share``, ``value``) of a quantity called ``name``: today dashed grey, candidate blue.
+
+    The bound is a short red stroke across the 99 % line only, since it holds only there; left of it is met.
+    """
+    fig = figure(tokens, height_px)
+    values: list[float] = [] if bound is None else [bound]
+    for table, colour, dash, words in ((today, tokens.today, "dash", "today"), (candidate, tokens.candidate, "solid", "candidate")):
+        if table is None or table.is_empty():
+            continue
+        shown = [show(value, name) for value in table["value"].to_list()]
+        fig.add_scatter(
+            x=table["value"].to_numpy().astype(np.float32), y=nines(table["share"].to_numpy()).astype(np.float32), mode="lines", name=words,
+            line={"color": colour, "dash": dash, "width": 2 if dash == "solid" else 1.5},
+            text=[f"{100 * share:.4g} % within {value}" for share, value in zip(table["share"].to_list(), shown, strict=True)],
+            hovertemplate="%{text}<extra>" + words + "</extra>",
+        )  # fmt: skip
+        values += [float(table["value"].min()), float(table["value"].max())]  # type: ignore[arg-type]
+    main = candidate if candidate is not None and not candidate.is_empty() else today
+    _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, tokens)
+    if bound is not None:
+        fig.add_shape(type="line", x0=bound, x1=bound, y0=1.7, y1=2.3, line={"color": tokens.limit, "width": 1.5})
+        fig.add_annotation(
+            x=np.log10(bound), y=1.72, text=show(bound, name), showarrow=False, xanchor="left", yanchor="top", xshift=3,
+            font={"color": tokens.broken_text, "size": LABEL_PX},
+        )  # fmt: skip
+    fig.update_layout(hovermode="closest", margin={"l": 48, "r": 12, "t": 8, "b": 28})
+    fig.update_yaxes(
+        tickvals=nines(np.array(TICKS)).tolist(), ticktext=["50 %", "90 %", "99 %", "99.9 %"], range=[0.0, 3.5], fixedrange=True
+    )
+    fig.update_xaxes(fixedrange=True, showspikes=False)
+    if values:
+        _log_ticks(fig, min(values), max(values), name)
+    return fig
+
+
+def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, tokens: Tokens) -> None:
+    value = at(table, 0.99) if table is not None else None
+    if value is None:
+        return
+    fig.add_scatter(x=[value], y=[2.0], mode="markers", marker={"color": colour, "size": 8}, hoverinfo="skip")
+    fig.add_annotation(
+        x=np.log10(value), y=2.0, text=f"<b>{show(value, name)}</b>", showarrow=False, xanchor="right", yanchor="bottom", xshift=-6,
+        font={"color": colour, "size": LABEL_PX},
+    )  # fmt: skip
+
+
+def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:
+    low, high = max(low, 1e-9), max(high, 2e-9)
+    exponents = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
+    ticks = [m * 10.0**e for e in exponents for m in (1.0, 2.0, 5.0) if low * 0.7 <= m * 10.0**e <= high * 1.4]
+    while len(ticks) > 5:
+        ticks = ticks[::2]
+    fig.update_xaxes(
+        type="log", tickvals=ticks, ticktext=[_short(tick, name) for tick in ticks], range=[np.log10(low * 0.85), np.log10(high * 1.15)]
+    )
+
+
+def _short(value: float, name: str) -> str:
+    """Return a tick's words without trailing zeros: 0.5 s, 20 ms."""
+    number, _, unit = show(value, name).partition("\u00a0")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}\u00a0{unit}"

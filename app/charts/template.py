@@ -1,0 +1,90 @@
+"""The look of every Plotly figure: template, config, clock axis."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from app.charts.tokens import FAMILY, LABEL_PX, Tokens, translucent
+from twin.clock import Clock
+
+# The send-to-cloud button and its address are on by default in plotly 7.
+CONFIG: Final[dict[str, Any]] = {
+    "displayModeBar": False,
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "responsive": True,
+}
+HOUR_MS: Final = 3_600_000
+
+
+def template(tokens: Tokens) -> go.layout.Template:
+    """Return the Plotly template of a theme."""
+    axis = {
+        "gridcolor": tokens.grid, "linecolor": tokens.hairline, "zeroline": False, "ticks": "", "automargin": True,
+        "tickfont": {"color": tokens.muted, "size": LABEL_PX}, "title": {"font": {"color": tokens.muted, "size": LABEL_PX}},
+    }  # fmt: skip
+    return go.layout.Template(
+        layout={
+            "font": {"family": FAMILY, "size": LABEL_PX, "color": tokens.muted},
+            "margin": {"l": 56, "r": 56, "t": 12, "b": 28},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": list(tokens.series),
+            "showlegend": False,
+            "hovermode": "x unified",
+            "hoverlabel": {
+                "bgcolor": tokens.surface,
+                "bordercolor": tokens.hairline,
+                "font": {"color": tokens.text, "family": FAMILY, "size": LABEL_PX},
+            },
+            "separators": ".\u00a0",
+            "xaxis": axis
+            | {"showgrid": False, "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikecolor": tokens.control},
+            "yaxis": axis | {"nticks": 5},
+            "dragmode": False,
+        }
+    )
+
+
+def figure(tokens: Tokens, height_px: int) -> go.Figure:
+    """Return an empty figure in the theme's template."""
+    return go.Figure(layout={"template": template(tokens), "height": height_px})
+
+
+def local(clock: Clock, t_s: float) -> str:
+    """Return the local wall time of a second of the run as Plotly writes dates, without a zone."""
+    return clock.at(t_s).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def clock_axis(figure: go.Figure, clock: Clock, horizon_s: float) -> None:
+    """Make x the site's local clock from the start of the run to its end, ticks every three hours of a day."""
+    hours = max(horizon_s / 3600.0, 0.1)
+    step = next((h for h in (0.25, 0.5, 1, 2, 3, 6, 12, 24) if hours / h <= 9), 24)
+    form = "%H:%M" if hours <= 24.01 else "%a %H:%M"
+    midnight = clock.start.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    figure.update_xaxes(
+        type="date", range=[local(clock, 0.0), local(clock, horizon_s)], dtick=step * HOUR_MS,
+        tick0=(midnight - timedelta(days=1)).isoformat(), tickformat=form, hoverformat="%H:%M", fixedrange=True,
+    )  # fmt: skip
+    figure.update_yaxes(fixedrange=True)
+
+
+def limit_line(figure: go.Figure, value: float, words: str, tokens: Tokens) -> None:
+    """Draw a limit: thin, red, with its value written on it."""
+    figure.add_hline(
+        y=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_position="top left",
+        annotation_font={"color": tokens.broken_text, "size": LABEL_PX},
+    )  # fmt: skip
+
+
+def cursor_line(figure: go.Figure, clock: Clock, t_s: float, tokens: Tokens) -> None:
+    """Draw the time cursor: the same thin line on every page."""
+    x = local(clock, t_s)
+    figure.add_shape(type="line", x0=x, x1=x, yref="paper", y0=0, y1=1, line={"color": tokens.text, "width": 1.2})
+
+
+def weak(colour: str, share: float = 0.28) -> str:
+    """Return a colour as a fill behind marks."""
+    return translucent(colour, share)
