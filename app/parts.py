@@ -4,20 +4,19 @@ import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
 from app import state
+from app.charts import marks
+from app.charts.template import CONFIG
 from app.widgets.png import png_link
 from twin.metrics import METRICS
 from twin.units import show
 
-Word = Literal["met", "at risk", "broken", "waiting"]
-MARKS: Final[Mapping[str, str]] = {"met": "✓", "at risk": "▲", "broken": "✕", "waiting": "◷"}
-PLOTLY_CONFIG: Final = {"displayModeBar": False, "showSendToCloud": False, "plotlyServerURL": "", "displaylogo": False}
 Frame = pl.DataFrame | Callable[[], pl.DataFrame]
 
 
@@ -36,9 +35,8 @@ def page_title(title: str, under: str = "", *, legend: bool = True) -> None:
         '<span class="iw-key"><i class="iw-limit"></i>limit or bound</span>'
     )
     right = f'<div class="iw-legend">{keys}</div>' if legend else ""
-    st.html(
-        f'<div class="iw-head"><div><h1 class="iw-title">{html.escape(title)}</h1><p class="iw-under">{html.escape(under)}</p></div>{right}</div>'
-    )
+    words = f'<h1 class="iw-title">{html.escape(title)}</h1><p class="iw-under">{html.escape(under)}</p>'
+    st.html(f'<div class="iw-head"><div>{words}</div>{right}</div>')
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def figure(fig: go.Figure, key: str, title: str, *, data: Frame, sql: str = "", 
 
 def plot(fig: go.Figure, key: str, *, height: int | None = None, alt: str = "") -> None:
     """Show a bare figure inside a panel that is already open."""
-    st.plotly_chart(fig, theme=None, key=f"fig-{key}", height=height or "content", config=PLOTLY_CONFIG, alt=alt or None)
+    st.plotly_chart(fig, theme=None, key=f"fig-{key}", height=height or "content", config=CONFIG, alt=alt or None)
 
 
 def _data_link(key: str, data: Frame, sql: str) -> None:
@@ -94,10 +92,9 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return out.getvalue()
 
 
-def mark(word: str, *, text: str | None = None) -> str:
+def mark(word: str, text: str | None = None) -> str:
     """Return a state as HTML: shape, word and colour say the same."""
-    name = {"met": "good", "at risk": "risk", "broken": "broken"}.get(word, "waiting")
-    return f'<span class="iw-state iw-{name}">{MARKS.get(word, MARKS["waiting"])} {html.escape(text or word)}</span>'
+    return marks.state(word, state.colours(), text)
 
 
 def better_or_worse(name: str, change: float) -> Literal["better", "worse", ""]:
@@ -123,9 +120,8 @@ def empty(title: str, text: str, *, key: str, action: str = "", on_click: Callab
 def failed(title: str, error: str, *, key: str) -> None:
     """Say what went wrong in the words of the error, which name place and remedy."""
     with st.container(border=True, key=f"failed-{key}"):
-        st.html(
-            f'<h2 class="iw-panel"><span class="iw-broken">✕</span> {html.escape(title)}</h2><p class="iw-under">{html.escape(error)}</p>'
-        )
+        cross = marks.mark("broken", state.colours())
+        st.html(f'<h2 class="iw-panel">{cross} {html.escape(title)}</h2><p class="iw-under">{html.escape(error)}</p>')
 
 
 def no_run(key: str) -> bool:

@@ -1,44 +1,49 @@
 """Stored runs as the console asks for them: in short, whole, by SQL."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from twin.clock import Clock, Window
-from twin.metrics import Scope
+from twin.metrics import Asked, Reading, Scope
+from twin.store import runs
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """One stored run in a line. ``policy`` is the name of the policy set, ``is_today`` whether that is today's."""
+    """One stored run in a line. ``is_today`` says that every lever is held by its baseline."""
 
     run_id: str
     scenario: str
+    title: str
     seed: int
-    policy: str
+    policy_id: str
     is_today: bool
-    start: str
-    timezone: str
-    horizon_s: float
+    clock: Clock
+    begin_s: float
+    end_s: float
 
     @property
-    def clock(self) -> Clock:
-        """Return the run's calendar."""
-        return Clock.of(datetime.fromisoformat(self.start), self.timezone)
+    def horizon_s(self) -> float:
+        """Return the moment at which the run ends."""
+        return self.end_s
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A stored run: manifest and tables, unread."""
+    """A stored run: manifest, metrics over the whole run, and tables, unread."""
 
     run_id: str
     brief: Brief
     manifest: Mapping[str, Any]
+    metrics: Mapping[str, float]
     tables: Mapping[str, pl.LazyFrame]
 
     @property
@@ -48,55 +53,78 @@ class StoredRun:
 
     @property
     def horizon_s(self) -> float:
-        """Return the length of the run."""
-        return self.brief.horizon_s
+        """Return the moment at which the run ends."""
+        return self.brief.end_s
 
     def metric(self, name: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:
         """Return a metric over a scope and a window; None where the run holds no evidence for it."""
-        if not scope and window is None and name in self.manifest.get("metrics", {}):
-            return self.manifest["metrics"][name]
-        return None
+        if not scope and window is None:
+            return self.metrics.get(name)
+        reading = readings().get(name)
+        if reading is None:
+            return None
+        return reading(Asked(self.tables, self.clock, self.brief.end_s - self.brief.begin_s, scope, window))
 
-    def hottest_s(self) -> float:
-        """Return when the hottest GPU was hottest."""
-        return 0.6 * self.horizon_s
+
+@cache
+def readings() -> Mapping[str, Reading]:
+    """Return the definition of every metric. The tables' rooms only: the models behind them are not needed to read."""
+    from twin.plant import readings as plant
+    from twin.serving import readings as serving
+    from twin.workloads import readings as workloads
+
+    return {**plant.READINGS, **serving.READINGS, **workloads.READINGS}
 
 
 def briefs(home: Path) -> list[Brief]:
-    """Return every stored run in short, newest first; a folder that is not a run is passed over."""
-    folders = sorted((home / "runs").glob("*/manifest.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [brief_of(json.loads(path.read_text(encoding="utf-8"))) for path in folders]
-
-
-def brief_of(manifest: Mapping[str, Any]) -> Brief:
-    """Return the line of a manifest."""
-    scenario = manifest["scenario"]
-    steps = manifest["schedule"]
-    levers = steps[0]["policy"]["levers"] if steps else {}
-    return Brief(
-        manifest["run_id"],
-        scenario["name"],
-        int(manifest["seed"]),
-        steps[0]["policy"].get("name", "") if steps else "today",
-        not levers,
-        scenario["start"],
-        scenario["timezone"],
-        float(scenario["horizon_s"]),
-    )
+    """Return every readable run in short, last stored first."""
+    return [_brief(summary.run_id, runs.manifest_of(summary.run_id, home)) for summary in runs.list_runs(home)]
 
 
 def load(home: Path, run_id: str) -> StoredRun:
     """Open a stored run. Raises ValueError where there is none of that id."""
-    folder = home / "runs" / Path(run_id).name
-    if not (folder / "manifest.json").is_file():
-        raise ValueError(f"run {run_id!r} is not in {home / 'runs'}; list what is there with `intentwin runs`")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    tables = {path.stem: pl.scan_parquet(path) for path in sorted(folder.glob("*.parquet"))}
-    return StoredRun(run_id, brief_of(manifest), manifest, tables)
+    manifest = runs.manifest_of(run_id, home)
+    metrics = next(summary.metrics for summary in runs.list_runs(home) if summary.run_id == run_id)
+    tables = {name: pl.scan_parquet(path) for name, path in runs.table_paths(run_id, home).items()}
+    return StoredRun(run_id, _brief(run_id, manifest), manifest, metrics, tables)
+
+
+def _brief(run_id: str, manifest: Mapping[str, Any]) -> Brief:
+    schedule = [step["policy"] for step in manifest["schedule"]]
+    return Brief(
+        run_id=run_id,
+        scenario=manifest["scenario"]["name"],
+        title=manifest.get("title", ""),
+        seed=int(manifest["seed"]),
+        policy_id=sha256(dumps(schedule, sort_keys=True).encode()).hexdigest()[:12],
+        is_today=all(policy == _baselines() for policy in schedule),
+        clock=Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"]),
+        begin_s=float(manifest["begin_s"]),
+        end_s=float(manifest["end_s"]),
+    )
+
+
+@cache
+def _baselines() -> Mapping[str, Any]:
+    """Return how a run's manifest writes a policy set that leaves every lever to its baseline."""
+    from policies import catalogue
+    from policies.policy import TODAY
+
+    return catalogue.complete(TODAY).canonical()
 
 
 def ask(home: Path, sql: str, run_ids: Sequence[str]) -> pl.DataFrame:
     """Return the answer of one SELECT over the tables of these runs."""
-    from twin.store import telemetry
+    from twin.store import views
 
-    return telemetry.query(home, sql, run_ids)
+    return views.query(sql, run_ids, home)
+
+
+def logged_names(home: Path) -> dict[str, str]:
+    """Return the name of the policy of each run in the ledger's log."""
+    if not (home / "ledger.duckdb").is_file():
+        return {}
+    from twin.store.ledger import Ledger
+
+    with Ledger(home).transaction() as ledger:
+        return {run.run_id: run.policy_name for run in ledger.run_log()}

@@ -11,7 +11,7 @@ import polars as pl
 import streamlit as st
 
 from app.charts import tokens
-from app.shelf import Brief, StoredRun, briefs, load
+from app.shelf import Brief, StoredRun, ask, briefs, load, logged_names
 from twin.clock import Clock, Window
 from twin.metrics import Scope
 
@@ -21,6 +21,8 @@ DAY_S: Final = 86400.0
 _KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent")
 _KEPT: Final = "_context"
 _MIRROR: Final = "_context_in_url"
+_SAID: Final = "_said"
+_GO: Final = "_go"
 _NOWHEN: Final = Clock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -160,7 +162,7 @@ def _pick(asked: str | None, found: Sequence[Brief]) -> Brief | None:
 
 
 def _alike(brief: Brief, today: Brief | None) -> bool:
-    return today is None or (brief.start == today.start and brief.horizon_s == today.horizon_s)
+    return today is None or (brief.begin_s == today.begin_s and brief.end_s == today.end_s)
 
 
 def _number(text: str | None, otherwise: float) -> float:
@@ -215,8 +217,6 @@ def _metric(home_text: str, run_id: str, name: str, scope: tuple[Scope, ...], wi
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _query(home_text: str, sql: str, run_ids: tuple[str, ...]) -> pl.DataFrame:
-    from app.shelf import ask
-
     return ask(Path(home_text), sql, run_ids)
 
 
@@ -233,3 +233,45 @@ def default_t_s(run_id: str) -> float:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _hottest_s(home_text: str, run_id: str) -> float:
     return _run(home_text, run_id).hottest_s()
+
+
+def name_of(run_id: str) -> str:
+    """Return the name of a run's policy, as it was called when the run was made; its id where nobody named it."""
+    ledger = home() / "ledger.duckdb"
+    stamp = ledger.stat().st_mtime_ns if ledger.is_file() else 0
+    return _names(str(home()), stamp).get(run_id) or f"run {run_id}"
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _names(home_text: str, stamp: int) -> dict[str, str]:
+    return logged_names(Path(home_text))
+
+
+def scenarios() -> list[str]:
+    """Return the scenarios that have runs, and the default one."""
+    return sorted({DEFAULT_SCENARIO, context().scenario, *(brief.scenario for brief in stored())})
+
+
+def seeds(scenario: str) -> list[int]:
+    """Return the seeds that a scenario was run with."""
+    return sorted({brief.seed for brief in stored() if brief.scenario == scenario})
+
+
+def say(text: str) -> None:
+    """Keep one line that the next page shows once, such as what was wrong with a request."""
+    st.session_state[_SAID] = text
+
+
+def said() -> str:
+    """Return that line and forget it."""
+    return str(st.session_state.pop(_SAID, ""))
+
+
+def go(view: str) -> None:
+    """Ask the frame to open a view once the current callback is over."""
+    st.session_state[_GO] = view
+
+
+def going() -> str | None:
+    """Return the view that was asked for, once."""
+    return st.session_state.pop(_GO, None)

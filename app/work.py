@@ -1,7 +1,6 @@
 """What each kind of job does, in its own process: one call down."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
