@@ -1,0 +1,30 @@
+"""TAPAS: thermal- and power-aware scheduling of LLM inference."""
+
+from typing import Final
+
+from policies.system import System
+from policies.systems.tapas.claims import CLAIMS
+from policies.systems.tapas.knobs import TapasKnobs
+from policies.systems.tapas.policy import Tapas
+
+SYSTEM: Final = System(
+    id="tapas",
+    name="TAPAS",
+    question="Can heat and power be steered by where requests go and how fast GPUs run, instead of capping everybody?",
+    levers={"request_routing": "guard", "instance_config": "guard", "emergency": "holder"},
+    serves=(
+        "plant.gpu_temp_max_c",
+        "plant.row_power_peak_w",
+        "plant.thermal_throttle_events",
+        "plant.power_throttle_events",
+        "plant.throttled_gpu_share",
+        "plant.site_power_peak_w",
+        "plant.energy_j",
+    ),
+    costs=("serving.ttft_p99_s", "serving.e2e_p99_s", "serving.slo_attainment_share"),
+    knobs=TapasKnobs,
+    build=Tapas,
+    paper="tapas",
+    watch=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s"),
+    claims=CLAIMS,
+)

@@ -1,0 +1,29 @@
+"""What an operator can set on TAPAS, with bounds."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from policies.system import Knobs
+
+
+class TapasKnobs(Knobs):
+    """Margins to the bounds, the range and pace of clocks, and how far ahead to look.
+
+    ``targets`` on ``plant.gpu_temp_max_c`` and ``plant.row_power_peak_w`` are enforced where and when they hold;
+    without any, the hardware's limits and the rows' budgets are.
+    """
+
+    temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 1.0
+    routing_margin_c: Annotated[float, Field(ge=0, le=20, description="distance at which routing begins to spare an instance")] = 2.0
+    power_margin_share: Annotated[float, Field(ge=0, le=0.5, description="share of a row's budget that is kept free")] = 0.03
+    lowest_clock_share: Annotated[float, Field(ge=0.2, le=1, description="lowest clock that configuration may set")] = 0.55
+    step_down_share: Annotated[float, Field(ge=0.01, le=0.8, description="largest fall of a clock per window")] = 0.2
+    step_up_share: Annotated[float, Field(ge=0.005, le=0.8, description="largest rise of a clock per window")] = 0.05
+    hysteresis_c: Annotated[float, Field(ge=0, le=10, description="room below the bound before clocks rise again")] = 0.5
+    horizon_s: Annotated[float, Field(ge=0, le=3600, description="how far ahead temperatures and targets are looked at")] = 600.0
+    capacity_floor_share: Annotated[float, Field(ge=0.1, le=1, description="share of an endpoint's instances that stays admitted")] = 0.7
+    prefill_room_share: Annotated[float, Field(ge=0.1, le=1, description="time in prefill that routing may fill the rest to")] = 0.5
+    idle_power_share: Annotated[float, Field(ge=0, le=0.5, description="power of an idle GPU as a share of its rating")] = 0.18
+    emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 0.4
+    emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005
