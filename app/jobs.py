@@ -230,6 +230,7 @@ def work(place: Path) -> int:
     os.nice(5)  # the console stays quick while the twin computes
     head = read(place / "spec.json")
     report = Reporter(place)
+    report.put("queued", done_share=0.0, text="waiting for a free worker", pid=os.getpid())
     try:
         handle = _slot(place, report)
         report = Reporter(place)

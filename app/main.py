@@ -1,17 +1,64 @@
-"""The frame: navigation, theme, context bar, intent bar."""
+"""The console's server: security headers, a health page, warm imports."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
 
 import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import frame, state
+# Plotly and Streamlit write styles and evaluate templates in the page; everything must still come from this host.
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss: data: blob:; worker-src 'self' blob:; "
+        "frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_SLOW: Final = ("plotly.graph_objects", "polars", "app.shelf", "policies.catalogue", "policies.intent.lifecycle")
 
-st.set_page_config(page_title="Intentwin", page_icon=str(frame.ICON), layout="wide", initial_sidebar_state=208)
-st.logo(str(frame.ICON.with_name("logo.svg" if state.theme() == "light" else "logo-dark.svg")), size="small", icon_image=str(frame.ICON))
-page = st.navigation(frame.pages())
-state.publish()
-frame.style(state.colours())
-frame.follow()
-frame.context_bar(page.url_path or "overview")
-frame.notices()
-page.run()
-frame.rail_foot()
-frame.intent_bar()
+
+class SecurityHeaders:
+    """Adds the headers to every HTTP answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and put the headers on its answer."""
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self._app(scope, receive, sealed if scope["type"] == "http" else send)
+
+
+def warm() -> None:
+    """Import what pages need, so that the first visitor does not wait for it."""
+    for name in _SLOW:
+        if find_spec(name) is not None:
+            import_module(name)
+
+
+@asynccontextmanager
+async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+    """Warm the imports beside the server's own start."""
+    threading.Thread(target=warm, daemon=True).start()
+    yield {}
+
+
+app = st.App(Path(__file__).resolve().parent / "page.py", middleware=[Middleware(SecurityHeaders)], lifespan=lifespan)

@@ -1,10 +1,64 @@
 """What each kind of job does, in its own process: one call down."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from app.jobs import Reporter
 
+if TYPE_CHECKING:
+    from twin.run import Progress
+
 Worker = Callable[[Mapping[str, Any], Path, Reporter], dict[str, Any]]
-KINDS: Final[dict[str, Worker]] = {}
+
+
+def _told(report: Reporter) -> "Callable[[Progress], None]":
+    return lambda now: report(now.done_share, now.text)
+
+
+def example(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run today's policy on the default scenario, so that a fresh install opens on a finished run."""
+    return run({"scenario": "example", **spec}, home, report)
+
+
+def run(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run one policy set on one scenario. Spec: scenario, policy (JSON, today's where it is left out), seed."""
+    from policies import study
+    from policies.policy import TODAY, PolicySet
+    from twin.scenario import load
+
+    scenario = load(spec["scenario"])
+    policy = PolicySet.model_validate(spec["policy"]) if spec.get("policy") else TODAY
+    seed = int(spec.get("seed") or scenario.seed)
+    run_id = study.run(scenario, policy, seed, home, progress=_told(report), cancel=report.cancelled, label=str(spec.get("label", "")))
+    return {"run_id": run_id}
+
+
+def try_on_twin(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run today's policy and an intent's candidate in the same worlds. Spec: intent_id, version, seeds, actor, role."""
+    from policies.intent import lifecycle
+
+    actor = lifecycle.Actor(name=spec["actor"], role=spec["role"])
+    found = lifecycle.try_on_twin(
+        home,
+        spec["intent_id"],
+        spec["version"],
+        seeds=tuple(spec.get("seeds") or ()) or None,
+        actor=actor,
+        at=datetime.now(UTC),
+        progress=_told(report),
+        cancel=report.cancelled,
+    )
+    return {"today_run_id": found.today_run_id, "candidate_run_id": found.candidate_run_id}
+
+
+def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Check the published claims of one system, or of all. Spec: system."""
+    from policies import reproduce
+
+    rows = reproduce.reproduce(home, spec.get("system"), progress=_told(report), cancel=report.cancelled)
+    return {"rows": rows}
+
+
+KINDS: Final[Mapping[str, Worker]] = {"example": example, "run": run, "try": try_on_twin, "claims": claims}

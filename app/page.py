@@ -1,0 +1,17 @@
+"""One run of the page: rail, context bar, the chosen view, intent bar."""
+
+import streamlit as st
+
+from app import frame, state
+
+st.set_page_config(page_title="Intentwin", page_icon=str(frame.ICON), layout="wide", initial_sidebar_state=208)
+st.logo(str(frame.ICON.with_name("logo.svg" if state.theme() == "light" else "logo-dark.svg")), size="small", icon_image=str(frame.ICON))
+page = st.navigation(frame.pages())
+state.publish()
+frame.style(state.colours())
+frame.follow()
+frame.context_bar(page.url_path or "overview")
+frame.notices()
+page.run()
+frame.rail_foot()
+frame.intent_bar()
