@@ -12,9 +12,7 @@ Floats = NDArray[np.float64]
 CLOCK_LOW: Final = 0.2
 CLOCK_HIGH: Final = 1.0
 
-LEVERS: Final = (
-    Lever("emergency", "plant", "each tick", "uniform_cap", "who slows down when power or heat runs out", "cap"),
-)
+LEVERS: Final = (Lever("emergency", "plant", "each tick", "uniform_cap", "who slows down when power or heat runs out", "cap"),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""The cooling plant and the electrical path: from IT power to the meter."""
+
+from typing import Annotated
+
+import numpy as np
+from numba.extending import register_jitable
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.plant.calibrated import calibrated
+from twin.plant.hardware import Record
+
+J_PER_KWH = 3.6e6
+
+
+class Cooling(BaseModel):
+    """The cooling plant, electrical losses, and what a kilowatt-hour emits and costs by local hour (1 or 24 values)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    free_cop: float = calibrated("cooling.free_cop")
+    free_approach_c: float = calibrated("cooling.free_approach_c")
+    free_margin_c: float = calibrated("cooling.free_margin_c")
+    free_blend_c: Annotated[float, Field(gt=0)] = calibrated("cooling.free_blend_c")
+    chiller_cop: float = calibrated("cooling.chiller_cop")
+    chiller_cop_per_c: float = calibrated("cooling.chiller_cop_per_c")
+    chiller_cop_low: float = calibrated("cooling.chiller_cop_low")
+    chiller_cop_high: float = calibrated("cooling.chiller_cop_high")
+    air_handler_w_per_m3_per_s: float = calibrated("cooling.air_handler_w_per_m3_per_s")
+    pump_share: float = calibrated("cooling.pump_share")
+    ups_loss_idle_share: float = calibrated("cooling.ups_loss_idle_share")
+    ups_loss_linear_share: float = calibrated("cooling.ups_loss_linear_share")
+    ups_loss_square_share: float = calibrated("cooling.ups_loss_square_share")
+    pdu_loss_share: float = calibrated("cooling.pdu_loss_share")
+    other_share: float = calibrated("cooling.other_share")
+    water_l_per_kwh: float = calibrated("cooling.water_l_per_kwh")
+    carbon_kg_per_kwh: tuple[float, ...] = calibrated("cooling.carbon_kg_per_kwh")
+    tariff_usd_per_kwh: tuple[float, ...] = calibrated("cooling.tariff_usd_per_kwh")
+
+
+def by_hour(values: tuple[float, ...], name: str) -> tuple[float, ...]:
+    """Return 24 hourly values from 1 or 24."""
+    if len(values) not in {1, 24}:
+        raise ValueError(f"plant.cooling.{name} has {len(values)} values; give one, or 24 by local hour")
+    return values if len(values) == 24 else values * 24
+
+
+@register_jitable
+def free_share(site: Record, wet_bulb_c: float, supply_c: float) -> float:
+    """Return the share of heat that cooling towers alone take: all when the wet bulb is far below supply, none when near."""
+    margin_c = supply_c - site.free_margin_c - (wet_bulb_c + site.free_approach_c)
+    return np.minimum(np.maximum(1.0 + margin_c / site.free_blend_c, 0.0), 1.0)
+
+
+@register_jitable
+def heat_pump_power_w(site: Record, heat_w: float, outside_c: float, free: float) -> float:
+    """Return the power that moves heat out: free cooling and chiller side by side; the chiller's COP falls as it warms outside."""
+    cop = np.minimum(
+        np.maximum(site.chiller_cop - site.chiller_cop_per_c * (outside_c - 25.0), site.chiller_cop_low), site.chiller_cop_high
+    )
+    return heat_w * (free / site.free_cop + (1.0 - free) / cop + site.pump_share)
+
+
+@register_jitable
+def air_handler_power_w(site: Record, flow_m3_per_s: float, design_m3_per_s: float) -> float:
+    """Return the fans' power of an aisle's air handlers, cubic in flow."""
+    part = flow_m3_per_s / design_m3_per_s
+    return site.air_handler_w_per_m3_per_s * design_m3_per_s * part * part * part
+
+
+@register_jitable
+def electrical_loss_w(site: Record, it_power_w: float, rated_w: float) -> float:
+    """Return what UPS and PDU lose on the way to the racks; the UPS loses an idle part, one linear and one square in load."""
+    load = it_power_w / rated_w
+    ups = rated_w * (site.ups_loss_idle_share + site.ups_loss_linear_share * load + site.ups_loss_square_share * load * load)
+    return ups + site.pdu_loss_share * it_power_w

@@ -1,0 +1,224 @@
+"""The plant as arrays of records: places, neighbours, offsets, settings."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.chance import stream
+from twin.fleet import GPUS_PER_SERVER, Fleet
+from twin.plant.airflow import AIR_J_PER_M3_K, Airflow
+from twin.plant.cooling import Cooling
+from twin.plant.hardware import host_model, server_models
+from twin.plant.heat import Heat
+from twin.plant.inlet import Inlet
+from twin.plant.throttling import Throttling
+
+Records = NDArray[Any]
+_F: Final = np.float64
+_I: Final = np.int64
+
+GPU: Final = np.dtype(
+    [(name, _F) for name in ("offset_c", "sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c")]
+    + [(name, _F) for name in ("idle_w", "busy_w", "allowed_clock_share", "next_sink_c", "next_die_c")]
+)
+SERVER: Final = np.dtype(
+    [(name, _I) for name in ("model", "rack", "row", "aisle")]
+    + [
+        (name, _F)
+        for name in (
+            "offset_c",
+            "blocked_share",
+            "load_share",
+            "busy_share",
+            "hottest_c",
+            "fan_share",
+            "airflow_m3_per_s",
+            "power_w",
+            "inlet_c",
+            "off_s",
+        )
+    ]
+    + [(name, _F) for name in ("tick_peak_c", "throttled_s", "edges")]
+    + [
+        (name, _F)
+        for name in (
+            "minute_inlet_c",
+            "minute_gpu_c",
+            "minute_j",
+            "minute_air_s",
+            "minute_clock_share",
+            "minute_throttled_s",
+            "minute_edges",
+        )
+    ]
+)
+RACK: Final = np.dtype(
+    [("aisle", _I), ("row", _I)]
+    + [
+        (name, _F)
+        for name in ("heat_w", "flow_w_per_c", "rise_c", "drawn_w", "power_w", "airflow_m3_per_s", "inlet_c", "air_c", "offset_c", "gpu_c")
+    ]
+    + [(name, _F) for name in ("part_inlet_c", "part_gpu_c", "part_j", "part_throttled_s", "throttled_s")]
+    + [("gpus", _F)]
+)
+AISLE: Final = np.dtype(
+    [
+        (name, _F)
+        for name in ("design_m3_per_s", "supply_offset_c", "air_share", "air_target_share", "demand_m3_per_s", "mixing_share", "heat_w")
+        + ("recirculated_w", "flow_w_per_c", "supply_c")
+    ]
+)
+ROW: Final = np.dtype(
+    [
+        (name, _F)
+        for name in ("rated_w", "budget_w", "power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share", "began", "gpus")
+    ]
+)
+HOST: Final = np.dtype([("rack", _I), ("row", _I), ("aisle", _I)])
+SITE_STATE: Final = ("it_power_w", "site_power_w", "pue", "supply_c", "water_l_per_s", "free_share", "minute_s", "part_s")
+
+
+class Layout(NamedTuple):
+    """Every array that the step works on (a tuple, as kernels take it). Records hold both what never changes and the state."""
+
+    gpus: Records
+    servers: Records
+    racks: Records
+    aisles: Records
+    rows: Records
+    hosts: Records
+    site: Records
+    models: Records
+    neighbours: NDArray[np.int64]
+    neighbour_share: NDArray[np.float64]
+
+
+# What a snapshot holds, by array; everything else follows from fleet, settings, seed and faults.
+STATE: Final = {
+    "gpus": ("sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c"),
+    "servers": ("load_share", "busy_share", "hottest_c", "fan_share", "airflow_m3_per_s", "power_w", "inlet_c", "off_s")
+    + ("minute_inlet_c", "minute_gpu_c", "minute_j", "minute_air_s", "minute_clock_share", "minute_throttled_s", "minute_edges"),
+    "racks": (
+        "heat_w",
+        "flow_w_per_c",
+        "rise_c",
+        "power_w",
+        "inlet_c",
+        "gpu_c",
+        "part_inlet_c",
+        "part_gpu_c",
+        "part_j",
+        "part_throttled_s",
+    ),
+    "aisles": ("air_share", "demand_m3_per_s", "mixing_share", "supply_c"),
+    "rows": ("power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share"),
+    "site": SITE_STATE,
+}
+
+
+def site_record(airflow: Airflow, inlet: Inlet, heat: Heat, throttling: Throttling, cooling: Cooling) -> Records:
+    """Return one record with every scalar setting under its own name, and the site's state."""
+    values: dict[str, float] = {"fan_by_heat": 1.0 if airflow.law == "thermal" else 0.0}
+    for part in (airflow, inlet, heat, throttling, cooling):
+        values |= {name: float(value) for name, value in part if isinstance(value, int | float)}
+    names = (*values, "rated_w", "nameplate_w", *SITE_STATE)
+    site = np.zeros(1, dtype=[(name, _F) for name in names]).view(np.recarray)
+    for name, value in values.items():
+        site[name] = value
+    return site
+
+
+def _known(given: dict[str, float], ids: tuple[str, ...], name: str) -> None:
+    for key in given:
+        if key not in ids:
+            raise ValueError(f"plant.inlet.{name}: {key!r} is not in the fleet; it is one of {', '.join(ids[:6])}…")
+
+
+def _offsets_c(fleet: Fleet, inlet: Inlet, seed: int) -> NDArray[np.float64]:
+    """Return each rack's inlet offset: drawn for rows and racks, given ones replace the draw; racks at a row's head are near an air handler."""
+    random = stream(seed, "plant", "inlet-offsets")
+    rows = random.standard_normal(len(fleet.row_ids)) * inlet.offset_spread_c
+    racks = random.standard_normal(len(fleet.rack_ids)) * inlet.offset_spread_c
+    _known(inlet.row_offset_c, fleet.row_ids, "row_offset_c")
+    _known(inlet.rack_offset_c, fleet.rack_ids, "rack_offset_c")
+    for name, value in inlet.row_offset_c.items():
+        rows[fleet.row_ids.index(name)] = value
+    for name, value in inlet.rack_offset_c.items():
+        racks[fleet.rack_ids.index(name)] = value
+    near = np.where(fleet.rack_positions == 0, inlet.near_air_handler_c, 0.0)
+    return np.asarray(rows[fleet.rack_rows] + racks + near)
+
+
+def _neighbours(fleet: Fleet, inlet: Inlet) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return each rack's neighbours (-1 for none) and their shares: two on each side, one across the aisle."""
+    places = {
+        (int(row), int(position)): rack for rack, (row, position) in enumerate(zip(fleet.rack_rows, fleet.rack_positions, strict=True))
+    }
+    # Rows of one aisle face each other two by two, in the order of the fleet.
+    facing: dict[int, int] = {}
+    for aisle in range(len(fleet.aisle_ids)):
+        members = [int(row) for row in np.flatnonzero(fleet.row_aisles == aisle)]
+        for one, other in zip(members[::2], members[1::2], strict=False):
+            facing[one], facing[other] = other, one
+    steps = ((-1, inlet.adjacent_share), (1, inlet.adjacent_share), (-2, inlet.second_share), (2, inlet.second_share))
+    index = np.full((len(fleet.rack_ids), 5), -1, dtype=np.int64)
+    share = np.zeros((len(fleet.rack_ids), 5))
+    for (row, position), rack in places.items():
+        found = [(places.get((row, position + step), -1), part) for step, part in steps]
+        found.append((places.get((facing.get(row, -1), position), -1), inlet.across_share))
+        for column, (other, part) in enumerate(found):
+            index[rack, column], share[rack, column] = other, part
+    return index, share
+
+
+def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> Layout:
+    """Lay the fleet out as records with every static figure filled in."""
+    models = server_models().copy()
+    models["limit_c"] = np.minimum(models["limit_c"], models["memory_limit_c"] - models["memory_rise_c"])
+    counts = (
+        len(fleet.gpu_servers),
+        len(fleet.server_ids),
+        len(fleet.rack_ids),
+        len(fleet.aisle_ids),
+        len(fleet.row_ids),
+        len(fleet.host_ids),
+    )
+    gpus, servers, racks, aisles, rows, hosts = (
+        np.zeros(count, dtype=dtype) for count, dtype in zip(counts, (GPU, SERVER, RACK, AISLE, ROW, HOST), strict=True)
+    )
+    spread = stream(seed, "plant", "gpu-offsets").standard_normal(counts[0]) * heat.gpu_spread_c
+    gpus["offset_c"] = np.tile(heat.preheat_c, counts[1])[: counts[0]] + spread
+    gpus["thermal_clock_share"] = gpus["clock_share"] = 1.0
+    rows["brake_clock_share"] = 1.0
+    servers["model"], servers["rack"], servers["row"] = fleet.server_models, fleet.server_racks, fleet.server_rows
+    servers["aisle"] = fleet.server_aisles
+    racks["row"], racks["aisle"] = fleet.rack_rows, fleet.row_aisles[fleet.rack_rows]
+    racks["offset_c"] = _offsets_c(fleet, inlet, seed)
+    racks["gpus"] = np.bincount(fleet.server_racks, minlength=counts[2]) * GPUS_PER_SERVER
+    tallest = np.maximum(np.bincount(fleet.server_racks, minlength=counts[2])[fleet.server_racks] - 1, 1)
+    servers["offset_c"] = racks["offset_c"][fleet.server_racks] + inlet.height_rise_c * fleet.server_slots / tallest
+    rows["rated_w"] = rows["budget_w"] = fleet.row_power_budgets_w
+    rows["gpus"] = np.bincount(fleet.server_rows, minlength=counts[4]) * GPUS_PER_SERVER
+    hosts["rack"], hosts["row"] = fleet.host_racks, fleet.rack_rows[fleet.host_racks]
+    hosts["aisle"] = racks["aisle"][fleet.host_racks]
+    _supply(fleet, inlet, aisles, servers, hosts)
+    _, host_max_w, _ = host_model()
+    site["rated_w"] = fleet.site_power_budget_w
+    site["nameplate_w"] = models["nameplate_w"][fleet.server_models].sum() + host_max_w * counts[5]
+    return Layout(gpus, servers, racks, aisles, rows, hosts, site, models, *_neighbours(fleet, inlet))
+
+
+def _supply(fleet: Fleet, inlet: Inlet, aisles: Records, servers: Records, hosts: Records) -> None:
+    """Size each aisle's air handlers from the airflow of the servers and hosts in it at full fan speed."""
+    _known(inlet.aisle_air_supply_share, fleet.aisle_ids, "aisle_air_supply_share")
+    _known(inlet.aisle_supply_offset_c, fleet.aisle_ids, "aisle_supply_offset_c")
+    full = server_models()["airflow_max_m3_per_s"][fleet.server_models]
+    host_full = host_model()[2]
+    for index, aisle in enumerate(fleet.aisle_ids):
+        flow = full[servers["aisle"] == index].sum() + host_full * int((hosts["aisle"] == index).sum())
+        aisles["design_m3_per_s"][index] = max(flow, 1e-3) * inlet.aisle_air_supply_share.get(aisle, inlet.air_supply_share)
+        aisles["supply_offset_c"][index] = inlet.aisle_supply_offset_c.get(aisle, 0.0)
+        # An aisle without racks still needs a divisor.
+        aisles["flow_w_per_c"][index] = max(flow, 1e-3) * AIR_J_PER_M3_K
+    aisles["air_share"] = aisles["air_target_share"] = 1.0

@@ -1,0 +1,218 @@
+"""State of the plant: power and heat of every GPU, tick by tick."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.clock import Clock
+from twin.faults import Fault
+from twin.fleet import Fleet
+from twin.plant import layout, step
+from twin.plant.airflow import Airflow
+from twin.plant.cooling import Cooling, by_hour
+from twin.plant.hardware import host_model
+from twin.plant.heat import Heat
+from twin.plant.inlet import Inlet
+from twin.plant.levers import PlantObservation
+from twin.plant.outages import FAULT_KINDS, Outages
+from twin.plant.recording import Recorder
+from twin.plant.throttling import Throttling
+from twin.plant.weather import Weather, generate
+from twin.stack import State, read_only
+from twin.tables import Sink
+
+__all__ = ["FAULT_KINDS", "GpuLoad", "Model", "Settings"]
+
+Floats = NDArray[np.float64]
+FAULT_FINE_S: Final = 60.0
+BRAKE_FINE_S: Final = 60.0
+THROTTLE_FINE_S: Final = 30.0
+# A row whose brake keeps tripping does not keep the run at fine ticks: it earns them once in this time.
+BRAKE_PAUSE_S: Final = 1800.0
+
+
+class Settings(BaseModel):
+    """The plant as a scenario may change it; every default is a calibration entry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weather: Weather = Field(default_factory=Weather)
+    airflow: Airflow = Field(default_factory=Airflow)
+    inlet: Inlet = Field(default_factory=Inlet)
+    heat: Heat = Field(default_factory=Heat)
+    throttling: Throttling = Field(default_factory=Throttling)
+    cooling: Cooling = Field(default_factory=Cooling)
+    max_step_s: float = Field(default=15.0, gt=0, le=60)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuLoad:
+    """What every GPU (shape G) and CPU host (shape H) does until the next tick.
+
+    Shares are of time; ``decode_batch`` is the mean batch while decoding, ``clock_share`` the clock that its owner set.
+    ``decode_bandwidth_share`` is the share of memory bandwidth in use while decoding; None takes the model's typical one.
+    """
+
+    prefill_share: Floats
+    decode_share: Floats
+    decode_batch: Floats
+    opaque_share: Floats
+    resident: NDArray[np.bool_]
+    clock_share: Floats
+    host_share: Floats
+    decode_bandwidth_share: Floats | None = None
+
+
+class Model:
+    """Power, heat and protection of a fleet. Faults and weather are known before the first tick."""
+
+    def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
+        self.t_s = 0.0
+        self.fine_until_s = 0.0
+        self._settings, self._fleet, self._clock = settings, fleet, clock
+        site = layout.site_record(settings.airflow, settings.inlet, settings.heat, settings.throttling, settings.cooling)
+        self.arrays = layout.build(fleet, site.view(np.ndarray), settings.inlet, settings.heat, seed)
+        self.weather = generate(settings.weather, clock, horizon_s, seed)
+        self._outages = Outages(fleet, faults, settings.throttling.ups_units)
+        self._recorder = Recorder(fleet, self.arrays, clock, settings.cooling)
+        by_hour(settings.cooling.carbon_kg_per_kwh, "carbon_kg_per_kwh")
+        by_hour(settings.cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh")
+        self._host = host_model()
+        self._step = step.compiled()
+        self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
+        self._opaque = np.zeros(len(fleet.gpu_servers), dtype=np.bool_)
+        self._limit_c = np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8)
+        self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
+        self._brake_fine_s = np.full(len(fleet.row_ids), -BRAKE_PAUSE_S)
+        self._tick_s = 0.0
+        self._seen: PlantObservation | None = None
+        self._settle()
+
+    def set_opaque(self, opaque: NDArray[np.bool_]) -> None:
+        """Mark the GPUs (shape G) of VMs whose inside the operator cannot reach."""
+        self._opaque = np.array(opaque, dtype=np.bool_)
+        self._seen = None
+
+    @property
+    def gpu_clock_share(self) -> Floats:
+        """The clock that each GPU really runs at, shape G; 0 while a server is switched off by heat."""
+        return self.observe().gpu_clock_share
+
+    def observe(self) -> PlantObservation:
+        """Return the plant at the end of the last tick."""
+        if self._seen is None:
+            self._seen = self._observation()
+        return self._seen
+
+    def advance(self, until_s: float, load: GpuLoad, clock_cap_share: Floats) -> None:
+        """Advance to ``until_s`` under a load and clock caps (shape G), in steps of at most ``max_step_s``."""
+        carried = self._carried(load, clock_cap_share)
+        start_s, span_s = self.t_s, until_s - self.t_s
+        if span_s <= 0.0:
+            raise ValueError(f"the plant is at {self.t_s} s and cannot advance to {until_s} s")
+        for fault_s in self._outages.apply(self.t_s, self.arrays):
+            self.fine_until_s = max(self.fine_until_s, fault_s + FAULT_FINE_S)
+        count = int(np.ceil(span_s / self._settings.max_step_s - 1e-9))
+        dt_s = span_s / count
+        for index in range(count):
+            outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)
+            self._step(self.arrays, carried, step.Around(dt_s, outside_c, wet_bulb_c, self._host))
+            self._protect(start_s + (index + 1) * dt_s)
+        self.t_s, self._tick_s, self._seen = until_s, span_s, None
+
+    def record(self, sink: Sink) -> None:
+        """Write the last tick; tables of a coarser resolution when their interval is full."""
+        outside_c, wet_bulb_c = self.weather.at(self.t_s)
+        self._recorder.record(sink, self.t_s, self._tick_s, (outside_c, wet_bulb_c), self._outages.told())
+
+    def close(self, sink: Sink) -> None:
+        """Write what is still held back."""
+        self._recorder.close(sink, self.t_s)
+
+    def snapshot(self) -> State:
+        """Return everything that the next tick depends on."""
+        arrays: State = {
+            name: {field: getattr(self.arrays, name)[field].copy() for field in fields} for name, fields in layout.STATE.items()
+        }
+        return arrays | {
+            "t_s": self.t_s,
+            "tick_s": self._tick_s,
+            "fine_until_s": self.fine_until_s,
+            "fine_used": self._fine_used.copy(),
+            "brake_fine_s": self._brake_fine_s.copy(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot of a model with the same settings, fleet, faults and seed."""
+        for name, fields in layout.STATE.items():
+            for field in fields:
+                getattr(self.arrays, name)[field] = state[name][field]
+        self.t_s, self._tick_s = float(state["t_s"]), float(state["tick_s"])
+        self.fine_until_s = float(state["fine_until_s"])
+        self._fine_used = np.array(state["fine_used"], dtype=np.bool_)
+        self._brake_fine_s = np.array(state["brake_fine_s"], dtype=np.float64)
+        self._outages.resume(self.t_s, self.arrays)
+        self._recorder.drop_ticks()
+        self._seen = None
+
+    def _carried(self, load: GpuLoad, clock_cap_share: Floats) -> step.Load:
+        """Check shapes and hand the load over as the kernel takes it."""
+        gpus, hosts = len(self._opaque), len(self._fleet.host_ids)
+        bandwidth = self._typical_bandwidth_share if load.decode_bandwidth_share is None else load.decode_bandwidth_share
+        parts = (load.prefill_share, load.decode_share, load.decode_batch, bandwidth, load.opaque_share)
+        floats = [np.ascontiguousarray(part, dtype=np.float64) for part in (*parts, load.clock_share, clock_cap_share)]
+        resident = np.ascontiguousarray(load.resident, dtype=np.bool_)
+        host_share = np.ascontiguousarray(load.host_share, dtype=np.float64)
+        if host_share.shape != (hosts,) or any(part.shape != (gpus,) for part in (*floats, resident)):
+            raise ValueError(f"the plant's load must have {gpus} GPUs and {hosts} hosts in every array")
+        return step.Load(*floats[:5], resident, *floats[5:], host_share)
+
+    def _protect(self, now_s: float) -> None:
+        """Ask for fine ticks where protection has just set in."""
+        throttled = (self.arrays.servers["edges"] > 0.0) & ~self._fine_used
+        if throttled.any():
+            self._fine_used |= throttled
+            self.fine_until_s = max(self.fine_until_s, now_s + THROTTLE_FINE_S)
+        began = (self.arrays.rows["began"] > 0.0) & (now_s - self._brake_fine_s >= BRAKE_PAUSE_S)
+        if began.any():
+            self._brake_fine_s[began] = now_s
+            self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
+
+    def _settle(self) -> None:
+        """Bring fans and temperatures to where an idle fleet stands at the start."""
+        gpus, hosts = len(self._opaque), len(self._fleet.host_ids)
+        none, one = np.zeros(gpus), np.ones(gpus)
+        idle = GpuLoad(none, none, none, none, self._opaque, one, np.zeros(hosts))
+        outside_c, wet_bulb_c = self.weather.at(0.0)
+        carried = self._carried(idle, one)
+        for _ in range(12):
+            self._step(self.arrays, carried, step.Around(300.0, outside_c, wet_bulb_c, self._host))
+        self._recorder.clear()
+
+    def _observation(self) -> PlantObservation:
+        gpus, servers, rows, aisles = self.arrays.gpus, self.arrays.servers, self.arrays.rows, self.arrays.aisles
+
+        def column(records: NDArray[Any], name: str) -> Floats:
+            return read_only(records[name].copy())
+
+        return PlantObservation(
+            t_s=self.t_s,
+            tick_s=self._tick_s,
+            outside_c=self.weather.at(self.t_s)[0],
+            gpu_temp_c=column(gpus, "temp_c"),
+            gpu_limit_c=read_only(self._limit_c),
+            gpu_power_w=column(gpus, "power_w"),
+            gpu_clock_share=column(gpus, "clock_share"),
+            gpu_servers=read_only(self._fleet.gpu_servers),
+            gpu_opaque=read_only(self._opaque),
+            server_rows=read_only(self._fleet.server_rows),
+            inlet_c=column(servers, "inlet_c"),
+            server_power_w=column(servers, "power_w"),
+            row_power_w=column(rows, "power_w"),
+            row_budget_w=column(rows, "budget_w"),
+            aisle_airflow_share=read_only(aisles["demand_m3_per_s"] / np.maximum(aisles["design_m3_per_s"] * aisles["air_share"], 1e-9)),
+        )

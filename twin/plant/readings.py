@@ -1,0 +1,257 @@
+"""What the plant writes, and the metrics read off it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from twin.clock import DAY_S
+from twin.metrics import Asked, Reading
+from twin.tables import Column, Table
+
+MINUTE_S: Final = 60.0
+PART_S: Final = 30.0
+_END: Final = "end of the interval, seconds since the start of the run"
+
+SITE: Final = Table(
+    "site",
+    "one row per tick",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("tick_s", pl.Float64, "length of the tick"),
+        Column("outside_c", pl.Float32, "outside air, dry bulb"),
+        Column("wet_bulb_c", pl.Float32, "outside air, wet bulb"),
+        Column("supply_c", pl.Float32, "supply air of the air handlers"),
+        Column("it_power_w", pl.Float64, "power of all servers and hosts at their supplies"),
+        Column("site_power_w", pl.Float64, "power at the utility meter"),
+        Column("pue", pl.Float64, "site power over IT power"),
+        Column("free_cooling_share", pl.Float32, "share of heat taken without the chiller"),
+        Column("water_l_per_s", pl.Float64, "water evaporated"),
+        Column("carbon_kg_per_s", pl.Float64, "emissions at the hour's grid intensity"),
+        Column("cost_usd_per_h", pl.Float64, "energy at the hour's tariff"),
+    ),
+)
+ROWS: Final = Table(
+    "rows",
+    "one row of the table per row of racks and tick",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("tick_s", pl.Float64, "length of the tick"),
+        Column("row_id", pl.String, "row of racks", "row"),
+        Column("power_w", pl.Float64, "mean power over the tick"),
+        Column("facility_power_w", pl.Float64, "power with the row's part of cooling and losses"),
+        Column("budget_w", pl.Float64, "power budget in force"),
+        Column("gpu_temp_max_c", pl.Float64, "hottest GPU; not a number in rows without GPUs"),
+        Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled by heat or by the power brake"),
+        Column("power_brakes", pl.Int8, "1 where the row began to brake in this tick"),
+        Column("braking", pl.Boolean, "whether the power brake is on"),
+    ),
+)
+RACKS: Final = Table(
+    "racks",
+    "one row per rack and half minute",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("rack_id", pl.String, "rack", "rack"),
+        Column("row_id", pl.String, "row of the rack", "row"),
+        Column("inlet_c", pl.Float32, "hottest inlet"),
+        Column("gpu_temp_max_c", pl.Float32, "hottest GPU; not a number in racks without GPUs"),
+        Column("power_w", pl.Float32, "mean power"),
+        Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled"),
+    ),
+)
+SERVERS: Final = Table(
+    "servers",
+    "one row per GPU server and minute",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("server_id", pl.String, "server", "server"),
+        Column("rack_id", pl.String, "rack of the server", "rack"),
+        Column("row_id", pl.String, "row of the server", "row"),
+        Column("inlet_c", pl.Float32, "hottest inlet"),
+        Column("gpu_temp_max_c", pl.Float32, "hottest GPU"),
+        Column("power_w", pl.Float32, "mean power"),
+        Column("airflow_share", pl.Float32, "mean airflow over the most that the fans can move"),
+        Column("clock_min_share", pl.Float32, "slowest clock of its GPUs at a tick's end"),
+        Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled"),
+        Column("thermal_throttles", pl.Int32, "GPUs that began to throttle on heat"),
+    ),
+)
+GPUS: Final = Table(
+    "gpus",
+    "one row per GPU and minute",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("gpu_id", pl.String, "GPU", "gpu"),
+        Column("temp_max_c", pl.Float32, "highest temperature, to 1/32 C"),
+    ),
+)
+TABLES: Final = (SITE, ROWS, RACKS, SERVERS, GPUS)
+
+
+def _inside(asked: Asked, frame: pl.LazyFrame, every_s: float | None = None) -> pl.DataFrame:
+    """Return the rows of a table whose interval begins inside the window; ``every_s`` None means by tick."""
+    collected = frame.collect()
+    if asked.window is None or collected.is_empty():
+        return collected
+    span = collected["tick_s"].to_numpy() if every_s is None else np.full(collected.height, every_s)
+    return collected.filter(pl.Series(asked.clock.inside(np.maximum(collected["t_s"].to_numpy() - span, 0.0), asked.window)))
+
+
+def _places(asked: Asked) -> tuple[pl.LazyFrame, float | None] | None:
+    """Return the coarsest table that resolves the scope, already filtered to it, and its interval."""
+    rows, racks, servers = asked.ids("row"), asked.ids("rack"), asked.ids("server")
+    table, every_s = ("servers", MINUTE_S) if servers else ("racks", PART_S) if racks else ("rows", None)
+    if table not in asked.tables:
+        return None
+    frame = asked.tables[table]
+    if rows or racks or servers:
+        hit = pl.col("row_id").cast(pl.String).is_in(rows)
+        if racks or servers:
+            hit |= pl.col("rack_id").cast(pl.String).is_in(racks)
+        if servers:
+            hit |= pl.col("server_id").cast(pl.String).is_in(servers)
+        frame = frame.filter(hit)
+    return frame, every_s
+
+
+def _number(value: object) -> float | None:
+    return None if value is None or not np.isfinite(float(value)) else float(value)  # type: ignore[arg-type]
+
+
+def _gpu_temp_max_c(asked: Asked) -> float | None:
+    place = _places(asked)
+    if place is None:
+        return None
+    return _number(_inside(asked, *place)["gpu_temp_max_c"].fill_nan(None).max())
+
+
+def _inlet_temp_max_c(asked: Asked) -> float | None:
+    # Rows carry no inlet: racks are the coarsest table that does.
+    finer = asked if asked.ids("server") or asked.ids("rack") else None
+    place = _places(asked) if finer else ((asked.tables["racks"], PART_S) if "racks" in asked.tables else None)
+    if place is None:
+        return None
+    frame, every_s = place
+    if finer is None and asked.ids("row"):
+        frame = frame.filter(pl.col("row_id").cast(pl.String).is_in(asked.ids("row")))
+    return _number(_inside(asked, frame, every_s)["inlet_c"].max())
+
+
+def _rows(asked: Asked) -> pl.DataFrame | None:
+    """Return the table of rows in scope and window; a rack or server stands for its row."""
+    if "rows" not in asked.tables:
+        return None
+    frame, wanted = asked.tables["rows"], set(asked.ids("row"))
+    for kind, table in (("rack", "racks"), ("server", "servers")):
+        if asked.ids(kind) and table in asked.tables:  # type: ignore[arg-type]
+            hit = pl.col(f"{kind}_id").cast(pl.String).is_in(asked.ids(kind))  # type: ignore[arg-type]
+            wanted |= set(asked.tables[table].filter(hit).select(pl.col("row_id").cast(pl.String).unique()).collect()["row_id"])
+    if asked.scope and not wanted:
+        return None
+    if wanted:
+        frame = frame.filter(pl.col("row_id").cast(pl.String).is_in(sorted(wanted)))
+    return _inside(asked, frame)
+
+
+def _site(asked: Asked) -> pl.DataFrame | None:
+    return _inside(asked, asked.tables["site"]) if "site" in asked.tables else None
+
+
+def _per_day(asked: Asked, total: float) -> float:
+    return total * DAY_S / asked.horizon_s
+
+
+def _row_power_peak_w(asked: Asked) -> float | None:
+    rows = _rows(asked)
+    return None if rows is None else _number(rows["power_w"].max())
+
+
+def _site_power_peak_w(asked: Asked) -> float | None:
+    site = _site(asked)
+    return None if site is None else _number(site["site_power_w"].max())
+
+
+def _thermal_throttle_events(asked: Asked) -> float | None:
+    if "servers" not in asked.tables:
+        return None
+    rows, racks, servers = asked.ids("row"), asked.ids("rack"), asked.ids("server")
+    frame = asked.tables["servers"]
+    if rows or racks or servers:
+        columns = (("row_id", rows), ("rack_id", racks), ("server_id", servers))
+        frame = frame.filter(pl.any_horizontal(pl.col(name).cast(pl.String).is_in(ids) for name, ids in columns))
+    return _per_day(asked, float(_inside(asked, frame, MINUTE_S)["thermal_throttles"].sum()))
+
+
+def _power_throttle_events(asked: Asked) -> float | None:
+    rows = _rows(asked)
+    return None if rows is None else _per_day(asked, float(rows["power_brakes"].cast(pl.Int64).sum()))
+
+
+def _throttled_gpu_share(asked: Asked) -> float | None:
+    place = _places(asked)
+    if place is None:
+        return None
+    frame = _inside(asked, *place)
+    frame = frame.filter(frame["gpu_temp_max_c"].is_not_nan())
+    if frame.is_empty():
+        return None
+    weight = frame["tick_s"] if place[1] is None else pl.Series(np.ones(frame.height))
+    return float((frame["throttled_gpu_share"].cast(pl.Float64) * weight).sum() / weight.sum())
+
+
+def _energy_j(asked: Asked) -> float | None:
+    if not asked.scope:
+        site = _site(asked)
+        return None if site is None else _per_day(asked, float((site["site_power_w"] * site["tick_s"]).sum()))
+    rows = _rows(asked)
+    return None if rows is None else _per_day(asked, float((rows["facility_power_w"] * rows["tick_s"]).sum()))
+
+
+def _energy_cost_usd(asked: Asked) -> float | None:
+    site = _site(asked)
+    if site is None:
+        return None
+    cost = site["cost_usd_per_h"] * site["tick_s"] / 3600.0
+    if not asked.scope:
+        return _per_day(asked, float(cost.sum()))
+    rows = _rows(asked)
+    if rows is None:
+        return None
+    share = rows.group_by("t_s").agg(pl.col("facility_power_w").sum())
+    joined = site.select("t_s", "site_power_w", cost.alias("cost_usd")).join(share, on="t_s", how="inner").sort("t_s")
+    return _per_day(asked, float((joined["cost_usd"] * joined["facility_power_w"] / joined["site_power_w"]).sum()))
+
+
+def _pue(asked: Asked) -> float | None:
+    site = _site(asked)
+    if site is None or site.is_empty():
+        return None
+    return _number((site["site_power_w"] * site["tick_s"]).sum() / (site["it_power_w"] * site["tick_s"]).sum())
+
+
+def _carbon_kg(asked: Asked) -> float | None:
+    site = _site(asked)
+    return None if site is None else _per_day(asked, float((site["carbon_kg_per_s"] * site["tick_s"]).sum()))
+
+
+def _water_l(asked: Asked) -> float | None:
+    site = _site(asked)
+    return None if site is None else _per_day(asked, float((site["water_l_per_s"] * site["tick_s"]).sum()))
+
+
+READINGS: Final[Mapping[str, Reading]] = {
+    "plant.gpu_temp_max_c": _gpu_temp_max_c,
+    "plant.inlet_temp_max_c": _inlet_temp_max_c,
+    "plant.row_power_peak_w": _row_power_peak_w,
+    "plant.site_power_peak_w": _site_power_peak_w,
+    "plant.thermal_throttle_events": _thermal_throttle_events,
+    "plant.power_throttle_events": _power_throttle_events,
+    "plant.throttled_gpu_share": _throttled_gpu_share,
+    "plant.energy_j": _energy_j,
+    "plant.energy_cost_usd": _energy_cost_usd,
+    "plant.pue": _pue,
+    "plant.carbon_kg": _carbon_kg,
+    "plant.water_l": _water_l,
+}
