@@ -1,3 +1,4 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
 """Continuous batching, every iteration counted, at a cost per request.
 
 Semantics (a plain stepper in the tests gives the same ticks):
@@ -25,8 +26,9 @@ from typing import Any, Final
 import numba
 import numpy as np
 from numba import types
+from numba.core.types.function_type import CompileResultWAP
 
-from twin.serving.levers import ROUTE_TYPE
+from twin.serving.levers import BATCH_HIGH, ROUTE_SIGNATURE, ROUTE_TYPE
 
 TICKS_PER_S: Final = 10**11
 FOREVER: Final = 2**62
@@ -107,6 +109,14 @@ OVERHEAD: Final = 2
 NEXT_ARRIVAL: Final = 0
 MISROUTED: Final = 1
 
+# Rows of `load`, int64: what the router sees of each instance. PENDING are prompt tokens not yet prefilled and output tokens
+# of unfinished requests.
+OUTSTANDING: Final = 0
+PENDING: Final = 1
+
+# Columns of `stalls`, int64: since when each stalled group waits for its next token, and from here on how many they are.
+STALL_COUNTS: Final = BATCH_HIGH + 2
+
 # Gaps between tokens are counted in 32 logarithmic bins an octave, read off the float's bits (at most 3.1 % wide).
 _BIN_SHIFT: Final = 47
 _BIN_OFFSET: Final = (1023 + 23) << 5  # the first bin begins at 2^23 ticks, 84 microseconds
@@ -119,20 +129,23 @@ def gap_edges() -> np.ndarray[Any, np.dtype[np.int64]]:
     return bits.view(np.float64).astype(np.int64)
 
 
+_EDGES: Final = gap_edges()
+
+
 @numba.njit(cache=True)
-def gap_bin(gap: int) -> int:
+def gap_bin(gap):
     """Return the bin of a gap in ticks; what lies outside counts in the first or last bin."""
     return min(max((np.float64(gap).view(np.int64) >> _BIN_SHIFT) - _BIN_OFFSET, 0), GAP_BINS - 1)
 
 
 @numba.njit(cache=True)
-def _count_gaps(gaps, edges, first, slope, count, weight):  # type: ignore[no-untyped-def]
+def _count_gaps(gaps, first, slope, count, weight):
     """Count the gaps first, first + slope, …: ``count`` of them, each ``weight`` times."""
     low = gap_bin(first)
     high = gap_bin(first + slope * (count - 1))
     j = 0
     while low < high:
-        reached = (edges[low + 1] - first + slope - 1) // slope
+        reached = (_EDGES[low + 1] - first + slope - 1) // slope
         gaps[low] += (reached - j) * weight
         j = reached
         low = gap_bin(first + slope * j)
@@ -140,7 +153,7 @@ def _count_gaps(gaps, edges, first, slope, count, weight):  # type: ignore[no-un
 
 
 @numba.njit(cache=True)
-def _heap_push(heap, r, size, key):  # type: ignore[no-untyped-def]
+def _heap_push(heap, r, size, key):
     i = size
     while i > 0:
         parent = (i - 1) >> 1
@@ -152,7 +165,7 @@ def _heap_push(heap, r, size, key):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _heap_pop(heap, r, size):  # type: ignore[no-untyped-def]
+def _heap_pop(heap, r, size):
     size -= 1
     key = heap[r, size]
     i = 0
@@ -170,7 +183,7 @@ def _heap_pop(heap, r, size):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _iterations_until(first, slope, ticks):  # type: ignore[no-untyped-def]
+def _iterations_until(first, slope, ticks):
     """Return the smallest k >= 1 whose k iterations take at least ``ticks``."""
     half = np.float64(first) - 0.5 * np.float64(slope)
     k = np.int64(2.0 * ticks / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(max(ticks, 0)))))
@@ -183,7 +196,7 @@ def _iterations_until(first, slope, ticks):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _commit(instances, stall_since, stall_count, gaps, edges, done, r, k, since):  # type: ignore[no-untyped-def]
+def _commit(instances, stalls, gaps, done, r, k, since):
     """Advance the running decode segment by k whole iterations; nothing finishes before the last of them."""
     batch = instances[r, BATCH]
     first = instances[r, FIRST_GAP]
@@ -194,12 +207,11 @@ def _commit(instances, stall_since, stall_count, gaps, edges, done, r, k, since)
     stalls = instances[r, STALLS]
     if stalls > 0:
         for q in range(stalls):
-            if stall_count[r, q] > 0:
-                gaps[gap_bin(began + first - stall_since[r, q])] += stall_count[r, q]
+            gaps[gap_bin(began + first - stalls[r, q])] += stalls[r, STALL_COUNTS + q]
         instances[r, STALLS] = 0
         skip = 1
     if k > skip:
-        _count_gaps(gaps, edges, first + slope * skip, slope, k - skip, batch)
+        _count_gaps(gaps, first + slope * skip, slope, k - skip, batch)
     took = end - max(began, since)
     done[r, DECODE_TIME] += took
     done[r, BATCH_TIME] += took * batch
@@ -213,17 +225,17 @@ def _commit(instances, stall_since, stall_count, gaps, edges, done, r, k, since)
 
 
 @numba.njit(cache=True)
-def _finish(instances, requests, outstanding, pending, r, i, t):  # type: ignore[no-untyped-def]
+def _finish(instances, requests, load, r, i, t):
     requests[i, FINISH] = t
     instances[r, KV] -= requests[i, PROMPT] + requests[i, OUTPUT]
-    pending[r] -= requests[i, OUTPUT]
-    outstanding[r] -= 1
-    if outstanding[r] == 0:
+    load[PENDING, r] -= requests[i, OUTPUT]
+    load[OUTSTANDING, r] -= 1
+    if load[OUTSTANDING, r] == 0:
         instances[r, EMPTY_SINCE] = t
 
 
 @numba.njit(cache=True)
-def _admit(instances, prefill, stall_since, stall_count, requests, done, limits, r, t):  # type: ignore[no-untyped-def]
+def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     """Admit from the queue what fits and start its prefill; return whether there was any."""
     head = instances[r, HEAD]
     queued = instances[r, QUEUED]
@@ -257,8 +269,8 @@ def _admit(instances, prefill, stall_since, stall_count, requests, done, limits,
     instances[r, PREFILL_COUNT] = count
     instances[r, PREFILL_TOKENS] = tokens
     if instances[r, STALLS] == 0:
-        stall_since[r, 0] = t
-        stall_count[r, 0] = batch
+        stalls[r, 0] = t
+        stalls[r, STALL_COUNTS] = batch
         instances[r, STALLS] = 1
     linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
     took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD]
@@ -269,7 +281,7 @@ def _admit(instances, prefill, stall_since, stall_count, requests, done, limits,
 
 
 @numba.njit(cache=True)
-def _plan(instances, heap, limits, r, t):  # type: ignore[no-untyped-def]
+def _plan(instances, heap, limits, r, t):
     """Plan decode iterations up to the next completion, or fall idle."""
     batch = instances[r, BATCH]
     instances[r, BEGAN] = t
@@ -291,9 +303,9 @@ def _plan(instances, heap, limits, r, t):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _end_decode(instances, heap, stall_since, stall_count, requests, gaps, edges, done, outstanding, pending, r, since):  # type: ignore[no-untyped-def]
+def _end_decode(instances, heap, stalls, requests, gaps, done, load, r, since):
     t = instances[r, NEXT]
-    _commit(instances, stall_since, stall_count, gaps, edges, done, r, instances[r, LEFT], since)
+    _commit(instances, stalls, gaps, done, r, instances[r, LEFT], since)
     batch = instances[r, BATCH]
     step = instances[r, STEP]
     while batch > 0 and (heap[r, 0] >> 31) <= step:
@@ -301,12 +313,12 @@ def _end_decode(instances, heap, stall_since, stall_count, requests, gaps, edges
         _heap_pop(heap, r, batch)
         batch -= 1
         instances[r, CONTEXT] -= requests[i, PROMPT] + requests[i, OUTPUT]
-        _finish(instances, requests, outstanding, pending, r, i, t)
+        _finish(instances, requests, load, r, i, t)
     instances[r, BATCH] = batch
 
 
 @numba.njit(cache=True)
-def _end_prefill(instances, heap, stall_since, stall_count, requests, gaps, done, outstanding, pending, r, since):  # type: ignore[no-untyped-def]
+def _end_prefill(instances, heap, stalls, requests, gaps, done, load, r, since):
     t = instances[r, NEXT]
     done[r, PREFILL_TIME] += t - max(instances[r, BEGAN], since)
     done[r, PROMPT_TOKENS] += instances[r, PREFILL_TOKENS]
@@ -314,7 +326,7 @@ def _end_prefill(instances, heap, stall_since, stall_count, requests, gaps, done
     done[r, OUTPUT_TOKENS] += count
     done[r, ITERATIONS] += 1
     done[r, PREFILLS] += 1
-    pending[r] -= instances[r, PREFILL_TOKENS]
+    load[PENDING, r] -= instances[r, PREFILL_TOKENS]
     batch = instances[r, BATCH]
     before = batch
     i = instances[r, PREFILL_HEAD]
@@ -326,7 +338,7 @@ def _end_prefill(instances, heap, stall_since, stall_count, requests, gaps, done
         requests[i, LAST] = t
         output = requests[i, OUTPUT]
         if output <= 1:
-            _finish(instances, requests, outstanding, pending, r, i, t)
+            _finish(instances, requests, load, r, i, t)
         else:
             _heap_push(heap, r, batch, ((instances[r, STEP] + output - 1) << 31) | i)
             batch += 1
@@ -335,30 +347,30 @@ def _end_prefill(instances, heap, stall_since, stall_count, requests, gaps, done
     instances[r, BATCH] = batch
     if batch > before:
         q = instances[r, STALLS]
-        stall_since[r, q] = t
-        stall_count[r, q] = batch - before
+        stalls[r, q] = t
+        stalls[r, STALL_COUNTS + q] = batch - before
         instances[r, STALLS] = q + 1
 
 
 @numba.njit(cache=True)
-def _run(instances, prefill, heap, stall_since, stall_count, requests, gaps, edges, done, outstanding, pending, limits, r, until, since):  # type: ignore[no-untyped-def]
+def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since):
     """Let one instance reach ``until``: every boundary before it is passed."""
     while instances[r, NEXT] < until:
         t = instances[r, NEXT]
         phase = instances[r, PHASE]
         if phase == DECODING:
-            _end_decode(instances, heap, stall_since, stall_count, requests, gaps, edges, done, outstanding, pending, r, since)
+            _end_decode(instances, heap, stalls, requests, gaps, done, load, r, since)
         elif phase == PREFILLING:
-            _end_prefill(instances, heap, stall_since, stall_count, requests, gaps, done, outstanding, pending, r, since)
-        if instances[r, QUEUED] == 0 or not _admit(instances, prefill, stall_since, stall_count, requests, done, limits, r, t):
+            _end_prefill(instances, heap, stalls, requests, gaps, done, load, r, since)
+        if instances[r, QUEUED] == 0 or not _admit(instances, prefill, stalls, requests, done, limits, r, t):
             _plan(instances, heap, limits, r, t)
 
 
 @numba.njit(cache=True)
-def _enqueue(instances, requests, done, outstanding, pending, r, i, t):  # type: ignore[no-untyped-def]
+def _enqueue(instances, requests, done, load, r, i, t):
     requests[i, PLACE] = r
-    outstanding[r] += 1
-    pending[r] += requests[i, PROMPT] + requests[i, OUTPUT]
+    load[OUTSTANDING, r] += 1
+    load[PENDING, r] += requests[i, PROMPT] + requests[i, OUTPUT]
     queued = instances[r, QUEUED]
     done[r, ARRIVALS] += 1
     done[r, QUEUE_TIME] += (t - instances[r, QUEUE_SINCE]) * queued
@@ -383,7 +395,7 @@ def _enqueue(instances, requests, done, outstanding, pending, r, i, t):  # type:
 
 
 @numba.njit(cache=True)
-def _cut(instances, r, t):  # type: ignore[no-untyped-def]
+def _cut(instances, r, t):
     """Shorten the planned segment to its first boundary at or after ``t``."""
     first = instances[r, FIRST_GAP]
     slope = instances[r, SLOPE]
@@ -394,7 +406,7 @@ def _cut(instances, r, t):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _tree_set(tree, leaves, r, value):  # type: ignore[no-untyped-def]
+def _tree_set(tree, leaves, r, value):
     """Put the next event of an instance into the tournament of minima."""
     i = leaves + r
     tree[i] = value
@@ -408,7 +420,7 @@ def _tree_set(tree, leaves, r, value):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _tree_least(tree, leaves):  # type: ignore[no-untyped-def]
+def _tree_least(tree, leaves):
     i = 1
     value = tree[1]
     while i < leaves:
@@ -419,7 +431,7 @@ def _tree_least(tree, leaves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _choice(wanted, allowed, cursor):  # type: ignore[no-untyped-def]
+def _choice(wanted, allowed, cursor):
     """Return the router's choice, or the first allowed instance (counted) where the choice is not allowed."""
     if 0 <= wanted < allowed.shape[0] and allowed[wanted] != 0:
         return wanted
@@ -431,7 +443,7 @@ def _choice(wanted, allowed, cursor):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _split_at(instances, stall_since, stall_count, gaps, edges, done, r, until, since):  # type: ignore[no-untyped-def]
+def _split_at(instances, stalls, gaps, done, r, until, since):
     """Settle accounts at the end of a window without ending any iteration."""
     done[r, QUEUE_TIME] += (until - instances[r, QUEUE_SINCE]) * instances[r, QUEUED]
     instances[r, QUEUE_SINCE] = until
@@ -440,7 +452,7 @@ def _split_at(instances, stall_since, stall_count, gaps, edges, done, r, until, 
         k = _iterations_until(instances[r, FIRST_GAP], instances[r, SLOPE], until - instances[r, BEGAN]) - 1
         k = min(k, instances[r, LEFT] - 1)
         if k > 0:
-            _commit(instances, stall_since, stall_count, gaps, edges, done, r, k, since)
+            _commit(instances, stalls, gaps, done, r, k, since)
         took = until - max(instances[r, BEGAN], since)
         done[r, DECODE_TIME] += took
         done[r, BATCH_TIME] += took * instances[r, BATCH]
@@ -449,31 +461,13 @@ def _split_at(instances, stall_since, stall_count, gaps, edges, done, r, until, 
 
 
 def _advance(
-    since,
-    until,
-    limits,
-    cursor,
-    instances,
-    prefill,
-    heap,
-    stall_since,
-    stall_count,
-    requests,
-    again,
-    gaps,
-    edges,
-    done,
-    tree,
-    outstanding,
-    pending,
-    allowed,
-    score,
-    memory,
-    route,
-):  # type: ignore[no-untyped-def]  # noqa: E501
+    since, until, limits, cursor, instances, prefill, heap, stalls, requests, again, gaps, done, tree, load, allowed, score, memory, route
+):
     """Take every arrival in [since, until) and every boundary before ``until``; ``again`` are requests to place anew now."""
     count = instances.shape[0]
     leaves = tree.shape[0] // 2
+    outstanding = load[OUTSTANDING]
+    pending = load[PENDING]
     for r in range(count):
         if instances[r, REPLAN] == 1:
             instances[r, REPLAN] = 0
@@ -498,7 +492,7 @@ def _advance(
             break
         while tree[1] < t:
             r = _tree_least(tree, leaves)
-            _run(instances, prefill, heap, stall_since, stall_count, requests, gaps, edges, done, outstanding, pending, limits, r, t, since)
+            _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, t, since)
             _tree_set(tree, leaves, r, instances[r, NEXT])
         prompt = requests[c, PROMPT]
         output = requests[c, OUTPUT]
@@ -509,21 +503,26 @@ def _advance(
         r = 0
         if count > 1:
             r = _choice(route(0, count, prompt, output, outstanding, pending, allowed, score, memory), allowed, cursor)
-        _enqueue(instances, requests, done, outstanding, pending, r, c, t)
+        _enqueue(instances, requests, done, load, r, c, t)
         _tree_set(tree, leaves, r, instances[r, NEXT])
     cursor[NEXT_ARRIVAL] = i
     for r in range(count):
-        _run(instances, prefill, heap, stall_since, stall_count, requests, gaps, edges, done, outstanding, pending, limits, r, until, since)
-        _split_at(instances, stall_since, stall_count, gaps, edges, done, r, until, since)
+        _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since)
+        _split_at(instances, stalls, gaps, done, r, until, since)
+
+
+@cache
+def entry(route: Any) -> Any:
+    """Return a compiled router in the form that the kernel takes fastest (a dispatcher is looked up anew at every call)."""
+    return CompileResultWAP(route.get_compile_result(ROUTE_SIGNATURE))
 
 
 @cache
 def advance() -> Callable[..., None]:
     """Return the compiled kernel; compiled at the first call and kept on disk."""
     one, two = types.int64[::1], types.int64[:, ::1]
-    signature = types.void(
-        types.int64, types.int64, one, one, two, types.float64[:, ::1], two, two, two, two, one, one, one, two,
-        one, one, one, types.uint8[::1], types.float64[::1], one, ROUTE_TYPE,
-    )  # fmt: skip
+    state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, two, one, two)
+    router = (types.uint8[::1], types.float64[::1], one, ROUTE_TYPE)
+    signature = types.void(types.int64, types.int64, *state, *router)
     compiled: Callable[..., None] = numba.njit(signature, cache=True)(_advance)
     return compiled

@@ -145,7 +145,7 @@ def quantiles(lengths: str, what: Literal["prompt", "output"], u: Floats) -> Int
 
 def _images(u: Floats) -> Ints:
     table = np.array(calibration("serving")["images"]["counts"], dtype=np.float64)
-    return table[np.minimum(np.searchsorted(table[:, 0], u * 100.0), len(table) - 1), 1].astype(np.int64)
+    return np.asarray(table[np.minimum(np.searchsorted(table[:, 0], u * 100.0), len(table) - 1), 1], dtype=np.int64)
 
 
 def _replay(demand: Trace, horizon_s: float) -> Requests:

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
 _ARRAYS: Final = (
-    "instances", "prefill", "heap", "stall_since", "stall_count", "gaps", "done", "outstanding", "pending", "allowed", "score",
+    "instances", "prefill", "heap", "stalls", "gaps", "done", "load", "allowed", "score",
     "memory", "cursor", "speeds", "clean_until",
 )  # fmt: skip
 
@@ -59,15 +59,12 @@ class Engine:
         self.instances[:, b.KV_LIMIT] = capacity
         self.prefill = np.zeros((count, b.PREFILL_COLUMNS))
         self.heap = np.zeros((count, BATCH_HIGH), dtype=np.int64)
-        self.stall_since = np.zeros((count, BATCH_HIGH + 2), dtype=np.int64)
-        self.stall_count = np.zeros((count, BATCH_HIGH + 2), dtype=np.int64)
+        self.stalls = np.zeros((count, 2 * b.STALL_COUNTS), dtype=np.int64)
         self.gaps = np.zeros(b.GAP_BINS, dtype=np.int64)
-        self.edges = b.gap_edges()
         self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64) if done is None else done
         leaves = 1 << max(1, (count - 1).bit_length())
         self.tree = np.full(2 * leaves, b.FOREVER, dtype=np.int64)
-        self.outstanding = np.zeros(count, dtype=np.int64)
-        self.pending = np.zeros(count, dtype=np.int64)
+        self.load = np.zeros((2, count), dtype=np.int64)
         self.allowed = np.ones(count, dtype=np.uint8)
         self.score = np.zeros(count)
         self.memory = np.zeros(ROUTE_MEMORY, dtype=np.int64)
@@ -75,6 +72,11 @@ class Engine:
         self.clean_until = np.zeros(1, dtype=np.int64)
         self.speeds = np.zeros((count, 2))
         self.set_speeds(np.ones(count), np.ones(count))
+
+    @property
+    def outstanding(self) -> Ints:
+        """Requests at each instance, shape I."""
+        return self.load[b.OUTSTANDING]
 
     def set_speeds(self, prefill_speed: Floats, decode_speed: Floats) -> None:
         """Divide iteration times by these factors, shape I; an iteration that has begun keeps its speed."""
@@ -108,9 +110,8 @@ class Engine:
     def advance(self, since: int, until: int, route: Any) -> None:
         """Run from tick ``since`` to tick ``until`` with a compiled router."""
         b.advance()(
-            since, until, self.limits, self.cursor, self.instances, self.prefill, self.heap, self.stall_since, self.stall_count,
-            self.requests, self.again, self.gaps, self.edges, self.done, self.tree, self.outstanding, self.pending, self.allowed,
-            self.score, self.memory, route,
+            since, until, self.limits, self.cursor, self.instances, self.prefill, self.heap, self.stalls, self.requests, self.again,
+            self.gaps, self.done, self.tree, self.load, self.allowed, self.score, self.memory, route,
         )  # fmt: skip
         if len(self.again):
             self.again = np.zeros(0, dtype=np.int64)
@@ -125,7 +126,7 @@ class Engine:
         stepping = self.heap[r, : row[b.BATCH]]
         ids = stepping & 0x7FFFFFFF
         left = (stepping >> 31) - row[b.STEP]
-        latest = np.maximum(self.requests[ids, b.LAST], self.stall_since[r, 0]) if row[b.STALLS] else np.full(len(ids), row[b.BEGAN])
+        latest = np.maximum(self.requests[ids, b.LAST], self.stalls[r, 0]) if row[b.STALLS] else np.full(len(ids), row[b.BEGAN])
         given = self.requests[ids, b.OUTPUT] - left
         self.requests[ids, b.PROMPT] += given
         self.requests[ids, b.OUTPUT] = left
@@ -138,7 +139,7 @@ class Engine:
         row[[b.LEFT, b.BATCH, b.CONTEXT, b.STEP, b.KV, b.QUEUED, b.STALLS, b.PREFILL_COUNT]] = 0
         row[b.PHASE] = b.IDLE
         row[b.NEXT] = b.FOREVER
-        self.outstanding[r] = self.pending[r] = 0
+        self.load[:, r] = 0
         return len(lost)
 
     def _chain(self, first: int, count: int) -> list[int]:
@@ -154,6 +155,11 @@ class Engine:
         low = self._clean_until(since)
         finish = self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FINISH]
         return low + np.flatnonzero((finish >= since) & (finish < until))
+
+    def under_way(self) -> Ints:
+        """Return the ids of requests that have arrived and are not finished."""
+        low = int(self.clean_until[0])
+        return low + np.flatnonzero(self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FINISH] == b.FOREVER)
 
     def first_tokens(self, since: int, until: int) -> Ints:
         """Return the ids whose first token fell in ticks [since, until)."""

@@ -108,8 +108,9 @@ def endpoint_row(engine: Engine, asked: Requests, spec: Endpoint, span: tuple[in
     }
 
 
-def gap_rows(gaps: Sequence[Ints], edges: Ints, hour: int) -> Rows:
+def gap_rows(gaps: Sequence[Ints], hour: int) -> Rows:
     """Return rows of TOKEN_GAPS for one hour from the histogram of each endpoint."""
+    edges = b.gap_edges()
     where = [np.flatnonzero(counts) for counts in gaps]
     bins = np.concatenate(where) if where else np.zeros(0, dtype=np.int64)
     return {
