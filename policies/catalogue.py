@@ -130,7 +130,7 @@ def complete(policy_set: PolicySet) -> PolicySet:
     return PolicySet(
         name=policy_set.name,
         levers={
-            name: tuple(held.model_copy(update={"knobs": knobs[held.system].model_dump(mode="json")}) for held in stack)
+            name: tuple(Held(system=held.system, scope=held.scope, knobs=knobs[held.system].model_dump(mode="json")) for held in stack)
             for name, stack in whole.items()
         },
     )

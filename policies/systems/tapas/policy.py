@@ -136,7 +136,7 @@ class Tapas:
         room = bound_c - knobs.temperature_margin_c - np.where(grid > self._clock, knobs.hysteresis_c, 0.0)
         fits = hottest <= room
         highest = np.where(fits, grid, 0.0).max(axis=0)
-        return np.maximum(highest, knobs.lowest_clock_share)
+        return np.asarray(np.maximum(highest, knobs.lowest_clock_share))
 
     def _row_clock(self, seen: ServingObservation) -> Floats:
         """Return the highest clock at which each instance's row stays within its power, shape I."""

@@ -1,0 +1,112 @@
+"""Observations as the twin hands them over, for tests of single decisions."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.system import Surroundings
+from twin.plant.levers import PlantObservation
+from twin.serving.latency import profile
+from twin.serving.levers import ON, ServingObservation
+from twin.stack import read_only
+
+INSTANCES = 8
+
+
+@pytest.fixture
+def around() -> Surroundings:
+    """Two rows of two servers with eight GPUs each; one endpoint."""
+    return Surroundings(
+        row_ids=("row-1", "row-2"),
+        rack_ids=("rack-1", "rack-2"),
+        server_ids=("server-1", "server-2", "server-3", "server-4"),
+        endpoint_ids=("chat",),
+        server_racks=(0, 0, 1, 1),
+        server_rows=(0, 0, 1, 1),
+        start_weekday=0,
+        start_hour=0.0,
+    )
+
+
+@pytest.fixture
+def serving_seen() -> Callable[..., ServingObservation]:
+    """Eight instances of four GPUs on four servers, all on, half busy, cool; change what the test is about."""
+    n = INSTANCES
+    calm = {
+        "t_s": 600.0,
+        "window_s": 60.0,
+        "hour": 0.17,
+        "outside_c": 25.0,
+        "instance_endpoint": np.zeros(n, dtype=np.int64),
+        "instance_server": np.arange(n) // 2,
+        "instance_row": np.arange(n) // 4,
+        "instance_gpus": np.full(n, 4),
+        "gpu_tdp_w": np.full(n, 700.0),
+        "latency": np.tile(np.array(profile("h100", "vllm", "70b", 8).coefficients), (n, 1)),
+        "endpoint_ids": ("chat",),
+        "row_ids": ("row-1", "row-2"),
+        "instance_usd_per_h": np.full(n, 10.0),
+        "state": np.full(n, ON),
+        "clock_share": np.ones(n),
+        "speed_share": np.ones(n),
+        "max_batch": np.full(n, 256),
+        "outstanding": np.full(n, 8),
+        "queued": np.zeros(n, dtype=np.int64),
+        "batch_mean": np.full(n, 8.0),
+        "kv_share": np.full(n, 0.2),
+        "prefill_share": np.full(n, 0.1),
+        "decode_share": np.full(n, 0.8),
+        "endpoint_arrivals_per_s": np.array([4.0]),
+        "endpoint_prompt_tokens_per_s": np.array([4000.0]),
+        "endpoint_output_tokens_per_s": np.array([800.0]),
+        "endpoint_ttft_slo_s": np.array([2.0]),
+        "endpoint_atgt_slo_s": np.array([0.1]),
+        "gpu_temp_max_c": np.full(n, 55.0),
+        "gpu_temp_window_max_c": np.full(n, 55.0),
+        "gpu_limit_c": np.full(n, 87.0),
+        "gpu_power_w": np.full(n, 400.0),
+        "inlet_c": np.full(n, 25.0),
+        "row_power_w": np.array([20_000.0, 20_000.0]),
+        "row_budget_w": np.array([30_000.0, 30_000.0]),
+    }
+
+    def make(**changes: Any) -> ServingObservation:
+        return _locked(ServingObservation(**{**calm, **changes}))
+
+    return make
+
+
+@pytest.fixture
+def plant_seen() -> Callable[..., PlantObservation]:
+    """Thirty-two GPUs on four servers in two rows, cool and inside their budgets; change what the test is about."""
+    g = 32
+    calm = {
+        "t_s": 600.0,
+        "tick_s": 10.0,
+        "outside_c": 25.0,
+        "gpu_temp_c": np.full(g, 60.0),
+        "gpu_limit_c": np.full(g, 87.0),
+        "gpu_power_w": np.full(g, 500.0),
+        "gpu_clock_share": np.ones(g),
+        "gpu_servers": np.repeat(np.arange(4), 8),
+        "gpu_opaque": np.repeat(np.array([False, True, False, True]), 8),
+        "server_rows": np.array([0, 0, 1, 1]),
+        "inlet_c": np.full(4, 25.0),
+        "server_power_w": np.full(4, 6_000.0),
+        "row_power_w": np.array([12_000.0, 12_000.0]),
+        "row_budget_w": np.array([15_000.0, 15_000.0]),
+        "aisle_airflow_share": np.full(1, 0.6),
+    }
+
+    def make(**changes: Any) -> PlantObservation:
+        return _locked(PlantObservation(**{**calm, **changes}))
+
+    return make
+
+
+def _locked(seen: Any) -> Any:
+    arrays = {name: read_only(getattr(seen, name)) for name in seen.__slots__ if isinstance(getattr(seen, name), np.ndarray)}
+    return replace(seen, **arrays)

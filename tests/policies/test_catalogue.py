@@ -1,0 +1,125 @@
+"""The catalogue: what is found, what is refused and with which words."""
+
+import subprocess
+import sys
+
+import pytest
+
+from policies import catalogue
+from policies.policy import TODAY, Held, PolicySet
+from twin.sources import data_dir
+
+ENTITIES = {"row": ("row-1", "row-2"), "endpoint": ("chat-70b", "chat-8b")}
+
+
+def one(lever: str, system: str, scope: tuple[dict[str, str], ...] = (), **knobs: object) -> PolicySet:
+    return PolicySet.model_validate({"name": "p", "levers": {lever: [{"system": system, "scope": scope, "knobs": knobs}]}})
+
+
+def test_every_lever_of_the_twin_has_its_baseline_in_the_catalogue():
+    for lever in catalogue.levers().values():
+        holders = catalogue.holders_of(lever.name)
+        assert holders[0].id == lever.baseline
+        assert holders[0].levers[lever.name] == "holder"
+
+
+def test_ids_of_systems_and_baselines_never_meet():
+    assert not set(catalogue.systems()) & set(catalogue.baselines())
+
+
+def test_listing_the_catalogue_compiles_no_router():
+    code = "from policies import catalogue; import sys; catalogue.cards(); sys.exit('policies.baselines.routes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=data_dir().parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (one("request_routin", "tapas"), ["'request_routin'", "did you mean request_routing?"]),
+        (one("request_routing", "tapaz"), ["request_routing", "'tapaz'", "did you mean tapas?"]),
+        (one("instance_scaling", "static"), ["static cannot hold instance_scaling", "static_peak"]),
+        (one("instance_scaling", "reactive", floor_shar=0.5), ["reactive", "'floor_shar'", "did you mean floor_share?"]),
+        (one("instance_scaling", "reactive", floor_share=1.5), ["reactive", "floor_share = 1.5", "less than or equal to 1"]),
+        (one("instance_scaling", "reactive", floor_share="much"), ["floor_share = 'much'"]),
+        (one("request_routing", "round_robin", ({"kind": "endpoint", "id": "chat-7b"},)), ["endpoint 'chat-7b'", "did you mean chat-70b?"]),
+        (one("request_routing", "round_robin", ({"kind": "rack", "id": "rack-1"},)), ["rack 'rack-1'", "the scenario has no rack"]),
+        (
+            one("instance_config", "tapas", targets=[{"metric": "plant.gpu_temp", "op": "<=", "bound": 80}]),
+            ["tapas.targets", "did you mean plant.gpu_temp_max_c?"],
+        ),
+        (
+            one(
+                "instance_config",
+                "tapas",
+                targets=[{"metric": "plant.gpu_temp_max_c", "op": "<=", "bound": 80, "scope": [{"kind": "row", "id": "row-3"}]}],
+            ),
+            ["tapas.targets", "row 'row-3'"],
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line_with_place_and_remedy(policy, words):
+    with pytest.raises(ValueError, match="policy 'p'") as refused:
+        catalogue.check(policy, ENTITIES)
+    text = str(refused.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def test_two_values_for_one_knob_of_one_system_are_refused():
+    policy = PolicySet(
+        name="p",
+        levers={
+            "request_routing": (Held(system="tapas", knobs={"temperature_margin_c": 2.0}),),
+            "instance_config": (Held(system="tapas", knobs={"temperature_margin_c": 3.0}),),
+        },
+    )
+    with pytest.raises(ValueError, match=r"temperature_margin_c is 2\.0 in request_routing and 3\.0 in instance_config"):
+        catalogue.check(policy, ENTITIES)
+
+
+def test_knobs_given_at_one_lever_belong_to_the_system_everywhere():
+    policy = PolicySet(
+        levers={"request_routing": (Held(system="tapas", knobs={"temperature_margin_c": 2.0}),), "instance_config": (Held(system="tapas"),)}
+    )
+    whole = catalogue.complete(policy)
+    assert {held.knobs["temperature_margin_c"] for stack in whole.levers.values() for held in stack if held.system == "tapas"} == {2.0}
+
+
+def test_a_stack_of_guards_only_is_completed_with_the_baseline():
+    whole = catalogue.complete(one("request_routing", "tapas"))
+    assert [held.system for held in whole.levers["request_routing"]] == ["tapas", "least_outstanding"]
+
+
+def test_scoped_holders_leave_the_rest_to_the_baseline():
+    whole = catalogue.complete(one("request_routing", "round_robin", ({"kind": "endpoint", "id": "chat-8b"},)))
+    assert [held.system for held in whole.levers["request_routing"]] == ["round_robin", "least_outstanding"]
+
+
+def test_completing_twice_changes_nothing_and_writing_out_a_baseline_is_the_same_policy():
+    whole = catalogue.complete(TODAY)
+    assert catalogue.complete(whole).policy_id == whole.policy_id
+    assert catalogue.complete(one("request_routing", "least_outstanding")).policy_id == whole.policy_id
+
+
+def test_the_difference_of_two_policy_sets_reads_as_one_line_per_changed_lever():
+    policy = PolicySet.model_validate(
+        {
+            "levers": {
+                "instance_scaling": [{"system": "reactive", "knobs": {"floor_share": 0.5}}],
+                "request_routing": [{"system": "tapas", "scope": [{"kind": "row", "id": "row-1"}]}],
+            }
+        }
+    )
+    lines = catalogue.describe(policy, TODAY)
+    assert len(lines) == 2
+    assert lines[0] == "which instances are on: reactive scaling (floor_share 0.5), instead of sized for the peak"
+    assert lines[1].startswith("which instance takes a request: TAPAS as guard for row-1, then least outstanding requests, instead of")
+    assert catalogue.describe(TODAY, TODAY) == []
+
+
+def test_targets_read_as_words():
+    target = {"metric": "plant.gpu_temp_max_c", "op": "<=", "bound": 80.0, "from_hour": 12.0, "to_hour": 18.0}
+    (line,) = catalogue.describe(one("instance_config", "tapas", targets=[target]), TODAY)
+    assert "keeps hottest GPU at most 80.0" in line
+    assert "from 12:00 to 18:00" in line
