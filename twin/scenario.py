@@ -163,7 +163,7 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
 
 def _imports(spec: ScenarioSpec) -> dict[str, str]:
     """Return the digest of every imported file that the scenario draws on."""
-    traces = {endpoint.demand.trace for endpoint in spec.serving.endpoints if endpoint.demand.trace}
+    traces = {endpoint.demand.name for endpoint in spec.serving.endpoints if endpoint.demand.kind == "trace"}
     return {f"llm-trace/{name}": digest(imported("llm-trace", name).read_bytes()) for name in sorted(traces)}
 
 

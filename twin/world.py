@@ -12,7 +12,7 @@ from twin.plant import model as plant_model
 from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
 from twin.scenario import Scenario
 from twin.serving import model as serving_model
-from twin.serving.levers import BATCH_HIGH, BATCH_LOW, ConfigAction, ScalingAction, ServingObservation
+from twin.serving.levers import BATCH_HIGH, BATCH_LOW, ConfigAction, PlantAtInstances, ScalingAction, ServingObservation
 from twin.stack import Clips, Phase, State, guards, read_only, shares
 from twin.tables import Sink
 from twin.workloads import model as workloads_model
@@ -63,6 +63,7 @@ class World:
         self.plant = plant_model.Model(spec.plant, fleet, clock, horizon, scenario.faults_of("plant"), seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
+        self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
         self._edges = np.unique([edge for fault in spec.faults for edge in fault.edges_s()] + [phase.from_s for phase in phases])
@@ -180,8 +181,9 @@ class World:
 
     def _seen(self) -> ServingObservation:
         plant, gather, serving = self.plant.observe(), self._gather, self.serving
-        around = serving_model.PlantAtInstances(
+        around = PlantAtInstances(
             outside_c=plant.outside_c,
+            gpu_tdp_w=read_only(self._tdp_w),
             gpu_temp_max_c=read_only(gather.highest(plant.gpu_temp_c)),
             gpu_temp_window_max_c=read_only(self._hottest.copy()),
             gpu_limit_c=read_only(gather.lowest(plant.gpu_limit_c)),

@@ -86,6 +86,7 @@ class Model:
         self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
         self._opaque = np.zeros(len(fleet.gpu_servers), dtype=np.bool_)
         self._limit_c = np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8)
+        self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
         self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
         self._brake_fine_s = np.full(len(fleet.row_ids), -BRAKE_PAUSE_S)
         self._tick_s = 0.0
@@ -120,8 +121,8 @@ class Model:
         dt_s = span_s / count
         for index in range(count):
             outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)
-            self._step(self.arrays, carried, step.Around(dt_s, outside_c, wet_bulb_c, self._host))
-            self._protect(start_s + (index + 1) * dt_s)
+            if self._step(self.arrays, carried, step.Around(dt_s, outside_c, wet_bulb_c, self._host)):
+                self._protect(start_s + (index + 1) * dt_s)
         self.t_s, self._tick_s, self._seen = until_s, span_s, None
 
     def record(self, sink: Sink) -> None:
@@ -136,7 +137,7 @@ class Model:
     def snapshot(self) -> State:
         """Return everything that the next tick depends on."""
         arrays: State = {
-            name: {field: getattr(self.arrays, name)[field].copy() for field in fields} for name, fields in layout.STATE.items()
+            name: {field: layout.column(self.arrays, name, field).copy() for field in fields} for name, fields in layout.STATE.items()
         }
         return arrays | {
             "t_s": self.t_s,
@@ -150,7 +151,7 @@ class Model:
         """Take back a snapshot of a model with the same settings, fleet, faults and seed."""
         for name, fields in layout.STATE.items():
             for field in fields:
-                getattr(self.arrays, name)[field] = state[name][field]
+                layout.column(self.arrays, name, field)[...] = state[name][field]
         self.t_s, self._tick_s = float(state["t_s"]), float(state["tick_s"])
         self.fine_until_s = float(state["fine_until_s"])
         self._fine_used = np.array(state["fine_used"], dtype=np.bool_)
@@ -203,10 +204,10 @@ class Model:
             t_s=self.t_s,
             tick_s=self._tick_s,
             outside_c=self.weather.at(self.t_s)[0],
-            gpu_temp_c=column(gpus, "temp_c"),
+            gpu_temp_c=read_only(gpus.temp_c.copy()),
             gpu_limit_c=read_only(self._limit_c),
-            gpu_power_w=column(gpus, "power_w"),
-            gpu_clock_share=column(gpus, "clock_share"),
+            gpu_power_w=read_only(gpus.power_w.copy()),
+            gpu_clock_share=read_only(gpus.clock_share.copy()),
             gpu_servers=read_only(self._fleet.gpu_servers),
             gpu_opaque=read_only(self._opaque),
             server_rows=read_only(self._fleet.server_rows),
