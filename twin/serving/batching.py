@@ -186,8 +186,9 @@ def _heap_pop(heap, r, size):
 def _iterations_until(first, slope, ticks):
     """Return the smallest k >= 1 whose k iterations take at least ``ticks``."""
     half = np.float64(first) - 0.5 * np.float64(slope)
-    k = np.int64(2.0 * ticks / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(max(ticks, 0)))))
-    k = max(k, 1)
+    k = np.int64(2.0 * ticks / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(ticks))))
+    if k < 1:
+        k = 1
     while first * k + slope * (k * (k - 1) // 2) < ticks:
         k += 1
     while k > 1 and first * (k - 1) + slope * ((k - 1) * (k - 2) // 2) >= ticks:
@@ -204,9 +205,9 @@ def _commit(instances, stalls, gaps, done, r, k, since):
     began = instances[r, BEGAN]
     end = began + first * k + slope * (k * (k - 1) // 2)
     skip = 0
-    stalls = instances[r, STALLS]
-    if stalls > 0:
-        for q in range(stalls):
+    groups = instances[r, STALLS]
+    if groups > 0:
+        for q in range(groups):
             gaps[gap_bin(began + first - stalls[r, q])] += stalls[r, STALL_COUNTS + q]
         instances[r, STALLS] = 0
         skip = 1

@@ -76,7 +76,7 @@ class Engine:
     @property
     def outstanding(self) -> Ints:
         """Requests at each instance, shape I."""
-        return self.load[b.OUTSTANDING]
+        return np.asarray(self.load[b.OUTSTANDING])
 
     def set_speeds(self, prefill_speed: Floats, decode_speed: Floats) -> None:
         """Divide iteration times by these factors, shape I; an iteration that has begun keeps its speed."""

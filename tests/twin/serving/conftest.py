@@ -1,0 +1,121 @@
+"""Routers and a small fleet for the tests of serving."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import polars as pl
+import pytest
+
+from twin.clock import Clock
+from twin.faults import Fault
+from twin.fleet import AisleSpec, Fleet, FleetSpec, RowSpec, build
+from twin.metrics import Asked
+from twin.serving.layout import Endpoint
+from twin.serving.levers import ROUTE_SIGNATURE, ConfigAction
+from twin.serving.model import Model, Settings
+from twin.tables import Sink
+
+
+def least_outstanding(first, count, prompt, output, outstanding, pending, allowed, score, memory):  # type: ignore[no-untyped-def]
+    """Take the least loaded instance; ties go round."""
+    best = -1
+    for step in range(count):
+        r = first + (memory[0] + step) % count
+        if allowed[r] != 0 and (best < 0 or outstanding[r] < outstanding[best]):
+            best = r
+    memory[0] = (best - first + 1) % count
+    return best
+
+
+@pytest.fixture(scope="session")
+def router() -> Any:
+    """A compiled router: least outstanding, ties in rotation."""
+    return numba.njit(ROUTE_SIGNATURE)(least_outstanding)
+
+
+@pytest.fixture(scope="session")
+def small_fleet() -> Fleet:
+    """One row of H100 and one of A100 servers, four each."""
+
+    def row(name: str, model: str, first: int) -> RowSpec:
+        return RowSpec(
+            id=name, kind="gpu", aisle="aisle-1", racks=2, first_rack=f"rack-{first}", per_rack=2,
+            first_server=f"server-{2 * first - 1}", model=model, power_budget_w=40_000,
+        )  # fmt: skip
+
+    return build(
+        FleetSpec(name="small", site_power_budget_w=1e5, aisle=(AisleSpec(id="aisle-1"),), row=(row("row-1", "h100", 1), row("row-2", "a100", 3)))
+    )
+
+
+@dataclass
+class Run:
+    """A model that is driven as the world drives it, with everything at full speed."""
+
+    model: Model
+    router: Any
+    horizon_s: float
+    speed: float = 1.0
+    sink: Sink = field(init=False)
+    _now_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.sink = Sink({"instance": self.model.instance_ids, "endpoint": self.model.endpoint_ids})
+        self.everywhere()
+
+    def everywhere(self) -> None:
+        count = len(self.model.instance_ids)
+        for index in range(len(self.model.endpoint_ids)):
+            self.model.route(index, self.router, np.zeros(count), np.ones(count, dtype=np.bool_))
+
+    def to(self, until_s: float, tick_s: float = 10.0, each: Callable[[float], None] | None = None) -> "Run":
+        speed = np.full(len(self.model.instance_ids), self.speed)
+        while self._now_s < until_s:
+            if each is not None:
+                each(self._now_s)
+            self._now_s = min(until_s, self._now_s + tick_s)
+            self.model.advance(self._now_s, speed, speed)
+            self.model.record(self.sink)
+        return self
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        self.model.close(self.sink)
+        return self.sink.frames()
+
+    def asked(self, tables: dict[str, pl.DataFrame], **narrowed: Any) -> Asked:
+        return Asked({name: frame.lazy() for name, frame in tables.items()}, CLOCK, self.horizon_s, **narrowed)
+
+    def clocks(self, share: float, max_batch: int = 256) -> None:
+        count = len(self.model.instance_ids)
+        self.model.configure(ConfigAction(np.full(count, share), np.full(count, float(max_batch))))
+
+
+CLOCK = Clock.of(datetime(2026, 7, 14), "America/Phoenix")
+
+
+@pytest.fixture
+def start(small_fleet: Fleet, router: Any) -> Callable[..., Run]:
+    """Build a run: endpoints, the servers of each, horizon, faults, seed."""
+
+    def build_run(
+        endpoints: tuple[Endpoint, ...], placements: dict[str, tuple[int, ...]], horizon_s: float = 900.0,
+        faults: tuple[Fault, ...] = (), seed: int = 1, **settings: Any,
+    ) -> Run:  # fmt: skip
+        model = Model(Settings(endpoints=endpoints, **settings), small_fleet, placements, CLOCK, horizon_s, faults, seed)
+        return Run(model, router, horizon_s)
+
+    return build_run
+
+
+@pytest.fixture
+def azure_conversation(test_data: Path) -> Path:
+    """The Azure conversation trace of 2023."""
+    path = test_data / "traces" / "AzureLLMInferenceTrace_conv.csv"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here")
+    return path
