@@ -1,0 +1,66 @@
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from twin.store.importers import import_file
+
+ROWS = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n2023-11-16 18:17:04.0319600,3180,8\n"
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "trace.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def test_a_trace_is_kept_under_its_name(trace: Path, tmp_path: Path) -> None:
+    report = import_file("llm-trace", trace, "azure-conv", tmp_path)
+    assert (report.kind, report.name, report.rows) == ("llm-trace", "azure-conv", 2)
+    assert report.span_s == pytest.approx(0.052)
+    assert report.notes == ("no request carries an image",)
+    kept = pl.read_parquet(tmp_path / "imports" / "llm-trace" / "azure-conv.parquet")
+    assert kept["prompt_tokens"].to_list() == [4808, 3180]
+    assert import_file("llm-trace", trace, "azure-conv", tmp_path) == report
+
+
+def test_a_taken_name_is_not_overwritten(trace: Path, tmp_path: Path) -> None:
+    import_file("llm-trace", trace, "conv", tmp_path)
+    before = (tmp_path / "imports/llm-trace/conv.parquet").read_bytes()
+    trace.write_text(ROWS.replace("4808", "4809"))
+    with pytest.raises(ValueError, match="there already with other contents; choose another name"):
+        import_file("llm-trace", trace, "conv", tmp_path)
+    assert (tmp_path / "imports/llm-trace/conv.parquet").read_bytes() == before
+    assert os.listdir(tmp_path / "imports" / "llm-trace") == ["conv.parquet"]
+
+
+@pytest.mark.parametrize(
+    "spoiled", ["", "a,b\n1,2\n", ROWS + "2023-11-16 18:17:05,many,8\n", ROWS + "2023-11-16 18:17:05,-4,8\n", "\0\1\2"]
+)
+def test_a_malformed_trace_writes_nothing(trace: Path, tmp_path: Path, spoiled: str) -> None:
+    trace.write_text(spoiled)
+    with pytest.raises(ValueError, match=r".") as caught:
+        import_file("llm-trace", trace, "conv", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "imports").rglob("*")) if (tmp_path / "imports").exists() else True
+
+
+def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'weather' cannot be imported; what can: llm-trace"):
+        import_file("weather", trace, "x", tmp_path)
+    for name in ("", "../x", "A", "a" * 41, "a/b"):
+        with pytest.raises(ValueError, match="is not a name for an import"):
+            import_file("llm-trace", trace, name, tmp_path)
+    with pytest.raises(ValueError, match="no such file"):
+        import_file("llm-trace", tmp_path / "missing.csv", "x", tmp_path)
+
+
+def test_the_azure_conversation_trace_is_imported_whole(test_data: Path, tmp_path: Path) -> None:
+    found = sorted(test_data.rglob("*AzureLLMInferenceTrace_conv.csv")) or sorted(test_data.rglob("*conv*.csv"))
+    if not found:
+        pytest.skip("the Azure conversation trace is not among the real data")
+    report = import_file("llm-trace", found[0], "azure-conv", tmp_path)
+    with found[0].open() as file:
+        assert report.rows == sum(1 for line in file if line.strip()) - 1
