@@ -125,7 +125,9 @@ def _lists(commands: _Commands) -> None:
         ("scenarios", "list packaged scenarios"),
         ("doctor", "check the health of the store"),
     ):
-        commands.add(name, "lists", text)
+        command = commands.add(name, "lists", text)
+        if name == "doctor":
+            command.add_argument("--repair", action="store_true", help="remove what a crash left behind")
 
 
 def _count(text: str) -> int:

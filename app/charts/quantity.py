@@ -17,6 +17,7 @@ class Measure:
     name: str
     unit: str
     factor: float
+    like: float = 0.0
 
     @classmethod
     def of(cls, name: str, like: float | None) -> "Measure":
@@ -31,7 +32,7 @@ class Measure:
         text, unit = split(like, name)
         seen = float(text.replace("\u2212", "-").replace(NARROW_SPACE, ""))
         ratio = abs(like / seen) if seen else 1.0
-        return cls(name, unit, min(_FACTORS, key=lambda factor: abs(math.log(factor / ratio))))
+        return cls(name, unit, min(_FACTORS, key=lambda factor: abs(math.log(factor / ratio))), abs(like))
 
     @classmethod
     def percent(cls, name: str) -> "Measure":
@@ -50,7 +51,9 @@ class Measure:
         )
 
     def signed(self, value: float | None) -> str:
-        """Return a difference: its sign always written, zero without one."""
+        """Return a difference: its sign always written, zero without one, and next to nothing (1/10,000) said to be so."""
+        if value and abs(value) < 1e-4 * self.like:
+            return "≈\u00a00"
         text = self.plain(value)
         if value is None or set(text) <= set("0.\u2212"):
             return "0" if value is not None else text

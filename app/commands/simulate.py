@@ -1,0 +1,94 @@
+"""Commands that run the twin: run, compare, sweep."""
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app.commands.policies import policy_of
+from app.commands.terminal import Answer, home, progress_bar, table
+from twin.metrics import METRICS
+from twin.units import show, show_change
+
+
+def run(arguments: Namespace) -> Answer:
+    """Run a scenario under one policy set; a question that was answered before is not simulated again."""
+    from policies import study
+    from twin.scenario import load
+    from twin.store import runs
+
+    place = home()
+    policy, scenario = policy_of(arguments.policy, place), load(arguments.scenario)
+    seed = scenario.seed if arguments.seed is None else arguments.seed
+    run_id = study.run(scenario, policy, seed, place, progress=progress_bar())
+    metrics = dict(runs.load(run_id, place).metrics)
+    lines = [f"run {run_id}: {scenario.name} under {policy.name}, seed {seed}", *_metrics(metrics)]
+    return Answer({"run_id": run_id, "metrics": metrics}, lines)
+
+
+def _metrics(metrics: dict[str, float]) -> list[str]:
+    return table([(name, show(metrics[name], name)) for name in METRICS if name in metrics], right=(1,))
+
+
+def compare(arguments: Namespace) -> Answer:
+    """Run two policy sets in the same worlds, seed by seed."""
+    from policies import study
+    from twin.scenario import load
+
+    place = home()
+    if len(arguments.policy) != 2:
+        raise ValueError(f"--policy is given {len(arguments.policy)} times; give it twice, the reference first")
+    first, second = (policy_of(text, place) for text in arguments.policy)
+    scenario = load(arguments.scenario)
+    seeds = tuple(range(scenario.seed, scenario.seed + arguments.seeds))
+    labels = _labels(first.name, second.name)
+    found = study.compare(
+        scenario, dict(zip(labels, (first, second), strict=True)), seeds, place, workers=arguments.workers, progress=progress_bar()
+    )
+    differences = found.differences(labels[1])
+    metrics = {
+        name: {"a": d.a, "b": d.b, "difference": d.difference, "low": d.low, "high": d.high, "n": d.n} for name, d in differences.items()
+    }
+    value = {"runs": {label: list(found.run_ids[label]) for label in labels}, "seeds": list(found.seeds), "metrics": metrics}
+    rows = [
+        (name, show(d.a, name), show(d.b, name), show_change(d.difference, name), _interval(name, d.low, d.high), _word(name, d))
+        for name, d in differences.items()
+    ]
+    head = f"{scenario.name}: {labels[1]} against {labels[0]}, {len(seeds)} paired seeds, mean difference with its 95 % interval"
+    return Answer(value, [head, *table(rows, ("metric", labels[0], labels[1], "difference", "interval", ""), right=(1, 2, 3, 4))])
+
+
+def _labels(first: str, second: str) -> tuple[str, str]:
+    return (first, second) if first != second else (f"{first} (a)", f"{second} (b)")
+
+
+def _interval(name: str, low: float | None, high: float | None) -> str:
+    return "one seed" if low is None or high is None else f"{show_change(low, name)} to {show_change(high, name)}"
+
+
+def _word(name: str, difference: Any) -> str:
+    if difference.low is None or difference.low <= 0.0 <= difference.high:
+        return "unclear" if difference.difference else "same"
+    return "better" if (difference.difference < 0) == (METRICS[name].better == "lower") else "worse"
+
+
+def sweep(arguments: Namespace) -> Answer:
+    """Run what a sweep file asks for."""
+    from policies.sweep import sweep as run_sweep
+
+    rows = run_sweep(Path(arguments.file), home(), workers=arguments.workers, backend=arguments.backend, progress=progress_bar())
+    value = [asdict(row) for row in rows]
+    shown = ("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s", "serving.cost_usd_per_h")
+    lines = [
+        (
+            row.run_id,
+            row.scenario,
+            row.policy,
+            ", ".join(f"{name} {value}" for name, value in row.knobs.items()) or "-",
+            row.seed,
+            *(show(row.metrics.get(name), name) for name in shown),
+        )
+        for row in rows
+    ]
+    heads = ("run", "scenario", "policy", "knobs", "seed", *(METRICS[name].label for name in shown))
+    return Answer(value, table(lines, heads, right=range(4, 9)))

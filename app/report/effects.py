@@ -1,0 +1,79 @@
+"""What a candidate does, metric by metric, as rows of a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.charts.difference import Change, Row
+from app.charts.quantity import Measure
+from app.report.evidence import Evidence
+from app.report.judgement import Judged, Line
+from twin.metrics import METRICS
+from twin.units import NARROW_SPACE
+
+
+def row_of(line: Line) -> Row:
+    """Return a line as the paired-difference chart takes it."""
+    d = line.difference
+    relative = line.bound is not None and line.bound.relative
+    scale = abs(d.a) if relative and d.a else 1.0
+    measure = Measure.of(line.metric, max((d.a, d.b), key=abs))
+    past = line.bound is not None and line.state == "broken"
+    ends = (None, None) if d.low is None or d.high is None else (d.low / scale, d.high / scale)
+    return Row(
+        domain=METRICS[line.metric].domain,
+        label=line.label,
+        metric=line.metric,
+        measure=measure,
+        change_measure=Measure.percent(line.metric) if relative else measure,
+        today=d.a,
+        bound_words=line.bound.words(line.metric) if line.bound else "",
+        bound_change=line.bound.change(d.a) / scale if line.bound else None,
+        changes=(Change(d.difference / scale, *ends, line.better, past),),
+    )
+
+
+def effect(line: Line, row: Row) -> Mapping[str, Any]:
+    """Return one line of the table of effects; every number is written already."""
+    d = line.difference
+    change = row.changes[0]
+    assert change is not None
+    low, high = (None, None) if d.low is None or d.high is None else (d.a + d.low, d.a + d.high)
+    return {
+        "metric": line.metric,
+        "label": line.label,
+        "unit": row.measure.unit,
+        "today": row.measure.plain(d.a),
+        "candidate": row.measure.plain(d.b),
+        "interval": "" if low is None else f"({row.measure.plain(low)} to {row.measure.plain(high)})",
+        "change": row.change_measure.signed(change.value)
+        + (f"{NARROW_SPACE}%" if row.change_measure.unit == "%" and row.measure.unit != "%" else ""),
+        "better": line.better,
+        "bound": row.bound_words,
+        "state": line.state,
+        "seeds": f"{line.seeds_met} of {len(line.after)}" if line.bound else "",
+        "asked": line.bound is not None,
+    }
+
+
+def alone(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the metrics of a run that has no counterpart."""
+    blank = {"interval": "", "change": "", "better": None, "bound": "", "state": "", "seeds": "", "asked": False, "candidate": ""}
+    found = []
+    for name, metric in METRICS.items():
+        if name in evidence.shown_run.metrics:
+            measure = Measure.of(name, evidence.shown_run.metrics[name])
+            value = measure.plain(evidence.shown_run.metrics[name])
+            found.append({"metric": name, "label": metric.label, "unit": measure.unit, "today": value, **blank})
+    return found
+
+
+def heading(judged: Judged | None) -> str:
+    """Return what the table of effects shows, as a statement."""
+    if judged is None:
+        return "What was measured"
+    if not judged.seeds:
+        return "No seed is shared with today’s policy, so nothing can be compared yet"
+    kept = sum(line.state in {"met", "at risk"} for line in judged.asked)
+    if not judged.asked:
+        return f"{len(judged.others)} metrics over {len(judged.seeds)} paired seeds"
+    return f"{kept} of {len(judged.asked)} bounds hold under all of {len(judged.seeds)} paired seeds"
