@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.calibrated import calibrated
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 # Density times specific heat of air, J per m3 and K (1.2 kg/m3, 1,005 J/kgK).
 AIR_J_PER_M3_K = 1206.0
@@ -29,7 +29,7 @@ class Airflow(BaseModel):
 
 
 @register_jitable
-def fan_target_share(site: Record, load_share: float, hottest_c: float) -> float:
+def fan_target_share(site: Record, load_share: Quantity, hottest_c: Quantity) -> Quantity:
     """Return the fan speed that a server's controller wants, from its GPUs' load and its hottest GPU."""
     warm = site.fan_by_heat * (hottest_c - site.fan_from_c) / (site.fan_full_c - site.fan_from_c)
     wanted = site.fan_floor_share + (1.0 - site.fan_floor_share) * np.maximum(load_share, warm)
@@ -37,12 +37,12 @@ def fan_target_share(site: Record, load_share: float, hottest_c: float) -> float
 
 
 @register_jitable
-def airflow_m3_per_s(airflow_max_m3_per_s: float, fan_share: float, blocked_share: float) -> float:
+def airflow_m3_per_s(airflow_max_m3_per_s: Quantity, fan_share: Quantity, blocked_share: Quantity) -> Quantity:
     """Return a server's airflow, linear in fan speed, less what a blocked rack keeps out."""
     return airflow_max_m3_per_s * np.maximum(fan_share * (1.0 - blocked_share), LEAST_AIR_SHARE)
 
 
 @register_jitable
-def exhaust_rise_c(power_w: float, flow_m3_per_s: float) -> float:
+def exhaust_rise_c(power_w: Quantity, flow_m3_per_s: Quantity) -> Quantity:
     """Return how much warmer the air leaves than it came in: all power becomes heat of the air."""
     return power_w / (AIR_J_PER_M3_K * flow_m3_per_s)

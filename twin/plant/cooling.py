@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.calibrated import calibrated
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 J_PER_KWH = 3.6e6
 
@@ -45,14 +45,14 @@ def by_hour(values: tuple[float, ...], name: str) -> tuple[float, ...]:
 
 
 @register_jitable
-def free_share(site: Record, wet_bulb_c: float, supply_c: float) -> float:
+def free_share(site: Record, wet_bulb_c: Quantity, supply_c: Quantity) -> Quantity:
     """Return the share of heat that cooling towers alone take: all when the wet bulb is far below supply, none when near."""
     margin_c = supply_c - site.free_margin_c - (wet_bulb_c + site.free_approach_c)
     return np.minimum(np.maximum(1.0 + margin_c / site.free_blend_c, 0.0), 1.0)
 
 
 @register_jitable
-def heat_pump_power_w(site: Record, heat_w: float, outside_c: float, free: float) -> float:
+def heat_pump_power_w(site: Record, heat_w: Quantity, outside_c: Quantity, free: Quantity) -> Quantity:
     """Return the power that moves heat out: free cooling and chiller side by side; the chiller's COP falls as it warms outside."""
     cop = np.minimum(
         np.maximum(site.chiller_cop - site.chiller_cop_per_c * (outside_c - 25.0), site.chiller_cop_low), site.chiller_cop_high
@@ -61,14 +61,14 @@ def heat_pump_power_w(site: Record, heat_w: float, outside_c: float, free: float
 
 
 @register_jitable
-def air_handler_power_w(site: Record, flow_m3_per_s: float, design_m3_per_s: float) -> float:
+def air_handler_power_w(site: Record, flow_m3_per_s: Quantity, design_m3_per_s: Quantity) -> Quantity:
     """Return the fans' power of an aisle's air handlers, cubic in flow."""
     part = flow_m3_per_s / design_m3_per_s
     return site.air_handler_w_per_m3_per_s * design_m3_per_s * part * part * part
 
 
 @register_jitable
-def electrical_loss_w(site: Record, it_power_w: float, rated_w: float) -> float:
+def electrical_loss_w(site: Record, it_power_w: Quantity, rated_w: Quantity) -> Quantity:
     """Return what UPS and PDU lose on the way to the racks; the UPS loses an idle part, one linear and one square in load."""
     load = it_power_w / rated_w
     ups = rated_w * (site.ups_loss_idle_share + site.ups_loss_linear_share * load + site.ups_loss_square_share * load * load)

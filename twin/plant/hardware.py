@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from twin.sources import calibration
 
 Record = Any  # one element of a structured array: attribute access in Python and inside kernels alike
+Quantity = Any  # a float inside kernels, a float or an array of one shape in plans
 
 _HOST_FIELDS: Final = ("idle_w", "max_w", "airflow_max_m3_per_s")
 

@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.calibrated import calibrated
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 
 class Heat(BaseModel):
@@ -21,19 +21,19 @@ class Heat(BaseModel):
 
 
 @register_jitable
-def relaxation(dt_s: float, tau_s: float) -> float:
+def relaxation(dt_s: Quantity, tau_s: Quantity) -> Quantity:
     """Return the share of the way to its target that a first-order node goes in dt: 1 - exp(-dt / tau), exact for any dt."""
     return -np.expm1(-dt_s / tau_s)
 
 
 @register_jitable
-def sink_resistance_c_per_w(model: Record, flow_share: float, exponent: float) -> float:
+def sink_resistance_c_per_w(model: Record, flow_share: Quantity, exponent: Quantity) -> Quantity:
     """Return the heat sink's resistance to air; 0.8 is the exponent of turbulent forced convection."""
     return model.r_sink_c_per_w * flow_share ** (-exponent)
 
 
 @register_jitable
-def toward(now_c: float, target_c: float, gain: float) -> float:
+def toward(now_c: Quantity, target_c: Quantity, gain: Quantity) -> Quantity:
     """Return a node's temperature after a step whose relaxation is ``gain``."""
     return now_c + gain * (target_c - now_c)
 

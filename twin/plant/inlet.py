@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.airflow import AIR_J_PER_M3_K
 from twin.plant.calibrated import calibrated
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # Sweeps stop when no rack's inlet moves by more than this; the cap is never reached below a mixing share of 0.6.
@@ -47,7 +47,7 @@ class Inlet(BaseModel):
 
 
 @register_jitable
-def supply_temp_c(site: Record, outside_c: float) -> float:
+def supply_temp_c(site: Record, outside_c: Quantity) -> Quantity:
     """Return the supply air's temperature: flat when cold outside, then linear, then slower (TAPAS eq. 1, arXiv:2501.02600)."""
     warm = np.minimum(np.maximum(outside_c - site.supply_knee_c, 0.0), site.supply_bend_c - site.supply_knee_c)
     hot = np.maximum(outside_c - site.supply_bend_c, 0.0)
@@ -55,7 +55,7 @@ def supply_temp_c(site: Record, outside_c: float) -> float:
 
 
 @register_jitable
-def mixing_share(supply_m3_per_s: float, demand_m3_per_s: float, leak_share: float, most_share: float) -> float:
+def mixing_share(supply_m3_per_s: Quantity, demand_m3_per_s: Quantity, leak_share: Quantity, most_share: Quantity) -> Quantity:
     """Return the share of an aisle's air that is hot exhaust: what the air handlers cannot give, servers draw from behind."""
     return np.minimum(np.maximum(1.0 - supply_m3_per_s / np.maximum(demand_m3_per_s, 1e-9), leak_share), most_share)
 

@@ -1,6 +1,4 @@
-"""The plant as arrays of records: places, neighbours, offsets, settings."""
-
-from typing import Any, Final, NamedTuple
+"""A fleet laid out as the plant's arrays: places, neighbours, offsets."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,109 +10,8 @@ from twin.plant.cooling import Cooling
 from twin.plant.hardware import host_model, server_models
 from twin.plant.heat import Heat
 from twin.plant.inlet import Inlet
+from twin.plant.records import AISLE, HOST, RACK, ROW, SERVER, SITE_STATE, Gpus, Layout, Records
 from twin.plant.throttling import Throttling
-
-Records = NDArray[Any]
-_F: Final = np.float64
-_I: Final = np.int64
-
-GPU: Final = np.dtype(
-    [(name, _F) for name in ("offset_c", "sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c")]
-    + [(name, _F) for name in ("idle_w", "busy_w", "allowed_clock_share", "next_sink_c", "next_die_c")]
-)
-SERVER: Final = np.dtype(
-    [(name, _I) for name in ("model", "rack", "row", "aisle")]
-    + [
-        (name, _F)
-        for name in (
-            "offset_c",
-            "blocked_share",
-            "load_share",
-            "busy_share",
-            "hottest_c",
-            "fan_share",
-            "airflow_m3_per_s",
-            "power_w",
-            "inlet_c",
-            "off_s",
-        )
-    ]
-    + [(name, _F) for name in ("tick_peak_c", "throttled_s", "edges")]
-    + [
-        (name, _F)
-        for name in (
-            "minute_inlet_c",
-            "minute_gpu_c",
-            "minute_j",
-            "minute_air_s",
-            "minute_clock_share",
-            "minute_throttled_s",
-            "minute_edges",
-        )
-    ]
-)
-RACK: Final = np.dtype(
-    [("aisle", _I), ("row", _I)]
-    + [
-        (name, _F)
-        for name in ("heat_w", "flow_w_per_c", "rise_c", "drawn_w", "power_w", "airflow_m3_per_s", "inlet_c", "air_c", "offset_c", "gpu_c")
-    ]
-    + [(name, _F) for name in ("part_inlet_c", "part_gpu_c", "part_j", "part_throttled_s", "throttled_s")]
-    + [("gpus", _F)]
-)
-AISLE: Final = np.dtype(
-    [
-        (name, _F)
-        for name in ("design_m3_per_s", "supply_offset_c", "air_share", "air_target_share", "demand_m3_per_s", "mixing_share", "heat_w")
-        + ("recirculated_w", "flow_w_per_c", "supply_c")
-    ]
-)
-ROW: Final = np.dtype(
-    [
-        (name, _F)
-        for name in ("rated_w", "budget_w", "power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share", "began", "gpus")
-    ]
-)
-HOST: Final = np.dtype([("rack", _I), ("row", _I), ("aisle", _I)])
-SITE_STATE: Final = ("it_power_w", "site_power_w", "pue", "supply_c", "water_l_per_s", "free_share", "minute_s", "part_s")
-
-
-class Layout(NamedTuple):
-    """Every array that the step works on (a tuple, as kernels take it). Records hold both what never changes and the state."""
-
-    gpus: Records
-    servers: Records
-    racks: Records
-    aisles: Records
-    rows: Records
-    hosts: Records
-    site: Records
-    models: Records
-    neighbours: NDArray[np.int64]
-    neighbour_share: NDArray[np.float64]
-
-
-# What a snapshot holds, by array; everything else follows from fleet, settings, seed and faults.
-STATE: Final = {
-    "gpus": ("sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c"),
-    "servers": ("load_share", "busy_share", "hottest_c", "fan_share", "airflow_m3_per_s", "power_w", "inlet_c", "off_s")
-    + ("minute_inlet_c", "minute_gpu_c", "minute_j", "minute_air_s", "minute_clock_share", "minute_throttled_s", "minute_edges"),
-    "racks": (
-        "heat_w",
-        "flow_w_per_c",
-        "rise_c",
-        "power_w",
-        "inlet_c",
-        "gpu_c",
-        "part_inlet_c",
-        "part_gpu_c",
-        "part_j",
-        "part_throttled_s",
-    ),
-    "aisles": ("air_share", "demand_m3_per_s", "mixing_share", "supply_c"),
-    "rows": ("power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share"),
-    "site": SITE_STATE,
-}
 
 
 def site_record(airflow: Airflow, inlet: Inlet, heat: Heat, throttling: Throttling, cooling: Cooling) -> Records:
@@ -123,7 +20,7 @@ def site_record(airflow: Airflow, inlet: Inlet, heat: Heat, throttling: Throttli
     for part in (airflow, inlet, heat, throttling, cooling):
         values |= {name: float(value) for name, value in part if isinstance(value, int | float)}
     names = (*values, "rated_w", "nameplate_w", *SITE_STATE)
-    site = np.zeros(1, dtype=[(name, _F) for name in names]).view(np.recarray)
+    site = np.zeros(1, dtype=[(name, np.float64) for name in names]).view(np.recarray)
     for name, value in values.items():
         site[name] = value
     return site
@@ -136,7 +33,7 @@ def _known(given: dict[str, float], ids: tuple[str, ...], name: str) -> None:
 
 
 def _offsets_c(fleet: Fleet, inlet: Inlet, seed: int) -> NDArray[np.float64]:
-    """Return each rack's inlet offset: drawn for rows and racks, given ones replace the draw; racks at a row's head are near an air handler."""
+    """Return each rack's inlet offset: drawn, or given. Racks at a row's head stand near an air handler."""
     random = stream(seed, "plant", "inlet-offsets")
     rows = random.standard_normal(len(fleet.row_ids)) * inlet.offset_spread_c
     racks = random.standard_normal(len(fleet.rack_ids)) * inlet.offset_spread_c
@@ -184,12 +81,13 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> L
         len(fleet.row_ids),
         len(fleet.host_ids),
     )
-    gpus, servers, racks, aisles, rows, hosts = (
-        np.zeros(count, dtype=dtype) for count, dtype in zip(counts, (GPU, SERVER, RACK, AISLE, ROW, HOST), strict=True)
+    gpus = Gpus(*(np.zeros(counts[0]) for _ in Gpus._fields))
+    servers, racks, aisles, rows, hosts = (
+        np.zeros(count, dtype=dtype) for count, dtype in zip(counts[1:], (SERVER, RACK, AISLE, ROW, HOST), strict=True)
     )
     spread = stream(seed, "plant", "gpu-offsets").standard_normal(counts[0]) * heat.gpu_spread_c
-    gpus["offset_c"] = np.tile(heat.preheat_c, counts[1])[: counts[0]] + spread
-    gpus["thermal_clock_share"] = gpus["clock_share"] = 1.0
+    gpus.offset_c[:] = np.tile(heat.preheat_c, counts[1]) + spread
+    gpus.thermal_clock_share[:] = gpus.clock_share[:] = 1.0
     rows["brake_clock_share"] = 1.0
     servers["model"], servers["rack"], servers["row"] = fleet.server_models, fleet.server_racks, fleet.server_rows
     servers["aisle"] = fleet.server_aisles
@@ -206,7 +104,14 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> L
     _, host_max_w, _ = host_model()
     site["rated_w"] = fleet.site_power_budget_w
     site["nameplate_w"] = models["nameplate_w"][fleet.server_models].sum() + host_max_w * counts[5]
-    return Layout(gpus, servers, racks, aisles, rows, hosts, site, models, *_neighbours(fleet, inlet))
+    return Layout(gpus, servers, racks, aisles, rows, hosts, site, models, *_neighbours(fleet, inlet), _runs(fleet))
+
+
+def _runs(fleet: Fleet) -> NDArray[np.int64]:
+    """Return runs of GPUs of one server model: model, first GPU, one past the last; shape (n, 3)."""
+    starts = np.flatnonzero(np.diff(fleet.server_models, prepend=-1))
+    ends = np.append(starts[1:], len(fleet.server_ids))
+    return np.column_stack([fleet.server_models[starts], starts * GPUS_PER_SERVER, ends * GPUS_PER_SERVER]).astype(np.int64)
 
 
 def _supply(fleet: Fleet, inlet: Inlet, aisles: Records, servers: Records, hosts: Records) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.plant import layout, step
+from twin.plant import driving, layout, records, step
 from twin.plant.airflow import Airflow
 from twin.plant.cooling import Cooling, by_hour
 from twin.plant.hardware import host_model
@@ -67,6 +67,10 @@ class GpuLoad:
     decode_bandwidth_share: Floats | None = None
 
 
+def _exact(part: Floats) -> Floats:
+    return np.ascontiguousarray(part, np.float64)
+
+
 class Model:
     """Power, heat and protection of a fleet. Faults and weather are known before the first tick."""
 
@@ -85,6 +89,7 @@ class Model:
         self._step = step.compiled()
         self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
         self._opaque = np.zeros(len(fleet.gpu_servers), dtype=np.bool_)
+        self._shapes = [(len(fleet.gpu_servers),)] * 8 + [(len(fleet.host_ids),)]
         self._limit_c = np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8)
         self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
         self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
@@ -121,7 +126,7 @@ class Model:
         dt_s = span_s / count
         for index in range(count):
             outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)
-            if self._step(self.arrays, carried, step.Around(dt_s, outside_c, wet_bulb_c, self._host)):
+            if self._step(self.arrays, carried, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
                 self._protect(start_s + (index + 1) * dt_s)
         self.t_s, self._tick_s, self._seen = until_s, span_s, None
 
@@ -137,7 +142,7 @@ class Model:
     def snapshot(self) -> State:
         """Return everything that the next tick depends on."""
         arrays: State = {
-            name: {field: layout.column(self.arrays, name, field).copy() for field in fields} for name, fields in layout.STATE.items()
+            name: {field: records.column(self.arrays, name, field).copy() for field in fields} for name, fields in records.STATE.items()
         }
         return arrays | {
             "t_s": self.t_s,
@@ -149,9 +154,9 @@ class Model:
 
     def restore(self, state: State) -> None:
         """Take back a snapshot of a model with the same settings, fleet, faults and seed."""
-        for name, fields in layout.STATE.items():
+        for name, fields in records.STATE.items():
             for field in fields:
-                layout.column(self.arrays, name, field)[...] = state[name][field]
+                records.column(self.arrays, name, field)[...] = state[name][field]
         self.t_s, self._tick_s = float(state["t_s"]), float(state["tick_s"])
         self.fine_until_s = float(state["fine_until_s"])
         self._fine_used = np.array(state["fine_used"], dtype=np.bool_)
@@ -160,17 +165,24 @@ class Model:
         self._recorder.drop_ticks()
         self._seen = None
 
-    def _carried(self, load: GpuLoad, clock_cap_share: Floats) -> step.Load:
+    def _carried(self, load: GpuLoad, clock_cap_share: Floats) -> driving.Load:
         """Check shapes and hand the load over as the kernel takes it."""
-        gpus, hosts = len(self._opaque), len(self._fleet.host_ids)
         bandwidth = self._typical_bandwidth_share if load.decode_bandwidth_share is None else load.decode_bandwidth_share
-        parts = (load.prefill_share, load.decode_share, load.decode_batch, bandwidth, load.opaque_share)
-        floats = [np.ascontiguousarray(part, dtype=np.float64) for part in (*parts, load.clock_share, clock_cap_share)]
-        resident = np.ascontiguousarray(load.resident, dtype=np.bool_)
-        host_share = np.ascontiguousarray(load.host_share, dtype=np.float64)
-        if host_share.shape != (hosts,) or any(part.shape != (gpus,) for part in (*floats, resident)):
+        carried = driving.Load(
+            _exact(load.prefill_share),
+            _exact(load.decode_share),
+            _exact(load.decode_batch),
+            _exact(bandwidth),
+            _exact(load.opaque_share),
+            np.ascontiguousarray(load.resident, np.bool_),
+            _exact(load.clock_share),
+            _exact(clock_cap_share),
+            _exact(load.host_share),
+        )
+        if [part.shape for part in carried] != self._shapes:
+            gpus, hosts = self._shapes[0][0], self._shapes[-1][0]
             raise ValueError(f"the plant's load must have {gpus} GPUs and {hosts} hosts in every array")
-        return step.Load(*floats[:5], resident, *floats[5:], host_share)
+        return carried
 
     def _protect(self, now_s: float) -> None:
         """Ask for fine ticks where protection has just set in."""
@@ -191,7 +203,7 @@ class Model:
         outside_c, wet_bulb_c = self.weather.at(0.0)
         carried = self._carried(idle, one)
         for _ in range(12):
-            self._step(self.arrays, carried, step.Around(300.0, outside_c, wet_bulb_c, self._host))
+            self._step(self.arrays, carried, driving.Around(300.0, outside_c, wet_bulb_c, self._host))
         self._recorder.clear()
 
     def _observation(self) -> PlantObservation:

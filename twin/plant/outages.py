@@ -7,7 +7,7 @@ import numpy as np
 
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.plant.layout import Layout
+from twin.plant.records import Layout
 from twin.plant.throttling import budget_share_left
 
 FAULT_KINDS: Final = ("ahu_loss", "rack_blocked", "ups_loss")

@@ -3,17 +3,17 @@
 import numpy as np
 from numba.extending import register_jitable
 
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 
 @register_jitable
-def idle_power_w(model: Record, resident: float) -> float:
+def idle_power_w(model: Record, resident: Quantity) -> Quantity:
     """Return the power of a GPU that does nothing, with or without a model in its memory."""
     return model.idle_w + (model.resident_w - model.idle_w) * resident
 
 
 @register_jitable
-def decode_power_w(model: Record, batch: float, bandwidth_share: float) -> float:
+def decode_power_w(model: Record, batch: Quantity, bandwidth_share: Quantity) -> Quantity:
     """Return the power of a GPU that decodes all the time at full clock.
 
     Decoding streams the weights once per iteration, so power rises with the share of memory bandwidth in use; each further
@@ -27,7 +27,7 @@ def decode_power_w(model: Record, batch: float, bandwidth_share: float) -> float
 
 
 @register_jitable
-def busy_power_w(model: Record, idle_w: float, prefill: float, decode: float, opaque: float, decode_w: float) -> float:
+def busy_power_w(model: Record, idle_w: Quantity, prefill: Quantity, decode: Quantity, opaque: Quantity, decode_w: Quantity) -> Quantity:
     """Return the power above idle at full clock from shares of time by phase; shares that exceed 1 in sum are scaled down."""
     fit = 1.0 / np.maximum(prefill + decode + opaque, 1.0)
     prefill_w = model.prefill_power_share * model.tdp_w
@@ -36,25 +36,25 @@ def busy_power_w(model: Record, idle_w: float, prefill: float, decode: float, op
 
 
 @register_jitable
-def clock_factor(model: Record, clock_share: float) -> float:
+def clock_factor(model: Record, clock_share: Quantity) -> Quantity:
     """Return the share of dynamic power left at a clock: a f + (1 - a) f^3 (voltage falls with the clock)."""
     a = model.dynamic_linear_share
     return clock_share * (a + (1.0 - a) * clock_share * clock_share)
 
 
 @register_jitable
-def gpu_power_w(model: Record, idle_w: float, busy_w: float, clock_share: float) -> float:
+def gpu_power_w(model: Record, idle_w: Quantity, busy_w: Quantity, clock_share: Quantity) -> Quantity:
     """Return a GPU's power (mean over a tick), never above its TDP."""
     return np.minimum(idle_w + busy_w * clock_factor(model, clock_share), model.tdp_w)
 
 
 @register_jitable
-def server_power_w(model: Record, busy_share: float, gpus_w: float, fan_share: float) -> float:
+def server_power_w(model: Record, busy_share: Quantity, gpus_w: Quantity, fan_share: Quantity) -> Quantity:
     """Return a server's power at its supply's input: board, GPUs and fans (cubic in speed)."""
     return model.base_w + model.base_load_w * busy_share + gpus_w + model.fan_max_w * fan_share * fan_share * fan_share
 
 
 @register_jitable
-def host_power_w(idle_w: float, max_w: float, load_share: float) -> float:
+def host_power_w(idle_w: Quantity, max_w: Quantity, load_share: Quantity) -> Quantity:
     """Return a CPU host's power, linear in its load."""
     return idle_w + (max_w - idle_w) * load_share

@@ -198,7 +198,7 @@ def _throttled_gpu_share(asked: Asked) -> float | None:
     if frame.is_empty():
         return None
     weight = frame["tick_s"] if place[1] is None else pl.Series(np.ones(frame.height))
-    return float((frame["throttled_gpu_share"].cast(pl.Float64) * weight).sum() / weight.sum())
+    return float((frame["throttled_gpu_share"].cast(pl.Float64) * weight).sum()) / float(weight.sum())
 
 
 def _energy_j(asked: Asked) -> float | None:
@@ -228,7 +228,7 @@ def _pue(asked: Asked) -> float | None:
     site = _site(asked)
     if site is None or site.is_empty():
         return None
-    return _number((site["site_power_w"] * site["tick_s"]).sum() / (site["it_power_w"] * site["tick_s"]).sum())
+    return float((site["site_power_w"] * site["tick_s"]).sum()) / float((site["it_power_w"] * site["tick_s"]).sum())
 
 
 def _carbon_kg(asked: Asked) -> float | None:

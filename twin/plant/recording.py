@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from twin.clock import Clock
 from twin.fleet import Fleet
 from twin.plant.cooling import J_PER_KWH, Cooling, by_hour
-from twin.plant.layout import Layout
 from twin.plant.outages import Told
 from twin.plant.readings import GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
+from twin.plant.records import Layout
 from twin.tables import EVENTS, Sink, event_columns
 
 Columns = dict[str, NDArray[Any]]
@@ -118,8 +118,8 @@ class Recorder:
     def _minute(self, sink: Sink, t_s: float) -> None:
         servers, gpus = self._arrays.servers, self._arrays.gpus
         span_s = float(self._arrays.site["minute_s"][0])
-        peaks = np.round(gpus["peak_c"] * _TEMP_STEPS_PER_C) / _TEMP_STEPS_PER_C
-        sink.append(GPUS, {"t_s": np.full(len(gpus), t_s), "gpu_id": self._gpu_index, "temp_max_c": peaks.astype(np.float32)})
+        peaks = np.round(gpus.peak_c * _TEMP_STEPS_PER_C) / _TEMP_STEPS_PER_C
+        sink.append(GPUS, {"t_s": np.full(len(peaks), t_s), "gpu_id": self._gpu_index, "temp_max_c": peaks.astype(np.float32)})
         gpu_s = 8.0 * span_s
         sink.append(
             SERVERS,
@@ -165,7 +165,7 @@ class Recorder:
 
     def _clear_minute(self) -> None:
         servers = self._arrays.servers
-        self._arrays.gpus["peak_c"] = -np.inf
+        self._arrays.gpus.peak_c[:] = -np.inf
         for name in ("minute_inlet_c", "minute_gpu_c"):
             servers[name] = -np.inf
         for name in ("minute_j", "minute_air_s", "minute_throttled_s", "minute_edges"):

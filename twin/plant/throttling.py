@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.calibrated import calibrated
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,7 +31,9 @@ class Throttling(BaseModel):
 
 
 @register_jitable
-def thermal_clock_share(model: Record, site: Record, cap_share: float, running_share: float, temp_c: float, dt_s: float) -> float:
+def thermal_clock_share(
+    model: Record, site: Record, cap_share: Quantity, running_share: Quantity, temp_c: Quantity, dt_s: Quantity
+) -> Quantity:
     """Return the clock that heat allows after ``dt_s``; ``cap_share`` is what it allowed before, ``running_share`` the clock in use.
 
     Above the limit the clock steps down from where it runs; above the slowdown temperature it is halved at once; it comes
@@ -66,7 +68,7 @@ def brake_row(row: Record, site: Record, dt_s: float) -> bool:
         row.brake_clock_share = site.brake_clock_share
         row.hold_s = site.brake_hold_s
         row.over_s = 0.0
-        return began
+        return bool(began)
     if row.brake_clock_share < 1.0 and row.hold_s <= 0.0 and row.power_w < site.brake_release_share * row.budget_w:
         row.brake_clock_share = np.minimum(row.brake_clock_share + site.recover_per_s * dt_s, 1.0)
     return False

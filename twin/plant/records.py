@@ -1,0 +1,129 @@
+"""The arrays that a tick works on, and which of them are state."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Records = NDArray[Any]
+Floats = NDArray[np.float64]
+_F: Final = np.float64
+_I: Final = np.int64
+
+SERVER: Final = np.dtype(
+    [(name, _I) for name in ("model", "rack", "row", "aisle")]
+    + [
+        (name, _F)
+        for name in (
+            "offset_c",
+            "blocked_share",
+            "load_share",
+            "busy_share",
+            "hottest_c",
+            "fan_share",
+            "airflow_m3_per_s",
+            "power_w",
+            "inlet_c",
+            "off_s",
+        )
+    ]
+    + [(name, _F) for name in ("gpus_w", "tick_peak_c", "throttled_s", "edges")]
+    + [
+        (name, _F)
+        for name in (
+            "minute_inlet_c",
+            "minute_gpu_c",
+            "minute_j",
+            "minute_air_s",
+            "minute_clock_share",
+            "minute_throttled_s",
+            "minute_edges",
+        )
+    ]
+)
+RACK: Final = np.dtype(
+    [("aisle", _I), ("row", _I)]
+    + [
+        (name, _F)
+        for name in ("heat_w", "flow_w_per_c", "rise_c", "drawn_w", "power_w", "airflow_m3_per_s", "inlet_c", "air_c", "offset_c", "gpu_c")
+    ]
+    + [(name, _F) for name in ("part_inlet_c", "part_gpu_c", "part_j", "part_throttled_s", "throttled_s")]
+    + [("gpus", _F)]
+)
+AISLE: Final = np.dtype(
+    [(name, _F) for name in ("design_m3_per_s", "supply_offset_c", "air_share", "air_target_share", "demand_m3_per_s", "mixing_share")]
+    + [(name, _F) for name in ("heat_w", "recirculated_w", "flow_w_per_c", "supply_c")]
+)
+ROW: Final = np.dtype(
+    [
+        (name, _F)
+        for name in ("rated_w", "budget_w", "power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share", "began", "gpus")
+    ]
+)
+HOST: Final = np.dtype([("rack", _I), ("row", _I), ("aisle", _I)])
+SITE_STATE: Final = ("it_power_w", "site_power_w", "pue", "supply_c", "water_l_per_s", "free_share", "minute_s", "part_s")
+
+
+class Gpus(NamedTuple):
+    """One array per quantity, shape G: the inner loops run over GPUs, and the machine takes several at a time this way."""
+
+    offset_c: Floats
+    sink_c: Floats
+    die_c: Floats
+    temp_c: Floats
+    thermal_clock_share: Floats
+    clock_share: Floats
+    power_w: Floats
+    peak_c: Floats
+    held_clock_share: Floats
+    inlet_c: Floats
+    sink_r_c_per_w: Floats
+    next_sink_c: Floats
+    next_die_c: Floats
+
+
+class Layout(NamedTuple):
+    """Every array that the step works on (a tuple, as kernels take it). Records hold both what never changes and the state."""
+
+    gpus: Gpus
+    servers: Records
+    racks: Records
+    aisles: Records
+    rows: Records
+    hosts: Records
+    site: Records
+    models: Records
+    neighbours: NDArray[np.int64]
+    neighbour_share: NDArray[np.float64]
+    runs: NDArray[np.int64]
+
+
+# What a snapshot holds, by array; everything else follows from fleet, settings, seed and faults.
+STATE: Final = {
+    "gpus": ("sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c"),
+    "servers": (
+        *("load_share", "busy_share", "hottest_c", "fan_share", "airflow_m3_per_s", "power_w", "inlet_c", "off_s"),
+        *("minute_inlet_c", "minute_gpu_c", "minute_j", "minute_air_s", "minute_clock_share", "minute_throttled_s", "minute_edges"),
+    ),
+    "racks": (
+        "heat_w",
+        "flow_w_per_c",
+        "rise_c",
+        "power_w",
+        "inlet_c",
+        "gpu_c",
+        "part_inlet_c",
+        "part_gpu_c",
+        "part_j",
+        "part_throttled_s",
+    ),
+    "aisles": ("air_share", "demand_m3_per_s", "mixing_share", "supply_c"),
+    "rows": ("power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share"),
+    "site": SITE_STATE,
+}
+
+
+def column(layout: Layout, name: str, field: str) -> Floats:
+    """Return one state array of a layout, writable in place."""
+    records = getattr(layout, name)
+    return np.asarray(getattr(records, field) if name == "gpus" else records[field])
