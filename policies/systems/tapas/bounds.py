@@ -26,26 +26,30 @@ class Bounds:
         upper = [target for target in targets if target.op == "<="]
         self._temperature = [(target, self._servers(target)) for target in upper if target.metric == TEMPERATURE]
         self._power = [(target, self._rows(target)) for target in upper if target.metric == ROW_POWER]
+        self._kept: dict[tuple[str, int, float], Floats] = {}
 
     def server_c(self, t_s: float, ahead_s: float) -> Floats:
         """Return the lowest temperature bound in force now or within ``ahead_s``, shape S; infinite where there is none."""
-        bound = np.full(len(self._around.server_ids), np.inf)
-        for target, where in self._temperature:
-            if self._in_force(target, t_s, ahead_s):
-                bound[where] = np.minimum(bound[where], target.bound)
-        return bound
+        return self._lowest(TEMPERATURE, self._temperature, len(self._around.server_ids), t_s, ahead_s)
 
     def row_w(self, t_s: float, ahead_s: float) -> Floats:
         """Return the lowest row power bound in force now or within ``ahead_s``, shape R; infinite where there is none."""
-        bound = np.full(len(self._around.row_ids), np.inf)
-        for target, where in self._power:
-            if self._in_force(target, t_s, ahead_s):
-                bound[where] = np.minimum(bound[where], target.bound)
-        return bound
+        return self._lowest(ROW_POWER, self._power, len(self._around.row_ids), t_s, ahead_s)
 
-    def _in_force(self, target: Target, t_s: float, ahead_s: float) -> bool:
-        # Every five minutes ahead: no window of whole minutes that matters is shorter.
-        times = np.append(np.arange(t_s, t_s + ahead_s, 300.0), t_s + ahead_s)
+    def _lowest(self, metric: str, targets: list[tuple[Target, Bools]], size: int, t_s: float, ahead_s: float) -> Floats:
+        minute = int(t_s // 60.0)
+        key = (metric, minute, ahead_s)
+        if key not in self._kept:
+            bound = np.full(size, np.inf)
+            for target, where in targets:
+                if self._in_force(target, 60.0 * minute, ahead_s):
+                    bound[where] = np.minimum(bound[where], target.bound)
+            self._kept = {old: kept for old, kept in self._kept.items() if old[1] == minute} | {key: bound}
+        return self._kept[key]
+
+    def _in_force(self, target: Target, minute_s: float, ahead_s: float) -> bool:
+        # By whole minutes, as windows are written; the minute that has begun counts whole.
+        times = np.append(np.arange(minute_s, minute_s + ahead_s, 60.0), minute_s + max(ahead_s, 59.0))
         return bool(self._clock.inside(times, target.window).any())
 
     def _servers(self, target: Target) -> Bools:

@@ -12,6 +12,8 @@ from twin.stack import State
 Floats = NDArray[np.float64]
 # Power of an idle GPU, whatever its model (H100 120 W and A100 82 W with a model loaded); opaque ones may hold less.
 IDLE_W = 100.0
+# Caps begin this long before a target's window: about four time constants of a heat sink.
+LAG_S = 120.0
 _RELEASE_BELOW = 0.96
 
 
@@ -28,35 +30,37 @@ class Caps:
         if len(self._cap) != len(seen.gpu_temp_c):
             self._cap = np.ones(len(seen.gpu_temp_c))
             self._temp_c = seen.gpu_temp_c.copy()
-        heat, cool = self._heat(seen)
-        power, spare = self._power(seen)
+        target_c = self._bounds.server_c(seen.t_s, LAG_S)[seen.gpu_servers]
+        bound_c = np.minimum(seen.gpu_limit_c, target_c) - self._knobs.emergency_margin_c
+        bound_w = np.minimum(seen.row_budget_w, self._bounds.row_w(seen.t_s, LAG_S))
+        # Where it will be one tick from now if it goes on as it did.
+        ahead_c = seen.gpu_temp_c + np.maximum(seen.gpu_temp_c - self._temp_c, 0.0)
+        self._temp_c = seen.gpu_temp_c.copy()
+        calm = bool((ahead_c <= bound_c).all()) and bool((seen.row_power_w <= bound_w).all())
+        if calm and bool((self._cap >= 1.0).all()):
+            return self._cap.copy()
+        heat, cool = self._heat(seen, ahead_c, bound_c)
+        power, spare = self._power(seen, bound_w)
         eased = np.minimum(self._cap + self._knobs.emergency_release_per_s * seen.tick_s, 1.0)
         held = np.where(cool & spare, eased, self._cap)
         self._cap = np.clip(np.minimum(held, np.minimum(heat, power)), CLOCK_LOW, 1.0)
-        self._temp_c = seen.gpu_temp_c.copy()
         return self._cap.copy()
 
-    def _heat(self, seen: PlantObservation) -> tuple[Floats, NDArray[np.bool_]]:
+    def _heat(self, seen: PlantObservation, ahead_c: Floats, bound_c: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the clock that heat allows each GPU, and where a cap may be eased."""
-        knobs = self._knobs
-        target = self._bounds.server_c(seen.t_s, seen.tick_s)[seen.gpu_servers]
-        bound = np.minimum(seen.gpu_limit_c, target) - knobs.emergency_margin_c
-        ahead = seen.gpu_temp_c + np.maximum(seen.gpu_temp_c - self._temp_c, 0.0)
-        inlet = seen.inlet_c[seen.gpu_servers]
-        rise = np.maximum(ahead - inlet, 1.0)
-        allowed_w = seen.gpu_power_w * np.maximum(bound - inlet, 0.0) / rise
+        inlet_c = seen.inlet_c[seen.gpu_servers]
+        allowed_w = seen.gpu_power_w * np.maximum(bound_c - inlet_c, 0.0) / np.maximum(ahead_c - inlet_c, 1.0)
         dynamic_w = np.maximum(seen.gpu_power_w - IDLE_W, 1.0)
         left = power_share(seen.gpu_clock_share) * np.maximum(allowed_w - IDLE_W, 0.0) / dynamic_w
-        clock = np.where(ahead > bound, clock_for(np.clip(left, 0.0, 1.0)), 1.0)
-        return clock, ahead < bound - knobs.hysteresis_c - 1.0
+        clock = np.where(ahead_c > bound_c, clock_for(np.clip(left, 0.0, 1.0)), 1.0)
+        return clock, ahead_c < bound_c - self._knobs.hysteresis_c
 
-    def _power(self, seen: PlantObservation) -> tuple[Floats, NDArray[np.bool_]]:
+    def _power(self, seen: PlantObservation, bound_w: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the clock that each GPU's row allows, and where a cap may be eased."""
-        rows = len(seen.row_budget_w)
+        rows = len(bound_w)
         gpu_rows = seen.server_rows[seen.gpu_servers]
-        bound = np.minimum(seen.row_budget_w, self._bounds.row_w(seen.t_s, seen.tick_s))
-        aim = bound * (1.0 - 0.5 * self._knobs.power_margin_share)
-        over = seen.row_power_w > bound
+        aim = bound_w * (1.0 - 0.5 * self._knobs.power_margin_share)
+        over = seen.row_power_w > bound_w
         excess = np.where(over, seen.row_power_w - aim, 0.0)
         dynamic = np.maximum(seen.gpu_power_w - IDLE_W, 0.0)
         used = power_share(seen.gpu_clock_share)

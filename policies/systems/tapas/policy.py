@@ -22,7 +22,7 @@ Bools = NDArray[np.bool_]
 _SMOOTHING: Final = 0.2
 _PEAK_FADES: Final = 0.9
 _TREND_SMOOTHING: Final = 0.05
-_TREND_LIMIT_C: Final = 2.0
+_TREND_LIMIT_C: Final = 1.0
 _GRID_STEP: Final = 0.02
 _ARRAYS: Final = ("_clock", "_full_w", "_drawn_w", "_rise_c", "_peak_c", "_trend_c_per_s", "_last_c", "_admitted", "_row_w")
 
