@@ -215,7 +215,7 @@ def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, ta
 def describe(table: Table) -> dict[str, Any]:
     """Return a table's declaration as JSON: what each row and column is."""
     columns = [{"name": c.name, "type": str(c.dtype), "meaning": c.meaning, "entity": c.entity} for c in table.columns]
-    return {"resolution": table.resolution, "telemetry": table.telemetry, "columns": columns}
+    return {"resolution": table.resolution, "telemetry": table.telemetry, "ahead_s": table.ahead_s, "columns": columns}
 
 
 def exogenous(tables: Mapping[str, pl.LazyFrame]) -> str:

@@ -26,7 +26,8 @@ class Table:
     """One table of a domain, as it is stored.
 
     ``resolution`` says in words what a row stands for; ``telemetry`` is False where rows must not reach
-    the long-form telemetry view (per-request rows and ground truth).
+    the long-form telemetry view (per-request rows and ground truth). ``ahead_s`` is how far a row speaks of time after
+    its ``t_s``: 0 where that is the end of the row's interval. A column ``window_s`` says it row by row instead.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Table:
     columns: tuple[Column, ...]
     telemetry: bool = True
     max_rows: int = 40_000_000
+    ahead_s: float = 0.0
 
     def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
         """Return column names and types in their stored order."""

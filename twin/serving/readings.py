@@ -49,6 +49,7 @@ INSTANCES: Final = Table(
         Column("kv_share", pl.Float32, "highest share of the KV cache reserved"),
         Column("arrivals", pl.Int32, "requests sent to it"),
     ),
+    ahead_s=300.0,
 )
 ENDPOINTS: Final = Table(
     "endpoints",

@@ -13,6 +13,9 @@ from twin.units import UNIT_OF_SUFFIX, suffix_of
 
 MAX_ROWS: Final = 5_000_000
 _TIME: Final = "t_s"
+_WINDOW: Final = "window_s"
+# Lengths of a row's interval are no readings.
+_SPANS: Final = frozenset({_WINDOW, "tick_s"})
 _NUMBERS: Final = frozenset({"Float32", "Float64", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Boolean"})
 _EMPTY: Final = (
     "SELECT CAST(NULL AS VARCHAR) AS run_id, CAST(NULL AS DOUBLE) AS time, CAST(NULL AS VARCHAR) AS entity, "
@@ -30,15 +33,16 @@ def view_sql(tables: Mapping[str, Any], sources: Mapping[str, str], metrics: Col
     """Return the SELECT (run_id, time, entity, metric, value, unit) over all that may be observed.
 
     ``tables`` are declarations as a manifest writes them; ``sources`` gives, for each table that is there, what follows
-    FROM (with a ``run_id`` column). ``time`` is seconds since the start of the run. A table that is not declared as
+    FROM (with a ``run_id`` column). ``time`` is when a value became known, in seconds since the start of the run: the end
+    of its interval. ``entity`` is the table's first id, ``site`` where it has none. A table that is not declared as
     telemetry, such as the ground truth of faults, is never read. Each metric is a branch of its own, so that a
     question about one metric reads one column.
     """
     branches = [
-        f"SELECT run_id, CAST({identifier(_TIME)} AS DOUBLE) AS time, {entity} AS entity, {literal(metric)} AS metric, "  # noqa: S608
+        f"SELECT run_id, {time} AS time, CAST({entity} AS VARCHAR) AS entity, {literal(metric)} AS metric, "  # noqa: S608
         f"CAST({identifier(column)} AS DOUBLE) AS value, {literal(unit_of(column))} AS unit "
         f"FROM {sources[table]} WHERE {identifier(column)} IS NOT NULL AND NOT isnan(CAST({identifier(column)} AS DOUBLE))"
-        for table, column, metric, entity in _observable(tables)
+        for table, column, metric, time, entity in _observable(tables)
         if table in sources and (metrics is None or metric in metrics)
     ]
     return "\nUNION ALL ".join(branches) if branches else _EMPTY
@@ -46,20 +50,23 @@ def view_sql(tables: Mapping[str, Any], sources: Mapping[str, str], metrics: Col
 
 def metric_names(tables: Mapping[str, Any]) -> list[str]:
     """Return every metric of the long form, as ``<table>.<column>``."""
-    return [metric for _, _, metric, _ in _observable(tables)]
+    return [metric for _, _, metric, _, _ in _observable(tables)]
 
 
-def _observable(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield table, column, metric and the SQL of the entity, for each number that may be observed."""
+def _observable(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield table, column, metric, and the SQL of time and entity, for each number that may be observed."""
     for name in sorted(tables):
         columns = tables[name]["columns"]
-        if not tables[name].get("telemetry") or all(column["name"] != _TIME for column in columns):
+        names = {column["name"] for column in columns}
+        if not tables[name].get("telemetry") or _TIME not in names:
             continue
+        ahead = identifier(_WINDOW) if _WINDOW in names else literal(float(tables[name].get("ahead_s", 0.0)))
+        time = f"CAST({identifier(_TIME)} AS DOUBLE) + {ahead}"
         keys = [column["name"] for column in columns if column.get("entity") or column["name"].endswith("_id")]
-        entity = f"concat_ws('/', {', '.join(identifier(key) for key in keys)})" if keys else "'site'"
+        entity = identifier(keys[0]) if keys else literal("site")
         for column in columns:
-            if column["name"] not in {_TIME, *keys} and column["type"] in _NUMBERS:
-                yield name, column["name"], f"{name}.{column['name']}", entity
+            if column["name"] not in {_TIME, *_SPANS, *keys} and column["type"] in _NUMBERS:
+                yield name, column["name"], f"{name}.{column['name']}", time, entity
 
 
 def telemetry(
@@ -71,7 +78,7 @@ def telemetry(
 ) -> pl.DataFrame:
     """Return a run's telemetry (time, entity, metric, value, unit), ordered by time, metric and entity.
 
-    Nothing after ``as_of_s`` is in it. An entity of a table with several keys is their ids joined by ``/``.
+    Nothing that was not known at ``as_of_s`` is in it.
     Raises ValueError for an unknown metric, and where the answer would be longer than five million rows.
     """
     tables = runs.manifest_of(run_id, home)["tables"]

@@ -36,8 +36,9 @@ def _declared(run_ids: Sequence[str], home: Path) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for run_id in run_ids:
         for name, table in runs.manifest_of(run_id, home)["tables"].items():
-            known = merged.setdefault(name, {"telemetry": True, "columns": []})
+            known = merged.setdefault(name, {"telemetry": True, "ahead_s": 0.0, "columns": []})
             known["telemetry"] = known["telemetry"] and bool(table.get("telemetry"))
+            known["ahead_s"] = max(known["ahead_s"], float(table.get("ahead_s", 0.0)))
             names = {column["name"] for column in known["columns"]}
             known["columns"] += [column for column in table["columns"] if column["name"] not in names]
     return merged

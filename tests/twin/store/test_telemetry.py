@@ -59,11 +59,25 @@ def test_a_run_without_observable_tables_has_an_empty_long_form(home: Path) -> N
     assert "WHERE false" in view_sql({}, {})
 
 
-def test_two_keys_make_one_entity() -> None:
+def test_a_value_is_known_at_the_end_of_its_interval_and_belongs_to_the_first_id() -> None:
     columns = [
         {"name": n, "type": t, "entity": None}
-        for n, t in (("t_s", "Float64"), ("endpoint_id", "String"), ("stage_id", "String"), ("wait_s", "Float64"))
+        for n, t in (("t_s", "Float64"), ("server_id", "String"), ("row_id", "String"), ("wait_s", "Float64"))
     ]
-    sql = view_sql({"stages": {"telemetry": True, "columns": columns}}, {"stages": "stages"})
-    assert """concat_ws('/', "endpoint_id", "stage_id") AS entity, 'stages.wait_s' AS metric""" in sql
-    assert "'s' AS unit" in sql
+    table = {"telemetry": True, "ahead_s": 300.0, "columns": columns}
+    windowed = {"telemetry": True, "columns": [*columns, {"name": "window_s", "type": "Float32", "entity": None}]}
+    by_table = (
+        "CAST(\"t_s\" AS DOUBLE) + CAST('300.0' AS DOUBLE) AS time, CAST(\"server_id\" AS VARCHAR) AS entity, 'waits.wait_s' AS metric"
+    )
+    assert by_table in view_sql({"waits": table}, {"waits": "waits"})
+    assert 'CAST("t_s" AS DOUBLE) + "window_s" AS time' in view_sql({"waits": windowed}, {"waits": "waits"})
+    assert metric_names({"waits": windowed}) == ["waits.wait_s"]
+    assert "'s' AS unit" in view_sql({"waits": table}, {"waits": "waits"})
+
+
+def test_an_interval_that_is_not_over_is_not_seen(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = make_run("ffffffffffff")
+    run.manifest["tables"]["rows"]["ahead_s"] = 60.0
+    runs.save(run, tmp_path)
+    assert telemetry("ffffffffffff", tmp_path, as_of_s=59.0).is_empty()
+    assert telemetry("ffffffffffff", tmp_path, as_of_s=60.0, metrics=["rows.power_w"])["value"].to_list() == [1.0, 1001.0]
