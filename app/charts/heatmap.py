@@ -54,25 +54,27 @@ class Plan:
 class Quantity:
     """What a floor plan shows: a name that carries the unit, words, and a scale that never follows the frame.
 
-    ``low`` is the coolest expected value, ``top`` the end of the colours (the limit where there is one), ``high`` the end of what
-    can be stored. ``per`` says whether a value belongs to a GPU or to a server.
+    ``low`` is the coolest expected value, ``top`` the end of the colours where no place has a limit, ``high`` the end of what can be
+    stored, ``ticks`` what the scale names in between. ``per`` says whether a value belongs to a GPU or to a server.
     """
 
     name: str
     label: str
     title: str
+    worst_words: str
     per: str
     low: float
     top: float
     high: float
-    limited: bool = True
+    ticks: tuple[float, ...] = ()
 
 
 QUANTITIES: Final = (
-    Quantity("gpu_temp_c", "GPU", "GPU temperature", "gpu", 30.0, 87.0, 106.2),
-    Quantity("inlet_c", "Inlet", "inlet temperature", "server", 15.0, 30.0, 53.1),
-    Quantity("server_power_w", "Power", "server power", "server", 0.0, 10_200.0, 12_700.0, limited=False),
-    Quantity("clock_lost_share", "Clock", "clock speed given up", "gpu", 0.0, 0.8, 0.8, limited=False),
+    Quantity("gpu_temp_c", "GPU", "GPU temperature", "hottest GPU", "gpu", 30.0, 87.0, 106.2, (45.0, 60.0)),
+    Quantity("inlet_c", "Inlet", "inlet temperature", "warmest inlet", "server", 15.0, 35.0, 53.1, (20.0, 25.0)),
+    Quantity("server_power_w", "Power", "server power", "busiest server", "server", 0.0, 10_200.0, 12_700.0, (2500.0, 5000.0, 7500.0)),
+    Quantity("airflow_share", "Airflow", "airflow of the fans", "fastest fans", "server", 0.3, 1.0, 1.0, (0.5, 0.7)),
+    Quantity("throttled_share", "Throttling", "time throttled", "most throttled server", "server", 0.0, 1.0, 1.0, (0.25, 0.5, 0.75)),
 )
 
 

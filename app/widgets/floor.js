@@ -59,6 +59,7 @@ class Floor {
       if (this.data.version !== version) return;
       this.quantities = made;
       this.power = Object.fromEntries(Object.entries(data.power).map(([name, text]) => [name, floats(text)]));
+      this.budget = floats(data.budget);
       this.aisles = Object.fromEntries(Object.entries(data.aisles).map(([name, text]) => [name, floats(text)]));
       this.quantity = this.quantities.find((q) => q.name === kept) ?? this.quantities[0];
       const now = globalThis.intentwinCursor;
@@ -148,7 +149,7 @@ class Floor {
     const pitch = Math.floor((width - left - right) / racks), gap = this.narrow ? 3 : 5;
     const cell = this.narrow || this.quantity.per === 'server' ? pitch - gap : Math.max(2, Math.floor((pitch - gap) / GPUS));
     const wide = this.narrow || this.quantity.per === 'server' ? pitch - gap : cell * GPUS;
-    this.size = { width, left, pitch, wide, cell, tall: this.narrow ? 10 : 18, slots };
+    this.size = { width, left, pitch, wide, cell, tall: this.narrow ? 10 : window.innerHeight < 960 ? 15 : 18, slots };
     let y = 0;
     this.places = this.data.rows.map((row, i) => {
       const facing = i > 0 && this.data.rows[i - 1].aisle === row.aisle;
@@ -157,14 +158,14 @@ class Floor {
       y += slots * this.size.tall + (facing ? 22 : 6);
       return { row, top, facing };
     });
-    this.height = Math.round(y + 2); this.trackHeight = this.narrow ? 132 : 138;
+    this.height = Math.round(y + 2); this.trackHeight = this.narrow ? 148 : 122;
     for (const [canvas, w, h] of [[this.plan, width, this.height], [this.track, width, this.trackHeight], [this.scale, this.narrow ? width : 250, 32]]) {
       canvas.width = Math.round(w * this.ratio); canvas.height = Math.round(h * this.ratio); canvas.style.height = h + 'px';
     }
     this.back = null; this.drawScale(); this.says.textContent = this.quantity.says; this.ask();
   }
 
-  span() { const left = this.narrow ? 34 : 64; return { left, width: this.size.width - left - (this.narrow ? 10 : 14), top: 20, bottom: this.trackHeight - 48 }; }
+  span() { const left = this.narrow ? 34 : 64; return { left, width: this.size.width - left - (this.narrow ? 10 : 14), top: this.narrow ? 34 : 20, bottom: this.trackHeight - (this.narrow ? 56 : 48) }; }
 
   pen(canvas) {
     const pen = canvas.getContext('2d');
@@ -272,30 +273,30 @@ class Floor {
 
   drawAisle(pen, row, top, minute) {
     const c = this.colours, s = this.size, width = row.racks.length * s.pitch - (s.pitch - s.wide), y = top - 25;
-    const supply = this.aisles[row.aisle + '/inlet_c']?.[minute], flow = this.aisles[row.aisle + '/airflow_share']?.[minute];
+    const inlet = this.aisles[row.aisle + '/inlet_c']?.[minute], fans = this.aisles[row.aisle + '/airflow_share']?.[minute];
     const words = [this.narrow ? row.aisle : `cold ${row.aisle}`];
-    if (Number.isFinite(supply)) words.push(`${this.narrow ? '' : 'mean inlet '}${supply.toFixed(1)}${GAP}°C`);
-    if (Number.isFinite(flow)) words.push(`airflow ${Math.round(flow * 100)}${GAP}%${this.narrow ? '' : ' of capacity'}`);
-    const short = Number.isFinite(flow) && flow > 1;
-    if (short && !this.narrow) words.push('hot air recirculates');
+    if (Number.isFinite(inlet)) words.push(`${this.narrow ? '' : 'mean inlet '}${inlet.toFixed(1)}${GAP}°C`);
+    if (Number.isFinite(fans)) words.push(`fans ${Math.round(fans * 100)}${GAP}%`);
+    const lost = this.data.outages.find((o) => o.aisle === row.aisle && o.from <= minute && minute < o.to);
+    if (lost) words.push(lost.words);
     pen.fillStyle = c.candidate_fill; pen.fillRect(s.left, y, width, 20);
-    this.word(pen, words.join('   '), s.left + width / 2, y + 14, short ? c.broken_text : c.muted, { align: 'center', weight: short ? 600 : 400 });
+    this.word(pen, words.join('   '), s.left + width / 2, y + 14, lost ? c.broken_text : c.muted, { align: 'center', weight: lost ? 600 : 400 });
   }
 
   drawPower(pen, row, index, top, minute) {
     const c = this.colours, s = this.size, rows = this.data.rows.length;
     const used = this.power[this.data.shown]?.[minute * rows + index];
     if (used === undefined) return;
-    const x = s.width - 152, w = 138, y = top + (s.slots * s.tall) / 2 - 36, free = row.budget_w - used;
-    const tight = free < 0 ? 'broken' : used > 0.95 * row.budget_w ? 'at risk' : '';
+    const x = s.width - 152, w = 138, y = top + (s.slots * s.tall) / 2 - 36, budget = this.budget[minute * rows + index], free = budget - used;
+    const tight = free < 0 ? 'broken' : used > 0.95 * budget ? 'at risk' : '';
     this.word(pen, free < 0 ? `${kilowatts(-free)} over` : `${kilowatts(free)} free`, x, y + 20, free < 0 ? c.broken_text : c.text, { weight: 600 });
     if (tight) this.word(pen, tight === 'broken' ? '✕ broken' : '▲ at risk', x + w, y + 20, tight === 'broken' ? c.broken_text : c.risk_text, { align: 'right', weight: 600 });
     pen.fillStyle = c.hairline; pen.fillRect(x, y + 30, w, 7);
-    pen.fillStyle = this.data.shown === 'candidate' ? c.candidate : c.today; pen.fillRect(x, y + 30, w * Math.min(1, used / row.budget_w), 7);
+    pen.fillStyle = this.data.shown === 'candidate' ? c.candidate : c.today; pen.fillRect(x, y + 30, w * Math.min(1, used / budget), 7);
     const other = this.data.shown === 'candidate' ? this.power.today?.[minute * rows + index] : undefined;
-    if (other !== undefined) { pen.fillStyle = c.muted; pen.fillRect(x + w * Math.min(1, other / row.budget_w) - 1, y + 27, 2, 13); }
+    if (other !== undefined) { pen.fillStyle = c.muted; pen.fillRect(x + w * Math.min(1, other / budget) - 1, y + 27, 2, 13); }
     pen.fillStyle = c.limit; pen.fillRect(x + w, y + 26, 1, 15);
-    this.word(pen, `${kilowatts(used)} of ${kilowatts(row.budget_w)}`, x, y + 55, c.muted);
+    this.word(pen, `${kilowatts(used)} of ${kilowatts(budget)}`, x, y + 55, c.muted);
   }
 
   drawScale() {
@@ -334,10 +335,7 @@ class Floor {
       pen.fillStyle = c.grid; pen.fillRect(span.left, Math.round(at), span.width, 1);
       this.word(pen, tick.toFixed(step < 1 ? 1 : 0) + (this.narrow ? '' : GAP + q.unit), span.left - 8, at + 4, c.muted, { align: 'right' });
     }
-    q.lines.forEach((limit, i) => {
-      pen.fillStyle = c.limit; pen.fillRect(span.left, Math.round(y(limit.value)), span.width, 1);
-      this.word(pen, limit.words, i ? span.left + span.width : span.left + 4, y(limit.value) - 4, c.broken_text, { align: i ? 'right' : 'left' });
-    });
+    for (const limit of q.lines) { pen.fillStyle = c.limit; pen.fillRect(span.left, Math.round(y(limit.value)), span.width, 1); }
     for (const name of curves) {
       pen.beginPath(); let up = true;
       q.worst[name].forEach((value, i) => { if (!Number.isFinite(value)) { up = true; return; } pen[up ? 'moveTo' : 'lineTo'](x(i), y(value)); up = false; });
@@ -371,6 +369,9 @@ class Floor {
     const pen = this.track.getContext('2d'), c = this.colours, q = this.quantity, span = this.span(), minute = Math.floor(this.minute);
     pen.setTransform(1, 0, 0, 1, 0, 0); pen.clearRect(0, 0, this.track.width, this.track.height); pen.drawImage(this.back, 0, 0);
     this.pen(this.track);
+    // Words of the limits stand on the side where the cursor is not; the lower of two is written below its line.
+    const away = this.minute > this.data.minutes / 2;
+    q.lines.forEach((limit, i) => this.word(pen, limit.words, away ? span.left + 4 : span.left + span.width, this.place.y(limit.value) + (i === q.lines.length - 1 ? -4 : 13), c.broken_text, { align: away ? 'left' : 'right' }));
     const x = this.place.x(minute), base = this.trackHeight - 26, mine = q.worst[this.data.shown]?.[minute], other = this.data.shown === 'candidate' ? q.worst.today?.[minute] : undefined;
     pen.fillStyle = c.text; pen.fillRect(x - 0.6, 12, 1.2, base - 12);
     const r = this.narrow ? 9 : 6;
