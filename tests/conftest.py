@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from policies import study
+from policies.policy import TODAY, Schedule
+from twin.run import Run, simulate
+from twin.scenario import Scenario, load
+
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -15,3 +20,15 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data is not here: set INTENTWIN_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_scenario() -> Scenario:
+    """Four servers for half an hour, packaged as the scenario ``tiny``."""
+    return load("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_scenario: Scenario) -> Run:
+    """Today's policy on the tiny scenario, with a snapshot at ten minutes."""
+    return simulate(tiny_scenario, study.phases(Schedule.of(TODAY), tiny_scenario), snapshots_at=(600.0,))

@@ -168,7 +168,8 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
 
 
 def _check_places(scenario: Scenario) -> None:
-    """Refuse VMs for endpoints that do not exist and endpoints without a server."""
+    """Refuse VMs without a place, VMs for endpoints that do not exist, and endpoints without a server."""
+    workloads_model.place(scenario.spec.workloads, scenario.fleet)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
     for unknown in sorted(carried - endpoints):

@@ -19,6 +19,7 @@ from twin.workloads import model as workloads_model
 
 Floats = NDArray[np.float64]
 FINE_TICK_S: Final = 1.0
+FINE_AFTER_FAULT_S: Final = 60.0
 # Decode is memory bound: it slows down only below this share of the top clock (facts sheet on heat and power, 5a).
 DECODE_KNEE_SHARE: Final = 0.6
 
@@ -66,13 +67,16 @@ class World:
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
-        self._edges = np.unique([edge for fault in spec.faults for edge in fault.edges_s()] + [phase.from_s for phase in phases])
+        self._faults = np.array([edge for fault in spec.faults for edge in fault.edges_s()], dtype=np.float64)
+        self._edges = np.unique(np.concatenate([self._faults, [phase.from_s for phase in phases]]))
 
     # -- time ---------------------------------------------------------------
 
     def next_s(self, end_s: float) -> float:
         """Return when the coming tick ends: on the grid, at a window's or fault's edge, or 1 s ahead while it matters."""
-        tick = FINE_TICK_S if self.t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
+        since = self.t_s - self._faults
+        fresh = bool(np.any((since > -1e-9) & (since < FINE_AFTER_FAULT_S)))
+        tick = FINE_TICK_S if fresh or self.t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
         ahead = (np.floor(self.t_s / tick + 1e-9) + 1.0) * tick
         window = (np.floor(self.t_s / self._window_s + 1e-9) + 1.0) * self._window_s
         later = self._edges[self._edges > self.t_s + 1e-9]

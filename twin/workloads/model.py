@@ -56,6 +56,24 @@ class Settings(BaseModel):
     noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
 
 
+def place(settings: Settings, fleet: Fleet) -> tuple[list[int], list[tuple[int, int]]]:
+    """Return each VM's group and its place: (0, server index) or (1, host index). ValueError names a place that is not free."""
+    places = {name: (0, i) for i, name in enumerate(fleet.server_ids)} | {name: (1, i) for i, name in enumerate(fleet.host_ids)}
+    taken: set[tuple[int, int]] = set()
+    groups: list[int] = []
+    chosen: list[tuple[int, int]] = []
+    for index, group in enumerate(settings.vms):
+        for name in expand(group.servers):
+            if name not in places:
+                raise ValueError(f"workloads.vms: {group.workload}: the fleet has no server or host {name!r}")
+            if places[name] in taken:
+                raise ValueError(f"workloads.vms: {group.workload}: {name} is taken already; each carries one VM")
+            taken.add(places[name])
+            groups.append(index)
+            chosen.append(places[name])
+    return groups, chosen
+
+
 class Model:
     """Owns every server and host: at most one VM each, and the load of opaque ones.
 
@@ -65,23 +83,12 @@ class Model:
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
         self.settings, self.fleet, self.clock = settings, fleet, clock
         self._bursts = [fault for fault in faults if fault.kind in FAULT_KINDS]
-        places = {name: (0, i) for i, name in enumerate(fleet.server_ids)} | {name: (1, i) for i, name in enumerate(fleet.host_ids)}
         self.workload_ids = tuple(dict.fromkeys(group.workload for group in settings.vms))
+        groups, self._places = place(settings, fleet)
         self.server_vms = np.full(len(fleet.server_ids), _NO_OWNER, dtype=np.int64)
         self.host_vms = np.full(len(fleet.host_ids), _NO_OWNER, dtype=np.int64)
-        groups: list[int] = []
-        self._places: list[tuple[int, int]] = []
-        for group_index, group in enumerate(settings.vms):
-            for name in expand(group.servers):
-                if name not in places:
-                    raise ValueError(f"workloads.vms: {group.workload}: the fleet has no server or host {name!r}")
-                kind, index = places[name]
-                owners = self.host_vms if kind else self.server_vms
-                if owners[index] != _NO_OWNER:
-                    raise ValueError(f"workloads.vms: {group.workload}: {name} is taken already; each carries one VM")
-                owners[index] = len(groups)
-                groups.append(group_index)
-                self._places.append((kind, index))
+        for vm, (kind, index) in enumerate(self._places):
+            (self.host_vms if kind else self.server_vms)[index] = vm
         self._vm_groups = np.array(groups, dtype=np.int64)
         self.vm_ids = tuple(f"{settings.vms[group].workload}/vm-{i}" for i, group in enumerate(groups))
         self._template(horizon_s, seed)

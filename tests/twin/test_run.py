@@ -1,0 +1,156 @@
+"""The law of runs: same question, same bytes; going on is the same as not stopping; policies face one world."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from policies import study
+from policies.policy import TODAY, PolicySet, Schedule, Step
+from twin import run as runs
+from twin.clock import Window
+from twin.metrics import Scope
+from twin.scenario import Scenario, read
+from twin.sources import data_dir, toml
+from twin.world import World
+
+COOLER = PolicySet.model_validate(
+    {
+        "name": "cooler",
+        "levers": {
+            "request_routing": [
+                {"system": "tapas", "knobs": {"targets": [{"metric": "plant.gpu_temp_max_c", "op": "<=", "bound": 60.0}]}},
+                {"system": "round_robin"},
+            ],
+            "instance_config": [{"system": "tapas", "knobs": {"targets": [{"metric": "plant.gpu_temp_max_c", "op": "<=", "bound": 60.0}]}}],
+        },
+    }
+)
+
+
+def _simulate(scenario: Scenario, policy: PolicySet = TODAY, **options: Any) -> runs.Run:
+    return runs.simulate(scenario, study.phases(Schedule.of(policy), scenario), **options)
+
+
+def _same(one: runs.Run, other: runs.Run) -> None:
+    assert set(one.tables) == set(other.tables)
+    for name, frame in other.tables.items():
+        assert one.tables[name].collect().equals(frame.collect()), name
+
+
+def test_the_same_question_has_the_same_answer(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
+    again = _simulate(tiny_scenario, snapshots_at=(600.0,))
+    assert again.run_id == tiny_run.run_id
+    assert again.metrics == tiny_run.metrics
+    _same(tiny_run, again)
+
+
+def test_another_seed_is_another_run(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
+    other = _simulate(tiny_scenario, seed=8)
+    assert other.run_id != tiny_run.run_id
+    assert other.manifest["exogenous"] != tiny_run.manifest["exogenous"]
+
+
+def test_policies_face_the_same_arrivals_and_weather(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
+    candidate = _simulate(tiny_scenario, COOLER)
+    assert candidate.run_id != tiny_run.run_id
+    assert candidate.manifest["exogenous"] == tiny_run.manifest["exogenous"]
+    assert candidate.metrics["plant.gpu_temp_max_c"] < tiny_run.metrics["plant.gpu_temp_max_c"]
+
+
+@pytest.mark.parametrize("policy", [TODAY, COOLER], ids=["today", "cooler"])
+def test_going_on_from_a_snapshot_is_the_same_as_not_stopping(tiny_scenario: Scenario, policy: PolicySet) -> None:
+    whole = _simulate(tiny_scenario, policy, snapshots_at=(600.0,))
+    start = runs.Start(whole.run_id, 600.0, whole.snapshots[600])
+    rest = _simulate(tiny_scenario, policy, start=start)
+    for name in ("rows", "site", "servers", "gpus", "racks"):
+        late = whole.tables[name].filter(pl.col("t_s") >= rest.tables[name].select(pl.col("t_s").min()).collect().item()).collect()
+        assert late.equals(rest.tables[name].collect()), name
+    mine = whole.tables["requests"].filter(pl.col("arrive_s") >= 600.0).collect().sort("arrive_s", "endpoint_id")
+    theirs = rest.tables["requests"].filter(pl.col("arrive_s") >= 600.0).collect().sort("arrive_s", "endpoint_id")
+    assert mine.equals(theirs)
+
+
+def test_a_snapshot_can_be_taken_up_by_another_policy(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
+    start = runs.Start(tiny_run.run_id, 600.0, tiny_run.snapshots[600])
+    cooler = _simulate(tiny_scenario, COOLER, start=start)
+    assert cooler.manifest["started_from"] == {"run_id": tiny_run.run_id, "t_s": 600.0}
+    assert cooler.manifest["begin_s"] == 600.0
+    assert cooler.tables["rows"].select(pl.col("t_s").min()).collect().item() > 600.0
+
+
+def test_every_domain_reports_to_one_energy_balance(tiny_run: runs.Run) -> None:
+    rows = tiny_run.tables["rows"].group_by("t_s").agg(pl.col("power_w").sum()).sort("t_s").collect()
+    site = tiny_run.tables["site"].sort("t_s").collect()
+    assert np.allclose(rows["power_w"].to_numpy(), site["it_power_w"].to_numpy(), rtol=1e-5)
+    assert (site["site_power_w"] > site["it_power_w"]).all()
+
+
+def test_half_the_tick_moves_the_metrics_by_less_than_two_percent() -> None:
+    raw = toml(data_dir() / "scenarios" / "tiny.toml")
+    coarse, fine = (_simulate(read({**raw, "tick_s": tick})) for tick in (10, 5))
+    for name in ("plant.gpu_temp_max_c", "plant.energy_j", "plant.row_power_peak_w", "serving.ttft_p99_s", "serving.cost_usd_per_h"):
+        assert fine.metrics[name] == pytest.approx(coarse.metrics[name], rel=0.02), name
+
+
+def test_a_schedule_switches_policy_sets_at_its_times(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
+    schedule = Schedule(steps=(Step(policy=TODAY), Step(from_s=900.0, policy=COOLER)))
+    switched = runs.simulate(tiny_scenario, study.phases(schedule, tiny_scenario))
+    before, after = pl.col("t_s") <= 900.0, pl.col("t_s") > 1500.0
+    today, mine = (r.tables["site"].select("t_s", "it_power_w") for r in (tiny_run, switched))
+    assert today.filter(before).collect().equals(mine.filter(before).collect())
+    assert mine.filter(after).collect()["it_power_w"].mean() < today.filter(after).collect()["it_power_w"].mean()  # type: ignore[operator]
+
+
+def test_a_cancelled_run_keeps_nothing(tiny_scenario: Scenario) -> None:
+    seen: list[float] = []
+    with pytest.raises(runs.Cancelled):
+        _simulate(tiny_scenario, progress=lambda p: seen.append(p.done_share), cancel=lambda: len(seen) > 2)
+    assert 2 < len(seen) < 10
+
+
+def test_progress_rises_to_the_end(tiny_scenario: Scenario) -> None:
+    seen: list[runs.Progress] = []
+    _simulate(tiny_scenario, progress=seen.append)
+    shares = [step.done_share for step in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert "13:30" in seen[-1].text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"snapshots_at": (450.0,)}, "multiples of 300 s"), ({"until_s": 0.0}, "nothing to run")],
+)
+def test_a_question_that_cannot_be_run_is_refused(tiny_scenario: Scenario, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        _simulate(tiny_scenario, **options)
+
+
+def test_metrics_are_asked_over_scopes_and_windows(tiny_run: runs.Run) -> None:
+    whole = runs.read(tiny_run, "plant.gpu_temp_max_c")
+    rows = [runs.read(tiny_run, "plant.gpu_temp_max_c", (Scope("row", name),)) for name in ("row-1", "row-2")]
+    assert whole == pytest.approx(max(value for value in rows if value is not None))
+    assert runs.read(tiny_run, "serving.ttft_p99_s", (Scope("endpoint", "chat-8b"),)) != runs.read(tiny_run, "serving.ttft_p99_s")
+    assert runs.read(tiny_run, "serving.ttft_p99_s", (), Window.of("02:00", "03:00")) is None
+    assert runs.read(tiny_run, "memory.pod_hosts") is None
+    with pytest.raises(ValueError, match="unknown"):
+        runs.read(tiny_run, "plant.gpu_temp_c")
+
+
+def test_ticks_are_cut_at_faults_and_shrink_after_them() -> None:
+    raw = toml(data_dir() / "scenarios" / "tiny.toml")
+    fault = {"kind": "ahu_loss", "target": "aisle-1", "from_s": 303.0, "severity": 0.5}
+    scenario = read({**raw, "horizon_s": 600, "faults": [fault]})
+    site = _simulate(scenario).tables["site"].collect()
+    times = site["t_s"].to_numpy()
+    assert 303.0 in times
+    assert np.isclose(np.diff(times)[(times[1:] > 305.0) & (times[1:] < 350.0)], 1.0).all()
+    assert np.isclose(np.diff(times)[times[1:] < 300.0], 10.0).all()
+
+
+def test_a_world_needs_a_policy_from_the_beginning(tiny_scenario: Scenario) -> None:
+    late = Schedule(steps=(Step(from_s=60.0, policy=TODAY),))
+    with pytest.raises(ValueError, match="begins at 0 s"):
+        World(tiny_scenario, study.phases(late, tiny_scenario), 1)

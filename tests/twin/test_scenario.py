@@ -1,0 +1,87 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twin import scenario
+from twin.sources import data_dir, toml
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    return toml(data_dir() / "scenarios" / "tiny.toml")
+
+
+def test_every_packaged_scenario_loads() -> None:
+    assert {"example", "tiny"} <= set(scenario.names())
+    for name in scenario.names():
+        assert scenario.load(name).name == name
+
+
+def test_the_example_names_the_entities_of_the_vocabulary() -> None:
+    entities = scenario.load("example").entities()
+    assert entities["endpoint"] == ("chat-70b", "chat-8b", "code-70b", "vision-11b")
+    assert set(entities["workload"]) == {"web-frontend", "telemetry-batch", "ml-training", "dev-test", "search", "databases"}
+    assert set(entities["function"]) == {"resize-image", "send-mail"}
+    assert set(entities["workflow"]) == {"video-understanding", "report"}
+    assert len(entities["server"]) == 160
+
+
+def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    node: Any = raw
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part)] if part.isdigit() else node.setdefault(part, {})
+    node[last] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("horizn_s", 60, "horizn_s is unknown; did you mean horizon_s?"),
+        ("plant.weather.swing", 3, "plant.weather.swing is unknown; did you mean swing_c?"),
+        ("serving.endpoints.0.max_bach", 3, "serving.endpoints.0.max_bach is unknown; did you mean max_batch?"),
+        ("horizon_s", "24 C", "horizon_s: '24 C' cannot be read as s"),
+        ("tick_s", -1, "tick_s: input should be greater than or equal to 1"),
+        ("timezone", "Mars/Olympus", "timezone: 'Mars/Olympus' is not a time zone"),
+        ("fleet", "nowhere", "fleet 'nowhere' is unknown; there are: example, tiny"),
+        ("workloads.vms.0.servers", ["server-99"], "the fleet has no server or host 'server-99'"),
+        ("workloads.vms.0.workload", "chat-7b", "endpoint 'chat-7b' is unknown; did you mean chat-70b?"),
+        ("faults", [{"kind": "ahu_los", "target": "aisle-1", "from_s": 0}], "kind 'ahu_los' is unknown; did you mean ahu_loss?"),
+        ("serving.endpoints.0.demand", {"kind": "trace", "name": "nope"}, "no imported llm-trace is called 'nope'"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_place_and_remedy(raw: dict[str, Any], path: str, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=":") as caught:
+        scenario.read(_set(raw, path, value), "scenarios/tiny.toml")
+    message = str(caught.value)
+    assert message.startswith("scenarios/tiny.toml: ")
+    assert words in message
+    assert "\n" not in message
+
+
+def test_an_unknown_name_is_met_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean example"):
+        scenario.load("exampel")
+
+
+def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gone\.toml: no such file"):
+        scenario.load(tmp_path / "gone.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = ")
+    with pytest.raises(ValueError, match=r"broken\.toml: not valid TOML"):
+        scenario.load(broken)
+
+
+def test_quantities_may_be_written_with_their_units(raw: dict[str, Any]) -> None:
+    read = scenario.read(_set(_set(raw, "horizon_s", "0.5 h"), "plant.weather.mean_c", "95.9 F"))
+    assert read.horizon_s == 1800.0
+    assert read.spec.plant.weather.mean_c == pytest.approx(35.5)
+
+
+def test_the_question_changes_with_every_value_and_not_with_its_title(raw: dict[str, Any]) -> None:
+    before = scenario.read(raw).canonical()
+    assert scenario.read(_set(raw, "title", "another")).canonical() == before
+    assert scenario.read(_set(raw, "tick_s", 20)).canonical() != before
