@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,18 +175,21 @@ def list_runs(home: Path) -> list[Summary]:
     """Return every readable run, last stored first; damaged ones are left to ``doctor``."""
     found: list[tuple[int, Summary]] = []
     for run_id in run_ids(home):
-        folder = home / "runs" / run_id
+        folder = home.absolute() / "runs" / run_id
         try:
-            manifest, metrics = files.read_json(folder / _MANIFEST), files.read_json(folder / _METRICS)
-            found.append(((folder / _MANIFEST).stat().st_mtime_ns, _summary(run_id, manifest, metrics)))
+            stored_ns = (folder / _MANIFEST).stat().st_mtime_ns
+            found.append((stored_ns, _summary(folder, stored_ns)))
         except (ValueError, KeyError, TypeError, OSError):
             continue
     return [summary for _, summary in sorted(found, key=lambda pair: (-pair[0], pair[1].run_id))]
 
 
-def _summary(run_id: str, manifest: Mapping[str, Any], metrics: Mapping[str, float]) -> Summary:
+# A stored run never changes, so what was read of it once holds for as long as the file is the same.
+@lru_cache(maxsize=4096)
+def _summary(folder: Path, stored_ns: int) -> Summary:
+    manifest = files.read_json(folder / _MANIFEST)
     return Summary(
-        run_id=run_id,
+        run_id=folder.name,
         scenario=manifest["scenario"]["name"],
         title=manifest.get("title", ""),
         schedule=list(manifest["schedule"]),
@@ -193,7 +197,7 @@ def _summary(run_id: str, manifest: Mapping[str, Any], metrics: Mapping[str, flo
         horizon_s=float(manifest["horizon_s"]),
         begin_s=float(manifest["begin_s"]),
         end_s=float(manifest["end_s"]),
-        metrics=metrics,
+        metrics=files.read_json(folder / _METRICS),
     )
 
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -93,6 +94,7 @@ def test_a_list_of_runs_says_what_each_is_and_skips_damaged_ones(make_run: Maker
     assert {(item.run_id, item.seed) for item in listed} == {("aaaa00000001", 1), ("aaaa00000003", 3)}
     assert listed[0].scenario == "tiny"
     assert listed[0].metrics == {"plant.pue": 1.25}
+    assert runs.list_runs(tmp_path) == listed
     assert runs.list_runs(tmp_path / "nowhere") == []
 
 
@@ -105,6 +107,14 @@ def test_verify_names_what_was_changed_removed_and_added(make_run: Maker, tmp_pa
     assert runs.verify(folder.name, tmp_path) == ["requests.parquet is missing", "metrics.json has changed", "note.txt was added"]
     errors = [finding for finding in doctor.check(tmp_path) if finding.severity == "error"]
     assert [finding.subject for finding in errors] == [f"runs/{folder.name}"]
+
+
+def test_workers_that_save_the_same_run_at_once_leave_it_whole(make_run: Maker, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as workers:
+        folders = set(workers.map(lambda _: runs.save(make_run(), tmp_path), range(8)))
+    assert len(folders) == 1
+    assert runs.verify(folders.pop().name, tmp_path) == []
+    assert len(os.listdir(tmp_path / "runs")) == 1
 
 
 CRASH = """
