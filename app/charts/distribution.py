@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from app.charts.template import figure
+from app.charts.template import DASH, figure
 from app.charts.tokens import LABEL_PX, Tokens
 from twin.units import show
 
@@ -27,7 +27,10 @@ def quantile_table(values: pl.Series, points: int = 120) -> pl.DataFrame:
     deepest = min(_DEEPEST, np.log10(max(len(clean), 10)) - 0.7)
     shares = 1.0 - 10.0 ** -np.linspace(0.02, max(deepest, 0.5), points)
     ordered = clean.sort().to_numpy()
-    return pl.DataFrame({"share": shares, "value": np.quantile(ordered, shares, method="linear")})
+    place = shares * (len(ordered) - 1)
+    below = place.astype(np.int64)
+    upper = ordered[np.minimum(below + 1, len(ordered) - 1)].astype(np.float64)
+    return pl.DataFrame({"share": shares, "value": ordered[below] + (upper - ordered[below]) * (place - below)})
 
 
 def at(table: pl.DataFrame, share: float) -> float | None:
@@ -52,7 +55,9 @@ def distribution(
     """
     fig = figure(tokens, height_px)
     values: list[float] = [] if bound is None else [bound]
-    for table, colour, dash, words in ((today, tokens.today, "dash", "today"), (candidate, tokens.candidate, "solid", "candidate")):
+    tables = [table for table in (today, candidate) if table is not None and not table.is_empty()]
+    highest = max([float(table["value"].max()) for table in tables], default=0.0)  # type: ignore[arg-type]
+    for table, colour, dash, words in ((today, tokens.today, DASH, "today"), (candidate, tokens.candidate, "solid", "candidate")):
         if table is None or table.is_empty():
             continue
         shown = [show(value, name) for value in table["value"].to_list()]
@@ -68,7 +73,8 @@ def distribution(
     if bound is not None:
         fig.add_shape(type="line", x0=bound, x1=bound, y0=1.7, y1=2.3, line={"color": tokens.limit, "width": 1.5})
         fig.add_annotation(
-            x=np.log10(bound), y=1.72, text=show(bound, name), showarrow=False, xanchor="left", yanchor="top", xshift=3,
+            x=np.log10(bound), y=1.72, text=f"bound {show(bound, name)}", showarrow=False, yanchor="top",
+            xanchor="right" if bound > highest else "left", xshift=-3 if bound > highest else 3,
             font={"color": tokens.broken_text, "size": LABEL_PX},
         )  # fmt: skip
     fig.update_layout(hovermode="closest", margin={"l": 48, "r": 12, "t": 8, "b": 28})

@@ -10,17 +10,19 @@ from twin.units import show, split_prefixed
 
 LANE_H: Final = 84
 _LABEL_W: Final = 132
-_CELL_W: Final = 246
+_CELL_W: Final = 280
 _GAP: Final = 44
 _BAR_H: Final = 44
+_USES: Final = {"decode": "of the KV cache"}
 
 
 def pipeline_svg(frame: pl.DataFrame, tokens: Tokens, *, target_share: float = 0.85) -> str:
     """Draw a lane per endpoint and a column per stage, no boxes.
 
     ``frame`` has ``endpoint_id``, ``stage`` (prefill, decode), ``instances``, ``gpus``, ``requests_per_s``, ``tokens_per_s``,
-    ``busy_share``, ``queue`` (requests that wait, null where a stage has no queue), ``batch`` (requests served together),
-    ``ttft_waiting_share`` (null after the first token) and ``e2e_share``. Amber is past the target of ``busy_share``, a red tick.
+    ``use_share`` (what runs out first: time of prefill, KV cache of decode), ``time_share``, ``queue`` (requests that wait, null
+    where a stage has no queue), ``batch`` (requests served together), ``ttft_waiting_share`` (null after the first token) and
+    ``e2e_share``. Amber is past the target of ``use_share``, a red tick.
     """
     stages = [stage for stage in STAGES if stage in frame["stage"].to_list()]
     width = _LABEL_W + len(stages) * (_CELL_W + _GAP) - _GAP
@@ -49,15 +51,22 @@ def pipeline_svg(frame: pl.DataFrame, tokens: Tokens, *, target_share: float = 0
 
 def _cell(row: dict[str, Any], x: float, y: float, tokens: Tokens, target: float) -> list[str]:
     hue = stage_colour(tokens, row["stage"])
-    busy, share = min(row["busy_share"] or 0.0, 1.0), row["e2e_share"] or 0.0
-    past, right = busy > target, x + _CELL_W
+    use, share = min(row["use_share"] or 0.0, 1.0), row["e2e_share"] or 0.0
+    past, right = use > target, x + _CELL_W
+    together = f"batch of {count_words(row['batch'])}, {100 * row['time_share']:.0f} % of the time" if row["batch"] else ""
     parts = [
-        svg.text(x, y + 18, f"{100 * busy:.0f} % busy", tokens.risk_text if past else tokens.muted, weight=600 if past else 400),
+        svg.text(
+            x,
+            y + 18,
+            f"{100 * use:.0f} % {_USES.get(row['stage'], 'busy')}",
+            tokens.risk_text if past else tokens.muted,
+            weight=600 if past else 400,
+        ),
         svg.text(right, y + 18, f"{count_words(row['tokens_per_s'])} tokens/s", tokens.muted, anchor="end"),
         svg.rect(x, y + 25, _CELL_W, 7, tokens.hairline),
-        svg.rect(x, y + 25, _CELL_W * busy, 7, hue),
+        svg.rect(x, y + 25, _CELL_W * use, 7, hue),
         svg.line(x + _CELL_W * target, y + 22, x + _CELL_W * target, y + 35, tokens.limit),
-        svg.text(x, y + 50, f"batch of {count_words(row['batch'])}" if row["batch"] else "", tokens.muted),
+        svg.text(x, y + 50, together, tokens.muted),
         svg.text(
             x,
             y + 70,

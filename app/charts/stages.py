@@ -1,6 +1,6 @@
 """Serving tables to what its figures draw: stages, waits, counts, cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -31,14 +31,10 @@ def latency_bins(requests: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def quantiles(requests: pl.LazyFrame, endpoints: Sequence[str]) -> dict[tuple[str, str], pl.DataFrame]:
-    """Return the quantile table of every endpoint and latency (``ttft_s``, ``atgt_s``, ``e2e_s``)."""
-    tables = {}
-    for endpoint in endpoints:
-        mine = requests.filter(pl.col("endpoint_id").cast(pl.String) == endpoint).select(LATENCIES).collect()
-        for name in LATENCIES:
-            tables[endpoint, name] = quantile_table(mine[name])
-    return tables
+def quantiles(requests: pl.LazyFrame, endpoint: str) -> dict[str, pl.DataFrame]:
+    """Return the quantile tables of one endpoint's latencies (``ttft_s``, ``atgt_s``, ``e2e_s``)."""
+    asked = requests.filter(pl.col("endpoint_id") == endpoint).select(LATENCIES).collect()
+    return {name: quantile_table(asked[name]) for name in LATENCIES}
 
 
 def waits(endpoints: pl.DataFrame, bins: pl.DataFrame, from_s: float, to_s: float) -> pl.DataFrame:
@@ -72,7 +68,11 @@ def waits(endpoints: pl.DataFrame, bins: pl.DataFrame, from_s: float, to_s: floa
 
 
 def stages(endpoints: pl.DataFrame, instances: pl.DataFrame, waited: pl.DataFrame, from_s: float, to_s: float) -> pl.DataFrame:
-    """Return what the pipeline draws over an interval: a row per endpoint and stage (prefill, decode)."""
+    """Return what the pipeline draws over an interval: a row per endpoint and stage (prefill, decode).
+
+    ``use_share`` is what runs out first in the stage: the instances' time in prefill, their KV cache in decode, where batches grow
+    before time does; ``time_share`` is the time spent in either.
+    """
     flows = (
         _inside(endpoints, "t_s", from_s, to_s)
         .with_columns(pl.col("endpoint_id").cast(pl.String))
@@ -94,7 +94,8 @@ def stages(endpoints: pl.DataFrame, instances: pl.DataFrame, waited: pl.DataFram
         *shared,
         pl.lit("prefill").alias("stage"),
         pl.col("prompt_tokens_per_s").alias("tokens_per_s"),
-        pl.col("prefill_busy").alias("busy_share"),
+        pl.col("prefill_busy").alias("use_share"),
+        pl.col("prefill_busy").alias("time_share"),
         pl.col("queue"),
         pl.lit(None, pl.Float64).alias("batch"),
         (pl.col("waiting_s") / first).fill_nan(0.0).alias("ttft_waiting_share"),
@@ -104,7 +105,8 @@ def stages(endpoints: pl.DataFrame, instances: pl.DataFrame, waited: pl.DataFram
         *shared,
         pl.lit("decode").alias("stage"),
         pl.col("output_tokens_per_s").alias("tokens_per_s"),
-        pl.col("decode_busy").alias("busy_share"),
+        pl.col("kv_share").alias("use_share"),
+        pl.col("decode_busy").alias("time_share"),
         pl.lit(None, pl.Float32).alias("queue"),
         pl.col("batch").cast(pl.Float64),
         pl.lit(None, pl.Float64).alias("ttft_waiting_share"),
@@ -123,6 +125,7 @@ def _use(instances: pl.DataFrame) -> pl.DataFrame:
             held.sum().alias("on"),
             pl.col("prefill_share").sum().cast(pl.Float64).alias("prefill"),
             pl.col("decode_share").sum().cast(pl.Float64).alias("decode"),
+            pl.col("kv_share").filter(held > 0).mean().cast(pl.Float64),
             ((pl.col("batch_mean") * pl.col("decode_share")).sum() / pl.col("decode_share").sum()).fill_nan(0.0).alias("batch"),
         )
         .group_by("endpoint_id")
@@ -130,6 +133,7 @@ def _use(instances: pl.DataFrame) -> pl.DataFrame:
             pl.col("on").mean(),
             (pl.col("prefill").sum() / pl.col("on").sum()).fill_nan(0.0).alias("prefill_busy"),
             (pl.col("decode").sum() / pl.col("on").sum()).fill_nan(0.0).alias("decode_busy"),
+            pl.col("kv_share").max(),
             pl.col("batch").mean(),
         )
     )

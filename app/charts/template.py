@@ -17,6 +17,8 @@ CONFIG: Final[dict[str, Any]] = {
     "responsive": True,
 }
 HOUR_MS: Final = 3_600_000
+# Today's policy, wherever it is drawn.
+DASH: Final = "4px,3px"
 
 
 def template(tokens: Tokens) -> go.layout.Template:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from app.charts.template import clock_axis, cursor_line, figure, limit_line, local, weak
+from app.charts.template import DASH, clock_axis, cursor_line, figure, limit_line, local, weak
 from app.charts.tokens import LABEL_PX, Tokens
 from twin.clock import Clock
 from twin.units import show, suffix_of
 
+# The first four hues belong to the stages of a request.
+FIRST_HUE: Final = 4
+# Steps in one direction closer than this are one decision to the eye.
+APART_S: Final = 1800.0
 # Shown units of an axis: factor and words, by the unit in the column's name.
 _AXIS = {
     "_w": (1e-3, " kW"),
@@ -69,7 +74,7 @@ def over_time(
     for name, frame in curves.items():
         if frame is None or frame.is_empty():
             continue
-        role = {"today": (tokens.today, "dash", 1.5), "candidate": (tokens.candidate, "solid", 2.0)}
+        role = {"today": (tokens.today, DASH, 1.5), "candidate": (tokens.candidate, "solid", 2.0)}
         colour, dash, width = role[name] if name in role else (next(hues), "solid", 1.8)
         values = frame[column].to_numpy().astype(np.float32) * np.float32(factor)
         fig.add_scatter(
@@ -105,7 +110,7 @@ def _end_label(fig: go.Figure, values: "np.ndarray", name: str, tokens: Tokens, 
 def lanes(found: Sequence[Lane], tokens: Tokens, span: Span, *, cursor_s: float | None = None, lane_px: int = 52) -> go.Figure:
     """Draw counts over the day, one lane each from zero: today dashed grey, the shown run in its hue.
 
-    A triangle up or down is a change of the shown run of at least one; the number at the right is the count at the cursor.
+    A triangle up or down is a change of the shown run; the number at the right is the count at the cursor.
     """
     fig = figure(tokens, max(lane_px * len(found), lane_px) + 36)
     tops: list[float] = []
@@ -113,10 +118,10 @@ def lanes(found: Sequence[Lane], tokens: Tokens, span: Span, *, cursor_s: float 
         base = float(len(found) - 1 - index)
         most = max([1.0, *(_most(frame) for frame in (lane.shown, lane.today) if frame is not None)])
         scale = 0.72 / most
-        hue = tokens.series[index % len(tokens.series)]
+        hue = tokens.series[(FIRST_HUE + index) % len(tokens.series)]
         _steps(fig, lane.shown, (base, scale), span, {"color": hue, "width": 1.8, "fill": weak(hue, 0.14)}, f"{lane.label}, shown")
         if lane.today is not None:
-            _steps(fig, lane.today, (base, scale), span, {"color": tokens.today, "width": 1.5, "dash": "dash"}, f"{lane.label}, today")
+            _steps(fig, lane.today, (base, scale), span, {"color": tokens.today, "width": 1.5, "dash": DASH}, f"{lane.label}, today")
         _triangles(fig, lane, (base, scale), span, tokens)
         at = span.horizon_s if cursor_s is None else cursor_s
         fig.add_annotation(
@@ -167,15 +172,22 @@ def _steps(fig: go.Figure, frame: pl.DataFrame, place: tuple[float, float], span
     )  # fmt: skip
 
 
-def _triangles(fig: go.Figure, lane: Lane, place: tuple[float, float], span: Span, tokens: Tokens, most: int = 60) -> None:
-    moved = lane.shown.with_columns(pl.col("count").diff().alias("by")).filter(pl.col("by").fill_null(0) != 0)
+def decisions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return where a count begins to rise or fall: ``t_s``, ``count``, ``by``; steps of one direction that follow at once are one."""
+    moved = frame.with_columns(pl.col("count").diff().alias("by")).filter(pl.col("by").fill_null(0) != 0)
+    same = pl.col("by").sign() == pl.col("by").sign().shift(1)
+    soon = pl.col("t_s") - pl.col("t_s").shift(1) < APART_S
+    part = (~(same & soon)).fill_null(True).cum_sum().alias("part")
+    joined = moved.with_columns(part).group_by("part", maintain_order=True)
+    return joined.agg(pl.col("t_s").first(), pl.col("count").first(), pl.col("by").sum()).drop("part")
+
+
+def _triangles(fig: go.Figure, lane: Lane, place: tuple[float, float], span: Span, tokens: Tokens) -> None:
+    moved = decisions(lane.shown)
     if moved.is_empty():
         return
-    # Beyond a certain number the marks would hide the lane: the largest changes keep theirs.
-    moved = moved.sort(pl.col("by").abs(), descending=True).head(most)
-    up = moved["by"].to_numpy() > 0
     fig.add_scatter(
         x=[local(span.clock, t) for t in moved["t_s"].to_list()], y=place[0] + moved["count"].to_numpy() * place[1], mode="markers",
-        marker={"symbol": ["triangle-up" if rise else "triangle-down" for rise in up], "size": 7, "color": tokens.text},
-        customdata=moved["by"].to_numpy(), hovertemplate=f"{lane.label} %{{customdata:+.0f}} at %{{x|%H:%M}}<extra></extra>",
+        marker={"symbol": ["triangle-up" if by > 0 else "triangle-down" for by in moved["by"].to_list()], "size": 7, "color": tokens.text},
+        customdata=moved["by"].to_numpy(), hovertemplate=f"{lane.label} %{{customdata:+.0f}} from %{{x|%H:%M}}<extra></extra>",
     )  # fmt: skip

@@ -97,9 +97,10 @@ def _rack(day: Day, plan: Plan, minute: int, rack_id: str, limits_c: NDArray[np.
     with parts.panel(rack_title(temps[gpus], limits_c[gpus], rack_id), "rack", data=lambda: pl.DataFrame(found)):
         power = float(np.nansum(day.values["server_power_w"][minute, rack.first_server : rack.first_server + rack.servers]))
         slowed = np.nanmax(day.values["throttled_share"][minute, rack.first_server : rack.first_server + rack.servers], initial=0.0)
+        word, ink = ("✕ throttled", tokens.broken_text) if slowed > 0 else ("✓ full clock", tokens.good_text)
         st.html(
             f'<div class="iw-line"><p class="iw-note">{row.id} · {shown(power, "x_w")}</p>'
-            f"{parts.mark('broken', text='throttled') if slowed > 0 else parts.mark('met', text='full clock')}</div>"
+            f'<p class="iw-note" style="color:{ink};font-weight:600">{word}</p></div>'
         )
         heads = (
             Head("server", "Server"),
@@ -192,6 +193,10 @@ def _plan_title(day: Day, minute: int, limits_c: NDArray[np.float64], clock_text
         if over
         else f"Every GPU is {shown(nearest, 'x_c')} or more below its limit at {clock_text}"
     )
+
+
+def _first_up(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _hottest_server(temps: NDArray[np.float32], rack: PlanRack) -> int:
