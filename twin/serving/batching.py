@@ -7,6 +7,8 @@ Semantics (a plain stepper in the tests gives the same ticks):
   batch limit, the prompt tokens of one prefill iteration and the KV cache allow; a prompt over the token limit goes alone.
   If any is admitted the iteration is a prefill of all of them and gives each its first token; else it is a decode of the
   whole batch, one token each. A request's whole KV need (prompt + output) is reserved at its admission.
+* With the scheduler `prefill_first` the running batch stalls during a prefill. With `shared` it decodes one token in the same
+  iteration, which takes the sum of both times, and its requests count against the token limit.
 * An arrival at time t is seen by every boundary at or after t; the router sees completions strictly before t.
 * An iteration keeps the speed at which it started. A blocked queue head waits for a completion.
 * A request larger than the KV cache of the endpoint's smallest instance is rejected.
@@ -106,6 +108,7 @@ DONE_COLUMNS: Final = 11
 PREFILL_LIMIT: Final = 0
 SMALLEST_KV: Final = 1
 OVERHEAD: Final = 2
+SHARED: Final = 3  # 1 where prefill iterations decode the running batch as well
 NEXT_ARRIVAL: Final = 0
 MISROUTED: Final = 1
 
@@ -243,6 +246,8 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     waiting = queued
     batch = instances[r, BATCH]
     kv = instances[r, KV]
+    shared = limits[SHARED] == 1
+    budget = limits[PREFILL_LIMIT] - (batch if shared else 0)
     i = head
     count = 0
     tokens = 0
@@ -250,7 +255,7 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     while queued > 0 and batch + count < instances[r, MAX_BATCH]:
         prompt = requests[i, PROMPT]
         need = prompt + requests[i, OUTPUT]
-        if kv + need > instances[r, KV_LIMIT] or (count > 0 and tokens + prompt > limits[PREFILL_LIMIT]):
+        if kv + need > instances[r, KV_LIMIT] or (count > 0 and tokens + prompt > budget):
             break
         count += 1
         tokens += prompt
@@ -269,12 +274,16 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     instances[r, PREFILL_HEAD] = head
     instances[r, PREFILL_COUNT] = count
     instances[r, PREFILL_TOKENS] = tokens
-    if instances[r, STALLS] == 0:
+    if instances[r, STALLS] == 0 and not shared:
         stalls[r, 0] = t
         stalls[r, STALL_COUNTS] = batch
         instances[r, STALLS] = 1
     linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
     took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD]
+    if shared and batch > 0:
+        took += (
+            instances[r, DECODE_BASE] + instances[r, DECODE_PER_REQUEST] * batch + instances[r, DECODE_PER_TOKEN] * instances[r, CONTEXT]
+        )
     instances[r, PHASE] = PREFILLING
     instances[r, BEGAN] = t
     instances[r, NEXT] = t + took
@@ -304,9 +313,8 @@ def _plan(instances, heap, limits, r, t):
 
 
 @numba.njit(cache=True)
-def _end_decode(instances, heap, stalls, requests, gaps, done, load, r, since):
-    t = instances[r, NEXT]
-    _commit(instances, stalls, gaps, done, r, instances[r, LEFT], since)
+def _release(instances, heap, requests, load, r, t):
+    """Let go the requests of the batch that have all their tokens."""
     batch = instances[r, BATCH]
     step = instances[r, STEP]
     while batch > 0 and (heap[r, 0] >> 31) <= step:
@@ -319,8 +327,22 @@ def _end_decode(instances, heap, stalls, requests, gaps, done, load, r, since):
 
 
 @numba.njit(cache=True)
-def _end_prefill(instances, heap, stalls, requests, gaps, done, load, r, since):
+def _decode_beside(instances, heap, requests, gaps, done, load, r, t):
+    """Give the running batch the token that it decoded beside a prefill."""
+    batch = instances[r, BATCH]
+    gaps[gap_bin(t - instances[r, BEGAN])] += batch
+    done[r, OUTPUT_TOKENS] += batch
+    instances[r, STEP] += 1
+    instances[r, CONTEXT] += batch
+    _release(instances, heap, requests, load, r, t)
+
+
+@numba.njit(cache=True)
+def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since):
     t = instances[r, NEXT]
+    shared = limits[SHARED] == 1
+    if shared and instances[r, BATCH] > 0:
+        _decode_beside(instances, heap, requests, gaps, done, load, r, t)
     done[r, PREFILL_TIME] += t - max(instances[r, BEGAN], since)
     done[r, PROMPT_TOKENS] += instances[r, PREFILL_TOKENS]
     count = instances[r, PREFILL_COUNT]
@@ -346,7 +368,7 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, r, since):
             instances[r, CONTEXT] += requests[i, PROMPT] + 1
         i = requests[i, FOLLOWER]
     instances[r, BATCH] = batch
-    if batch > before:
+    if batch > before and not shared:
         q = instances[r, STALLS]
         stalls[r, q] = t
         stalls[r, STALL_COUNTS + q] = batch - before
@@ -360,9 +382,10 @@ def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r
         t = instances[r, NEXT]
         phase = instances[r, PHASE]
         if phase == DECODING:
-            _end_decode(instances, heap, stalls, requests, gaps, done, load, r, since)
+            _commit(instances, stalls, gaps, done, r, instances[r, LEFT], since)
+            _release(instances, heap, requests, load, r, t)
         elif phase == PREFILLING:
-            _end_prefill(instances, heap, stalls, requests, gaps, done, load, r, since)
+            _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since)
         if instances[r, QUEUED] == 0 or not _admit(instances, prefill, stalls, requests, done, limits, r, t):
             _plan(instances, heap, limits, r, t)
 

@@ -39,6 +39,7 @@ class Engine:
         sizes: tuple[Ints, Ints],
         max_batch: int = BATCH_HIGH,
         prefill_tokens: int = 16_384,
+        shared: bool = False,
         done: Ints | None = None,
     ) -> None:
         count, number = len(coefficients), len(arrive_s)
@@ -50,7 +51,7 @@ class Engine:
         self.requests[:, b.PLACE] = b.UNPLACED
         capacity = coefficients[:, latency.KV_TOKENS].astype(np.int64)
         overhead = ticks(float(coefficients[0, latency.OVERHEAD_S]))
-        self.limits = np.array([prefill_tokens, capacity.min(), overhead], dtype=np.int64)
+        self.limits = np.array([prefill_tokens, capacity.min(), overhead, shared], dtype=np.int64)
         self.cursor = np.zeros(2, dtype=np.int64)
         self.instances = np.zeros((count, b.INSTANCE_COLUMNS), dtype=np.int64)
         self.instances[:, b.NEXT] = b.FOREVER

@@ -100,8 +100,9 @@ class Model:
     def _engine(self, index: int) -> Engine:
         part, spec, asked = self.layout.part(index), self.settings.endpoints[index], self.asked[index]
         sizes = (asked.prompt_tokens, asked.output_tokens)
+        shared = spec.scheduler == "shared"
         coefficients = self.layout.coefficients[part]
-        return Engine(coefficients, asked.arrive_s, sizes, spec.max_batch, self.settings.prefill_tokens, self._done[part])
+        return Engine(coefficients, asked.arrive_s, sizes, spec.max_batch, self.settings.prefill_tokens, shared, self._done[part])
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""

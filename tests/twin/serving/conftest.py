@@ -49,7 +49,9 @@ def small_fleet() -> Fleet:
         )  # fmt: skip
 
     return build(
-        FleetSpec(name="small", site_power_budget_w=1e5, aisle=(AisleSpec(id="aisle-1"),), row=(row("row-1", "h100", 1), row("row-2", "a100", 3)))
+        FleetSpec(
+            name="small", site_power_budget_w=1e5, aisle=(AisleSpec(id="aisle-1"),), row=(row("row-1", "h100", 1), row("row-2", "a100", 3))
+        )
     )
 
 

@@ -29,11 +29,12 @@ class Case:
     edges_ms: list[int] = field(default_factory=list)
     speeds: list[list[float]] = field(default_factory=list)
     loss: int | None = None
+    shared: bool = False
 
     def engine(self) -> Engine:
         table = np.tile(np.array([*self.coefficients, self.kv_tokens]), (self.instances, 1))
         sizes = (np.array(self.prompt, dtype=np.int64), np.array(self.output, dtype=np.int64))
-        return Engine(table, np.array(self.arrive_ms) / 1000.0, sizes, self.max_batch, self.prefill_tokens)
+        return Engine(table, np.array(self.arrive_ms) / 1000.0, sizes, self.max_batch, self.prefill_tokens, self.shared)
 
     def spans(self) -> list[tuple[int, int]]:
         edges = [0, *(edge * MS for edge in self.edges_ms), b.FOREVER - 1]
@@ -127,8 +128,9 @@ class Stepper:
     def boundary(self, r: int, replica: Replica) -> None:
         t = replica.end
         assert t is not None
-        served = replica.filling or replica.running
-        done = {i for i in served if self.token(i, t)} if replica.filling or replica.running else set()
+        both = [*replica.running, *replica.filling]
+        served = both if self.case.shared else replica.filling or replica.running
+        done = {i for i in served if self.token(i, t)}
         replica.running = [i for i in [*replica.running, *replica.filling] if i not in done]
         replica.filling = []
         self.begin(r, replica, t)
@@ -142,18 +144,19 @@ class Stepper:
             tokens = sum(self.prompt[j] for j in replica.filling)
             if self.reserved(replica) + self.prompt[i] + self.left[i] > case.kv_tokens:
                 break
-            if replica.filling and tokens + self.prompt[i] > case.prefill_tokens:
+            beside = len(replica.running) if case.shared else 0
+            if replica.filling and tokens + self.prompt[i] > case.prefill_tokens - beside:
                 break
             replica.filling.append(replica.queue.pop(0))
         over = round(overhead * b.TICKS_PER_S)
+        context = sum(self.prompt[i] + self.given[i] for i in replica.running)
+        decode = round(d0 * ticks) + round(d1 * ticks) * len(replica.running) + round(d2 * ticks) * context
         if replica.filling:
             tokens, squares = sum(self.prompt[i] for i in replica.filling), sum(self.prompt[i] ** 2 for i in replica.filling)
             took = max(floor * ticks, base * ticks + linear * ticks * tokens + square * ticks * squares)
-            replica.end = t + round(took) + over
+            replica.end = t + round(took) + over + (decode if case.shared and replica.running else 0)
         elif replica.running:
-            context = sum(self.prompt[i] + self.given[i] for i in replica.running)
-            parts = (round(d0 * ticks), round(d1 * ticks) * len(replica.running), round(d2 * ticks) * context)
-            replica.end = t + sum(parts) + over
+            replica.end = t + decode + over
         else:
             replica.end = None
 
@@ -196,6 +199,7 @@ def cases(draw: st.DrawFn) -> Case:
         edges_ms=edges,
         speeds=[draw(speeds) for _ in range(len(edges) + 1)],
         loss=draw(st.integers(0, instances - 1)) if may_lose else None,
+        shared=draw(st.booleans()),
     )  # fmt: skip
 
 
@@ -219,7 +223,17 @@ def test_windows_of_any_length_give_the_same_result(case: Case, router: Any) -> 
     whole, cut = drive(case, router), drive(case, router, cut=True)
     assert np.array_equal(whole.requests[:, [b.FIRST, b.FINISH, b.PLACE]], cut.requests[:, [b.FIRST, b.FINISH, b.PLACE]])
     assert np.array_equal(whole.gaps, cut.gaps)
-    sums = [b.PREFILL_TIME, b.DECODE_TIME, b.PROMPT_TOKENS, b.OUTPUT_TOKENS, b.ITERATIONS, b.PREFILLS, b.BATCH_TIME, b.QUEUE_TIME, b.ARRIVALS]
+    sums = [
+        b.PREFILL_TIME,
+        b.DECODE_TIME,
+        b.PROMPT_TOKENS,
+        b.OUTPUT_TOKENS,
+        b.ITERATIONS,
+        b.PREFILLS,
+        b.BATCH_TIME,
+        b.QUEUE_TIME,
+        b.ARRIVALS,
+    ]
     assert np.array_equal(whole.done[:, sums], cut.done[:, sums])
 
 

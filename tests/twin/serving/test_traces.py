@@ -15,7 +15,9 @@ def written(folder: Path, text: str, name: str = "trace.csv") -> Path:
 
 
 def test_the_form_of_2023_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n")
+    path = written(
+        tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n"
+    )
     frame = read_azure(path)
     assert frame.columns == ["t_s", "prompt_tokens", "output_tokens", "images"]
     assert frame["t_s"].to_list() == pytest.approx([0.0, 4.314579], abs=1e-9)
@@ -23,7 +25,9 @@ def test_the_form_of_2023_is_read(tmp_path: Path) -> None:
 
 
 def test_the_form_of_2024_with_an_offset_is_read_in_order_of_time(tmp_path: Path) -> None:
-    path = written(tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:01.5+00:00,7,1\n2024-05-10 00:00:00.009930+00:00,9,0\n")
+    path = written(
+        tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:01.5+00:00,7,1\n2024-05-10 00:00:00.009930+00:00,9,0\n"
+    )
     frame = read_azure(path)
     assert frame["t_s"].to_list() == pytest.approx([0.0, 1.49007])
     assert frame["prompt_tokens"].to_list() == [9, 7]
@@ -33,7 +37,9 @@ def test_the_form_of_2024_with_an_offset_is_read_in_order_of_time(tmp_path: Path
 def test_the_form_of_2025_keeps_images_and_may_be_compressed(tmp_path: Path) -> None:
     path = tmp_path / "multimodal.csv.gz"
     path.write_bytes(
-        gzip.compress(b"TIMESTAMP,NumImages,ContextTokens,GeneratedTokens\n2024-10-15T12:00:00.269Z,0,770,491\n2024-10-15T12:00:01Z,1,949,126\n")
+        gzip.compress(
+            b"TIMESTAMP,NumImages,ContextTokens,GeneratedTokens\n2024-10-15T12:00:00.269Z,0,770,491\n2024-10-15T12:00:01Z,1,949,126\n"
+        )
     )
     frame = read_azure(path)
     assert frame["images"].to_list() == [0, 1]
