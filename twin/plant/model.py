@@ -1,5 +1,6 @@
 """State of the plant: power and heat of every GPU, tick by tick."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,7 +123,7 @@ class Model:
             raise ValueError(f"the plant is at {self.t_s} s and cannot advance to {until_s} s")
         for fault_s in self._outages.apply(self.t_s, self.arrays):
             self.fine_until_s = max(self.fine_until_s, fault_s + FAULT_FINE_S)
-        count = int(np.ceil(span_s / self._settings.max_step_s - 1e-9))
+        count = math.ceil(span_s / self._settings.max_step_s - 1e-9)
         dt_s = span_s / count
         for index in range(count):
             outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)

@@ -29,7 +29,7 @@ class Outages:
                 raise ValueError(f"fault {fault.kind!r} is not of the plant; it is one of {', '.join(FAULT_KINDS)}")
             kind, ids = places[fault.kind]
             if fault.target not in ids:
-                raise ValueError(f"fault {fault.kind}: target {fault.target!r} is not an {kind} of the fleet, such as {ids[0]}")
+                raise ValueError(f"fault {fault.kind}: target {fault.target!r} names no {kind} of the fleet, such as {ids[0]}")
         self._fleet, self._faults, self._ups_units, self._places = fleet, tuple(faults), ups_units, places
         self._edges = sorted({edge for fault in faults for edge in fault.edges_s()})
         self._next = 0

@@ -39,13 +39,11 @@ def thermal_clock_share(
     Above the limit the clock steps down from where it runs; above the slowdown temperature it is halved at once; it comes
     back slowly, and only once the GPU is cooler than the limit by the hysteresis.
     """
+    stepped = np.minimum(cap_share, running_share) - site.step_down_per_s * dt_s
     if temp_c > model.slowdown_c:
-        return np.maximum(
-            np.minimum(np.minimum(cap_share, running_share) - site.step_down_per_s * dt_s, site.slowdown_clock_share),
-            site.clock_floor_share,
-        )
+        return np.maximum(np.minimum(stepped, site.slowdown_clock_share), site.clock_floor_share)
     if temp_c > model.limit_c:
-        return np.maximum(np.minimum(cap_share, running_share) - site.step_down_per_s * dt_s, site.clock_floor_share)
+        return np.maximum(stepped, site.clock_floor_share)
     if temp_c < model.limit_c - site.hysteresis_c:
         return np.minimum(cap_share + site.recover_per_s * dt_s, 1.0)
     return cap_share
@@ -69,8 +67,11 @@ def brake_row(row: Record, site: Record, dt_s: float) -> bool:
         row.hold_s = site.brake_hold_s
         row.over_s = 0.0
         return bool(began)
-    if row.brake_clock_share < 1.0 and row.hold_s <= 0.0 and row.power_w < site.brake_release_share * row.budget_w:
-        row.brake_clock_share = np.minimum(row.brake_clock_share + site.recover_per_s * dt_s, 1.0)
+    room = site.brake_release_share * row.budget_w / np.maximum(row.power_w, 1.0)
+    if row.brake_clock_share < 1.0 and row.hold_s <= 0.0 and room > 1.0:
+        # Power grows about as fast as the clock, so the clock may grow by the room there is; a long tick does not overshoot.
+        wanted = np.minimum(row.brake_clock_share + site.recover_per_s * dt_s, row.brake_clock_share * room)
+        row.brake_clock_share = np.minimum(wanted, 1.0)
     return False
 
 

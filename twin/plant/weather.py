@@ -35,8 +35,8 @@ class Weather(BaseModel):
 class Series:
     """Hourly weather from the start of a run: dry and wet bulb, shape hours + 1; linear in between."""
 
-    outside_c: Floats
-    wet_bulb_c: Floats
+    outside_c: tuple[float, ...]
+    wet_bulb_c: tuple[float, ...]
 
     def at(self, t_s: float) -> tuple[float, float]:
         """Return dry and wet bulb at a time."""
@@ -44,7 +44,7 @@ class Series:
         index = min(int(position), len(self.outside_c) - 2)
         part = position - index
         dry, wet = self.outside_c, self.wet_bulb_c
-        return float(dry[index] + part * (dry[index + 1] - dry[index])), float(wet[index] + part * (wet[index + 1] - wet[index]))
+        return dry[index] + part * (dry[index + 1] - dry[index]), wet[index] + part * (wet[index + 1] - wet[index])
 
 
 def climates() -> tuple[str, ...]:
@@ -75,7 +75,8 @@ def generate(settings: Weather, clock: Clock, horizon_s: float, seed: int) -> Se
     between = np.interp(day_of + hours / 24.0, np.arange(days + 1) + 0.5, np.append(spells, spells[-1]))
     daily = 0.5 * swing * np.cos(2.0 * np.pi * (hours - settings.peak_hour) / 24.0)
     outside = mean + settings.outside_offset_c + spread * between + daily + noise
-    return Series(outside, wet_bulb_c(outside, relative_humidity_share(outside, np.minimum(dew_point + spread * between, outside))))
+    humidity = relative_humidity_share(outside, np.minimum(dew_point + spread * between, outside))
+    return Series(tuple(outside.tolist()), tuple(wet_bulb_c(outside, humidity).tolist()))
 
 
 def relative_humidity_share(dry_bulb_c: Floats, dew_point_c: Floats) -> Floats:
