@@ -1,12 +1,14 @@
 """What the operator asks and decides, with who and when."""
 
 import getpass
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
 
-from app import state
+from app import jobs, state
 
 ROLES: Final = ("operator", "serving approver", "plant approver", "approver")
 
@@ -53,3 +55,101 @@ def capture(text: str) -> None:
     now_open = state.context()
     record = lifecycle.capture(state.home(), text, scenario=now_open.scenario, actor=actor(), at=now(), model=model())
     state.set_intent(record.intent_id)
+
+
+def _stamp() -> int:
+    ledger = state.home() / "ledger.duckdb"
+    return ledger.stat().st_mtime_ns if ledger.is_file() else 0
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _ledger(home_text: str, stamp: int) -> tuple[list[Any], list[Any], list[Any]]:
+    if not stamp:
+        return [], [], []
+    from twin.store.ledger import Ledger
+
+    with Ledger(Path(home_text)).transaction() as ledger:
+        return ledger.intents(), ledger.evidence(), ledger.approvals()
+
+
+def _read() -> tuple[list[Any], list[Any], list[Any]]:
+    return _ledger(str(state.home()), _stamp())
+
+
+def intents() -> list[Any]:
+    """Return the latest version of every intent, the newest intent first."""
+    latest = {record.intent_id: record for record in _read()[0]}
+    return sorted(latest.values(), key=lambda record: record.created_at, reverse=True)
+
+
+def versions(intent_id: str) -> list[Any]:
+    """Return every version of an intent, oldest first."""
+    return [record for record in _read()[0] if record.intent_id == intent_id]
+
+
+def evidence(intent_id: str, version: int) -> Any | None:
+    """Return the newest evidence for a version; None before it was tried."""
+    found = [item for item in _read()[1] if item.intent_id == intent_id and item.version == version]
+    return found[-1] if found else None
+
+
+def decisions(intent_id: str) -> list[Any]:
+    """Return the decisions on an intent, oldest first."""
+    return [item for item in _read()[2] if item.intent_id == intent_id]
+
+
+def policy_words(record: Any) -> list[str]:
+    """Return what a record's policy changes against today's, one line a lever."""
+    from policies import catalogue
+    from policies.policy import TODAY, PolicySet
+
+    return catalogue.describe(PolicySet.model_validate(dict(record.policy)), TODAY)
+
+
+def edit(record: Any, intent: Any) -> None:
+    """Keep a changed reading as a new version."""
+    from policies.intent import lifecycle
+
+    lifecycle.edit(state.home(), record.intent_id, intent, actor=actor(), at=now())
+
+
+def answer(record: Any, about: str, text: str) -> None:
+    """Answer an open question in words."""
+    from policies.intent import lifecycle
+
+    _said_if_wrong(lambda: lifecycle.answer(state.home(), record.intent_id, about, text, actor=actor(), at=now()))
+
+
+def decide(what: str, record: Any, note: str) -> None:
+    """Approve, reject, roll back or retire a version, in the name and role of who is at the console."""
+    from policies.intent import lifecycle
+
+    command = getattr(lifecycle, what)
+    _said_if_wrong(lambda: command(state.home(), record.intent_id, record.version, actor=actor(), at=now(), note=note))
+
+
+def _said_if_wrong(command: Callable[[], Any]) -> None:
+    try:
+        command()
+    except ValueError as error:
+        state.say(str(error))
+
+
+def try_it(record: Any, seeds_key: str) -> None:
+    """Start the trial of a version beside the server."""
+    first = state.context().seed
+    count = int(st.session_state.get(seeds_key) or 1)
+    spec = {"intent_id": record.intent_id, "version": record.version, "seeds": list(range(first, first + count))}
+    jobs.submit("try", {**spec, "actor": name(), "role": role()}, state.home())
+
+
+def explore(record: Any) -> None:
+    """Start the search for candidates beside the server."""
+    spec = {"intent_id": record.intent_id, "version": record.version, "seed": state.context().seed}
+    jobs.submit("explore", spec, state.home())
+
+
+def see(today: str, candidate: str) -> None:
+    """Show the two runs of a trial on every page."""
+    state.set_today(today)
+    state.set_candidate(candidate)

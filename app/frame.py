@@ -95,13 +95,15 @@ def context_bar(view: str) -> None:
                 label_visibility="collapsed",
                 width=100,
             )
+        else:
+            st.html(f'<span class="iw-only-today iw-seed">seed {now.seed}</span>', width="content")
         if now.run_id is not None:
             _strip(now, now.run_id, view)
 
 
 def _run_switch(now: state.Context) -> None:
     if now.candidate is None:
-        words = "– – Today’s policy" if now.today else "no run yet"
+        words = "Today’s policy" if now.today else "no run yet"
         st.html(f'<span class="iw-only-today">{html.escape(words)}</span>', width="content")
         return
     names = {"today": "Today", "candidate": state.name_of(now.candidate)}
@@ -204,7 +206,7 @@ def surroundings(run_id: str, t_s: float) -> list[tuple[str, str]]:
     """Return outside temperature and GPU load at a moment, as name and value."""
     site = state.table(run_id, "site")
     now = site.filter(pl.col("t_s") <= t_s).tail(1) if "t_s" in site.columns else site
-    found = {"Outside": "outside_c"}
+    found = {"Outside": "outside_c", "Site": "site_power_w"}
     return [(name, show(float(now[column][0]), column)) for name, column in found.items() if column in now.columns and now.height]
 
 

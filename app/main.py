@@ -25,7 +25,7 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-_SLOW: Final = ("plotly.graph_objects", "polars", "app.shelf", "policies.catalogue", "policies.intent.lifecycle")
+_SLOW: Final = ("plotly.graph_objects", "polars", "app.shelf", "policies.catalogue", "policies.paired", "policies.intent.lifecycle")
 
 
 class SecurityHeaders:
@@ -48,10 +48,15 @@ class SecurityHeaders:
 
 
 def warm() -> None:
-    """Import what pages need, so that the first visitor does not wait for it."""
+    """Import what pages need and read the newest runs, so that the first visitor does not wait for it."""
     for name in _SLOW:
         if find_spec(name) is not None:
             import_module(name)
+    from app import headlines, site, state
+
+    for brief in state.stored()[:2]:
+        for item in headlines.headlines(brief.run_id, site.limits(state.run(brief.run_id).manifest)):
+            state.metric(brief.run_id, item.metric, item.scope)
 
 
 @asynccontextmanager

@@ -4,19 +4,20 @@ import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
-from app import state
+from app import jobs, state
 from app.charts import marks
 from app.charts.template import CONFIG
 from app.widgets.png import png_link
 from twin.metrics import METRICS
 from twin.units import show
 
+GLYPHS: Final[Mapping[str, str]] = {"met": "✓", "at risk": "△", "broken": "✕", "waiting": "○", "now": "◉"}
 Frame = pl.DataFrame | Callable[[], pl.DataFrame]
 
 
@@ -93,8 +94,10 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def mark(word: str, text: str | None = None) -> str:
-    """Return a state as HTML: shape, word and colour say the same."""
-    return marks.state(word, state.colours(), text)
+    """Return a state as HTML for ``st.html``: shape, word and colour say the same. (Drawings inside ``st.html`` are taken out.)"""
+    shown = html.escape(word if text is None else text)
+    words = " ".join(filter(None, (GLYPHS.get(word, GLYPHS["waiting"]), shown)))
+    return f'<span class="iw-state" style="color:{marks.colour(word, state.colours())}">{words}</span>'
 
 
 def better_or_worse(name: str, change: float) -> Literal["better", "worse", ""]:
@@ -120,8 +123,32 @@ def empty(title: str, text: str, *, key: str, action: str = "", on_click: Callab
 def failed(title: str, error: str, *, key: str) -> None:
     """Say what went wrong in the words of the error, which name place and remedy."""
     with st.container(border=True, key=f"failed-{key}"):
-        cross = marks.mark("broken", state.colours())
+        cross = mark("broken", "")
         st.html(f'<h2 class="iw-panel">{cross} {html.escape(title)}</h2><p class="iw-under">{html.escape(error)}</p>')
+
+
+def hint(title: str, steps: Sequence[str], *, key: str) -> None:
+    """Say in three numbered steps how to go on."""
+    with panel(title, key):
+        items = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
+        st.html(f'<ol class="iw-hint">{items}</ol>')
+
+
+@st.fragment(run_every=1.0)
+def progress(job_id: str, *, key: str) -> None:
+    """Follow a job once a second: what it does, how far it is, how long it will take; it can be cancelled.
+
+    When it ends the whole page is drawn anew.
+    """
+    job = jobs.status(job_id, state.home())
+    if job is None or job.over:
+        st.rerun()
+    left = "" if job.eta_s is None else f", about {max(1, round(job.eta_s))} s left"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        words = job.text if job.state == "running" else "waiting for a free worker"
+        st.progress(job.done_share, text=plain(f"{words}{left}"))
+        st.button("Cancel", key=f"cancel-{key}", on_click=jobs.cancel, args=(job_id, state.home()))
+    st.html('<p class="iw-note">It goes on if you close this tab.</p>')
 
 
 def no_run(key: str) -> bool:

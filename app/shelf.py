@@ -66,6 +66,15 @@ class StoredRun:
         return reading(Asked(self.tables, self.clock, self.brief.end_s - self.brief.begin_s, scope, window))
 
 
+    def hottest_s(self) -> float:
+        """Return when the hottest GPU was hottest, on the minute; the beginning of the run where none was recorded."""
+        if "rows" not in self.tables:
+            return self.brief.begin_s
+        rows = self.tables["rows"].select("t_s", pl.col("gpu_temp_max_c").fill_nan(None)).drop_nulls()
+        top = rows.sort("gpu_temp_max_c", descending=True).head(1).collect()
+        return self.brief.begin_s if top.is_empty() else float(top["t_s"][0]) // 60.0 * 60.0
+
+
 @cache
 def readings() -> Mapping[str, Reading]:
     """Return the definition of every metric. The tables' rooms only: the models behind them are not needed to read."""

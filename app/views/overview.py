@@ -1,8 +1,289 @@
 """Is my datacenter all right, and what did the last change do?"""
 
-from app import parts
+import html
+
+import polars as pl
+import streamlit as st
+
+from app import asked, desk, headlines, jobs, parts, state
+from app.charts.events import Mark, gathered
+from app.headlines import Headline, held
+from app.site import Limits, limits
+from app.widgets.day import day
+from app.widgets.rows import Head, rows
+from app.widgets.tiles import tiles
+from twin import units
+from twin.clock import hour_of
+from twin.metrics import METRICS, Scope
+
+_CURVE_SQL = "SELECT run_id, t_s, max(gpu_temp_max_c) AS gpu_temp_max_c FROM rows WHERE NOT isnan(gpu_temp_max_c) GROUP BY ALL ORDER BY t_s"
+_STEP_S = 120.0
+_OPEN = ("captured", "understood", "questioned", "checked", "simulated", "broken")
 
 
 def show() -> None:
     """Show the page."""
-    parts.page_title("Nothing here yet")
+    now = state.context()
+    if now.run_id is None:
+        _fresh(now.scenario)
+        return
+    bounds = limits(state.run(now.run_id).manifest)
+    found = headlines.headlines(now.run_id, bounds)
+    parts.page_title(_title(now, found), _under(now))
+    begin_s = state.run(now.run_id).brief.begin_s
+    span = (begin_s, now.horizon_s, now.t_s)
+    tiles([headlines.tile(item, now.today, now.candidate, now.run_id, span) for item in found], state.colours(), key="tiles")
+    wide, side = st.columns([784, 384], gap="small")
+    with wide:
+        _intents(now)
+        _timeline(now, bounds)
+    with side:
+        _decisions()
+        _worst(now, bounds)
+
+
+def _title(now: state.Context, found: list[Headline]) -> str:
+    """Say the most important thing about the run in one sentence."""
+    run_id = now.run_id or ""
+    throttles = state.metric(run_id, "plant.thermal_throttle_events") or 0.0
+    states = {item.label: held(state.metric(run_id, item.metric, item.scope), item.limit) for item in found}
+    if throttles:
+        row = headlines.hottest_row(run_id) or "the floor"
+        return f"{row.capitalize()} is too hot: GPUs began to throttle {throttles:.0f} times"
+    broken = [item for item in found if states[item.label] == "broken"]
+    if broken:
+        item = broken[0]
+        return (
+            f"{item.label} is past its limit: {units.show(state.metric(run_id, item.metric, item.scope), item.metric)}, {item.limit_words}"
+        )
+    closest = [item for item in found if item.limit]
+    if not closest:
+        return f"{now.scenario} ran to its end"
+    item = max(closest, key=lambda one: (state.metric(run_id, one.metric, one.scope) or 0.0) / (one.limit or 1.0))
+    value = units.show(state.metric(run_id, item.metric, item.scope), item.metric)
+    return f"Every limit holds; {item.label[0].lower() + item.label[1:]} comes closest: {value}, {item.limit_words}"
+
+
+def _under(now: state.Context) -> str:
+    day = now.clock.start.strftime("%A %-d %B")
+    if now.candidate is None or now.today is None:
+        return f"Today’s policy · {day} · seed {now.seed} · run {now.run_id}"
+    words = [f"{state.name_of(now.candidate)} against today’s policy", day, f"seed {now.seed}"]
+    for name in ("plant.gpu_temp_max_c", "serving.cost_usd_per_h"):
+        change, sense = headlines.change_words(name, state.metric(now.today, name), state.metric(now.candidate, name))
+        if sense:
+            words.append(f"{METRICS[name].label} {change} {sense}")
+    return " · ".join(words)
+
+
+def _intents(now: state.Context) -> None:
+    records = [record for record in desk.intents() if record.state not in {"retired", "rejected"}]
+    found = [line for record in records for line in asked.lines(record, now.today, now.run_id)]
+    if not found:
+        parts.hint(
+            "Nothing is asked of this datacenter yet",
+            (
+                "Look at the day: every number above is read from the run, the curve below shows when it was worst.",
+                "Say what you want in the bar at the foot of the page, in your own words.",
+                "Try it on the twin: today’s policy and the candidate run in the same world, side by side.",
+            ),
+            key="three-steps",
+        )
+        return
+    order = {"broken": 0, "at risk": 1, "waiting": 2, "met": 3}
+    found = sorted(found, key=lambda line: (order[line.state], line.intent_id))[:8]
+    compared = now.candidate is not None and now.run_id == now.candidate
+    frame = pl.DataFrame(
+        [(x.intent_id, x.metric, x.bound.place_words, x.bound.words(x.metric), x.today, x.value, x.state) for x in found],
+        schema=["intent_id", "metric", "where_and_when", "bound", "today", "value", "state"],
+        orient="row",
+    )
+    with parts.panel(_count_words(found), "expectations", data=frame):
+        columns = [
+            Head("intent", "Intent", "strong", "34%"),
+            Head("state", "State", "state", "13%"),
+            Head("now", "Now", "value", "13%"),
+            Head("bound", "Bound", "number", "14%"),
+            Head("share", "Of the bound", "bullet", "12%", narrow=False),
+            Head("change", "Against today", "change", "14%", narrow=False),
+        ]
+        cells = [asked.cells(line, compared) for line in found]
+        rows(columns, cells, state.colours(), key="expectation-rows", on_pick=_open)
+
+
+def _open(intent_id: str) -> None:
+    state.set_intent(intent_id)
+    state.go("intents")
+
+
+def _count_words(found: list[asked.Line]) -> str:
+    counts = {name: sum(line.state == name for line in found) for name in ("broken", "at risk", "met", "waiting")}
+    words = [f"{count} {name}" for name, count in counts.items() if count]
+    noun = "expectation" if len(found) == 1 else "expectations"
+    return f"{len(found)} {noun}: {', '.join(words)}"
+
+
+def _timeline(now: state.Context, bounds: Limits) -> None:
+    run_id = now.run_id or ""
+    start, title = now.clock.start, _timeline_title(now)
+    drawn = {
+        "title": title,
+        "begin_s": state.run(run_id).brief.begin_s,
+        "end_s": now.horizon_s,
+        "start_s": start.hour * 3600 + start.minute * 60 + start.second,
+        "step_s": _STEP_S,
+        "today": _hottest(now.today),
+        "candidate": _hottest(now.candidate),
+        "limit": bounds.gpu_c.get(headlines.hottest_row(run_id) or ""),
+        "t_s": now.t_s,
+        "unit": "\u00a0°C",
+        "digits": 1,
+    }
+
+    def data() -> pl.DataFrame:
+        return state.query(_CURVE_SQL, [one for one in (now.today, now.candidate) if one])
+
+    with parts.panel(title, "hottest-gpu", data=data, sql=_CURVE_SQL, png=True):
+        marks = [*_policy_marks(now), *gathered(state.table(run_id, "events"))]
+        day(drawn, marks, state.colours(), state.set_t, key="day")
+
+
+def _hottest(run_id: str | None) -> list[float | None] | None:
+    """Return the hottest GPU of every two minutes; None without a run."""
+    if run_id is None:
+        return None
+    brief = state.run(run_id).brief
+    parts_ = max(2, round((brief.end_s - brief.begin_s) / _STEP_S))
+    item = Headline("", "plant.gpu_temp_max_c", curve=("rows", "gpu_temp_max_c", "max"))
+    return headlines.curve(run_id, item, brief.begin_s, brief.end_s, parts_)
+
+
+def _timeline_title(now: state.Context) -> str:
+    run_id = now.run_id or ""
+    peak = state.metric(run_id, "plant.gpu_temp_max_c")
+    if peak is None:
+        return "Hottest GPU over the day"
+    at = now.clock.at(state.default_t_s(run_id)).strftime("%H:%M")
+    words = f"Hottest GPU: {units.show(peak, 'x_c')} at {at}"
+    if now.candidate and now.today and run_id == now.candidate:
+        change, sense = headlines.change_words("plant.gpu_temp_max_c", state.metric(now.today, "plant.gpu_temp_max_c"), peak)
+        words += f", {change} {sense} than under today’s policy" if sense else ", as under today’s policy"
+    return words
+
+
+def _policy_marks(now: state.Context) -> list[Mark]:
+    """Return the hours of the intents as intervals of the policy lane, on every day of the run."""
+    found = []
+    for record in desk.intents():
+        window = asked.understood(record).window
+        if record.state in {"retired", "rejected"} or window is None or window.from_ is None or window.to is None:
+            continue
+        start = float(now.clock.hour(0.0))
+        for number in range(int(now.horizon_s // state.DAY_S) + 1):
+            begin_s = (hour_of(window.from_) - start + 24.0 * number) * 3600.0
+            end_s = begin_s + ((hour_of(window.to) - hour_of(window.from_)) % 24.0 or 24.0) * 3600.0
+            if begin_s < now.horizon_s and end_s > 0:
+                words = f"{record.intent_id}: {window.from_}–{window.to}"
+                found.append(Mark("policy", max(begin_s, 0.0), min(end_s, now.horizon_s), words))
+    return found
+
+
+def _decisions() -> None:
+    waiting = [record for record in desk.intents() if record.state in _OPEN][:4]
+    if not waiting:
+        with parts.panel("Nothing needs a decision", "decisions"):
+            st.html('<p class="iw-note">Open questions, candidates that wait for approval and broken intents are listed here.</p>')
+        return
+    noun = "thing needs" if len(waiting) == 1 else "things need"
+    with parts.panel(f"{len(waiting)} {noun} a decision", "decisions"):
+        for index, record in enumerate(waiting):
+            with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small", key=f"decision-{index}"):
+                words = f"<b>{html.escape(record.intent_id)}: {html.escape(_question(record.state))}</b>"
+                st.html(f'<p class="iw-said">{words}</p><p class="iw-note">{html.escape(_short(record.text))}</p>', width="stretch")
+                st.button(
+                    _verb(record.state),
+                    key=f"decide-{record.intent_id}",
+                    type="primary" if index == 0 else "secondary",
+                    on_click=_open,
+                    args=(record.intent_id,),
+                )
+
+
+def _question(word: str) -> str:
+    asks = {"questioned": "a question is open", "simulated": "roll it out?", "broken": "it does not hold", "checked": "not tried yet"}
+    return asks.get(word, "not checked yet")
+
+
+def _verb(word: str) -> str:
+    return {"questioned": "Answer", "simulated": "Review", "checked": "Try it"}.get(word, "Open")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 90 else text[:88].rstrip() + " …"
+
+
+def _worst(now: state.Context, bounds: Limits) -> None:
+    found = _worst_of(now, bounds)
+    frame = pl.DataFrame([(where, metric, value) for where, metric, _, value in found], schema=["where", "metric", "value"], orient="row")
+    with parts.panel("The worst of each kind over the day", "worst", data=frame):
+        compared = now.candidate is not None and now.run_id == now.candidate
+        cells = []
+        for where, metric, scope, value in found:
+            before = state.metric(now.today, metric, scope) if compared else None
+            change, sense = headlines.change_words(metric, before, value)
+            cell = {"where": where, "what": METRICS[metric].label, "value": units.show(value, metric)}
+            cells.append({**cell, "change": {"text": change, "sense": sense} if change else None})
+        columns = [
+            Head("where", "Where", "strong", "25%"),
+            Head("what", "What", "muted", "32%"),
+            Head("value", "Worst", "value", "18%"),
+            Head("change", "Against today", "change", "25%"),
+        ]
+        rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
+
+
+def _worst_of(now: state.Context, bounds: Limits) -> list[tuple[str, str, tuple[Scope, ...], float | None]]:
+    run_id = now.run_id or ""
+    found: list[tuple[str, str, tuple[Scope, ...], float | None]] = []
+    if row := headlines.hottest_row(run_id):
+        found.append(_entry(run_id, row, "plant.gpu_temp_max_c", "row"))
+    racks = state.table(run_id, "racks")
+    if not racks.is_empty():
+        rack = str(racks.select(pl.col("rack_id").cast(pl.String), "inlet_c").sort("inlet_c", descending=True)["rack_id"][0])
+        found.append(_entry(run_id, rack, "plant.inlet_temp_max_c", "rack"))
+    if row := headlines.fullest_row(run_id, bounds):
+        found.append(_entry(run_id, row, "plant.row_power_peak_w", "row"))
+    if endpoint := headlines.slowest_endpoint(run_id, bounds):
+        found.append(_entry(run_id, endpoint, "serving.ttft_p99_s", "endpoint"))
+        found.append(_entry(run_id, endpoint, "serving.slo_attainment_share", "endpoint"))
+    return found
+
+
+def _entry(run_id: str, where: str, metric: str, kind: str) -> tuple[str, str, tuple[Scope, ...], float | None]:
+    scope = (Scope(kind, where),)  # type: ignore[arg-type]
+    return where, metric, scope, state.metric(run_id, metric, scope)
+
+
+def _fresh(scenario: str) -> None:
+    """Say what a fresh install is waiting for, and show how far it is."""
+    parts.page_title("Welcome: the example day is on its way", "A finished run opens here by itself.", legend=False)
+    home = state.home()
+    job = jobs.latest(home, "example")
+    if job is None or (job.over and job.state != "done"):
+        with parts.panel("No run is stored yet", "fresh"):
+            if job is not None and job.error:
+                st.html(f'<p class="iw-note">The last attempt stopped: {html.escape(job.error)}</p>')
+            st.html('<p class="iw-said">The example is one hot day of 1,280 GPUs under today’s policy; it takes about half a minute.</p>')
+            st.button("Run the example day", key="run-example", type="primary", on_click=jobs.submit, args=("example", {}, home))
+    else:
+        with parts.panel("The twin runs the example day under today’s policy", "fresh"):
+            parts.progress(job.job_id, key="example")
+    parts.hint(
+        f"Three steps with {scenario}",
+        (
+            "The example day opens here: eight numbers, when it was worst, and where.",
+            "Say what you want in the bar at the foot of the page, in your own words.",
+            "Try it on the twin, compare with today’s policy, approve, and take the report away.",
+        ),
+        key="three-steps",
+    )

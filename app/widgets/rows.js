@@ -42,7 +42,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     table.style.setProperty('--' + name, value);
   const group = document.createElement('colgroup'), top = document.createElement('tr'), body = document.createElement('tbody'), head = document.createElement('thead');
   for (const column of data.columns) {
-    const col = document.createElement('col'); col.style.width = column.width; if (!column.narrow) col.className = 'wide'; group.append(col);
+    const col = document.createElement('col'); col.style.width = column.width; col.className = column.kind + (column.narrow ? '' : ' wide'); group.append(col);
     const th = document.createElement('th'); th.scope = 'col'; th.textContent = column.label;
     th.className = column.kind + (column.narrow ? '' : ' wide'); th.style.fontWeight = 400; th.style.color = c.muted; top.append(th);
   }

@@ -1,0 +1,57 @@
+"""Events of a run as marks in lanes: what happened, where, how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+LANES: Final = ("policy", "plant", "serving")
+APART_S: Final = 1800.0
+HARMS: Final = frozenset({"ahu_loss", "rack_blocked", "ups_loss", "power_brake", "thermal_throttle", "instance_lost", "rejected"})
+KINDS: Final[Mapping[str, str]] = {
+    "ahu_loss": "air handlers lost in {where}",
+    "rack_blocked": "{where} blocked",
+    "ups_loss": "power supply lost",
+    "power_brake": "{where} brakes on power",
+    "thermal_throttle": "{where} throttles on heat",
+    "instance_start": "{where} starts",
+    "instance_stop": "{where} stops",
+    "instance_lost": "{where} lost",
+    "requests_requeued": "requests of {where} queued again",
+    "rejected": "{where} rejects requests",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened in a lane: from, to (the same for an instant), words, and whether it is a harm."""
+
+    lane: str
+    from_s: float
+    to_s: float
+    words: str
+    harm: bool = False
+
+
+def gathered(events: pl.DataFrame) -> list[Mark]:
+    """Return events as marks: the same kind within half an hour is one, with its places counted."""
+    if events.is_empty():
+        return []
+    found: list[Mark] = []
+    for (domain, kind), group in events.sort("t_s").group_by(["domain", "kind"], maintain_order=True):
+        cut = (pl.col("t_s").diff().fill_null(0.0) > APART_S).cum_sum().alias("part")
+        for _, part in group.with_columns(cut).group_by("part", maintain_order=True):
+            found.append(_mark(str(domain), str(kind), part))
+    return sorted(found, key=lambda mark: (mark.from_s, mark.lane, mark.words))
+
+
+def _mark(domain: str, kind: str, part: pl.DataFrame) -> Mark:
+    places = part["entity_id"].unique(maintain_order=True).to_list()
+    noun = str(part["entity_kind"][0])
+    where = str(places[0]) if len(places) == 1 else f"{len(places)} {noun}s"
+    words = KINDS.get(kind, kind.replace("_", " ") + " {where}").format(where=where).strip()
+    if len(places) > 1:
+        for verb in ("throttle", "brake", "start", "stop", "reject"):
+            words = words.replace(f" {verb}s", f" {verb}")
+    return Mark(domain, float(part["t_s"][0]), float(part["t_s"][-1]), words, kind in HARMS)

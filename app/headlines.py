@@ -1,0 +1,165 @@
+"""What a run comes to in eight numbers, each with its day behind it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from app import state
+from app.site import Limits
+from twin.metrics import METRICS, Scope
+from twin.units import show, show_change, split
+
+BINS: Final = 96
+# Above this part of a limit a number is at risk; temperatures in Celsius stand in for the room that is left.
+AT_RISK_SHARE: Final = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One number: its metric, where, what it is held against (in words and as a value), and the curve of its day."""
+
+    label: str
+    metric: str
+    scope: tuple[Scope, ...] = ()
+    limit: float | None = None
+    limit_words: str = ""
+    curve: tuple[str, str, str] | None = None  # table, column, aggregation
+    where: tuple[str, str] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def headlines(run_id: str, limits: Limits) -> list[Headline]:
+    """Return the eight numbers of a run; row and endpoint are those that come nearest to their limits."""
+    row, hot, endpoint = fullest_row(run_id, limits), hottest_row(run_id), slowest_endpoint(run_id, limits)
+    found = [
+        _hottest(hot, limits),
+        Headline("Thermal throttling", "plant.thermal_throttle_events", curve=("servers", "thermal_throttles", "sum")),
+    ]
+    if row is not None:
+        budget = limits.row_w[row]
+        words = f"budget {show(budget, 'x_w')}"
+        curve = ("rows", "power_w", "mean")
+        found.append(Headline(f"{row} peak power", "plant.row_power_peak_w", (Scope("row", row),), budget, words, curve, ("row_id", row)))
+    site_words = f"meter {show(limits.site_w, 'x_w')}"
+    found.append(Headline("Site peak power", "plant.site_power_peak_w", (), limits.site_w, site_words, ("site", "site_power_w", "mean")))
+    if endpoint is not None:
+        bound, scope = limits.ttft_s[endpoint], (Scope("endpoint", endpoint),)
+        words, curve = f"objective {show(bound, 'x_s')}", ("endpoints", "ttft_p99_s", "mean")
+        found.append(Headline(f"{endpoint} TTFT p99", "serving.ttft_p99_s", scope, bound, words, curve, ("endpoint_id", endpoint)))
+    found.append(Headline("Requests within SLO", "serving.slo_attainment_share", curve=("endpoints", "slo_share", "mean")))
+    found.append(Headline("Serving cost", "serving.cost_usd_per_h", curve=("endpoints", "usd_per_h", "total")))
+    found.append(Headline("Energy cost", "plant.energy_cost_usd", curve=("site", "cost_usd_per_h", "mean")))
+    return found
+
+
+def _hottest(row: str | None, limits: Limits) -> Headline:
+    limit = limits.gpu_c.get(row or "")
+    words = f"limit {show(limit, 'x_c')}" if limit is not None else ""
+    return Headline("Hottest GPU", "plant.gpu_temp_max_c", (), limit, words, ("rows", "gpu_temp_max_c", "max"))
+
+
+def hottest_row(run_id: str) -> str | None:
+    """Return the row with the hottest GPU."""
+    rows = state.table(run_id, "rows")
+    if rows.is_empty():
+        return None
+    top = rows.select(pl.col("row_id").cast(pl.String), pl.col("gpu_temp_max_c").fill_nan(None)).drop_nulls()
+    return None if top.is_empty() else str(top.sort("gpu_temp_max_c", descending=True)["row_id"][0])
+
+
+def fullest_row(run_id: str, limits: Limits) -> str | None:
+    """Return the row whose peak comes nearest to its budget."""
+    rows = state.table(run_id, "rows")
+    if rows.is_empty():
+        return None
+    peaks = rows.group_by(pl.col("row_id").cast(pl.String)).agg(pl.col("power_w").max())
+    shares = {row: power / limits.row_w[row] for row, power in peaks.iter_rows() if row in limits.row_w}
+    return max(sorted(shares), key=lambda row: shares[row]) if shares else None
+
+
+def slowest_endpoint(run_id: str, limits: Limits) -> str | None:
+    """Return the endpoint whose time to first token comes nearest to its objective, or passes it most."""
+    shares = {}
+    for endpoint, bound in limits.ttft_s.items():
+        value = state.metric(run_id, "serving.ttft_p99_s", (Scope("endpoint", endpoint),))
+        if value is not None:
+            shares[endpoint] = value / bound
+    return max(sorted(shares), key=lambda name: shares[name]) if shares else None
+
+
+def curve(run_id: str, headline: Headline, begin_s: float, end_s: float, parts: int = BINS) -> list[float | None]:
+    """Return the day behind a number in equal parts; None where nothing was recorded."""
+    if headline.curve is None:
+        return []
+    name, column, how = headline.curve
+    frame = state.table(run_id, name)
+    if column not in frame.columns:
+        return []
+    if headline.where is not None:
+        frame = frame.filter(pl.col(headline.where[0]).cast(pl.String) == headline.where[1])
+    span = (end_s - begin_s) / parts
+    values = pl.col(column).cast(pl.Float64).fill_nan(None)
+    if how == "total":  # a sum over entities, then a mean over time
+        frame = frame.group_by("t_s").agg(values.sum())
+        how = "mean"
+    at = ((pl.col("t_s") - begin_s) / span - 1e-9).floor().clip(0, parts - 1).cast(pl.Int64)
+    binned = dict(frame.group_by(at.alias("bin")).agg(getattr(pl.col(column).cast(pl.Float64).fill_nan(None), how)()).iter_rows())
+    found = [binned.get(index) for index in range(parts)]
+    return _running(found) if headline.metric.endswith("_events") else found
+
+
+def _running(values: Sequence[float | None]) -> list[float | None]:
+    total, out = 0.0, []
+    for value in values:
+        total += value or 0.0
+        out.append(total)
+    return out
+
+
+def tile(headline: Headline, today: str | None, candidate: str | None, shown: str, span: tuple[float, float, float]) -> dict[str, Any]:
+    """Return a tile: the shown run's number, its change against today where a candidate is shown. ``span``: begin, end, cursor."""
+    begin_s, end_s, t_s = span
+    number = state.metric(shown, headline.metric, headline.scope)
+    text, unit = split(number, headline.metric)
+    before = state.metric(today, headline.metric, headline.scope) if today and candidate and shown == candidate else None
+    change, sense = change_words(headline.metric, before, number)
+    return {
+        "label": headline.label,
+        "meaning": METRICS[headline.metric].meaning,
+        "state": held(number, headline.limit),
+        "value": text,
+        "unit": f"{unit}{' a day' if METRICS[headline.metric].per_day else ''}".strip(),
+        "change": change,
+        "sense": sense,
+        "note": "" if before is not None else "today’s policy" if shown == today else "",
+        "bound": headline.limit_words,
+        "today": curve(today, headline, begin_s, end_s) if today else None,
+        "shown": curve(candidate, headline, begin_s, end_s) if candidate else None,
+        "limit": headline.limit,
+        "at": (t_s - begin_s) / ((end_s - begin_s) or 1.0),
+    }
+
+
+def change_words(metric: str, before: float | None, after: float | None) -> tuple[str, str]:
+    """Return a change with its sign, and whether it is better or worse; shares change by points, money by per cent."""
+    if before is None or after is None:
+        return "", ""
+    change = after - before
+    shown = show_change(change, metric)
+    if metric.endswith("_share"):
+        shown = f"{split(change, metric)[0] if change <= 0 else '+' + split(change, metric)[0]} points"
+    elif "_usd" in metric and before:
+        shown = show_change(change / before, "x_share")
+    if not re.search("[1-9]", shown):
+        return "as today", ""
+    return shown, "better" if (change < 0) == (METRICS[metric].better == "lower") else "worse"
+
+
+def held(number: float | None, limit: float | None) -> str:
+    """Return met, at risk or broken against an upper limit; empty where there is none."""
+    if number is None or limit is None:
+        return ""
+    return "broken" if number > limit else "at risk" if number > AT_RISK_SHARE * limit else "met"

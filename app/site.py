@@ -1,0 +1,41 @@
+"""The site of a run: limits and budgets that its numbers are held against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from twin.fleet import Fleet, load
+from twin.plant.hardware import server_models
+from twin.sources import data_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What must not be passed: GPU temperature and power by row, power at the meter, time to first token by endpoint."""
+
+    gpu_c: Mapping[str, float]
+    row_w: Mapping[str, float]
+    site_w: float
+    ttft_s: Mapping[str, float]
+
+
+@cache
+def fleet(name: str) -> Fleet:
+    """Return a packaged fleet by name."""
+    return load(data_dir() / "fleets" / f"{name}.toml")
+
+
+def limits(manifest: Mapping[str, Any]) -> Limits:
+    """Return the limits of a run's site, from its fleet, the calibration of its servers and its endpoints' objectives."""
+    place = fleet(manifest["scenario"]["fleet"])
+    gpu_c = {}
+    for server, row in enumerate(place.server_rows):
+        gpu_c.setdefault(place.row_ids[row], float(server_models()["limit_c"][place.server_models[server]]))
+    endpoints = manifest["scenario"]["serving"]["endpoints"]
+    return Limits(
+        gpu_c=gpu_c,
+        row_w=dict(zip(place.row_ids, map(float, place.row_power_budgets_w), strict=True)),
+        site_w=place.site_power_budget_w,
+        ttft_s={endpoint["id"]: float(endpoint["ttft_slo_s"]) for endpoint in endpoints},
+    )
