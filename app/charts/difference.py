@@ -40,6 +40,7 @@ class Row:
     bound_words: str
     bound_change: float | None
     changes: tuple[Change | None, ...]
+    group: str = ""
 
     def extent(self) -> tuple[float, float]:
         """Return the scale that all candidates of the row share; today is always on it."""
@@ -86,9 +87,7 @@ def words(change: Change | None, row: Row, tokens: Tokens) -> str:
 
 def table(rows: Sequence[Row], names: Sequence[str], recommended: int | None, tokens: Tokens) -> str:
     """Return the table of Compare: one row a metric, two columns a candidate, the recommended one on its weak fill."""
-    heads = "".join(
-        f'<th colspan="2"{_on(i == recommended)}>{"— " if i == recommended else ""}{escape(name)}</th>' for i, name in enumerate(names)
-    )
+    heads = "".join(f'<th colspan="2"{_on(i == recommended)}>{escape(name)}</th>' for i, name in enumerate(names))
     lines, last = [], ""
     for row in rows:
         cells = "".join(
@@ -96,8 +95,9 @@ def table(rows: Sequence[Row], names: Sequence[str], recommended: int | None, to
             f'<td class="n{" on b" if i == recommended else ""}">{words(change, row, tokens)}</td>'
             for i, change in enumerate(row.changes)
         )
-        first = row.domain if row.domain != last else ""
-        last = row.domain
+        group = row.group or row.domain
+        first = group if group != last else ""
+        last = group
         unit = f", {escape(row.measure.unit)}" if row.measure.unit else ""
         lines.append(
             f'<tr{" class=first" if first else ""} id="{escape(row.metric)}"><td class="m s dom">{escape(first.capitalize())}</td>'

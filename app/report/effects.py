@@ -1,12 +1,13 @@
 """What a candidate does, metric by metric, as rows of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.charts.difference import Change, Row
 from app.charts.quantity import Measure
 from app.report.evidence import Evidence
-from app.report.judgement import Judged, Line
+from app.report.judgement import Bound, Judged, Line
 from twin.metrics import METRICS
 from twin.units import NARROW_SPACE
 
@@ -29,7 +30,27 @@ def row_of(line: Line) -> Row:
         bound_words=line.bound.words(line.metric) if line.bound else "",
         bound_change=line.bound.change(d.a) / scale if line.bound else None,
         changes=(Change(d.difference / scale, *ends, line.better, past),),
+        group="asked" if line.bound else "",
     )
+
+
+def rows_of(judged: Sequence[Judged]) -> list[Row]:
+    """Return one row per line that any candidate has, with every candidate's change; what was asked comes first."""
+    found: dict[tuple[str, Bound | None], list[Line | None]] = {}
+    for place, item in enumerate(judged):
+        for line in item.lines:
+            found.setdefault((line.metric, line.bound), [None] * len(judged))[place] = line
+    return [_merged(lines) for lines in sorted(found.values(), key=_order)]
+
+
+def _order(lines: Sequence[Line | None]) -> tuple[bool, int]:
+    line = next(line for line in lines if line is not None)
+    return line.bound is None, 0 if line.bound is not None else list(METRICS).index(line.metric)
+
+
+def _merged(lines: Sequence[Line | None]) -> Row:
+    first = next(line for line in lines if line is not None)
+    return replace(row_of(first), changes=tuple(None if line is None else row_of(line).changes[0] for line in lines))
 
 
 def effect(line: Line, row: Row) -> Mapping[str, Any]:

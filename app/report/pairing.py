@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,14 @@ class Worlds:
     title: str
     begin_s: float
     end_s: float
+    horizon_s: float
     today: Held | None
     candidates: tuple[Held, ...] = field(default_factory=tuple)
+
+    @property
+    def whole(self) -> bool:
+        """Return whether the runs cover the scenario from beginning to end."""
+        return self.begin_s == 0.0 and self.end_s >= self.horizon_s
 
     def seeds(self, candidate: Held) -> tuple[int, ...]:
         """Return the seeds under which both today's policy and a candidate were run."""
@@ -95,12 +101,17 @@ def policy_name(steps: Steps, run_id: str, named: Mapping[str, str]) -> str:
 
 def worlds(home: Path) -> list[Worlds]:
     """Return stored runs grouped by the worlds that they share, the group of the newest run first."""
+    return list(_worlds(home, *(path.stat().st_mtime_ns if path.exists() else 0 for path in (home / "runs", home / "ledger.duckdb"))))
+
+
+@lru_cache(maxsize=4)
+def _worlds(home: Path, runs_stamp: int, ledger_stamp: int) -> tuple[Worlds, ...]:
     named = names_of_policies(home)
     groups: dict[str, list[tuple[runs.Summary, Mapping[str, Any]]]] = {}
     for summary in runs.list_runs(home):
         manifest = runs.manifest_of(summary.run_id, home)
         groups.setdefault(_world_key(manifest), []).append((summary, manifest))
-    return [_group(key, found, named) for key, found in groups.items()]
+    return tuple(_group(key, found, named) for key, found in groups.items())
 
 
 def world_of(run_id: str, home: Path) -> Worlds:
@@ -126,6 +137,7 @@ def _group(key: str, found: Sequence[tuple[runs.Summary, Mapping[str, Any]]], na
         title=first.title,
         begin_s=first.begin_s,
         end_s=first.end_s,
+        horizon_s=first.horizon_s,
         today=next((item for item in held if item.is_today), None),
         candidates=tuple(item for item in held if not item.is_today),
     )

@@ -1,0 +1,171 @@
+"""Can I trust this tool?"""
+
+from collections.abc import Sequence
+
+import polars as pl
+import streamlit as st
+
+from app import calibrated, jobs, parts, state
+from app.charts.grid import Cell, grid, word
+from app.charts.marks import OF_VERDICT
+from app.charts.marks import state as mark
+from app.charts.spark import spark, squares
+from app.published import Row, quantity, rows, title
+from app.widgets.sheet import sheet
+from twin.sources import STRENGTHS, sources
+
+
+def show() -> None:
+    """Show the page."""
+    job = jobs.latest(state.home(), "claims")
+    checked = next((item.result for item in jobs.list_jobs(state.home()) if item.kind == "claims" and item.result), None)
+    found = rows((checked or {}).get("rows", ()))
+    under = "Every figure is computed on this machine; verdicts by a tolerance that was set before the run"
+    parts.page_title(title(found), under, legend=False)
+    wide, side = st.columns([820, 348], gap="small")
+    with wide:
+        _check(job, found)
+        _claims(found)
+        _opened(found)
+    with side:
+        _strengths()
+        _meanings()
+    _numbers()
+    _sources()
+
+
+def _check(job: jobs.Job | None, found: Sequence[Row]) -> None:
+    """Offer to check all claims, or follow the check that is under way."""
+    if job is not None and not job.over:
+        with parts.panel("The claims are being checked on the twin", "claims-running"):
+            parts.progress(job.job_id, key="claims")
+        return
+    if job is not None and job.state == "failed":
+        parts.failed("The last check stopped", job.error or "no reason was left; see the job's log", key="claims")
+    if any(row.verdict for row in found):
+        return
+    parts.empty(
+        "Our side is not computed yet",
+        "Each claim runs its own scenario under both policies and several seeds, in the background. The papers' numbers are below already.",
+        key="claims",
+        action="Check all claims",
+        on_click=_submit,
+    )
+
+
+def _submit() -> None:
+    jobs.submit("claims", {}, state.home())
+
+
+def _claims(found: Sequence[Row]) -> None:
+    if not found:
+        return
+    tokens = state.colours()
+    firsts = [place for place, row in enumerate(found) if place == 0 or row.system_id != found[place - 1].system_id]
+    body = [
+        (
+            word(row.system if place in firsts else "", "b"),
+            word(row.claim.text, "wrap"),
+            word(quantity(row.claim.paper, row.claim.unit), "n m"),
+            word(quantity(row.ours, row.claim.unit), "n b"),
+            Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet")),
+            word(row.claim.fitted_parameters, "n"),
+            Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens)),
+        )
+        for place, row in enumerate(found)
+    ]
+    names = (("System", ""), ("Claim", ""), ("Paper", "n"), ("Ours", "n"), ("Verdict", ""), ("Fitted", "n"), ("Paper ± tolerance", ""))
+    with parts.panel(_counts(found), "claims-table", data=_frame(found)):
+        sheet(grid([word(name, side) for name, side in names], body, firsts), key="claims-sheet")
+        if any(row.verdict for row in found):
+            st.button("Check all again", key="claims-again", on_click=_submit)
+
+
+def _counts(found: Sequence[Row]) -> str:
+    counts = {word: sum(row.verdict == word for row in found) for word in OF_VERDICT}
+    words = [f"{count} {word}" for word, count in counts.items() if count]
+    return ", ".join(words).capitalize() if words else f"{len(found)} claims, each with its tolerance and what was fitted to it"
+
+
+def _frame(found: Sequence[Row]) -> pl.DataFrame:
+    lines = []
+    for row in found:
+        claim = row.claim
+        said = (row.system_id, claim.id, claim.text, claim.metric, claim.paper, row.ours, claim.unit)
+        lines.append((*said, claim.tolerance, row.verdict, claim.fitted_parameters, claim.source))
+    columns = ["system", "claim", "text", "metric", "paper", "ours", "unit", "tolerance_share", "verdict", "fitted_parameters", "source"]
+    return pl.DataFrame(lines, schema=columns, orient="row", infer_schema_length=None)
+
+
+def _opened(found: Sequence[Row]) -> None:
+    """Show the set-up of one claim, chosen by name."""
+    if not found:
+        return
+    names = {row.key: f"{row.system}: {row.claim.text}" for row in found}
+    with parts.panel("How one claim is held against ours", "claim"):
+        key = st.selectbox("Claim", list(names), format_func=names.__getitem__, key="claim-open", label_visibility="collapsed")
+        row = next((row for row in found if row.key == key), found[0])
+        body = [(word(name, "m s top"), word(text, "wrap")) for name, text in _facts(row) if text]
+        sheet(grid([], body), key="claim-facts")
+
+
+def _facts(row: Row) -> tuple[tuple[str, str], ...]:
+    claim = row.claim
+    return (
+        ("The paper says", f"{claim.metric}: {quantity(claim.paper, claim.unit)}"),
+        ("Ours", quantity(row.ours, claim.unit)),
+        ("Where it is printed", claim.source),
+        ("Tolerance", f"± {claim.tolerance:.0%} of the paper's number, set before the run"),
+        ("Fitted to it", f"{claim.fitted_parameters} numbers" if claim.fitted_parameters else "nothing: the number is a prediction"),
+        ("Set-up", claim.setup),
+        ("Scenario and seeds", f"{claim.scenario}, seeds {', '.join(str(seed) for seed in claim.seeds)}"),
+        ("Verdict", f"{row.verdict}: {row.why}" if row.why else row.verdict or "not checked yet"),
+        ("Not comparable because", claim.comparable),
+    )
+
+
+def _strengths() -> None:
+    counts, tokens = calibrated.by_strength(), state.colours()
+    body = []
+    for place, name in enumerate(STRENGTHS):
+        body.append((Cell(squares(len(STRENGTHS) - place, tokens)), word(name.capitalize(), "b"), word(counts[name], "n b")))
+        body.append((word(""), word(calibrated.MEANINGS[name], "m s wrap under", 2)))
+    weak = counts["proposed"] + counts["memory"]
+    with parts.panel(f"{weak} of {sum(counts.values())} numbers are assumed or not checked yet", "strengths", data=calibrated.entries()):
+        sheet(grid([], body, range(0, len(body), 2)), key="strength-sheet")
+
+
+def _meanings() -> None:
+    words = (
+        "A fitted number was chosen so that something known comes out. With one claim and one fitted number, agreement proves the "
+        "arithmetic, not the system. Look at what was predicted besides, and at how wide the tolerance is."
+    )
+    with parts.panel("What fitted means", "fitted"):
+        st.html(f'<p class="iw-said">{words}</p>')
+
+
+def _numbers() -> None:
+    frame = calibrated.entries()
+    with parts.panel(f"All {frame['numbers'].sum()} calibration numbers, each with its source", "numbers", data=frame):
+        with st.container(horizontal=True, gap="small"):
+            asked = st.text_input("Find", placeholder="Find a number, a source or a note", key="numbers-find", label_visibility="collapsed")
+            chosen = st.multiselect(
+                "Strength", list(STRENGTHS), key="numbers-strength", placeholder="Any strength", label_visibility="collapsed"
+            )
+        if chosen:
+            frame = frame.filter(pl.col("strength").is_in(chosen))
+        if asked:
+            text = pl.concat_str(pl.col("file", "entry", "source", "title", "note"), separator=" ").str.to_lowercase()
+            frame = frame.filter(text.str.contains(asked.lower(), literal=True))
+        st.dataframe(frame.drop("numbers"), hide_index=True, height=320, key="numbers-table")
+
+
+def _sources() -> None:
+    known = sources()
+    frame = pl.DataFrame(
+        [(key, item.title, item.kind, item.strength, item.reference, item.note) for key, item in known.items()],
+        schema=["key", "title", "kind", "strength", "reference", "note"],
+        orient="row",
+    )
+    with parts.panel(f"{len(known)} sources stand behind them", "sources", data=frame):
+        st.dataframe(frame, hide_index=True, height=280, key="sources-table")
