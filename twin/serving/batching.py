@@ -9,6 +9,8 @@ Semantics (a plain stepper in the tests gives the same ticks):
   whole batch, one token each. A request's whole KV need (prompt + output) is reserved at its admission.
 * With the scheduler `prefill_first` the running batch stalls during a prefill. With `shared` it decodes one token in the same
   iteration, which takes the sum of both times, and its requests count against the token limit.
+* Attention costs the sum of the squared prompt lengths, because requests do not attend to each other. Some simulators charge
+  the square of the sum instead; `WHOLE_BATCH` does as they do, for comparisons.
 * An arrival at time t is seen by every boundary at or after t; the router sees completions strictly before t.
 * An iteration keeps the speed at which it started. A blocked queue head waits for a completion.
 * A request larger than the KV cache of the endpoint's smallest instance is rejected.
@@ -30,7 +32,7 @@ import numpy as np
 from numba import types
 from numba.core.types.function_type import CompileResultWAP
 
-from twin.serving.levers import BATCH_HIGH, ROUTE_SIGNATURE, ROUTE_TYPE
+from twin.serving.levers import ROUTE_SIGNATURE, ROUTE_TYPE
 
 TICKS_PER_S: Final = 10**11
 FOREVER: Final = 2**62
@@ -109,6 +111,7 @@ PREFILL_LIMIT: Final = 0
 SMALLEST_KV: Final = 1
 OVERHEAD: Final = 2
 SHARED: Final = 3  # 1 where prefill iterations decode the running batch as well
+WHOLE_BATCH: Final = 4  # 1 where attention is charged on the square of an iteration's prompt tokens together
 NEXT_ARRIVAL: Final = 0
 MISROUTED: Final = 1
 
@@ -117,8 +120,8 @@ MISROUTED: Final = 1
 OUTSTANDING: Final = 0
 PENDING: Final = 1
 
-# Columns of `stalls`, int64: since when each stalled group waits for its next token, and from here on how many they are.
-STALL_COUNTS: Final = BATCH_HIGH + 2
+# Columns of `stalls`, int64: in the first half since when each stalled group waits for its next token, in the second how many
+# they are. There are at most two groups more than requests in the batch.
 
 # Gaps between tokens are counted in 32 logarithmic bins an octave, read off the float's bits (at most 3.1 % wide).
 _BIN_SHIFT: Final = 47
@@ -189,7 +192,7 @@ def _heap_pop(heap, r, size):
 def _iterations_until(first, slope, ticks):
     """Return the smallest k >= 1 whose k iterations take at least ``ticks``."""
     half = np.float64(first) - 0.5 * np.float64(slope)
-    k = np.int64(2.0 * ticks / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(ticks))))
+    k = int(2.0 * ticks / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(ticks))))
     if k < 1:
         k = 1
     while first * k + slope * (k * (k - 1) // 2) < ticks:
@@ -211,7 +214,7 @@ def _commit(instances, stalls, gaps, done, r, k, since):
     groups = instances[r, STALLS]
     if groups > 0:
         for q in range(groups):
-            gaps[gap_bin(began + first - stalls[r, q])] += stalls[r, STALL_COUNTS + q]
+            gaps[gap_bin(began + first - stalls[r, q])] += stalls[r, stalls.shape[1] // 2 + q]
         instances[r, STALLS] = 0
         skip = 1
     if k > skip:
@@ -276,8 +279,10 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     instances[r, PREFILL_TOKENS] = tokens
     if instances[r, STALLS] == 0 and not shared:
         stalls[r, 0] = t
-        stalls[r, STALL_COUNTS] = batch
+        stalls[r, stalls.shape[1] // 2] = batch
         instances[r, STALLS] = 1
+    if limits[WHOLE_BATCH] == 1:
+        squares = np.float64(tokens) * np.float64(tokens)
     linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
     took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD]
     if shared and batch > 0:
@@ -371,7 +376,7 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
     if batch > before and not shared:
         q = instances[r, STALLS]
         stalls[r, q] = t
-        stalls[r, STALL_COUNTS + q] = batch - before
+        stalls[r, stalls.shape[1] // 2 + q] = batch - before
         instances[r, STALLS] = q + 1
 
 

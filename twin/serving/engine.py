@@ -1,6 +1,6 @@
 """The engine of one endpoint: its instances, its requests, its ticks."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,16 @@ def ticks(t_s: float) -> int:
     return round(t_s * b.TICKS_PER_S)
 
 
+class Rules(NamedTuple):
+    """Whether prefill shares its iteration with decode, and whether attention is charged on the whole batch."""
+
+    shared: bool = False
+    whole_batch: bool = False
+
+
+_DEFAULT_RULES: Final = Rules()
+
+
 class Engine:
     """Runs the requests of one endpoint through its instances.
 
@@ -39,7 +49,7 @@ class Engine:
         sizes: tuple[Ints, Ints],
         max_batch: int = BATCH_HIGH,
         prefill_tokens: int = 16_384,
-        shared: bool = False,
+        rules: Rules = _DEFAULT_RULES,
         done: Ints | None = None,
     ) -> None:
         count, number = len(coefficients), len(arrive_s)
@@ -51,7 +61,7 @@ class Engine:
         self.requests[:, b.PLACE] = b.UNPLACED
         capacity = coefficients[:, latency.KV_TOKENS].astype(np.int64)
         overhead = ticks(float(coefficients[0, latency.OVERHEAD_S]))
-        self.limits = np.array([prefill_tokens, capacity.min(), overhead, shared], dtype=np.int64)
+        self.limits = np.array([prefill_tokens, capacity.min(), overhead, *rules], dtype=np.int64)
         self.cursor = np.zeros(2, dtype=np.int64)
         self.instances = np.zeros((count, b.INSTANCE_COLUMNS), dtype=np.int64)
         self.instances[:, b.NEXT] = b.FOREVER
@@ -60,7 +70,7 @@ class Engine:
         self.instances[:, b.KV_LIMIT] = capacity
         self.prefill = np.zeros((count, b.PREFILL_COLUMNS))
         self.heap = np.zeros((count, BATCH_HIGH), dtype=np.int64)
-        self.stalls = np.zeros((count, 2 * b.STALL_COUNTS), dtype=np.int64)
+        self.stalls = np.zeros((count, 2 * (BATCH_HIGH + 2)), dtype=np.int64)
         self.gaps = np.zeros(b.GAP_BINS, dtype=np.int64)
         self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64) if done is None else done
         leaves = 1 << max(1, (count - 1).bit_length())

@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 class Endpoint(BaseModel):
     """One served model: how its instances are built, who asks it, and what was promised.
 
-    ``scheduler`` says whether the running batch stalls during a prefill or shares its iteration (``twin.serving.batching``).
+    ``scheduler`` says whether the running batch stalls during a prefill or shares its iteration, ``attention`` what a prefill
+    of several prompts is charged for (``twin.serving.batching``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Endpoint(BaseModel):
     tp: Literal[1, 2, 4, 8] = 1
     engine: Literal["vllm", "trtllm"] = "vllm"
     scheduler: Literal["prefill_first", "shared"] = "prefill_first"
+    attention: Literal["per_request", "whole_batch"] = "per_request"
     max_batch: Annotated[int, Field(ge=BATCH_LOW, le=BATCH_HIGH)] = BATCH_HIGH
     demand: Demand = Synthetic()
     ttft_slo_s: Annotated[float, Field(gt=0, le=600)] = 2.0

@@ -15,7 +15,7 @@ from twin.metrics import Scope
 from twin.serving import batching as b
 from twin.serving import demand, layout, levers
 from twin.serving.accounts import Accounts
-from twin.serving.engine import Engine, ticks
+from twin.serving.engine import Engine, Rules, ticks
 from twin.serving.latency import KV_TOKENS
 from twin.serving.lifecycle import Lifecycle
 from twin.serving.records import gather
@@ -100,9 +100,9 @@ class Model:
     def _engine(self, index: int) -> Engine:
         part, spec, asked = self.layout.part(index), self.settings.endpoints[index], self.asked[index]
         sizes = (asked.prompt_tokens, asked.output_tokens)
-        shared = spec.scheduler == "shared"
+        rules = Rules(spec.scheduler == "shared", spec.attention == "whole_batch")
         coefficients = self.layout.coefficients[part]
-        return Engine(coefficients, asked.arrive_s, sizes, spec.max_batch, self.settings.prefill_tokens, shared, self._done[part])
+        return Engine(coefficients, asked.arrive_s, sizes, spec.max_batch, self.settings.prefill_tokens, rules, self._done[part])
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""

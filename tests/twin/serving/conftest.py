@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class Run:
         self.model.configure(ConfigAction(np.full(count, share), np.full(count, float(max_batch))))
 
 
-CLOCK = Clock.of(datetime(2026, 7, 14), "America/Phoenix")
+CLOCK = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "America/Phoenix")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The kernel against a stepper that does one iteration and one token at a time."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.serving import batching as b
-from twin.serving.engine import Engine
+from twin.serving.engine import Engine, Rules
 from twin.serving.latency import COLUMNS, KV_TOKENS
 
 MS = b.TICKS_PER_S // 1000
@@ -30,15 +31,18 @@ class Case:
     speeds: list[list[float]] = field(default_factory=list)
     loss: int | None = None
     shared: bool = False
+    whole_batch: bool = False
 
     def engine(self) -> Engine:
         table = np.tile(np.array([*self.coefficients, self.kv_tokens]), (self.instances, 1))
         sizes = (np.array(self.prompt, dtype=np.int64), np.array(self.output, dtype=np.int64))
-        return Engine(table, np.array(self.arrive_ms) / 1000.0, sizes, self.max_batch, self.prefill_tokens, self.shared)
+        return Engine(
+            table, np.array(self.arrive_ms) / 1000.0, sizes, self.max_batch, self.prefill_tokens, Rules(self.shared, self.whole_batch)
+        )
 
     def spans(self) -> list[tuple[int, int]]:
         edges = [0, *(edge * MS for edge in self.edges_ms), b.FOREVER - 1]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def speed(self, span: int, r: int) -> float:
         return self.speeds[span][r] if self.speeds else 1.0
@@ -153,6 +157,8 @@ class Stepper:
         decode = round(d0 * ticks) + round(d1 * ticks) * len(replica.running) + round(d2 * ticks) * context
         if replica.filling:
             tokens, squares = sum(self.prompt[i] for i in replica.filling), sum(self.prompt[i] ** 2 for i in replica.filling)
+            if case.whole_batch:
+                squares = tokens**2
             took = max(floor * ticks, base * ticks + linear * ticks * tokens + square * ticks * squares)
             replica.end = t + round(took) + over + (decode if case.shared and replica.running else 0)
         elif replica.running:
@@ -200,6 +206,7 @@ def cases(draw: st.DrawFn) -> Case:
         speeds=[draw(speeds) for _ in range(len(edges) + 1)],
         loss=draw(st.integers(0, instances - 1)) if may_lose else None,
         shared=draw(st.booleans()),
+        whole_batch=draw(st.booleans()),
     )  # fmt: skip
 
 

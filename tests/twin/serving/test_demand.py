@@ -1,6 +1,6 @@
 """Demand: rates, curves, lengths, and imported traces."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from twin.clock import Clock
 from twin.serving.demand import Requests, Synthetic, Trace, bursts, daily_curve, draw, quantiles
 
-CLOCK = Clock.of(datetime(2026, 7, 14), "America/Phoenix")
+CLOCK = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "America/Phoenix")
 DAY_S = 86_400.0
 
 

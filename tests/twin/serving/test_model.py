@@ -1,7 +1,7 @@
 """The serving domain as the world drives it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def test_a_lost_instance_hands_its_requests_on_and_comes_back(start: Callable[..
     moved = tables["events"].filter(pl.col("kind") == "requests_requeued")
     assert moved["value"].to_list()[0] > 0
     assert rows.filter((pl.col("arrive_s").is_between(130, 380)) & (pl.col("instance") == 2)).is_empty()
-    held = tables["instances"].filter((pl.col("instance_id") == "chat/2"))["on_share"].to_list()
+    held = tables["instances"].filter(pl.col("instance_id") == "chat/2")["on_share"].to_list()
     assert held[0] == pytest.approx(125 / 300)
     assert held[1] == pytest.approx(200 / 300)
 
@@ -282,7 +282,7 @@ def test_without_endpoints_the_domain_is_silent(start: Callable[..., Any]) -> No
 
 
 def test_a_model_without_a_router_says_so(small_fleet: Fleet) -> None:
-    clock = Clock.of(datetime(2026, 7, 14), "America/Phoenix")
+    clock = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "America/Phoenix")
     model = Model(Settings(endpoints=(CHAT,)), small_fleet, {"chat": (0,)}, clock, 60.0, (), 1)
     with pytest.raises(ValueError, match="endpoint chat has no router"):
         model.advance(10.0, np.ones(4), np.ones(4))

@@ -1,6 +1,6 @@
 """Metrics read off small tables whose answers are plain to see."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from twin.metrics import METRICS, Asked, Scope
 from twin.serving.readings import READINGS, TABLES
 from twin.units import suffix_of
 
-CLOCK = Clock.of(datetime(2026, 7, 14), "America/Phoenix")
+CLOCK = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "America/Phoenix")
 
 
 def requests() -> pl.DataFrame:

@@ -65,7 +65,7 @@ GOOD = "2023-11-16 18:15:46.6805900,374,44\n"
 )
 def test_a_malformed_row_is_one_line_with_its_place_and_remedy(tmp_path: Path, row: str, names: str) -> None:
     path = written(tmp_path, f"TIMESTAMP,ContextTokens,GeneratedTokens\n{GOOD}{row}{GOOD}")
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
         read_azure(path)
     assert names in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -80,7 +80,7 @@ def test_a_malformed_row_is_one_line_with_its_place_and_remedy(tmp_path: Path, r
     ],
 )
 def test_a_file_that_is_no_trace_says_what_one_has(tmp_path: Path, text: str, names: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
         read_azure(written(tmp_path, text))
     assert names in str(caught.value)
 
