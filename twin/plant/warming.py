@@ -1,4 +1,4 @@
-"""Stages of a tick, second half: temperatures, and clocks that follow them."""
+"""Stages of a tick, second half: temperatures and the clocks they allow."""
 
 import numpy as np
 from numba.extending import register_jitable
