@@ -26,6 +26,7 @@ UNIT_OF_SUFFIX: Final = {
     "_share": "",
 }
 _SHOWN: Final = {"_s": "s", "_w": "W", "_j": "J", "_bytes": "B", "_hz": "Hz", "_per_s": "/s"}
+_LARGE: Final = {"_kg": "t", "_l": "m³"}
 _PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _QUANTITY: Final = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*$")
 NARROW_SPACE: Final = "\u00a0"
@@ -117,6 +118,8 @@ def split(value: float | None, name: str) -> tuple[str, str]:
         return (_three_digits(minutes), "min") if abs(minutes) < 60 else (_three_digits(minutes / 60.0), "h")
     if suffix in _SHOWN:
         return split_prefixed(value, _SHOWN[suffix])
+    if suffix in _LARGE and abs(value) >= 1e3:
+        return split_prefixed(value / 1e3, _LARGE[suffix])
     shown = {"_usd_per_h": "USD/h", "_usd": "USD", "_usd_per_million_tokens": "USD/Mtok", "_kg": "kg", "_l": "L"}
     if abs(value) >= 1e4:
         number, unit = split_prefixed(value, shown.get(suffix, ""))

@@ -47,6 +47,8 @@ def test_a_wrong_unit_is_one_line_that_names_both(text: str, suffix: str) -> Non
         (0.0, "serving.ttft_p99_s", "0 s"),
         (150.0, "serving.e2e_p99_s", "2.50 min"),
         (394.2, "serving.cost_usd_per_h", "394 USD/h"),
+        (12_300.0, "plant.carbon_kg", "12.3 t"),
+        (31_900.0, "plant.water_l", "31.9 m³"),
         (None, "serving.ttft_p99_s", "–"),
     ],
 )
