@@ -14,8 +14,8 @@ class TapasKnobs(Knobs):
     without any, the hardware's limits and the rows' budgets are.
     """
 
-    temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 1.0
-    routing_margin_c: Annotated[float, Field(ge=0, le=20, description="distance at which routing begins to spare an instance")] = 2.0
+    temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 1.5
+    routing_margin_c: Annotated[float, Field(ge=0, le=20, description="distance at which routing begins to spare an instance")] = 2.5
     power_margin_share: Annotated[float, Field(ge=0, le=0.5, description="share of a row's budget that is kept free")] = 0.03
     lowest_clock_share: Annotated[float, Field(ge=0.2, le=1, description="lowest clock that configuration may set")] = 0.55
     step_down_share: Annotated[float, Field(ge=0.01, le=0.8, description="largest fall of a clock per window")] = 0.2
@@ -25,5 +25,5 @@ class TapasKnobs(Knobs):
     capacity_floor_share: Annotated[float, Field(ge=0.1, le=1, description="share of an endpoint's instances that stays admitted")] = 0.7
     prefill_room_share: Annotated[float, Field(ge=0.1, le=1, description="time in prefill that routing may fill the rest to")] = 0.5
     idle_power_share: Annotated[float, Field(ge=0, le=0.5, description="power of an idle GPU as a share of its rating")] = 0.18
-    emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 0.4
+    emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
     emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005

@@ -10,7 +10,7 @@ from policies.system import Surroundings
 from policies.systems.tapas.bounds import Bounds
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
-from policies.systems.tapas.routing import admitted
+from policies.systems.tapas.routing import Heat, Spared
 from policies.systems.tapas.thermal import RiseModel
 from twin.plant.levers import EmergencyAction, PlantObservation
 from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
@@ -18,13 +18,15 @@ from twin.stack import State
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Power and rise are smoothed over about five windows before they teach; peaks fade over about ten.
+# Power and rise are smoothed over about five windows before they teach; peaks fade over about twenty.
 _SMOOTHING: Final = 0.2
-_PEAK_FADES: Final = 0.9
+_PEAK_FADES: Final = 0.95
+_SPARED_PEAK_FADES: Final = 0.99
+_FEAR_EASES: Final = 0.4
 _TREND_SMOOTHING: Final = 0.05
 _TREND_LIMIT_C: Final = 1.0
 _GRID_STEP: Final = 0.02
-_ARRAYS: Final = ("_clock", "_full_w", "_drawn_w", "_rise_c", "_peak_c", "_trend_c_per_s", "_last_c", "_admitted", "_row_w")
+_ARRAYS: Final = ("_clock", "_full_w", "_feared_w", "_drawn_w", "_rise_c", "_peak_c", "_trend_c_per_s", "_last_c", "_row_w")
 
 
 class Tapas:
@@ -46,17 +48,18 @@ class Tapas:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
         self._full_w = np.zeros(instances)
+        self._feared_w = np.zeros(instances)
         self._drawn_w = np.zeros(instances)
         self._rise_c = np.zeros(instances)
         self._peak_c = np.zeros(instances)
         self._trend_c_per_s = np.zeros(instances)
         self._last_c = np.full(instances, np.nan)
-        self._admitted = np.ones(instances, dtype=np.bool_)
+        self._spared = Spared(instances)
 
     def admit(self, seen: ServingObservation) -> Bools:
         """Return which instances may take new requests, shape I."""
         self._decide(seen)
-        return self._admitted.copy()
+        return self._spared.admitted.copy()
 
     def narrow_config(self, seen: ServingObservation, action: ConfigAction) -> ConfigAction:
         """Return clocks that are nowhere higher than those given; batch limits are left."""
@@ -79,7 +82,7 @@ class Tapas:
         self._decided_s = seen.t_s
         self._learn(seen)
         bound_c = self._bound_c(seen)
-        self._admitted = admitted(seen, self._knobs, self._admitted, self._full_w, self._predict_at_load, bound_c)
+        self._spared.decide(seen, self._knobs, Heat(self._full_w, lambda full_w: self._hottest_c(seen, full_w), bound_c))
         wanted = np.minimum(self._thermal_clock(seen, bound_c), self._row_clock(seen))
         lowest = np.maximum(self._clock - self._knobs.step_down_share, self._knobs.lowest_clock_share)
         self._clock = np.clip(wanted, lowest, np.minimum(self._clock + self._knobs.step_up_share, CLOCK_HIGH))
@@ -87,20 +90,25 @@ class Tapas:
     # -- what is known -------------------------------------------------------
 
     def _learn(self, seen: ServingObservation) -> None:
-        busy = (seen.state == ON) & (seen.t_s > 0.0)
+        # One that was spared has drained and says nothing about how hot it runs under load.
+        busy = (seen.state == ON) & self._spared.admitted & (seen.t_s > 0.0)
         idle_w = self._knobs.idle_power_share * seen.gpu_tdp_w
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
         full_w = idle_w + np.maximum(seen.gpu_power_w - idle_w, 0.0) / left
         full_w = np.minimum(full_w, seen.gpu_tdp_w)
         self._full_w = _smoothed(self._full_w, full_w, busy)
+        # One that starts or comes back meets whatever has queued up: its rating is feared until it shows less.
+        eased = np.maximum(self._full_w, self._feared_w + _FEAR_EASES * (self._full_w - self._feared_w))
+        self._feared_w = np.where(busy, np.where(self._feared_w > 0.0, eased, self._full_w), seen.gpu_tdp_w)
         self._drawn_w = _smoothed(self._drawn_w, seen.gpu_power_w, busy)
         peak_c = seen.gpu_temp_window_max_c - seen.inlet_c
         self._rise_c = _smoothed(self._rise_c, peak_c, busy)
         load = self._drawn_w / seen.gpu_tdp_w
         self._rise_model.learn(load, self._rise_c, busy)
-        above = np.maximum(peak_c - self._rise_model.rise_c(load), 0.0)
+        most_c = self._rise_model.rise_c(np.ones_like(load)) - self._rise_model.rise_c(load)
+        above = np.clip(peak_c - self._rise_model.rise_c(load), 0.0, np.maximum(most_c, 0.0))
         # Peaks are kept as they would be at full clock, since they shrink with it.
-        self._peak_c = np.where(busy, np.maximum(above / left, _PEAK_FADES * self._peak_c), _PEAK_FADES * self._peak_c)
+        self._peak_c = np.where(busy, np.maximum(above / left, _PEAK_FADES * self._peak_c), _SPARED_PEAK_FADES * self._peak_c)
         self._follow(seen, busy)
         self._row_w = np.maximum(seen.row_power_w, _PEAK_FADES * self._row_w + (1.0 - _PEAK_FADES) * seen.row_power_w)
 
@@ -115,7 +123,7 @@ class Tapas:
     def _drift_c(self) -> Floats:
         return np.clip(self._trend_c_per_s * self._knobs.horizon_s, 0.0, _TREND_LIMIT_C)
 
-    def _predict_at_load(self, seen: ServingObservation, full_w: Floats) -> Floats:
+    def _hottest_c(self, seen: ServingObservation, full_w: Floats) -> Floats:
         """Return the hottest GPU of each instance at full clock if it drew ``full_w`` per GPU; the last axis is I."""
         return seen.inlet_c + self._drift_c() + self._peak_c + self._rise_model.rise_c(full_w / seen.gpu_tdp_w)
 
@@ -131,7 +139,7 @@ class Tapas:
         grid = np.append(np.arange(knobs.lowest_clock_share, 1.0 - 1e-9, _GRID_STEP), 1.0)[:, None]
         idle_w = knobs.idle_power_share * seen.gpu_tdp_w
         left = power_share(grid)
-        drawn = (idle_w + np.maximum(self._full_w - idle_w, 0.0) * left) / seen.gpu_tdp_w
+        drawn = (idle_w + np.maximum(self._feared_w - idle_w, 0.0) * left) / seen.gpu_tdp_w
         hottest = seen.inlet_c + self._drift_c() + self._rise_model.rise_c(drawn) + self._peak_c * left
         room = bound_c - knobs.temperature_margin_c - np.where(grid > self._clock, knobs.hysteresis_c, 0.0)
         fits = hottest <= room
@@ -157,7 +165,13 @@ class Tapas:
     def snapshot(self) -> State:
         """Return everything that the next decision depends on."""
         kept = {name.lstrip("_"): getattr(self, name).copy() for name in _ARRAYS}
-        return {**kept, "decided_s": self._decided_s, "rise_model": self._rise_model.snapshot(), "caps": self._caps.snapshot()}
+        return {
+            **kept,
+            "decided_s": self._decided_s,
+            "rise_model": self._rise_model.snapshot(),
+            "caps": self._caps.snapshot(),
+            "spared": self._spared.snapshot(),
+        }
 
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
@@ -167,6 +181,7 @@ class Tapas:
         self._decided_s = float(state["decided_s"])
         self._rise_model.restore(state["rise_model"])
         self._caps.restore(state["caps"])
+        self._spared.restore(state["spared"])
 
 
 def _smoothed(before: Floats, now: Floats, which: Bools) -> Floats:
