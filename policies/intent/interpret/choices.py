@@ -1,0 +1,128 @@
+"""Explicit settings in a sentence: which system holds which lever."""
+
+import re
+from typing import Final
+
+from policies.intent.interpret.canon import Board, Mark
+from policies.intent.interpret.reader import Site
+from policies.intent.interpret.words import lexicon
+from policies.intent.model import Finding
+
+# Names that are also ordinary words count only beside their lever or after a word of choosing.
+_ORDINARY: Final = {"static", "static_peak", "switch", "none", "nearest", "sequential", "opaque", "as_built", "reactive", "pace", "uniform_cap", "raw_score", "no_tools", "fully_connected", "monolithic", "retrieval_k10", "workload_intelligence", "react_rca"}
+_CHOOSE: Final = re.compile(
+    r"(?<!\w)(?:use|uses|using|run|runs|running|switch(?:ing)?(?: (?:back|over))?|go(?:ing)?(?: back| with)?|back to|revert(?:ing)?|return(?:ing)?|put|let|with|via|by|on|try|pick|choose|select|set|enable|turn on|adopt|apply|deploy|move(?: back)?|have|make|want|from|change|replace|employ|hand|give|leave|plan|place|route|investigate|swap|keep|roll back|instead|to|for|please|do|does|should)(?!\w)"
+)
+_UNKNOWN: Final = (
+    re.compile(r"(?:with|via|using|through|by|to|onto|on) (?:the )?(?P<name>[a-z][\w\-]{2,}(?: [a-z][\w\-]+)?)\s*(?:please)?\s*[.!]?\s*$"),
+    re.compile(r"(?:use|let|try|pick|choose|select|adopt|have|enable|put) (?:the )?(?P<name>[a-z][\w\-]{2,})(?: |\b)"),
+)
+_SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (?:under|below|at))|without)(?!\w)")
+
+
+def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[str, Mark]]:
+    """Mark levers and systems; return lever -> system, the questions, and where each was read."""
+    _mark_systems(board)
+    settings: dict[str, str] = {}
+    findings: list[Finding] = []
+    where: dict[str, Mark] = {}
+    for start, end in _segments(board):
+        _segment(board, site, (start, end), settings, findings, where)
+    return settings, findings, where
+
+
+def _mark_systems(board: Board) -> None:
+    for name, (pattern, _) in lexicon().systems.items():
+        for match in list(pattern.finditer(board.rest)):
+            if name in _ORDINARY and not _beside(board, name, match):
+                continue
+            board.take("system", match.start(), match.end(), name)
+
+
+def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
+    """An ordinary word is a system's name beside one of its levers."""
+    levers = lexicon().systems[name][1]
+    start, end = _around(board.rest, match.start(), match.end())
+    segment = board.rest[start : match.start()] + " " * (match.end() - match.start()) + board.rest[match.end() : end]
+    if name in {"workload_intelligence", "react_rca"} and len(match[0]) > 5:
+        return True
+    if re.search(r"\d|\ue003", segment):
+        return False
+    return any(table[lever].search(segment) for lever in levers for table in (lexicon().strong_levers, lexicon().weak_levers) if lever in table)
+
+
+def _around(text: str, start: int, end: int) -> tuple[int, int]:
+    before = [match.end() for match in _SPLIT.finditer(text[:start])]
+    after = _SPLIT.search(text[end:])
+    return (before[-1] if before else 0), (end + after.start() if after else len(text))
+
+
+def _segments(board: Board) -> list[tuple[int, int]]:
+    held = board.ordered("system", "scope")
+    out, last = [], 0
+    for match in _SPLIT.finditer(board.rest):
+        if not any(mark.start < match.end() and match.start() < mark.end for mark in held):
+            out.append((last, match.start()))
+            last = match.end()
+    return [*out, (last, len(board.rest))]
+
+
+def _segment(board: Board, site: Site, piece: tuple[int, int], settings: dict[str, str], findings: list[Finding], where: dict[str, Mark]) -> None:
+    start, end = piece
+    text = board.rest[start:end]
+    systems = [found for found in board.ordered("system") if start <= found.start < end]
+    strong = [name for name, pattern in lexicon().strong_levers.items() if pattern.search(text)]
+    if not systems:
+        _unknown(board, piece, strong, findings)
+        return
+    weak = [name for name, pattern in lexicon().weak_levers.items() if pattern.search(text)]
+    for system in systems:
+        able = [lever for lever, holders in site.levers.items() if system.value in holders]
+        named = _spoken(board, system, piece, strong, able) or [lever for lever in weak if lever in able]
+        if len(named) == 1 and named[0] in able:
+            settings[named[0]] = str(system.value)
+            where[named[0]] = system
+        elif strong and not any(lever in able for lever in strong):
+            holders = ", ".join(site.levers.get(strong[0], ()))
+            findings.append(_ask(strong[0], f"{system.value} cannot hold {_words(strong[0])}; it is held by one of {holders}."))
+        elif len(able) == 1:
+            settings[able[0]] = str(system.value)
+            where[able[0]] = system
+        else:
+            findings.append(_ask("meaning", f"{system.value} can hold {', '.join(_words(lever) for lever in able)}; which of them is meant?"))
+    _clear(board, start, end, systems)
+
+
+def _spoken(board: Board, system: Mark, piece: tuple[int, int], strong: list[str], able: list[str]) -> list[str]:
+    return [lever for lever in strong if lever in able]
+
+
+def _words(lever: str) -> str:
+    return lever.replace("_", " ")
+
+
+def _ask(about: str, text: str) -> Finding:
+    return Finding(severity="question", about=about, text=text)
+
+
+def _unknown(board: Board, piece: tuple[int, int], strong: list[str], findings: list[Finding]) -> None:
+    """A lever handed to a name that no one knows is asked about."""
+    start, end = piece
+    text = board.rest[start:end]
+    if not strong or re.search(r"\ue003|\d", text):
+        return
+    for pattern in _UNKNOWN:
+        match = pattern.search(text)
+        if match and not any(table.search(match["name"]) for table in lexicon().strong_levers.values()) and match["name"].split()[0] not in {"the", "today", "be", "do", "all", "more", "less", "chat"}:
+            findings.append(_ask(strong[0], f"{match['name']} is not known; who should hold {_words(strong[0])}?"))
+            board.take("taken", start, end)
+            return
+
+
+def _clear(board: Board, start: int, end: int, systems: list[Mark]) -> None:
+    """Take the words of a setting out, up to a bound that stands in the same breath."""
+    text = board.rest[start:end]
+    bound = re.search(r"\ue003|(?<!\w)(?:minimi|maximi|keep|under|below|above|at most|at least|no worse)", text)
+    if bound is None:
+        for match in re.finditer(r"[a-z'\-]+", text):
+            board.take("taken", start + match.start(), start + match.end())

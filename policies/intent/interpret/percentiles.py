@@ -1,0 +1,30 @@
+"""Percentiles in a sentence: p99, the median, the 95th percentile, the average."""
+
+import re
+from typing import Final
+
+from policies.intent.interpret.canon import Board
+
+_PERCENTILE: Final = re.compile(
+    r"(?<![\w])(?:p ?(?P<p>\d{1,2}(?:\.\d+)?)(?![\w%])|(?P<th>\d{1,2}(?:\.\d+)?)(?:st|nd|rd|th)?[ \-]?(?:percentiles?|pctl|%[ \-]?ile)|percentile (?P<after>\d{1,2}(?:\.\d+)?)|(?:the )?(?P<median>medians?|typical|half of (?:them|all|the requests))|(?P<mean>average|mean|avg|on average)|(?P<worst>worst[ \-]case|slowest|maximum latency|max latency))(?![\w])"
+)
+# An average that is part of a metric's name says nothing about a percentile.
+_NAMED_MEAN: Final = re.compile(r"\s*(?:token generation|time (?:to diagnose|per)|quality|number|gpus?|generation|answer|times? to|atgt|diagnos|confidence|cost|power|pue|temperature)")
+_MEAN_AFTER: Final = re.compile(r"(?:diagnos\w*|hypothes\w*|cause|quality|gpus?)\b[^.;]*$")
+
+
+def mark(board: Board) -> None:
+    """Mark every percentile on the board by its name: ``p50``, ``p99``, another ``pN``, ``mean``."""
+    for match in list(_PERCENTILE.finditer(board.rest)):
+        number = match["p"] or match["th"] or match["after"]
+        if number is not None:
+            name = f"p{float(number):g}"
+        elif match["median"]:
+            name = "p50"
+        elif match["worst"]:
+            continue
+        else:
+            if _NAMED_MEAN.match(board.rest[match.end() :]) or _MEAN_AFTER.search(board.rest[: match.start()]):
+                continue
+            name = "mean"
+        board.take("percentile", match.start(), match.end(), name)
