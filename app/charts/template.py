@@ -1,6 +1,5 @@
 """The look of every Plotly figure: template, config, clock axis."""
 
-from datetime import timedelta
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -16,7 +15,6 @@ CONFIG: Final[dict[str, Any]] = {
     "plotlyServerURL": "",
     "responsive": True,
 }
-HOUR_MS: Final = 3_600_000
 # Today's policy, wherever it is drawn.
 DASH: Final = "4px,3px"
 
@@ -61,15 +59,17 @@ def local(clock: Clock, t_s: float) -> str:
 
 
 def clock_axis(figure: go.Figure, clock: Clock, horizon_s: float) -> None:
-    """Make x the site's local clock from the start of the run to its end, ticks every three hours of a day."""
-    hours = max(horizon_s / 3600.0, 0.1)
-    step = next((h for h in (0.25, 0.5, 1, 2, 3, 6, 12, 24) if hours / h <= 9), 24)
-    form = "%H:%M" if hours <= 24.01 else "%a %H:%M"
-    midnight = clock.start.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    """Make x the site's local clock from the start of the run to its end; narrow figures take fewer ticks."""
+    form = "%H:%M" if horizon_s <= 86_400.0 + 60.0 else "%a %H:%M"
     figure.update_xaxes(
-        type="date", range=[local(clock, 0.0), local(clock, horizon_s)], dtick=step * HOUR_MS,
-        tick0=(midnight - timedelta(days=1)).isoformat(), tickformat=form, hoverformat="%H:%M", fixedrange=True,
-    )  # fmt: skip
+        type="date",
+        range=[local(clock, 0.0), local(clock, horizon_s)],
+        nticks=9,
+        tickangle=0,
+        tickformat=form,
+        hoverformat="%H:%M",
+        fixedrange=True,
+    )
     figure.update_yaxes(fixedrange=True)
 
 

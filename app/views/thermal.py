@@ -162,7 +162,7 @@ def _events(run_id: str, now: state.Context) -> None:
         else events
     )
     title = (
-        f"{count(near.height, 'event').capitalize()} within an hour of {now.clock_text}"
+        f"{_first_up(count(near.height, 'event'))} within an hour of {now.clock_text}"
         if near.height
         else f"Nothing happened near {now.clock_text}"
     )
@@ -189,7 +189,7 @@ def _plan_title(day: Day, minute: int, limits_c: NDArray[np.float64], clock_text
     over = int(np.count_nonzero(temps[known] > limits_c[known]))
     nearest = float(np.min((limits_c - temps)[known]))
     return (
-        f"{count(over, 'GPU').capitalize()} over the limit at {clock_text}"
+        f"{_first_up(count(over, 'GPU'))} over the limit at {clock_text}"
         if over
         else f"Every GPU is {shown(nearest, 'x_c')} or more below its limit at {clock_text}"
     )
