@@ -107,7 +107,7 @@ def curve(run_id: str, headline: Headline, begin_s: float, end_s: float, parts: 
         how = "mean"
     at = ((pl.col("t_s") - begin_s) / span - 1e-9).floor().clip(0, parts - 1).cast(pl.Int64)
     binned = dict(frame.group_by(at.alias("bin")).agg(getattr(pl.col(column).cast(pl.Float64).fill_nan(None), how)()).iter_rows())
-    found = [binned.get(index) for index in range(parts)]
+    found = [None if binned.get(index) is None else float(f"{binned[index]:.5g}") for index in range(parts)]
     return _running(found) if headline.metric.endswith("_events") else found
 
 

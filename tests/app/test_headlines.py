@@ -1,0 +1,29 @@
+"""Changes are written with their sign, their unit and what they mean."""
+
+import pytest
+
+from app.headlines import change_words, held
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "words", "sense"),
+    [
+        ("plant.gpu_temp_max_c", 92.1, 88.4, "\u22123.7\u00a0°C", "better"),
+        ("serving.cost_usd_per_h", 1840.0, 1446.0, "\u221221.4\u00a0%", "better"),
+        ("serving.slo_attainment_share", 0.995, 0.992, "\u22120.300 points", "worse"),
+        ("serving.ttft_p99_s", 1.71, 1.87, "+160\u00a0ms", "worse"),
+        ("plant.gpu_temp_max_c", 74.2, 74.21, "as today", ""),
+        ("plant.thermal_throttle_events", 0.0, 0.0, "as today", ""),
+    ],
+)
+def test_a_change_says_its_direction_of_better(metric: str, before: float, after: float, words: str, sense: str) -> None:
+    assert change_words(metric, before, after) == (words, sense)
+
+
+def test_without_today_there_is_no_change() -> None:
+    assert change_words("plant.gpu_temp_max_c", None, 80.0) == ("", "")
+
+
+def test_near_a_limit_is_at_risk_and_past_it_broken() -> None:
+    assert [held(value, 87.0) for value in (80.0, 86.0, 87.5)] == ["met", "at risk", "broken"]
+    assert held(None, 87.0) == held(80.0, None) == ""
