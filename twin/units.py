@@ -51,7 +51,7 @@ def suffix_of(name: str) -> str:
     ('_w', '')
     """
     for suffix in sorted(UNIT_OF_SUFFIX, key=len, reverse=True):
-        if name.endswith(suffix):
+        if ("_" + name).endswith(suffix):
             return suffix
     return ""
 
