@@ -90,6 +90,28 @@ def slowest_endpoint(run_id: str, limits: Limits) -> str | None:
     return max(sorted(shares), key=lambda name: shares[name]) if shares else None
 
 
+def worst(run_id: str, limits: Limits) -> list[tuple[str, str, tuple[Scope, ...], float | None]]:
+    """Return the worst place of each kind over the day: id, metric, scope, value."""
+    found: list[tuple[str, str, tuple[Scope, ...], float | None]] = []
+    if row := hottest_row(run_id):
+        found.append(_entry(run_id, row, "plant.gpu_temp_max_c", "row"))
+    racks = state.table(run_id, "racks")
+    if not racks.is_empty():
+        rack = str(racks.select(pl.col("rack_id").cast(pl.String), "inlet_c").sort("inlet_c", descending=True)["rack_id"][0])
+        found.append(_entry(run_id, rack, "plant.inlet_temp_max_c", "rack"))
+    if row := fullest_row(run_id, limits):
+        found.append(_entry(run_id, row, "plant.row_power_peak_w", "row"))
+    if endpoint := slowest_endpoint(run_id, limits):
+        found.append(_entry(run_id, endpoint, "serving.ttft_p99_s", "endpoint"))
+        found.append(_entry(run_id, endpoint, "serving.slo_attainment_share", "endpoint"))
+    return found
+
+
+def _entry(run_id: str, where: str, metric: str, kind: str) -> tuple[str, str, tuple[Scope, ...], float | None]:
+    scope = (Scope(kind, where),)  # type: ignore[arg-type]
+    return where, metric, scope, state.metric(run_id, metric, scope)
+
+
 def curve(run_id: str, headline: Headline, begin_s: float, end_s: float, parts: int = BINS) -> list[float | None]:
     """Return the day behind a number in equal parts; None where nothing was recorded."""
     if headline.curve is None:

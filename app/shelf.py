@@ -18,7 +18,11 @@ from twin.store import runs
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """One stored run in a line. ``is_today`` says that every lever is held by its baseline."""
+    """One stored run in a line.
+
+    ``is_today`` says that every lever is held by its baseline, ``whole`` that it is no screening of a part of the day;
+    ``world`` is the same for runs that faced the same requests and weather.
+    """
 
     run_id: str
     scenario: str
@@ -29,6 +33,8 @@ class Brief:
     clock: Clock
     begin_s: float
     end_s: float
+    whole: bool
+    world: str
 
     @property
     def horizon_s(self) -> float:
@@ -64,7 +70,6 @@ class StoredRun:
         if reading is None:
             return None
         return reading(Asked(self.tables, self.clock, self.brief.end_s - self.brief.begin_s, scope, window))
-
 
     def hottest_s(self) -> float:
         """Return when the hottest GPU was hottest, on the minute; the beginning of the run where none was recorded."""
@@ -110,6 +115,8 @@ def _brief(run_id: str, manifest: Mapping[str, Any]) -> Brief:
         clock=Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"]),
         begin_s=float(manifest["begin_s"]),
         end_s=float(manifest["end_s"]),
+        whole=float(manifest["begin_s"]) == 0.0 and float(manifest["end_s"]) >= float(manifest["horizon_s"]),
+        world=str(manifest.get("exogenous", "")),
     )
 
 

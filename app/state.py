@@ -158,11 +158,12 @@ def context() -> Context:
 
 
 def _pick(asked: str | None, found: Sequence[Brief]) -> Brief | None:
-    return next((brief for brief in found if brief.run_id == asked), found[0] if found else None)
+    whole = (brief for brief in found if brief.whole)
+    return next((brief for brief in found if brief.run_id == asked), None) or next(whole, None)
 
 
 def _alike(brief: Brief, today: Brief | None) -> bool:
-    return today is None or (brief.begin_s == today.begin_s and brief.end_s == today.end_s)
+    return today is None or (brief.begin_s, brief.end_s, brief.world) == (today.begin_s, today.end_s, today.world)
 
 
 def _number(text: str | None, otherwise: float) -> float:

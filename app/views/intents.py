@@ -149,24 +149,26 @@ def _diff(record: Any, key: str) -> None:
 
 
 def _twin(record: Any, intent: Intent, shown: Any, lines: list[Line], key: str) -> None:
-    home = state.home()
-    job = jobs.latest(home, "try", intent_id=record.intent_id, version=record.version)
-    if job is not None and not job.over:
+    job = jobs.latest(state.home(), "try", intent_id=record.intent_id, version=record.version)
+    busy = job is not None and not job.over
+    ready = bool(record.policy) and not any(_severity(item) == "block" for item in record.findings)
+    if job is not None and busy:
         evidence.running(job, key)
     elif job is not None and job.state == "failed" and job.error:
         parts.failed("The trial did not finish", job.error, key=f"try-{key}")
     if shown is not None:
         evidence.table(lines, key)
-    elif job is None or job.over:
+    elif not busy:
         with parts.panel("The twin has not seen this yet", f"untried-{key}"):
             st.html(
                 '<p class="iw-note">Today’s policy and the candidate run in the same world, with the same requests and the same weather, '
                 "and every bound is held against both.</p>"
             )
-    ready = bool(record.policy) and not any(_severity(item) == "block" for item in record.findings)
+            _try(record, key, ready=ready, primary=True)
     left, right = st.columns([456, 300], gap="small")
     with left:
-        _try(record, key, ready=ready, primary=shown is None, busy=job is not None and not job.over)
+        if shown is not None and not busy:
+            _try(record, key, ready=ready, primary=False)
         _explored(record, intent, key)
     with right:
         if ready:
@@ -176,16 +178,16 @@ def _twin(record: Any, intent: Intent, shown: Any, lines: list[Line], key: str) 
             st.button("Show both runs on every page", key=f"see-{key}", width="stretch", on_click=desk.see, args=runs)
 
 
-def _try(record: Any, key: str, *, ready: bool, primary: bool, busy: bool) -> None:
+def _try(record: Any, key: str, *, ready: bool, primary: bool) -> None:
     if not ready:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"try-bar-{key}"):
         st.button(
             "Try it on the twin" if primary else "Try it again", key=f"try-{key}", type="primary" if primary else "secondary",
-            disabled=busy, on_click=desk.try_it, args=(record, f"seeds-{key}"),
+            on_click=desk.try_it, args=(record, f"seeds-{key}"),
         )  # fmt: skip
         st.selectbox("Seeds", [1, 3, 5], key=f"seeds-{key}", format_func=_seed_words, label_visibility="collapsed", width=110)
-        st.button("Explore candidates", key=f"explore-{key}", disabled=busy, on_click=desk.explore, args=(record,))
+        st.button("Explore candidates", key=f"explore-{key}", on_click=desk.explore, args=(record,))
 
 
 def _seed_words(count: int) -> str:

@@ -14,7 +14,7 @@ from app.widgets.rows import Head, rows
 from app.widgets.tiles import tiles
 from twin import units
 from twin.clock import hour_of
-from twin.metrics import METRICS, Scope
+from twin.metrics import METRICS
 
 _CURVE_SQL = "SELECT run_id, t_s, max(gpu_temp_max_c) AS gpu_temp_max_c FROM rows WHERE NOT isnan(gpu_temp_max_c) GROUP BY ALL ORDER BY t_s"
 _STEP_S = 120.0
@@ -223,7 +223,7 @@ def _short(text: str) -> str:
 
 
 def _worst(now: state.Context, bounds: Limits) -> None:
-    found = _worst_of(now, bounds)
+    found = headlines.worst(now.run_id or "", bounds)
     frame = pl.DataFrame([(where, metric, value) for where, metric, _, value in found], schema=["where", "metric", "value"], orient="row")
     with parts.panel("The worst of each kind over the day", "worst", data=frame):
         compared = now.candidate is not None and now.run_id == now.candidate
@@ -240,28 +240,6 @@ def _worst(now: state.Context, bounds: Limits) -> None:
             Head("change", "Against today", "change", "25%"),
         ]
         rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
-
-
-def _worst_of(now: state.Context, bounds: Limits) -> list[tuple[str, str, tuple[Scope, ...], float | None]]:
-    run_id = now.run_id or ""
-    found: list[tuple[str, str, tuple[Scope, ...], float | None]] = []
-    if row := headlines.hottest_row(run_id):
-        found.append(_entry(run_id, row, "plant.gpu_temp_max_c", "row"))
-    racks = state.table(run_id, "racks")
-    if not racks.is_empty():
-        rack = str(racks.select(pl.col("rack_id").cast(pl.String), "inlet_c").sort("inlet_c", descending=True)["rack_id"][0])
-        found.append(_entry(run_id, rack, "plant.inlet_temp_max_c", "rack"))
-    if row := headlines.fullest_row(run_id, bounds):
-        found.append(_entry(run_id, row, "plant.row_power_peak_w", "row"))
-    if endpoint := headlines.slowest_endpoint(run_id, bounds):
-        found.append(_entry(run_id, endpoint, "serving.ttft_p99_s", "endpoint"))
-        found.append(_entry(run_id, endpoint, "serving.slo_attainment_share", "endpoint"))
-    return found
-
-
-def _entry(run_id: str, where: str, metric: str, kind: str) -> tuple[str, str, tuple[Scope, ...], float | None]:
-    scope = (Scope(kind, where),)  # type: ignore[arg-type]
-    return where, metric, scope, state.metric(run_id, metric, scope)
 
 
 def _fresh(scenario: str) -> None:

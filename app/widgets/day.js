@@ -72,7 +72,7 @@ export default function ({ data, parentElement, setStateValue }) {
     if (shown) {
       const value = at(shown, known.t);
       if (value !== null && value !== undefined) parts.push(node('circle', { cx: now, cy: y(value), r: 3.2, fill: data.candidate ? c.candidate : c.muted, stroke: c.surface }));
-      const words = node('text', { x: now + (right ? -8 : 8), y: 10, 'text-anchor': right ? 'end' : 'start', fill: c.muted });
+      const words = node('text', { x: now + (right ? -8 : 8), y: 12, 'text-anchor': right ? 'end' : 'start', fill: c.muted });
       const strong = node('tspan', { 'font-weight': 600, fill: data.candidate ? c.candidate : c.text }, number(value));
       words.append(strong, node('tspan', {}, (data.candidate && data.today ? '  today ' + number(at(data.today, known.t)) : '') + ' at ' + clock(known.t)));
       parts.push(words);

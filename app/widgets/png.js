@@ -14,7 +14,7 @@ const picture = (svg, box) => new Promise((resolve, reject) => {
   const copy = svg.cloneNode(true);
   copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   copy.setAttribute('width', box.width); copy.setAttribute('height', box.height);
-  copy.style.fontFamily = getComputedStyle(svg).fontFamily;
+  for (const name of ['fontFamily', 'fontSize', 'fontWeight']) copy.style[name] = getComputedStyle(svg)[name];
   const image = new Image();
   image.onload = () => resolve(image); image.onerror = reject;
   image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(new XMLSerializer().serializeToString(copy));
