@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from twin.units import NARROW_SPACE, split, suffix_of
+from twin.units import MINUS, NARROW_SPACE, split, suffix_of
 
 _FACTORS: Final = (*(10.0**power for power in range(12, -13, -3)), 0.01, 60.0, 3600.0, 3.6e6, 3.6e9, 3.6e12)
 _UNSHOWN: Final = "–"
@@ -47,7 +47,7 @@ class Measure:
         return (
             split(scaled, "_c" if suffix_of(self.name) == "_c" else "")[0]
             if abs(scaled) < 1e4
-            else f"{scaled:,.0f}".replace(",", NARROW_SPACE)
+            else f"{scaled:,.0f}".replace(",", NARROW_SPACE).replace("-", MINUS)
         )
 
     def signed(self, value: float | None) -> str:

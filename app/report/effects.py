@@ -58,16 +58,16 @@ def effect(line: Line, row: Row) -> Mapping[str, Any]:
     d = line.difference
     change = row.changes[0]
     assert change is not None
-    low, high = (None, None) if d.low is None or d.high is None else (d.a + d.low, d.a + d.high)
+    unit = f"{NARROW_SPACE}%" if row.change_measure.unit == "%" and row.measure.unit != "%" else ""
+    ends = [row.change_measure.signed(end) for end in (change.low, change.high) if end is not None]
     return {
         "metric": line.metric,
         "label": line.label,
         "unit": row.measure.unit,
         "today": row.measure.plain(d.a),
         "candidate": row.measure.plain(d.b),
-        "interval": "" if low is None else f"({row.measure.plain(low)} to {row.measure.plain(high)})",
-        "change": row.change_measure.signed(change.value)
-        + (f"{NARROW_SPACE}%" if row.change_measure.unit == "%" and row.measure.unit != "%" else ""),
+        "interval": f"({ends[0]} to {ends[1]})" if len(ends) == 2 and d.low != d.high else "",
+        "change": f"{row.change_measure.signed(change.value)}{unit}",
         "better": line.better,
         "bound": row.bound_words,
         "state": line.state,

@@ -53,8 +53,16 @@ class Bound:
     def holds(self, today: float, candidate: float) -> bool:
         """Return whether a candidate's value keeps the bound; a rounding error of a billionth is forgiven."""
         limit = today + self.value * abs(today) if self.relative else self.value
-        slack = 1e-9 * max(abs(limit), abs(candidate))
-        return candidate <= limit + slack if self.op == "<=" else candidate >= limit - slack
+        return _within(candidate, self.op, limit)
+
+    def keeps(self, value: float) -> bool:
+        """Return whether a value (or a change as a share, where the bound is relative) lies on the right side of the bound."""
+        return _within(value, self.op, self.value)
+
+
+def _within(value: float, op: str, limit: float) -> bool:
+    slack = 1e-9 * max(abs(limit), abs(value))
+    return value <= limit + slack if op == "<=" else value >= limit - slack
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,19 @@ class Line:
             return ""
         if self.seeds_met < len(self.after):
             return "broken"
-        d = self.difference
-        edge = None if d.low is None or d.high is None else (d.high if self.bound.op == "<=" else d.low)
-        return "met" if edge is None or self.bound.holds(d.a, d.a + edge) else "at risk"
+        return "met" if self._edge is None or self.bound.keeps(self._edge) else "at risk"
+
+    @property
+    def _edge(self) -> float | None:
+        """Return the end of the 95 % interval that lies nearer to the bound, of the value or, where it is relative, of the change."""
+        from policies.paired import paired
+
+        if self.bound is None or len(self.after) < 2:
+            return None
+        pairs = zip(self.before, self.after, strict=True)
+        judged = [(b - a) / abs(a) if a else 0.0 for a, b in pairs] if self.bound.relative else list(self.after)
+        interval = paired([0.0] * len(judged), judged)
+        return interval.high if self.bound.op == "<=" else interval.low
 
     @property
     def room_used_share(self) -> float | None:

@@ -1,6 +1,5 @@
 """What do I take to the change board?"""
 
-import html
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,11 +23,11 @@ def show() -> None:
         return
     now = state.context()
     subjects = _subjects(now)
+    parts.page_title("Everything the change board needs, in one file", _under(subjects), legend=False)
     side, wide = st.columns([324, 844], gap="small")
     with side:
         with parts.panel("What goes in", "report-choices"):
-            study = parts.pick("About", list(subjects), "report-about", chosen=_default(now, subjects))
-            st.html(f'<p class="iw-said">{html.escape(subjects[study])}</p>')
+            study = _pick(now, subjects)
             notes = st.text_area(
                 "Notes for the board",
                 key="report-notes",
@@ -68,6 +67,24 @@ def _subjects(now: state.Context) -> dict[str, str]:
     return found
 
 
+def _under(subjects: dict[str, str]) -> str:
+    count = "One study" if len(subjects) == 1 else f"{len(subjects)} studies"
+    return f"{count} to report on · built from stored runs alone, byte for byte the same each time"
+
+
+def _pick(now: state.Context, subjects: dict[str, str]) -> str:
+    names = list(subjects)
+    chosen = _default(now, subjects)
+    picked = st.selectbox(
+        "About",
+        names,
+        index=names.index(chosen) if chosen in names else 0,
+        format_func=lambda name: parts.plain(subjects[name]),
+        key="report-about",
+    )
+    return picked if picked in subjects else names[0]
+
+
 def _default(now: state.Context, subjects: dict[str, str]) -> str | None:
     return now.intent_id if now.intent_id in subjects else now.candidate if now.candidate in subjects else next(iter(subjects), None)
 
@@ -87,7 +104,8 @@ def _download(study: str, notes: str) -> None:
                 width="stretch",
                 help=words,
             )
-        st.html('<p class="iw-note">The same runs give the same file, byte for byte. It asks nothing of any network.</p>')
+        words = "The HTML file works offline and asks nothing of any network; the bundle adds tables, policies, intent and provenance."
+        st.html(f'<p class="iw-note">{words}</p>')
 
 
 def _stamp() -> int:

@@ -1,0 +1,71 @@
+"""Commands that read and write files of others: import, export."""
+
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from app.commands.policies import policy_of
+from app.commands.terminal import Answer, home
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def import_(arguments: Namespace) -> Answer:
+    """Bring a file in under a name; what is malformed is one line with row and column."""
+    from twin.store.importers import import_file
+
+    path = Path(arguments.file)
+    name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40]
+    report = import_file(arguments.kind, path, name, home())
+    lines = [f"{report.kind} {report.name}: {report.rows:,} rows over {report.span_s / 3600.0:.1f} h", *report.notes]
+    return Answer(asdict(report), lines)
+
+
+def export(arguments: Namespace) -> Answer:
+    """Write what each real system would take, to a new folder or a zip."""
+    from app.export import files
+    from policies.catalogue import check
+    from twin.scenario import load
+
+    target = Path(arguments.output)
+    policy, scenario = policy_of(arguments.policy, home()), load(arguments.scenario)
+    check(policy, scenario.entities())
+    if target.exists():
+        raise ValueError(f"-o {target}: is there already; name a new folder or file")
+    if not target.absolute().parent.is_dir():
+        raise ValueError(f"-o {target}: the folder {target.absolute().parent} is not there; make it first")
+    found = files(policy, scenario)
+    if target.suffix == ".zip":
+        target.write_bytes(_zip(found))
+    else:
+        _folder(found, target)
+    return Answer({"path": str(target), "files": sorted(found)}, [f"{target}: {', '.join(sorted(found))}"])
+
+
+def _folder(found: Mapping[str, bytes], target: Path) -> None:
+    aside = Path(tempfile.mkdtemp(prefix=".export-", dir=target.absolute().parent))
+    try:
+        for name, content in found.items():
+            (aside / name).write_bytes(content)
+            if name.endswith(".sh"):
+                (aside / name).chmod(0o755)
+        aside.chmod(0o755)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _zip(found: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(found):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = (0o755 if name.endswith(".sh") else 0o644) << 16
+            archive.writestr(info, found[name], zipfile.ZIP_DEFLATED, 6)
+    return buffer.getvalue()

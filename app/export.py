@@ -1,0 +1,191 @@
+"""A policy set as real systems take it: engine flags, clocks, router rules."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from policies.catalogue import card, complete, knobs_of, target_words
+from policies.policy import Held, PolicySet
+from policies.system import Knobs
+from twin.fleet import expand
+from twin.scenario import Scenario
+from twin.sources import calibration
+
+_SCRIPT: Final = """#!/bin/sh
+# Run it on every server; it does what belongs to the server it runs on, or to the one named as its argument.
+case "${{1:-$(hostname)}}" in
+{cases}
+  *) echo "no clocks for this server" >&2; exit 1 ;;
+esac
+"""
+_README: Final = """# {name}, for the site of scenario {scenario}
+
+Policy {policy_id}. Nothing here was sent anywhere: a person applies it, one step at a time, and watches.
+
+What it keeps:
+{limits}
+
+To apply:
+1. `engines.json`: start each endpoint's engine with its flags; scale its instances as `scaling` says, up to `instances_at_most`.
+2. `clocks-apply.sh`: allow each server its range of GPU clocks; the controller moves inside the range only.
+3. `router.json`: give the router its rule; where a guard is named, strike instances out first, with its margins.
+4. `limits.json`: give the controller the bounds with their places and local hours.
+
+To undo: run `clocks-undo.sh`, put the router back to its former rule, restart the engines with their former flags.
+
+What it is not: levers that act inside the controller (emergency caps) need that controller beside the plant; their knobs
+stand in `policy.json`. Clock ranges are shares of the highest clock: compare them with `nvidia-smi -q -d SUPPORTED_CLOCKS`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One server that carries an endpoint, with what a scope may name it by."""
+
+    server: str
+    rack: str
+    row: str
+    gpu: str
+    endpoint: str
+
+    def within(self, held: Held) -> bool:
+        """Return whether a holder's scope takes this server in."""
+        mine = {("server", self.server), ("rack", self.rack), ("row", self.row), ("endpoint", self.endpoint)}
+        return not held.scope or any((spec.kind, spec.id) in mine for spec in held.scope)
+
+
+def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
+    """Return what each real system would take for a policy set on a scenario's site, by file name."""
+    whole = complete(policy)
+    knobs = knobs_of(whole)
+    places = _places(scenario)
+    clocks = [_clock(place, whole.levers["instance_config"], knobs) for place in places]
+    return {
+        "README.md": _readme(policy, scenario, knobs).encode(),
+        "policy.json": _json(whole.model_dump(mode="json")),
+        "engines.json": _json([_engine(endpoint, places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
+        "router.json": _json([_router(endpoint.id, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
+        "limits.json": _json(_limits(knobs)),
+        "clocks.csv": _csv(("server", "row", "gpu", "endpoint", "low_mhz", "high_mhz", "held_by"), clocks),
+        "clocks-apply.sh": _script((server, f"nvidia-smi -lgc {low},{high}") for server, _, _, _, low, high, _ in clocks),
+        "clocks-undo.sh": _script((server, "nvidia-smi -rgc") for server, *_ in clocks),
+    }
+
+
+def _places(scenario: Scenario) -> list[Place]:
+    fleet = scenario.fleet
+    carried: dict[str, str] = {}
+    for group in scenario.spec.workloads.vms:
+        if group.kind == "saas":
+            carried |= dict.fromkeys(expand(group.servers), group.endpoint or group.workload)
+    return [
+        Place(
+            server=name,
+            rack=fleet.rack_ids[int(fleet.server_racks[index])],
+            row=fleet.row_ids[int(fleet.server_rows[index])],
+            gpu=fleet.model_names[int(fleet.server_models[index])],
+            endpoint=carried[name],
+        )
+        for index, name in enumerate(fleet.server_ids)
+        if name in carried
+    ]
+
+
+def _clock(place: Place, stack: Sequence[Held], knobs: Mapping[str, Knobs]) -> tuple[str, str, str, str, int, int, str]:
+    """Return the range of clocks that the holders of a server's configuration may set, in MHz."""
+    mine = [held for held in stack if place.within(held)]
+    guards = [held for held in mine if card(held.system).levers["instance_config"] == "guard"]
+    holder = next(held for held in mine if held not in guards)
+    high = float(getattr(knobs[holder.system], "clock_share", 1.0))
+    low = min([high, *(float(getattr(knobs[held.system], "lowest_clock_share", high)) for held in guards)])
+    named = ", ".join(held.system for held in (*guards, holder))
+    return place.server, place.row, place.gpu, place.endpoint, _mhz(place.gpu, low), _mhz(place.gpu, high), named
+
+
+def _mhz(gpu: str, share: float) -> int:
+    """Return a clock that a driver takes: a share of the highest, on its grid."""
+    known = calibration("clocks")[gpu]
+    highest, step = int(known["highest_mhz"]["value"]), int(known["step_mhz"]["value"])
+    return min(highest, round(highest * share / step) * step)
+
+
+def _engine(endpoint: Any, places: Sequence[Place], whole: PolicySet, knobs: Mapping[str, Knobs]) -> dict[str, Any]:
+    mine = [place for place in places if place.endpoint == endpoint.id]
+    config = _holder(whole.levers["instance_config"], endpoint.id, "instance_config")
+    scaling = _holder(whole.levers["instance_scaling"], endpoint.id, "instance_scaling")
+    batch = getattr(knobs[config.system], "max_batch", None) or endpoint.max_batch
+    names = {
+        "vllm": ("--tensor-parallel-size", "--max-num-seqs", "--gpu-memory-utilization"),
+        "trtllm": ("--tp_size", "--max_batch_size", "--kv_cache_free_gpu_memory_fraction"),
+    }[endpoint.engine]
+    memory = calibration("serving")["engine"]["memory_utilisation_share"]
+    return {
+        "endpoint": endpoint.id,
+        "engine": endpoint.engine,
+        "model": endpoint.model,
+        "flags": f"{names[0]} {endpoint.tp} {names[1]} {batch} {names[2]} {memory:g}",
+        "instances_at_most": sum(8 // endpoint.tp for _ in mine),
+        "servers": [place.server for place in mine],
+        "scaling": {"system": scaling.system, "knobs": _chosen(knobs[scaling.system])},
+        "objectives": {"ttft_s": endpoint.ttft_slo_s, "atgt_s": endpoint.atgt_slo_s},
+    }
+
+
+def _router(endpoint: str, whole: PolicySet, knobs: Mapping[str, Knobs]) -> dict[str, Any]:
+    stack = whole.levers["request_routing"]
+    base = _holder(stack, endpoint, "request_routing")
+    guards = [held for held in stack if card(held.system).levers["request_routing"] == "guard" and _takes(held, endpoint)]
+    return {
+        "endpoint": endpoint,
+        "rule": base.system,
+        "rule_knobs": _chosen(knobs[base.system]),
+        "strike_out_first": [
+            {"system": held.system, "scope": [s.model_dump() for s in held.scope], "knobs": _chosen(knobs[held.system])} for held in guards
+        ],
+    }
+
+
+def _holder(stack: Iterable[Held], endpoint: str, lever: str) -> Held:
+    return next(held for held in stack if card(held.system).levers[lever] == "holder" and _takes(held, endpoint))
+
+
+def _takes(held: Held, endpoint: str) -> bool:
+    # A holder of some rows or racks decides for the endpoint's instances there; the file says where.
+    return not held.scope or any(spec.kind != "endpoint" or spec.id == endpoint for spec in held.scope)
+
+
+def _chosen(knobs: Knobs) -> dict[str, Any]:
+    return knobs.model_dump(mode="json", exclude={"targets"})
+
+
+def _limits(knobs: Mapping[str, Knobs]) -> list[dict[str, Any]]:
+    return [
+        {"system": system, "says": target_words(target.model_dump(mode="json")), **target.model_dump(mode="json")}
+        for system, mine in sorted(knobs.items())
+        for target in mine.targets
+    ]
+
+
+def _readme(policy: PolicySet, scenario: Scenario, knobs: Mapping[str, Knobs]) -> str:
+    limits = [f"- {entry['says']}" for entry in _limits(knobs)] or ["- none beyond the hardware's limits and the rows' budgets"]
+    return _README.format(name=policy.name, scenario=scenario.name, policy_id=policy.policy_id, limits="\n".join(limits))
+
+
+def _script(commands: Iterable[tuple[str, str]]) -> bytes:
+    cases = "\n".join(f"  {server}) {command} ;;" for server, command in commands)
+    return _SCRIPT.format(cases=cases).encode()
+
+
+def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()

@@ -1,0 +1,29 @@
+"""Stored runs are grouped by world and policy, and paired by seed."""
+
+from typing import Any
+
+from app.report.pairing import is_today, policy_id_of, world_of, worlds
+from policies.catalogue import complete
+from policies.policy import TODAY
+from twin.store.runs import manifest_of
+
+
+def test_runs_of_one_world_stand_together_and_today_is_known_by_its_holders(store: Any) -> None:
+    (world,) = worlds(store.home)
+    assert world.today is not None
+    assert list(world.today.run_ids.values()) == [store.today]
+    (candidate,) = world.candidates
+    assert candidate.name == "cooler"
+    assert world.seeds(candidate) == (7,)
+    before, after = world.values(candidate)["plant.gpu_temp_max_c"]
+    assert len(before) == len(after) == 1
+    assert world_of(store.candidate, store.home) is world
+
+
+def test_today_is_every_baseline_at_its_defaults(store: Any) -> None:
+    assert is_today(manifest_of(store.today, store.home)["schedule"])
+    assert not is_today(manifest_of(store.candidate, store.home)["schedule"])
+
+
+def test_a_run_names_its_policy_by_what_decides(store: Any) -> None:
+    assert policy_id_of(manifest_of(store.today, store.home)["schedule"]) == complete(TODAY).policy_id

@@ -1,0 +1,267 @@
+"""Every command has a happy path and a refusal of one line."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from app.cli import main, parser
+
+TAPAS = {"name": "cooler", "levers": {"request_routing": [{"system": "tapas"}], "instance_config": [{"system": "tapas"}]}}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _command(*words: str, home: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "INTENTWIN_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *words], env=environment, capture_output=True, text=True, check=False, **options
+    )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def policy(home: Path) -> Path:
+    path = home / "cooler.json"
+    path.write_text(json.dumps(TAPAS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def compared(home: Path, policy: Path) -> dict[str, object]:
+    done = _command("compare", "tiny", "--policy", "today", "--policy", str(policy), "--seeds", "2", "--workers", "1", "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("INTENTWIN_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "nowhere"))
+    return tmp_path / "nowhere"
+
+
+def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line of a refusal; nothing may be on standard output."""
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code  # type: ignore[assignment]
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+# -- running -------------------------------------------------------------------
+
+
+def test_compare_pairs_both_policies_over_seeds(compared: dict[str, object]) -> None:
+    assert list(compared["runs"]) == ["today", "cooler"]  # type: ignore[call-overload]
+    metric = compared["metrics"]["plant.gpu_temp_max_c"]  # type: ignore[index]
+    assert metric["difference"] == pytest.approx(metric["b"] - metric["a"])
+    assert metric["low"] <= metric["difference"] <= metric["high"]
+    assert metric["n"] == 2
+
+
+def test_a_run_that_is_stored_is_not_made_again(here: Path, compared: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted((here / "runs").iterdir())
+    assert main(["run", "tiny", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["run_id"] in compared["runs"]["today"]  # type: ignore[index]
+    assert answer["metrics"]["plant.pue"] > 1.0
+    assert sorted((here / "runs").iterdir()) == before
+
+
+def test_a_sweep_runs_its_grid(here: Path, compared: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_text('scenarios = ["tiny"]\nseeds = [7]\n[[policy]]\nname = "today"\n')
+    assert main(["sweep", str(path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["run_id"] for row in rows] == [compared["runs"]["today"][0]]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "exampel"], "did you mean example?"),
+        (["run", "nowhere/at-all.toml"], "no such file"),
+        (["run", "tiny", "--seed", "-1"], "whole number"),
+        (["run", "tiny", "--policy", "I-99"], "neither a file nor known"),
+        (["compare", "tiny", "--policy", "today"], "give it twice"),
+        (["sweep", "nowhere.toml"], "no such file"),
+        (["sweep", "nowhere.toml", "--backend", "moon"], "invalid choice"),
+    ],
+)
+def test_running_refuses_in_one_line_and_writes_nothing(
+    words: list[str], said: str, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in _refused(words, capsys)
+    assert not empty.exists()
+
+
+def test_a_policy_file_is_refused_by_place_and_remedy(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "policy.json"
+    for content, said in (
+        ("{", "line 1, column 2"),
+        ('{"levers": {"emergency": [{"sistem": "tapas"}]}}', "levers.emergency.0"),
+        ('{"levers": {"emergency": [{"system": "tapaz"}]}}', "did you mean tapas?"),
+        ('{"levers": {"emergency": [{"system": "tapas", "knobs": {"hysteresis_c": 99}}]}}', "hysteresis_c"),
+    ):
+        path.write_text(content)
+        assert said in _refused(["run", "tiny", "--policy", str(path)], capsys)
+
+
+# -- lists -----------------------------------------------------------------------
+
+
+def test_runs_are_listed_with_their_policy(here: Path, compared: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {run["policy"] for run in listed} == {"today", "cooler"}
+    assert {run["run_id"] for run in listed} >= set(compared["runs"]["cooler"])  # type: ignore[index]
+    assert main(["runs"]) == 0
+    assert "hottest GPU" in capsys.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("metrics", "name", "plant.gpu_temp_max_c"),
+        ("scenarios", "name", "example"),
+        ("systems", "id", "tapas"),
+        ("policies", "policy_id", None),
+    ],
+)
+def test_lists_are_json_and_text(name: str, key: str, value: str | None, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert value is None or value in [item[key] for item in listed]
+    assert main([name]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > len(listed)
+    assert not empty.exists()
+
+
+def test_an_empty_store_says_how_to_fill_it(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("runs", "intents"):
+        assert main([name]) == 0
+        assert "make one with `intentwin" in capsys.readouterr().out
+
+
+def test_the_doctor_finds_a_damaged_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    assert main(["doctor"]) == 0
+    folder = tmp_path / "runs" / "0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / "files.json").write_text('{"manifest.json": {"bytes": 1, "sha256": "0"}}')
+    assert main(["doctor", "--json"]) == 2
+    findings = json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]
+    assert any(item["severity"] == "error" and "manifest.json is missing" in item["text"] for item in findings)
+
+
+# -- files -----------------------------------------------------------------------
+
+
+def test_a_report_is_written_whole_or_not_at_all(
+    here: Path, compared: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = compared["runs"]["cooler"][0]  # type: ignore[index]
+    target = tmp_path / "board.html"
+    assert main(["report", run_id[:6], "-o", str(target)]) == 0
+    assert target.read_text().startswith("<!doctype html>")
+    capsys.readouterr()
+    for words, said in (
+        (["report", run_id, "-o", str(tmp_path / "board.pdf")], ".pdf is not written yet; end it in .html, .md or .zip"),
+        (["report", "zz", "-o", str(target)], "not a run id"),
+        (["report", "I-77", "-o", str(target)], "I-77 is unknown"),
+        (["report", run_id, "-o", str(tmp_path / "no" / "where.html")], "make it first"),
+    ):
+        assert said in _refused(words, capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["board.html"]
+
+
+def test_export_writes_a_folder_or_a_zip_and_never_over_one(
+    here: Path, policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, bundle = tmp_path / "out", tmp_path / "out.zip"
+    for target in (folder, bundle):
+        assert main(["export", str(policy), "-o", str(target), "--scenario", "tiny"]) == 0
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted(zipfile.ZipFile(bundle).namelist())
+    assert {"README.md", "clocks-apply.sh", "clocks-undo.sh", "engines.json", "router.json"} <= set(names)
+    capsys.readouterr()
+    assert "is there already" in _refused(["export", str(policy), "-o", str(folder), "--scenario", "tiny"], capsys)
+
+
+def test_import_reads_a_trace_and_names_the_bad_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "home"))
+    good, bad = tmp_path / "Azure 2023.csv", tmp_path / "bad.csv"
+    head = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+    good.write_text(head + "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n")
+    bad.write_text(head + "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,many,109\n")
+    assert main(["import", "llm-trace", str(good), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "azure-2023"
+    assert "ContextTokens" in _refused(["import", "llm-trace", str(bad)], capsys)
+    assert "can: llm-trace" in _refused(["import", "weather", str(good)], capsys)
+    assert [path.name for path in (tmp_path / "home" / "imports" / "llm-trace").iterdir()] == ["azure-2023.parquet"]
+
+
+# -- the program itself ------------------------------------------------------------
+
+
+def test_every_command_explains_itself() -> None:
+    done = _command("--help", home=ROOT)
+    assert done.returncode == 0
+    for name in ("serve", "intent", "explore", "run", "compare", "approve", "rollback", "export", "sweep", "reproduce", "report", "doctor"):
+        assert name in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "[name for name in ('polars', 'numba', 'pydantic', 'streamlit') if name in sys.modules]"
+    code = f"import sys; from app.cli import parser; parser().format_help(); print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_leads_somewhere() -> None:
+    action = next(action for action in parser()._actions if action.dest == "command")
+    for command in action.choices.values():  # type: ignore[union-attr]
+        module, function = command.get_default("door")
+        assert callable(getattr(import_module(module), function))
+
+
+def test_a_reader_that_goes_away_is_no_error(empty: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "INTENTWIN_HOME": str(empty)}
+    command = f"{sys.executable} -m app.cli metrics --json | true"
+    done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_serve_refuses_a_port_that_is_taken(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"try --port {port + 1}" in _refused(["serve", "--port", str(port)], capsys)
+    assert "is not a port" in _refused(["serve", "--port", "0"], capsys)
+    assert not empty.exists()

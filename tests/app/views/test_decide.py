@@ -1,0 +1,100 @@
+"""Compare, Reports and Claims open on a stored study and on a bare store."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+PAGE = """
+from app import state
+from app.views import {view}
+state.publish()
+{view}.show()
+"""
+
+
+def _opened(view: str) -> AppTest:
+    page = AppTest.from_string(PAGE.format(view=view), default_timeout=60).run()
+    assert not page.exception
+    return page
+
+
+def _text(page: AppTest) -> str:
+    return " ".join(str(item.proto) for item in page.main) + " ".join(item.value for item in page.get("html") if hasattr(item, "value"))
+
+
+@pytest.fixture
+def full(store: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("INTENTWIN_HOME", str(store.home))
+    return store
+
+
+@pytest.fixture
+def bare(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_compare_shows_the_difference_and_which_bounds_hold(full: Any) -> None:
+    page = _opened("compare")
+    words = _text(page)
+    assert "keeps every bound" in words or "No candidate keeps every bound" in words
+    assert "hottest GPU" in words
+    assert "Which intents hold" in words
+    assert {button.label for button in page.button} >= {"Take it to the change board"}
+
+
+def test_compare_takes_the_candidate_to_the_reports_page(full: Any) -> None:
+    page = _opened("compare")
+    next(button for button in page.button if button.label == "Take it to the change board").click().run()
+    assert not page.exception
+    assert page.session_state["_context"]["run"] == full.candidate
+
+
+def test_reports_offers_every_study_and_previews_one(full: Any) -> None:
+    page = _opened("reports")
+    assert page.selectbox(key="report-about").options
+    frames = page.get("iframe")
+    assert len(frames) == 1
+    assert "Content-Security-Policy" in str(frames[0].proto)
+    assert len(page.get("download_button")) == 3
+
+
+def test_notes_reach_the_preview_as_text(full: Any) -> None:
+    page = _opened("reports")
+    page.text_area(key="report-notes").set_value("<b>for the board</b>").run()
+    assert not page.exception
+    assert "&lt;b&gt;for the board&lt;/b&gt;" in str(page.get("iframe")[0].proto)
+
+
+def test_claims_stand_with_the_papers_numbers_before_anything_ran(full: Any) -> None:
+    page = _opened("claims")
+    words = _text(page)
+    assert "none is checked here yet" in words
+    assert "lowers the maximum temperature" in words
+    assert any(button.label == "Check all claims" for button in page.button)
+    assert len(page.dataframe) == 2
+
+
+def test_numbers_can_be_found_by_source_and_strength(full: Any) -> None:
+    page = _opened("claims")
+    whole = len(page.dataframe[0].value)
+    page.text_input(key="numbers-find").set_value("splitwise").run()
+    assert 0 < len(page.dataframe[0].value) < whole
+
+
+def test_a_finished_check_shows_verdicts(full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app import jobs
+
+    row = {"system": "tapas", "claim": "max-temperature", "ours": -0.15, "verdict": "reproduced"}
+    job = jobs.Job("j", "claims", {}, "done", 1.0, "done", None, 0.0, {"rows": [row]}, None)
+    monkeypatch.setattr(jobs, "list_jobs", lambda home: [job])
+    words = _text(_opened("claims"))
+    assert "One of four published claims hold here" in words or "One of four" in words
+    assert "reproduced" in words
+
+
+@pytest.mark.parametrize("view", ["compare", "reports", "claims"])
+def test_each_page_opens_on_a_bare_store(view: str, bare: Any) -> None:
+    page = _opened(view)
+    assert page.main
