@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import state
-from app.headlines import AT_RISK_SHARE, change_words
+from app.headlines import change_words
 from app.report.judgement import Bound, bounds_of
+from policies.intent.judge import Values, judge
 from policies.intent.model import Intent
-from twin.metrics import METRICS
+from twin.clock import Window
+from twin.metrics import METRICS, Scope
 from twin.units import show
 
 
@@ -41,29 +43,36 @@ def understood(record: Any) -> Intent:
     return Intent.model_validate(dict(record.intent))
 
 
+def values(run_id: str | None) -> Values:
+    """Return what a stored run measures, as the intents' judge asks for it."""
+
+    def read(metric: str, scope: tuple[Scope, ...], window: Window | None) -> float | None:
+        return state.metric(run_id, metric, scope, window)
+
+    return read
+
+
 def lines(record: Any, today_run: str | None, run_id: str | None) -> list[Line]:
     """Return how a run stands in each expectation of an intent; relative bounds are against today's run."""
+    intent = understood(record)
+    rows = judge(intent, values(today_run), values(run_id))
     found = []
-    for metric, bound in bounds_of(record.intent_id, understood(record)):
-        today = state.metric(today_run, metric, bound.scope, bound.window)
-        value = state.metric(run_id, metric, bound.scope, bound.window)
-        used = share(metric, bound, today, value)
-        found.append(
-            Line(record.intent_id, metric, bound, today, value, word(bound, today, value, used), used, share(metric, bound, today, today))
-        )
+    for row, (metric, bound) in zip(rows, bounds_of(record.intent_id, intent), strict=True):
+        stands = "waiting" if row.standing == "unknown" else str(row.standing)
+        used, before = (share(metric, row.op, row.bound, value) for value in (row.candidate, row.today))
+        found.append(Line(record.intent_id, metric, bound, row.today, row.candidate, stands, used, before))
     return found
 
 
-def share(metric: str, bound: Bound, today: float | None, value: float | None) -> float | None:
+def share(metric: str, op: str, limit: float | None, value: float | None) -> float | None:
     """Return which part of what is allowed a value uses; for a share that must be high, the part of the permitted misses.
 
-    >>> share("serving.slo_attainment_share", Bound("I-01", ">=", 0.99, False, True), None, 0.995)
+    >>> share("serving.slo_attainment_share", ">=", 0.99, 0.995)
     0.5
     """
-    if value is None or (bound.relative and today is None):
+    if value is None or limit is None:
         return None
-    limit = today + bound.value * abs(today) if bound.relative and today is not None else bound.value
-    if bound.op == ">=":
+    if op == ">=":
         if METRICS[metric].high == 1:
             value, limit = 1.0 - value, 1.0 - limit
         else:
@@ -73,19 +82,10 @@ def share(metric: str, bound: Bound, today: float | None, value: float | None) -
     return round(value / limit, 9)
 
 
-def word(bound: Bound, today: float | None, value: float | None, used: float | None) -> str:
-    """Return met, at risk or broken; waiting where there is nothing to judge by."""
-    if value is None or (bound.relative and today is None):
-        return "waiting"
-    if not bound.holds(today if today is not None else value, value):
-        return "broken"
-    return "at risk" if used is not None and used > AT_RISK_SHARE and bound.value != 0 else "met"
-
-
 def worst(found: list[Line]) -> str:
-    """Return the state of a whole intent: that of its worst expectation."""
-    order = ("broken", "at risk", "waiting", "met")
-    return next((name for name in order if any(line.state == name for line in found)), "waiting")
+    """Return the state of a whole intent: that of its worst expectation; a *should* that is missed is only at risk."""
+    words = {"at risk" if line.state == "broken" and not line.bound.must else line.state for line in found}
+    return next((name for name in ("broken", "at risk", "waiting", "met") if name in words), "waiting")
 
 
 def cells(line: Line, compared: bool) -> dict[str, Any]:

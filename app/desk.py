@@ -145,7 +145,7 @@ def try_it(record: Any, seeds_key: str) -> None:
 
 def explore(record: Any) -> None:
     """Start the search for candidates beside the server."""
-    spec = {"intent_id": record.intent_id, "version": record.version, "seed": state.context().seed}
+    spec = {"intent_id": record.intent_id, "version": record.version, "scenario": state.context().scenario, "seed": state.context().seed}
     jobs.submit("explore", spec, state.home())
 
 

@@ -12,6 +12,7 @@ from app.charts.pareto import pareto
 from app.headlines import change_words
 from app.report.judgement import Line, bounds_of
 from app.widgets.rows import Head, rows
+from policies.intent.judge import bound_of
 from policies.intent.model import Intent
 from twin.metrics import METRICS
 from twin.units import show
@@ -105,25 +106,34 @@ def running(job: jobs.Job, key: str) -> None:
         parts.progress(job.job_id, key=key)
 
 
-def candidates(found: Mapping[str, Any], intent: Intent, today: str | None, key: str) -> None:
-    """Show the candidates that were explored on the two metrics that were asked about first; a click shows its run."""
-    names = list(dict.fromkeys([wish.metric for wish in intent.expectations] + ["serving.cost_usd_per_h", "plant.gpu_temp_max_c"]))[:2]
-    listed = [(item["policy_set"].get("name", "candidate"), item, all(item["meets"])) for item in found["candidates"]]
-    points = [(name, item["run_id"], item["metrics"].get(names[0]), item["metrics"].get(names[1]), meets) for name, item, meets in listed]
-    rows_ = [(*point, False) for point in points if point[2] is not None and point[3] is not None]
-    if today is not None:
-        rows_.append(("today", today, state.metric(today, names[0]), state.metric(today, names[1]), True, True))
-    frame = pl.DataFrame(rows_, schema=["name", "run_id", *names, "meets", "is_today"], orient="row")
-    good = sum(meets for _, _, meets in listed)
-    title = f"{good} of {len(listed)} candidates {'meets' if good == 1 else 'meet'} every bound"
-    bounds = {wish.metric: wish.value for wish in intent.expectations if wish.metric in names and not wish.relative}
+def candidates(found: Mapping[str, Any], intent: Intent, key: str) -> None:
+    """Show the candidates that were explored on the two metrics that were asked about first; any of them can be shown on every page."""
+    names = list(dict.fromkeys([*(wish.metric for wish in intent.expectations), "serving.cost_usd_per_h", "plant.gpu_temp_max_c"]))[:2]
+    today = str(found["today_run_id"])
+    points = [(item["policy_set"].get("name", "candidate"), item["run_id"], all(item["meets"]), False) for item in found["candidates"]]
+    points.append(("today", today, True, True))
+    measured = [(*point, *(_measured(intent, name, point[1]) for name in names)) for point in points]
+    frame = pl.DataFrame(
+        [point for point in measured if None not in point], schema=["name", "run_id", "meets", "is_today", *names], orient="row"
+    )
+    good = sum(point[2] for point in points if not point[3])
+    bounds = {wish.metric: bound_of(wish, _measured(intent, wish.metric, today)) for wish in intent.expectations if wish.metric in names}
+    title = f"{good} of {len(points) - 1} candidates {'meets' if good == 1 else 'meet'} every bound"
     with parts.panel(title, f"pareto-{key}", data=frame, png=True):
-        parts.plot(pareto(frame, names[1], names[0], state.colours(), bounds=bounds, height_px=280), f"pareto-{key}", alt=title)
-        options = [name for name, *_ in rows_ if name != "today"]
-        if options:
-            chosen = st.selectbox("Show the run of", options, key=f"pick-{key}", format_func=str)
-            run_id = next(row[1] for row in rows_ if row[0] == chosen)
-            st.button("Show it on every page", key=f"show-{key}", on_click=state.set_candidate, args=(run_id,))
+        lines = {name: bound for name, bound in bounds.items() if bound is not None}
+        parts.plot(pareto(frame, names[1], names[0], state.colours(), bounds=lines, height_px=280), f"pareto-{key}", alt=title)
+        runs = {f"{name} ({run_id})": run_id for name, run_id, _, is_today in points if not is_today}
+        chosen = st.selectbox("Show the run of", list(runs), key=f"pick-{key}")
+        st.button("Show it on every page", key=f"show-{key}", on_click=desk.see, args=(today, runs.get(chosen, today)))
+
+
+def _measured(intent: Intent, metric: str, run_id: str) -> float | None:
+    """Return a metric over the scope and window that the intent gives it."""
+    wish = next((wish for wish in intent.expectations if wish.metric == metric), None)
+    if wish is None:
+        return state.metric(run_id, metric)
+    spec = intent.window_of(wish)
+    return state.metric(run_id, metric, intent.scope_of(wish), None if spec is None else spec.window())
 
 
 def approval(record: Any, lines: Sequence[Line], *, primary: bool, key: str) -> None:

@@ -156,7 +156,7 @@ def tile(headline: Headline, today: str | None, candidate: str | None, shown: st
         "unit": f"{unit}{' a day' if METRICS[headline.metric].per_day else ''}".strip(),
         "change": change,
         "sense": sense,
-        "note": "" if before is not None else "today’s policy" if shown == today else "",
+        "note": "today’s policy" if candidate and shown == today else "",
         "bound": headline.limit_words,
         "today": curve(today, headline, begin_s, end_s) if today else None,
         "shown": curve(candidate, headline, begin_s, end_s) if candidate else None,

@@ -53,6 +53,22 @@ def try_on_twin(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[s
     return {"today_run_id": found.today_run_id, "candidate_run_id": found.candidate_run_id}
 
 
+def explore(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Try candidates around what an intent was compiled to. Spec: intent_id, version, seed."""
+    from policies.intent.explore import explore as search
+    from policies.intent.model import Intent
+    from policies.policy import PolicySet
+    from twin.scenario import load
+    from twin.store.ledger import Ledger
+
+    with Ledger(home).transaction() as ledger:
+        record = ledger.intent(spec["intent_id"], spec["version"])
+    intent, policy = Intent.model_validate(dict(record.intent)), PolicySet.model_validate(dict(record.policy or {}))
+    scenario = load(str(spec.get("scenario") or "example"))
+    found = search(home, scenario, intent, policy, seed=spec.get("seed"), progress=_told(report), cancel=report.cancelled)
+    return {**found.json_dict(), "today_run_id": found.today_run_id}
+
+
 def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
     """Check the published claims of one system, or of all. Spec: system."""
     from policies import reproduce
@@ -61,4 +77,4 @@ def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, A
     return {"rows": rows}
 
 
-KINDS: Final[Mapping[str, Worker]] = {"example": example, "run": run, "try": try_on_twin, "claims": claims}
+KINDS: Final[Mapping[str, Worker]] = {"example": example, "run": run, "try": try_on_twin, "explore": explore, "claims": claims}

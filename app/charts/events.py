@@ -8,7 +8,8 @@ import polars as pl
 
 LANES: Final = ("policy", "plant", "serving")
 APART_S: Final = 1800.0
-HARMS: Final = frozenset({"ahu_loss", "rack_blocked", "ups_loss", "power_brake", "thermal_throttle", "instance_lost", "rejected"})
+FAULTS: Final = frozenset({"ahu_loss", "rack_blocked", "ups_loss"})
+HARMS: Final = frozenset({"power_brake", "thermal_throttle", "instance_lost", "rejected"})
 KINDS: Final[Mapping[str, str]] = {
     "ahu_loss": "air handlers lost in {where}",
     "rack_blocked": "{where} blocked",
@@ -34,16 +35,36 @@ class Mark:
     harm: bool = False
 
 
-def gathered(events: pl.DataFrame) -> list[Mark]:
-    """Return events as marks: the same kind within half an hour is one, with its places counted."""
+def gathered(events: pl.DataFrame, end_s: float) -> list[Mark]:
+    """Return events as marks: the same kind within half an hour is one, with its places counted; faults last until they end."""
     if events.is_empty():
         return []
     found: list[Mark] = []
     for (domain, kind), group in events.sort("t_s").group_by(["domain", "kind"], maintain_order=True):
+        if kind in FAULTS:
+            found += _spells(str(kind), group, end_s)
+            continue
         cut = (pl.col("t_s").diff().fill_null(0.0) > APART_S).cum_sum().alias("part")
         for _, part in group.with_columns(cut).group_by("part", maintain_order=True):
             found.append(_mark(str(domain), str(kind), part))
     return sorted(found, key=lambda mark: (mark.from_s, mark.lane, mark.words))
+
+
+def _spells(kind: str, group: pl.DataFrame, end_s: float) -> list[Mark]:
+    """Return faults from begin to end: an event of value 0 ends what began at the same place; one without an end lasts on."""
+    found: list[Mark] = []
+    domain = str(group["domain"][0])
+    for (place,), part in group.group_by(["entity_id"], maintain_order=True):
+        begun: float | None = None
+        for t_s, value in part.select("t_s", "value").iter_rows():
+            if value > 0 and begun is None:
+                begun = t_s
+            elif value == 0 and begun is not None:
+                found.append(Mark(domain, begun, t_s, KINDS[kind].format(where=place), harm=True))
+                begun = None
+        if begun is not None:
+            found.append(Mark(domain, begun, end_s, KINDS[kind].format(where=place), harm=True))
+    return found
 
 
 def _mark(domain: str, kind: str, part: pl.DataFrame) -> Mark:

@@ -204,7 +204,7 @@ def _explored(record: Any, intent: Intent, key: str) -> None:
     elif job.error:
         parts.failed("The search did not finish", job.error, key=f"explore-{key}")
     elif job.result and job.result.get("candidates"):
-        evidence.candidates(job.result, intent, state.context().today, key)
+        evidence.candidates(job.result, intent, key)
 
 
 def _version_diff(old: Any, new: Any) -> None:

@@ -144,7 +144,7 @@ def _timeline(now: state.Context, bounds: Limits) -> None:
         return state.query(_CURVE_SQL, [one for one in (now.today, now.candidate) if one])
 
     with parts.panel(title, "hottest-gpu", data=data, sql=_CURVE_SQL, png=True):
-        marks = [*_policy_marks(now), *gathered(state.table(run_id, "events"))]
+        marks = [*_policy_marks(now), *gathered(state.table(run_id, "events"), now.horizon_s)]
         day(drawn, marks, state.colours(), state.set_t, key="day")
 
 
@@ -234,10 +234,10 @@ def _worst(now: state.Context, bounds: Limits) -> None:
             cell = {"where": where, "what": METRICS[metric].label, "value": units.show(value, metric)}
             cells.append({**cell, "change": {"text": change, "sense": sense} if change else None})
         columns = [
-            Head("where", "Where", "strong", "25%"),
-            Head("what", "What", "muted", "32%"),
+            Head("where", "Where", "strong", "22%"),
+            Head("what", "What", "muted", "37%"),
             Head("value", "Worst", "value", "18%"),
-            Head("change", "Against today", "change", "25%"),
+            Head("change", "Against today", "change", "23%"),
         ]
         rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
 
