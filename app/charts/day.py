@@ -129,6 +129,7 @@ def message(
     return {
         "shown": shown,
         "minutes": day.minutes,
+        "begin_s": day.begin_s,
         "start_minute": begin.hour * 60 + begin.minute,
         "heat": list(HEAT),
         "servers": list(plan.server_ids),

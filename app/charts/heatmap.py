@@ -72,8 +72,10 @@ class Quantity:
 QUANTITIES: Final = (
     Quantity("gpu_temp_c", "GPU", "GPU temperature", "hottest GPU", "gpu", 30.0, 87.0, 106.2, (45.0, 60.0)),
     Quantity("inlet_c", "Inlet", "inlet temperature", "warmest inlet", "server", 15.0, 35.0, 53.1, (20.0, 25.0)),
-    Quantity("server_power_w", "Power", "server power", "busiest server", "server", 0.0, 10_200.0, 12_700.0, (2500.0, 5000.0, 7500.0)),
-    Quantity("airflow_share", "Airflow", "airflow of the fans", "fastest fans", "server", 0.3, 1.0, 1.0, (0.5, 0.7)),
+    Quantity(
+        "server_power_w", "Power", "server power", "busiest server", "server", 0.0, 10_200.0, 12_700.0, (2000.0, 4000.0, 6000.0, 8000.0)
+    ),
+    Quantity("airflow_share", "Airflow", "airflow of the fans", "fastest fan", "server", 0.3, 1.0, 1.0, (0.5, 0.7)),
     Quantity("throttled_share", "Throttling", "time throttled", "most throttled server", "server", 0.0, 1.0, 1.0, (0.25, 0.5, 0.75)),
 )
 

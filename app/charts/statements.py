@@ -7,14 +7,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from app.charts.day import MINUTE_S, Day, Mark, Outage
-from app.charts.events import HARMS, KINDS
+from app.charts.events import FAULTS, HARMS, KINDS
 from app.charts.heatmap import Plan, PlanRack
 from twin.clock import Clock
 from twin.fleet import GPUS_PER_SERVER
 from twin.units import show
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-_FAULTS = frozenset({"ahu_loss", "rack_blocked", "ups_loss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +94,13 @@ def trip_title(day: Day, plan: Plan, minute: int) -> str:
     room = float(day.row_budget_w[minute, first] - day.row_power_w[minute, first])
     if room < 0:
         return f"{named(plan.rows[first].id)} is {show(-room, 'x_w')} over its budget"
-    return f"{named(plan.rows[first].id)} would trip first, {show(room, 'x_w')} free"
+    return f"{named(plan.rows[first].id)} would trip first, {100 * free[first]:.0f}\u00a0% free"
 
 
 def event_words(kind: str, entity_id: str, value: float) -> str:
     """Return an event in words; a fault ends with the value 0."""
     words = KINDS.get(kind, kind.replace("_", " ") + " {where}").format(where=entity_id)
-    return f"{words}: over" if kind in _FAULTS and value == 0 else words
+    return f"{words}: over" if kind in FAULTS and value == 0 else words
 
 
 def marks(events: pl.DataFrame, domain: str = "plant") -> list[Mark]:
@@ -115,7 +114,11 @@ def marks(events: pl.DataFrame, domain: str = "plant") -> list[Mark]:
         .unique(["minute", "kind"], keep="first", maintain_order=True)
     )
     return [
-        Mark(row["t_s"], event_words(row["kind"], row["entity_id"], row["value"] or 0.0), row["kind"] in HARMS and bool(row["value"]))
+        Mark(
+            row["t_s"],
+            event_words(row["kind"], row["entity_id"], row["value"] or 0.0),
+            row["kind"] in FAULTS | HARMS and bool(row["value"]),
+        )
         for row in mine.iter_rows(named=True)
     ]
 

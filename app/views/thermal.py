@@ -1,6 +1,5 @@
 """Where is it hot, and how far from the limits?"""
 
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -9,15 +8,15 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app import parts, state
-from app.charts.day import MINUTE_S, Day, colours, message, read_day
+from app.charts.day import MINUTE_S, Day, colours
 from app.charts.dots import gpu_dots_svg
-from app.charts.heatmap import Plan, PlanRack, plan_of
-from app.charts.statements import count, event_words, floor_title, marks, named, outages, rack_title, trip_title, worst_place
+from app.charts.heatmap import Plan, PlanRack
+from app.charts.statements import count, event_words, floor_title, named, rack_title, trip_title, worst_place
+from app.floors import day_in, limits_in, plan_in, sent, servers_at, servers_sql
 from app.widgets.drawing import drawing
 from app.widgets.floor import floor
 from app.widgets.rows import Head, rows
-from twin.fleet import GPUS_PER_SERVER, load
-from twin.sources import calibration, data_dir
+from twin.fleet import GPUS_PER_SERVER
 from twin.units import show as shown
 
 KEY: Final = "floor"
@@ -36,9 +35,9 @@ def show() -> None:
 def _live() -> None:
     now = state.context()
     run_id = now.run_id or ""
-    home, plan = str(state.home()), _plan(str(state.home()), run_id)
-    day = _day(home, run_id)
-    limits_c, minute = _limits_c(plan, _models(home, run_id)), day.minute(now.t_s)
+    home = str(state.home())
+    day, plan, limits_c = day_in(home, run_id), plan_in(home, run_id), limits_in(home, run_id)
+    minute = day.minute(now.t_s)
     worst = worst_place(day, plan, limits_c)
     rack_id = st.session_state.get(_RACK) or (worst.rack.id if worst else plan.rows[0].racks[0].id)
     racks = sum(len(row.racks) for row in plan.rows)
@@ -52,13 +51,13 @@ def _live() -> None:
         parts.panel(
             _plan_title(day, minute, limits_c, now.clock_text),
             "floor",
-            data=lambda: _table(home, run_id, minute),
-            sql=_sql(run_id, day, minute),
+            data=lambda: servers_at(home, run_id, minute),
+            sql=servers_sql(run_id, day, minute),
             png=True,
         ),
     ):
         floor(
-            _message(home, now.today, now.candidate, now.shown) | {"colours": colours(state.colours())},
+            sent(home, now.today, now.candidate, now.shown) | {"colours": colours(state.colours())},
             minute,
             rack_id,
             key=KEY,
@@ -127,31 +126,29 @@ def _server(day: Day, plan: Plan, minute: int, server: int, limits_c: NDArray[np
 
 
 def _rows(day: Day, plan: Plan, minute: int) -> None:
-    found = []
-    for index, row in enumerate(plan.rows):
-        power, budget = float(day.row_power_w[minute, index]), float(day.row_budget_w[minute, index])
-        free = budget - power
-        word = "broken" if free < 0 else "at risk" if free < _LEAST_FREE * budget else "met"
-        least = np.nanmin(day.row_budget_w[:, index] - day.row_power_w[:, index], initial=np.inf)
-        found.append(
-            {
-                "row": row.id,
-                "free_kw": _number(free / 1000.0, 1),
-                "least_kw": _number(float(least) / 1000.0, 1),
-                "state": word,
-                "_free_share": free / budget,
-            }
-        )
-    found.sort(key=lambda item: item["_free_share"] if np.isfinite(item["_free_share"]) else np.inf)
+    free = day.row_budget_w - day.row_power_w
+    share = free / day.row_budget_w
+    found = [
+        {
+            "row": row.id,
+            "free_kw": _number(float(free[minute, index]) / 1000.0, 1),
+            "free_percent": _number(100.0 * float(share[minute, index]), 0),
+            "least_percent": _number(100.0 * float(np.nanmin(share[:, index], initial=np.inf)), 0),
+            "state": "broken" if share[minute, index] < 0 else "at risk" if share[minute, index] < _LEAST_FREE else "met",
+        }
+        for index, row in enumerate(plan.rows)
+    ]
+    order = np.argsort(np.nan_to_num(share[minute], nan=np.inf), kind="stable")
+    found = [found[index] for index in order]
     heads = (
-        Head("row", "Row", "text", "64px"),
+        Head("row", "Row", "text", "52px"),
         Head("free_kw", "Free, kW", "number"),
-        Head("least_kw", "Least, kW", "number"),
-        Head("state", "", "state", "36px"),
+        Head("free_percent", "Free, %", "number"),
+        Head("least_percent", "Least, %", "number"),
+        Head("state", "", "state", "40px"),
     )
-    data = [{key: value for key, value in item.items() if not key.startswith("_")} for item in found]
-    with parts.panel(trip_title(day, plan, minute), "row-power", data=lambda: pl.DataFrame(data)):
-        rows(heads, data, state.colours(), key="row-headroom")
+    with parts.panel(trip_title(day, plan, minute), "row-power", data=lambda: pl.DataFrame(found)):
+        rows(heads, found, state.colours(), key="row-headroom")
 
 
 def _events(run_id: str, now: state.Context) -> None:
@@ -206,69 +203,3 @@ def _hottest_server(temps: NDArray[np.float32], rack: PlanRack) -> int:
 
 def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}".replace("-", "\u2212") if np.isfinite(value) else "–"
-
-
-# ---- what a stored run says, once: runs never change ---------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=8)
-def _plan(home: str, run_id: str) -> Plan:
-    return plan_of(load(data_dir() / "fleets" / f"{state.run(run_id).manifest['scenario']['fleet']}.toml"))
-
-
-@lru_cache(maxsize=8)
-def _models(home: str, run_id: str) -> tuple[str, ...]:
-    fleet = load(data_dir() / "fleets" / f"{state.run(run_id).manifest['scenario']['fleet']}.toml")
-    return tuple(fleet.model_names[model] for model in fleet.server_models)
-
-
-@lru_cache(maxsize=8)
-def _limits_c(plan: Plan, models: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return the highest operating temperature of every GPU, in the fleet's order."""
-    known = calibration("hardware")["server"]
-    return np.repeat([float(known[model]["limit_c"]["value"]) for model in models], GPUS_PER_SERVER)
-
-
-@lru_cache(maxsize=6)
-def _day(home: str, run_id: str) -> Day:
-    stored = state.run(run_id)
-    return read_day(stored.tables, _plan(home, run_id), stored.brief.begin_s, stored.brief.end_s)
-
-
-@lru_cache(maxsize=6)
-def _message(home: str, today: str | None, candidate: str | None, which: str) -> dict[str, Any]:
-    runs = {name: run_id for name, run_id in (("today", today), ("candidate", candidate)) if run_id}
-    run_id = runs.get(which) or next(iter(runs.values()))
-    stored, plan, events = state.run(run_id), _plan(home, run_id), state.table(run_id, "events")
-    limits = {"gpu_temp_c": _limits_c(plan, _models(home, run_id))}
-    days = {name: _day(home, other) for name, other in runs.items()}
-    which = which if which in days else next(iter(days))
-    return message(days, which, plan, limits, marks(events), stored.clock, outages(events, stored.brief.end_s)) | {
-        "version": f"{today}-{candidate}-{which}"
-    }
-
-
-def _table(home: str, run_id: str, minute: int) -> pl.DataFrame:
-    """Return the floor at a minute as a table, a row per server: what the canvas shows, for reading and for a screen reader."""
-    day, plan = _day(home, run_id), _plan(home, run_id)
-    hottest = np.nanmax(day.values["gpu_temp_c"][minute].reshape(-1, GPUS_PER_SERVER), axis=1)
-    where = [
-        (row.id, rack.id, plan.server_ids[server])
-        for row in plan.rows
-        for rack in row.racks
-        for server in range(rack.first_server, rack.first_server + rack.servers)
-    ]
-    frame = pl.DataFrame(where, schema=["row_id", "rack_id", "server_id"], orient="row")
-    servers = {name: day.values[name][minute] for name in ("inlet_c", "server_power_w", "airflow_share", "throttled_share")}
-    order = [plan.server_ids.index(server) for _, _, server in where]
-    return frame.with_columns(
-        pl.Series("gpu_temp_max_c", hottest[order]), *(pl.Series(name, values[order]) for name, values in servers.items())
-    )
-
-
-def _sql(run_id: str, day: Day, minute: int) -> str:
-    t_s = day.begin_s + (minute + 1) * MINUTE_S
-    return (
-        "SELECT row_id, rack_id, server_id, gpu_temp_max_c, inlet_c, power_w, airflow_share, throttled_gpu_share\n"
-        f"FROM servers WHERE run_id = '{run_id}' AND t_s = {t_s:.0f}"
-    )

@@ -39,7 +39,7 @@ class Floor {
     this.watch = new ResizeObserver(() => this.resize());
     this.watch.observe(root);
     this.hear = (event) => this.listen(event.detail);
-    this.told = (event) => { if (event.detail.from !== 'floor') this.follow(event.detail.t_s / 60); };
+    this.told = (event) => { if (event.detail.from !== 'floor') this.follow((event.detail.t_s - (this.data?.begin_s ?? 0)) / 60); };
     document.addEventListener('intentwin:floor', this.hear); window.addEventListener('intentwin:t', this.told);
   }
 
@@ -81,7 +81,7 @@ class Floor {
   follow(minute) { if (this.quantities && !this.dragging && !this.playing) { this.minute = Math.max(0, Math.min(this.data.minutes - 1, minute)); this.ask(); } }
 
   // Whoever shows the cursor elsewhere on the page hears of every move at once; Python hears where it comes to rest.
-  tell() { window.dispatchEvent(new CustomEvent('intentwin:t', { detail: { t_s: Math.floor(this.minute) * 60, from: 'floor' } })); }
+  tell() { window.dispatchEvent(new CustomEvent('intentwin:t', { detail: { t_s: this.data.begin_s + Math.floor(this.minute) * 60, from: 'floor' } })); }
 
   // ---- what the operator does ------------------------------------------------------------------------------------------------
   wire() {
@@ -346,8 +346,9 @@ class Floor {
     for (const event of this.data.events) { pen.fillStyle = event.bad ? c.limit : c.text; pen.fillRect(Math.round(x(event.minute)) - 1, base - 6, 2, 12); }
     const worst = this.data.events.find((event) => event.bad);
     if (worst) {
-      const at = x(worst.minute), right = at > span.left + span.width / 2;
-      this.word(pen, `${this.clock(worst.minute)} ${worst.words}`, at + (right ? 6 : -6) * -1, base - 10, c.broken_text, { align: right ? 'right' : 'left' });
+      const words = `${this.clock(worst.minute)} ${worst.words}`, at = x(worst.minute), room = span.left + span.width - at - 6;
+      const right = at > span.left + span.width / 2 || pen.measureText(words).width > room;
+      this.word(pen, words, at + (right ? 6 : -6) * -1, base - 10, c.broken_text, { align: right ? 'right' : 'left' });
     }
     const hours = n / 60, every = [1, 2, 3, 6, 12, 24].find((h) => hours / h <= (this.narrow ? 5 : 9)) ?? 24;
     for (let minute = (1440 - this.data.start_minute) % 60; minute <= n; minute += 60) {

@@ -36,7 +36,7 @@ def test_a_rack_says_how_many_are_over_or_how_far_it_is(hot_day: Day) -> None:
 
 
 def test_the_row_with_the_least_share_of_its_budget_free_trips_first(plan: Plan, hot_day: Day) -> None:
-    assert trip_title(hot_day, plan, 0) == "Row 4 would trip first, 12.0\u00a0kW free"
+    assert trip_title(hot_day, plan, 0) == "Row 4 would trip first, 6\u00a0% free"
 
 
 def test_events_become_words_and_a_fault_ends() -> None:

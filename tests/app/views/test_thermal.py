@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from app import floors
 from app.charts.cube import unpack
-from app.views import thermal
 
 PAGE = "from app.views import thermal\nthermal.show()\n"
 
@@ -45,12 +45,12 @@ def test_the_browser_gets_every_gpu_of_every_minute(stored: Path) -> None:
 def test_the_table_holds_what_the_canvas_shows(stored: Path) -> None:
     AppTest.from_string(PAGE, default_timeout=120).run()
     run_id = next(path.name for path in (stored / "runs").iterdir() if path.is_dir())
-    frame = thermal._table(str(stored), run_id, 5)
+    frame = floors.servers_at(str(stored), run_id, 5)
     assert frame.height == 160
-    day = thermal._day(str(stored), run_id)
+    day = floors.day_in(str(stored), run_id)
     assert frame.filter(frame["server_id"] == "server-1")["gpu_temp_max_c"][0] == day.values["gpu_temp_c"][5, :8].max()
-    assert f"run_id = '{run_id}'" in thermal._sql(run_id, day, 5)
-    assert "t_s = 360" in thermal._sql(run_id, day, 5)
+    assert f"run_id = '{run_id}'" in floors.servers_sql(run_id, day, 5)
+    assert "t_s = 360" in floors.servers_sql(run_id, day, 5)
 
 
 def test_without_a_run_the_page_says_what_would_be_here(tmp_path: Path, monkeypatch) -> None:

@@ -1,0 +1,88 @@
+"""Floors of stored runs: plan, limits and day, each read once."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from app import state
+from app.charts.day import MINUTE_S, Day, message, read_day
+from app.charts.heatmap import Plan, plan_of
+from app.charts.statements import marks, outages
+from twin.fleet import GPUS_PER_SERVER, Fleet, load
+from twin.sources import calibration, data_dir
+
+# Runs never change, so what is read of them may be kept; the store's folder is part of the key.
+
+
+@lru_cache(maxsize=8)
+def _fleet(home: str, run_id: str) -> Fleet:
+    return load(data_dir() / "fleets" / f"{state.run(run_id).manifest['scenario']['fleet']}.toml")
+
+
+@lru_cache(maxsize=8)
+def plan_in(home: str, run_id: str) -> Plan:
+    """Return the floor plan of a run's fleet."""
+    return plan_of(_fleet(home, run_id))
+
+
+@lru_cache(maxsize=8)
+def limits_in(home: str, run_id: str) -> NDArray[np.float64]:
+    """Return the highest operating temperature of every GPU in C, in the fleet's order."""
+    known, fleet = calibration("hardware")["server"], _fleet(home, run_id)
+    by_model = np.array([float(known[name]["limit_c"]["value"]) for name in fleet.model_names])
+    return np.repeat(by_model[fleet.server_models], GPUS_PER_SERVER)
+
+
+@lru_cache(maxsize=6)
+def day_in(home: str, run_id: str) -> Day:
+    """Return a run's day of the floor."""
+    stored = state.run(run_id)
+    return read_day(stored.tables, plan_in(home, run_id), stored.brief.begin_s, stored.brief.end_s)
+
+
+@lru_cache(maxsize=6)
+def sent(home: str, today: str | None, candidate: str | None, which: str) -> dict[str, Any]:
+    """Return the day as the browser takes it: the run that is shown, with the other one's curves."""
+    runs = {name: run_id for name, run_id in (("today", today), ("candidate", candidate)) if run_id}
+    which = which if which in runs else next(iter(runs))
+    run_id = runs[which]
+    stored, events = state.run(run_id), state.table(run_id, "events")
+    days = {name: day_in(home, other) for name, other in runs.items()}
+    limits = {"gpu_temp_c": limits_in(home, run_id)}
+    found = message(days, which, plan_in(home, run_id), limits, marks(events), stored.clock, outages(events, stored.brief.end_s))
+    return found | {"version": f"{today}-{candidate}-{which}"}
+
+
+def servers_at(home: str, run_id: str, minute: int) -> pl.DataFrame:
+    """Return the floor at a minute as a table, a row per server: what the canvas shows, for reading and for a screen reader."""
+    day, plan = day_in(home, run_id), plan_in(home, run_id)
+    where = [
+        (row.id, rack.id, server)
+        for row in plan.rows
+        for rack in row.racks
+        for server in range(rack.first_server, rack.first_server + rack.servers)
+    ]
+    order = np.array([server for _, _, server in where])
+    columns = {name: day.values[name][minute, order] for name in ("inlet_c", "server_power_w", "airflow_share", "throttled_share")}
+    hottest = day.values["gpu_temp_c"][minute].reshape(-1, GPUS_PER_SERVER).max(axis=1)[order]
+    return pl.DataFrame(
+        {
+            "row_id": [row for row, _, _ in where],
+            "rack_id": [rack for _, rack, _ in where],
+            "server_id": [plan.server_ids[server] for server in order],
+            "gpu_temp_max_c": hottest,
+            **columns,
+        }
+    )
+
+
+def servers_sql(run_id: str, day: Day, minute: int) -> str:
+    """Return the SELECT that gives the same rows from the store."""
+    t_s = day.begin_s + (minute + 1) * MINUTE_S
+    return (
+        "SELECT row_id, rack_id, server_id, gpu_temp_max_c, inlet_c, power_w, airflow_share, throttled_gpu_share\n"
+        f"FROM servers WHERE run_id = '{run_id}' AND t_s = {t_s:.0f}"
+    )
