@@ -46,7 +46,12 @@ def assemble(text: str, work: Draughts, settings: Mapping[str, str], where: Mapp
         findings.append(Finding(severity="question", about="meaning", text="What should the datacenter do differently, and by how much?"))
     findings = _unique(findings)
     spans = _spans(work, drafts, intent, where)
-    return Reading(intent.model_copy(update={"questions": guards.questions_of(findings)}), tuple(findings), reader, spans)
+    questions = guards.questions_of(findings)
+    for place, question in enumerate(questions):
+        if question.about in work.asked_at:
+            mark = work.asked_at[question.about]
+            spans[f"questions/{place}"] = work.board.canon.span(mark.start, mark.end)
+    return Reading(intent.model_copy(update={"questions": questions}), tuple(findings), reader, spans)
 
 
 def _kept(work: Draughts) -> list[Draft]:
@@ -81,7 +86,7 @@ def _places(work: Draughts) -> tuple[dict[int, tuple[ScopeSpec, ...]], dict[int,
         for mark in clause.scopes:
             if mark.value.problem and not any(taken.start <= mark.start < taken.end for taken in work.board.ordered("taken")):
                 problems[index] = mark.value.problem
-                work.ask(index, "scope", mark.value.problem)
+                work.ask(index, "scope", mark.value.problem, mark)
         known = tuple(dict.fromkeys(spec for mark in clause.scopes for spec in mark.value.specs))
         if known:
             specs[index] = known
@@ -98,7 +103,7 @@ def _times(work: Draughts) -> tuple[dict[int, WindowSpec], dict[int, str]]:
         merged = windows.merge([value for value in values if isinstance(value, WindowSpec)]) if values and not open_ else None
         if open_ or (values and merged is None):
             problems[index] = open_[0] if open_ else "One window at a time: which of them is meant?"
-            work.ask(index, "window", problems[index])
+            work.ask(index, "window", problems[index], clause.windows[0])
         elif merged is not None:
             times[index] = merged
     return times, problems

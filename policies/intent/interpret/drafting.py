@@ -64,10 +64,13 @@ class Draughts:
     spoken: set[int] = field(default_factory=set)
     asked: set[int] = field(default_factory=set)
     doubts: list[Doubt] = field(default_factory=list)
+    asked_at: dict[str, Mark] = field(default_factory=dict)
 
-    def ask(self, clause: int, about: str, text: str) -> None:
-        """Ask about a part once; what is asked about yields no expectation."""
+    def ask(self, clause: int, about: str, text: str, mark: Mark | None = None) -> None:
+        """Ask about a part once; what is asked about yields no expectation. ``mark`` is what an answer would replace."""
         self.asked.add(clause)
+        if mark is not None:
+            self.asked_at.setdefault(about, mark)
         if not any(item.about == about and item.text == text for item in self.findings):
             self.findings.append(Finding(severity="question", about=about, text=text))
 
@@ -141,7 +144,8 @@ def _quantity(work: Draughts, index: int, mark: Mark) -> None:
     if concept is not None:
         work.spoken.add(concept.start)
     if not chosen.metrics:
-        work.ask(index, chosen.about, chosen.question)
+        named = [item for item in clause.percentiles if chosen.about != "meaning"]
+        work.ask(index, chosen.about, chosen.question, named[0] if named else concept)
         return
     work.inform(chosen.metrics[0], chosen.assumed)
     narrative = _NARRATIVE.search(work.board.rest, clause.start, mark.start) is not None
@@ -150,7 +154,7 @@ def _quantity(work: Draughts, index: int, mark: Mark) -> None:
             if bound.problem and narrative:
                 work.doubts.append(Doubt(index, metric, bound.problem))
             elif bound.problem:
-                work.ask(index, "value", bound.problem)
+                work.ask(index, "value", bound.problem, mark)
             else:
                 work.drafts.append(Draft(metric, bound, index, mark, concept, narrative))
     if quantity.bare_degrees or quantity.kind == "count" and choice.kind_of(chosen.metrics[0]) == "temp":

@@ -174,7 +174,7 @@ def _missing(work: Draughts, index: int, mark: Mark) -> None:
     if chosen.metrics:
         work.doubts.append(Doubt(index, chosen.metrics[0], f"What number is meant for {METRICS[chosen.metrics[0]].label}?"))
     else:
-        work.ask(index, chosen.about or "meaning", chosen.question or "Which metric is meant?")
+        work.ask(index, chosen.about or "meaning", chosen.question or "Which metric is meant?", mark)
 
 
 def _objective(work: Draughts, index: int) -> None:

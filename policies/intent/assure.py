@@ -1,0 +1,50 @@
+"""Intents in force, held against a run: met, at risk or broken."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from policies.intent.judge import Row, Standing, Values, judge
+from policies.intent.model import Intent
+
+_ORDER: Final[tuple[Standing, ...]] = ("broken", "at risk", "unknown", "met")
+
+
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """How one intent stands in a run: each expectation, and the worst of them."""
+
+    intent_id: str
+    version: int
+    rows: tuple[Row, ...]
+    standing: Standing
+
+    def json_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "intent_id": self.intent_id,
+            "version": self.version,
+            "standing": self.standing,
+            "rows": [row.json_dict() for row in self.rows],
+        }
+
+
+def assure(intents: Iterable[tuple[str, int, Intent]], today: Values, run: Values) -> list[Assurance]:
+    """Hold a run against intents (id, version, intent), over their scopes and windows; changes are against ``today``."""
+    return [_assurance(intent_id, version, judge(intent, today, run)) for intent_id, version, intent in intents]
+
+
+def _assurance(intent_id: str, version: int, rows: tuple[Row, ...]) -> Assurance:
+    # A *should* that is missed is no breach.
+    found = {"at risk" if row.strength == "should" and row.standing == "broken" else row.standing for row in rows}
+    worst = next((name for name in _ORDER if name in found), "met")
+    return Assurance(intent_id, version, rows, worst)
+
+
+def state_of(standing: Standing) -> str | None:
+    """Return the state of the life cycle that a standing stands for, None where nothing was measured.
+
+    >>> state_of("at risk"), state_of("unknown")
+    ('at_risk', None)
+    """
+    return {"met": "met", "at risk": "at_risk", "broken": "broken"}.get(standing)
