@@ -142,10 +142,10 @@ def _rows(day: Day, plan: Plan, minute: int) -> None:
     found = [found[index] for index in order]
     heads = (
         Head("row", "Row", "text", "52px"),
-        Head("free_kw", "Free, kW", "number"),
-        Head("free_percent", "Free, %", "number"),
-        Head("least_percent", "Least, %", "number"),
-        Head("state", "", "state", "40px"),
+        Head("free_kw", "kW free", "number"),
+        Head("free_percent", "% free", "number"),
+        Head("least_percent", "Least %", "number"),
+        Head("state", "", "state", "30px"),
     )
     with parts.panel(trip_title(day, plan, minute), "row-power", data=lambda: pl.DataFrame(found)):
         rows(heads, found, state.colours(), key="row-headroom")
