@@ -141,10 +141,9 @@ def _rows(day: Day, plan: Plan, minute: int) -> None:
     order = np.argsort(np.nan_to_num(share[minute], nan=np.inf), kind="stable")
     found = [found[index] for index in order]
     heads = (
-        Head("row", "Row", "text", "52px"),
+        Head("row", "Row"),
         Head("free_kw", "kW free", "number"),
         Head("free_percent", "% free", "number"),
-        Head("least_percent", "Least %", "number"),
         Head("state", "", "state", "30px"),
     )
     with parts.panel(trip_title(day, plan, minute), "row-power", data=lambda: pl.DataFrame(found)):
