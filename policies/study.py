@@ -156,6 +156,11 @@ class Question:
     window_s: tuple[float, float] | None = None
 
 
+def run_id_of(question: Question) -> str:
+    """Return the id under which the run of a whole-day question is stored, or would be."""
+    return twin_run.run_id_of(question.scenario, phases(question.schedule, question.scenario), question.seed)
+
+
 def ask(question: Question, progress: Report | None, cancel: Cancel | None) -> str:
     """Answer one question and return its run_id."""
     told = None if progress is None else lambda now: progress(replace(now, text=f"{question.label}, seed {question.seed}: {now.text}"))

@@ -16,7 +16,7 @@ from twin.stack import read_only
 INSTANCES = 8
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def around() -> Surroundings:
     """Two rows of two servers with eight GPUs each; one endpoint."""
     return Surroundings(
@@ -31,7 +31,7 @@ def around() -> Surroundings:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serving_seen() -> Callable[..., ServingObservation]:
     """Eight instances of four GPUs on four servers, all on, half busy, cool; change what the test is about."""
     n = INSTANCES
@@ -79,7 +79,7 @@ def serving_seen() -> Callable[..., ServingObservation]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plant_seen() -> Callable[..., PlantObservation]:
     """Thirty-two GPUs on four servers in two rows, cool and inside their budgets; change what the test is about."""
     g = 32

@@ -18,10 +18,9 @@ from twin.stack import State
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Power and rise are smoothed over about five windows before they teach; peaks fade over about twenty.
+# Power and rise are smoothed over about five windows before they teach; peaks, which bursts bring, fade over hours.
 _SMOOTHING: Final = 0.2
-_PEAK_FADES: Final = 0.95
-_SPARED_PEAK_FADES: Final = 0.99
+_PEAK_FADES: Final = 0.99
 _FEAR_EASES: Final = 0.4
 _TREND_SMOOTHING: Final = 0.05
 _TREND_LIMIT_C: Final = 1.0
@@ -108,9 +107,9 @@ class Tapas:
         most_c = self._rise_model.rise_c(np.ones_like(load)) - self._rise_model.rise_c(load)
         above = np.clip(peak_c - self._rise_model.rise_c(load), 0.0, np.maximum(most_c, 0.0))
         # Peaks are kept as they would be at full clock, since they shrink with it.
-        self._peak_c = np.where(busy, np.maximum(above / left, _PEAK_FADES * self._peak_c), _SPARED_PEAK_FADES * self._peak_c)
+        self._peak_c = np.maximum(_PEAK_FADES * self._peak_c, np.where(busy, _shared_peaks(seen, above / left), 0.0))
         self._follow(seen, busy)
-        self._row_w = np.maximum(seen.row_power_w, _PEAK_FADES * self._row_w + (1.0 - _PEAK_FADES) * seen.row_power_w)
+        self._row_w = np.maximum(seen.row_power_w, self._row_w + _SMOOTHING * (seen.row_power_w - self._row_w))
 
     def _follow(self, seen: ServingObservation, busy: Bools) -> None:
         """Track how fast the temperature at full clock drifts with the day."""
@@ -182,6 +181,14 @@ class Tapas:
         self._rise_model.restore(state["rise_model"])
         self._caps.restore(state["caps"])
         self._spared.restore(state["spared"])
+
+
+def _shared_peaks(seen: ServingObservation, peaks_c: Floats) -> Floats:
+    """Return for each instance the highest peak among those of its endpoint on the same kind of GPU: a burst can hit any of them."""
+    _, group = np.unique(np.stack([seen.instance_endpoint, seen.gpu_tdp_w.astype(np.int64)]), axis=1, return_inverse=True)
+    highest = np.zeros(int(group.max(initial=0)) + 1)
+    np.maximum.at(highest, group, peaks_c)
+    return np.asarray(highest[group])
 
 
 def _smoothed(before: Floats, now: Floats, which: Bools) -> Floats:
