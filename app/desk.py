@@ -1,7 +1,7 @@
 """What the operator asks and decides, with who and when."""
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import jobs, state
 
+LIVE: Final = ("approved", "active", "met", "at_risk", "broken")
 ROLES: Final = ("operator", "serving approver", "plant approver", "approver")
 
 
@@ -82,6 +83,18 @@ def intents() -> list[Any]:
     return sorted(latest.values(), key=lambda record: record.created_at, reverse=True)
 
 
+def standing() -> list[Any]:
+    """Return what is to be held against runs: of every intent the version in force, else the latest unless it was decided against."""
+    found = []
+    for record in intents():
+        live = [item for item in versions(record.intent_id) if item.state in LIVE]
+        if live:
+            found.append(live[-1])
+        elif record.state not in {"rejected", "retired", "revised"}:
+            found.append(record)
+    return found
+
+
 def versions(intent_id: str) -> list[Any]:
     """Return every version of an intent, oldest first."""
     return [record for record in _read()[0] if record.intent_id == intent_id]
@@ -123,9 +136,21 @@ def answer(record: Any, about: str, text: str) -> None:
 def decide(what: str, record: Any, note: str) -> None:
     """Approve, reject, roll back or retire a version, in the name and role of who is at the console."""
     from policies.intent import lifecycle
+    from policies.intent.model import Intent, read_back
 
     command = getattr(lifecycle, what)
-    _said_if_wrong(lambda: command(state.home(), record.intent_id, record.version, actor=actor(), at=now(), note=note))
+    # The approver's sentence goes along: what is put in force is what was read.
+    shown = {"read_back_as": read_back(Intent.model_validate(dict(record.intent)))} if what == "approve" else {}
+    _said_if_wrong(lambda: command(state.home(), record.intent_id, record.version, actor=actor(), at=now(), note=note, **shown))
+
+
+def adopt(record: Any, policy: Mapping[str, Any]) -> None:
+    """Put a candidate that was explored in the place of the compiled policy, as a new version."""
+    from policies.intent import lifecycle
+    from policies.policy import PolicySet
+
+    chosen = PolicySet.model_validate(dict(policy))
+    _said_if_wrong(lambda: lifecycle.adopt(state.home(), record.intent_id, chosen, actor=actor(), at=now()))
 
 
 def _said_if_wrong(command: Callable[[], Any]) -> None:
@@ -145,7 +170,7 @@ def try_it(record: Any, seeds_key: str) -> None:
 
 def explore(record: Any) -> None:
     """Start the search for candidates beside the server."""
-    spec = {"intent_id": record.intent_id, "version": record.version, "scenario": state.context().scenario, "seed": state.context().seed}
+    spec = {"intent_id": record.intent_id, "version": record.version, "seed": state.context().seed}
     jobs.submit("explore", spec, state.home())
 
 

@@ -106,7 +106,7 @@ def running(job: jobs.Job, key: str) -> None:
         parts.progress(job.job_id, key=key)
 
 
-def candidates(found: Mapping[str, Any], intent: Intent, key: str) -> None:
+def candidates(found: Mapping[str, Any], record: Any, intent: Intent, key: str) -> None:
     """Show the candidates that were explored on the two metrics that were asked about first; any of them can be shown on every page."""
     names = list(dict.fromkeys([*(wish.metric for wish in intent.expectations), "serving.cost_usd_per_h", "plant.gpu_temp_max_c"]))[:2]
     today = str(found["today_run_id"])
@@ -122,9 +122,17 @@ def candidates(found: Mapping[str, Any], intent: Intent, key: str) -> None:
     with parts.panel(title, f"pareto-{key}", data=frame, png=True):
         lines = {name: bound for name, bound in bounds.items() if bound is not None}
         parts.plot(pareto(frame, names[1], names[0], state.colours(), bounds=lines, height_px=280), f"pareto-{key}", alt=title)
-        runs = {f"{name} ({run_id})": run_id for name, run_id, _, is_today in points if not is_today}
-        chosen = st.selectbox("Show the run of", list(runs), key=f"pick-{key}")
-        st.button("Show it on every page", key=f"show-{key}", on_click=desk.see, args=(today, runs.get(chosen, today)))
+        listed = {_candidate_words(item): item for item in found["candidates"]}
+        chosen = listed.get(st.selectbox("Candidate", list(listed), key=f"pick-{key}") or "")
+        if chosen is not None:
+            with st.container(horizontal=True, gap="small"):
+                st.button("Show it on every page", key=f"show-{key}", on_click=desk.see, args=(today, chosen["run_id"]))
+                st.button("Take this one", key=f"adopt-{key}", on_click=desk.adopt, args=(record, chosen["policy_set"]))
+
+
+def _candidate_words(item: Mapping[str, Any]) -> str:
+    stands = "meets every bound" if all(item["meets"]) else f"breaks {sum(not met for met in item['meets'])}"
+    return f"{item['policy_set'].get('name', 'candidate')} · {stands} · {item['reach']}"
 
 
 def _measured(intent: Intent, metric: str, run_id: str) -> float | None:
@@ -139,7 +147,7 @@ def _measured(intent: Intent, metric: str, run_id: str) -> float | None:
 def approval(record: Any, lines: Sequence[Line], *, primary: bool, key: str) -> None:
     """Show who decided what, and let the person at the console decide in their role."""
     made = [item for item in desk.decisions(record.intent_id) if item.version == record.version]
-    live = record.state in {"approved", "active", "met", "at_risk", "broken"}
+    live = record.state in desk.LIVE
     title = "In force" if live else "Decided against" if record.state == "rejected" else "One decision is missing: yours"
     with parts.panel(title, f"approval-{key}"):
         for item in made:
@@ -159,7 +167,7 @@ def approval(record: Any, lines: Sequence[Line], *, primary: bool, key: str) -> 
             return
         broken = any(line.state == "broken" for line in lines if line.bound is not None and line.bound.must)
         if broken:
-            st.html('<p class="iw-note">A bound that must hold is broken: approving it is a decision against the evidence.</p>')
+            st.html('<p class="iw-note">A bound that must hold is broken: approving it needs a note that says why.</p>')
         st.button(
             "Approve and roll out", key=f"approve-{key}", type="primary" if primary else "secondary", width="stretch",
             disabled=not lines, on_click=desk.decide, args=("approve", record, note),

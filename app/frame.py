@@ -11,6 +11,7 @@ import polars as pl
 import streamlit as st
 
 from app import desk, parts, state
+from app.charts.events import FAULTS, HARMS
 from app.charts.tokens import Tokens
 from app.widgets.strip import time_strip
 from twin.units import show
@@ -211,5 +212,7 @@ def surroundings(run_id: str, t_s: float) -> list[tuple[str, str]]:
 
 
 def events_of(frame: pl.DataFrame) -> list[float]:
-    """Return the moments of a run's events, at most two hundred."""
-    return [] if frame.is_empty() else frame["t_s"].unique().sort().head(200).to_list()
+    """Return the moments that matter on a small axis: faults and harms, not the instances that come and go."""
+    if frame.is_empty():
+        return []
+    return frame.filter(pl.col("kind").is_in([*FAULTS, *HARMS]))["t_s"].unique().sort().head(60).to_list()

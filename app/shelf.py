@@ -77,7 +77,7 @@ class StoredRun:
             return self.brief.begin_s
         rows = self.tables["rows"].select("t_s", pl.col("gpu_temp_max_c").fill_nan(None)).drop_nulls()
         top = rows.sort("gpu_temp_max_c", descending=True).head(1).collect()
-        return self.brief.begin_s if top.is_empty() else float(top["t_s"][0]) // 60.0 * 60.0
+        return self.brief.begin_s if top.is_empty() else -(-float(top["t_s"][0]) // 60.0) * 60.0
 
 
 @cache

@@ -44,7 +44,7 @@ def try_on_twin(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[s
         home,
         spec["intent_id"],
         spec["version"],
-        seeds=tuple(spec.get("seeds") or ()) or None,
+        seeds=spec.get("seeds") or None,
         actor=actor,
         at=datetime.now(UTC),
         progress=_told(report),
@@ -55,17 +55,11 @@ def try_on_twin(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[s
 
 def explore(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
     """Try candidates around what an intent was compiled to. Spec: intent_id, version, seed."""
-    from policies.intent.explore import explore as search
-    from policies.intent.model import Intent
-    from policies.policy import PolicySet
-    from twin.scenario import load
-    from twin.store.ledger import Ledger
+    from policies.intent import lifecycle
 
-    with Ledger(home).transaction() as ledger:
-        record = ledger.intent(spec["intent_id"], spec["version"])
-    intent, policy = Intent.model_validate(dict(record.intent)), PolicySet.model_validate(dict(record.policy or {}))
-    scenario = load(str(spec.get("scenario") or "example"))
-    found = search(home, scenario, intent, policy, seed=spec.get("seed"), progress=_told(report), cancel=report.cancelled)
+    found = lifecycle.explore(
+        home, spec["intent_id"], spec["version"], seed=spec.get("seed"), progress=_told(report), cancel=report.cancelled
+    )
     return {**found.json_dict(), "today_run_id": found.today_run_id}
 
 

@@ -7,7 +7,9 @@ from typing import Final
 import polars as pl
 
 LANES: Final = ("policy", "plant", "serving")
+# Closer than this they are one spell; instances come and go all day, so that only the larger gaps between them tell anything.
 APART_S: Final = 1800.0
+INSTANCES_APART_S: Final = 5400.0
 FAULTS: Final = frozenset({"ahu_loss", "rack_blocked", "ups_loss"})
 HARMS: Final = frozenset({"power_brake", "thermal_throttle", "instance_lost", "rejected"})
 KINDS: Final[Mapping[str, str]] = {
@@ -44,7 +46,8 @@ def gathered(events: pl.DataFrame, end_s: float) -> list[Mark]:
         if kind in FAULTS:
             found += _spells(str(kind), group, end_s)
             continue
-        cut = (pl.col("t_s").diff().fill_null(0.0) > APART_S).cum_sum().alias("part")
+        apart_s = INSTANCES_APART_S if str(kind).startswith("instance_") else APART_S
+        cut = (pl.col("t_s").diff().fill_null(0.0) > apart_s).cum_sum().alias("part")
         for _, part in group.with_columns(cut).group_by("part", maintain_order=True):
             found.append(_mark(str(domain), str(kind), part))
     return sorted(found, key=lambda mark: (mark.from_s, mark.lane, mark.words))

@@ -13,7 +13,6 @@ from app.widgets.rows import Head, rows
 from policies.intent.model import Intent, read_back
 
 _STEPS = ("Text", "Understood", "Policy diff", "Twin evidence", "Approval", "Assurance")
-_LIVE = ("approved", "active", "met", "at_risk", "broken")
 
 
 def show() -> None:
@@ -52,7 +51,7 @@ def _head(record: Any, lines: list[Line]) -> None:
 
 
 def _statement(record: Any, lines: list[Line]) -> str:
-    if record.state in _LIVE:
+    if record.state in desk.LIVE:
         word = asked.worst(evidence.assurance(record))
         return {"met": "is in force and holds", "at risk": "is in force and close to its bounds", "broken": "is in force and broken"}.get(
             word, "is in force"
@@ -74,10 +73,10 @@ def _steps(record: Any, shown: Any) -> None:
     written = record.created_at.strftime("%H:%M")
     seeds = f"{len(shown.candidate_run_ids)} seed{'s' if len(shown.candidate_run_ids) > 1 else ''}" if shown else ""
     details = [written, "" if _open_questions(record) else written, written if record.policy else "", seeds, "", ""]
-    done = [True, not _open_questions(record), bool(record.policy), shown is not None, record.state in _LIVE, False]
+    done = [True, not _open_questions(record), bool(record.policy), shown is not None, record.state in desk.LIVE, False]
     if decided:
         details[4] = f"{decided[-1].decision.replace('_', ' ')} by {decided[-1].actor}"
-    if record.state in _LIVE:
+    if record.state in desk.LIVE:
         details[5] = asked.worst(evidence.assurance(record))
     current = next((index for index, ready in enumerate(done) if not ready), len(done) - 1)
     items = []
@@ -95,7 +94,7 @@ def _said(record: Any, intent: Intent, key: str) -> None:
         st.html(f'<p class="iw-note">Read back: change any part</p><p class="iw-said">{html.escape(read_back(intent))}</p>')
         now = state.context()
         entities = state.run(now.run_id).manifest["entities"] if now.run_id else {}
-        locked = record.state in _LIVE
+        locked = record.state in desk.LIVE
         editing.editor(intent, entities, lambda changed: desk.edit(record, changed), key=key, locked=locked)
 
 
@@ -204,7 +203,7 @@ def _explored(record: Any, intent: Intent, key: str) -> None:
     elif job.error:
         parts.failed("The search did not finish", job.error, key=f"explore-{key}")
     elif job.result and job.result.get("candidates"):
-        evidence.candidates(job.result, intent, key)
+        evidence.candidates(job.result, record, intent, key)
 
 
 def _version_diff(old: Any, new: Any) -> None:
@@ -227,7 +226,7 @@ def _all(records: list[Any]) -> None:
             key="how-it-goes",
         )
         return
-    broken = sum(record.state in _LIVE and asked.worst(asked.lines(record, now.today, now.run_id)) == "broken" for record in records)
+    broken = sum(record.state in desk.LIVE and asked.worst(asked.lines(record, now.today, now.run_id)) == "broken" for record in records)
     words = f"{len(records)} intent{'' if len(records) == 1 else 's'}, " + (f"{broken} broken" if broken else "none broken")
     parts.page_title(words, "Click one to see how it was understood, what the twin showed, and who approved it.", legend=False)
     listed = [

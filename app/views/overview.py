@@ -17,7 +17,7 @@ from twin.clock import hour_of
 from twin.metrics import METRICS
 
 _CURVE_SQL = "SELECT run_id, t_s, max(gpu_temp_max_c) AS gpu_temp_max_c FROM rows WHERE NOT isnan(gpu_temp_max_c) GROUP BY ALL ORDER BY t_s"
-_STEP_S = 120.0
+_STEP_S = 300.0
 _OPEN = ("captured", "understood", "questioned", "checked", "simulated", "broken")
 
 
@@ -77,8 +77,7 @@ def _under(now: state.Context) -> str:
 
 
 def _intents(now: state.Context) -> None:
-    records = [record for record in desk.intents() if record.state not in {"retired", "rejected"}]
-    found = [line for record in records for line in asked.lines(record, now.today, now.run_id)]
+    found = [line for record in desk.standing() for line in asked.lines(record, now.today, now.run_id)]
     if not found:
         parts.hint(
             "Nothing is asked of this datacenter yet",
@@ -174,9 +173,9 @@ def _timeline_title(now: state.Context) -> str:
 def _policy_marks(now: state.Context) -> list[Mark]:
     """Return the hours of the intents as intervals of the policy lane, on every day of the run."""
     found = []
-    for record in desk.intents():
+    for record in desk.standing():
         window = asked.understood(record).window
-        if record.state in {"retired", "rejected"} or window is None or window.from_ is None or window.to is None:
+        if window is None or window.from_ is None or window.to is None:
             continue
         start = float(now.clock.hour(0.0))
         for number in range(int(now.horizon_s // state.DAY_S) + 1):
@@ -234,10 +233,10 @@ def _worst(now: state.Context, bounds: Limits) -> None:
             cell = {"where": where, "what": METRICS[metric].label, "value": units.show(value, metric)}
             cells.append({**cell, "change": {"text": change, "sense": sense} if change else None})
         columns = [
-            Head("where", "Where", "strong", "22%"),
-            Head("what", "What", "muted", "37%"),
+            Head("where", "Where", "strong", "24%"),
+            Head("what", "What", "muted", "29%"),
             Head("value", "Worst", "value", "18%"),
-            Head("change", "Against today", "change", "23%"),
+            Head("change", "Against today", "change", "29%"),
         ]
         rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
 

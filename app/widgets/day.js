@@ -17,7 +17,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const height = TOP + PLOT + 10 + LANE * data.lanes.length + 24;
   const clock = (t) => { const m = Math.round((data.start_s + t) / 60); return two(Math.floor(m / 60) % 24) + ':' + two(m % 60); };
   const number = (v) => (v === null || v === undefined ? '–' : v.toFixed(data.digits).replace('-', '\u2212') + data.unit);
-  const at = (values, t) => { const i = Math.round((t - data.begin_s) / data.step_s); return values[Math.min(Math.max(i, 0), values.length - 1)]; };
+  const at = (values, t) => { const i = Math.ceil((t - data.begin_s) / data.step_s) - 1; return values[Math.min(Math.max(i, 0), values.length - 1)]; };
   const known_values = [...(data.today || []), ...(data.candidate || [])].filter((v) => v !== null);
   const draw = () => {
     const width = Math.max(260, svg.getBoundingClientRect().width || 700);
@@ -39,7 +39,7 @@ export default function ({ data, parentElement, setStateValue }) {
     for (let t = Math.ceil((data.begin_s + data.start_s) / (every * 3600)) * every * 3600 - data.start_s; t <= data.end_s + 1; t += every * 3600)
       parts.push(node('text', { x: x(t), y: axis + 18, 'text-anchor': t >= data.end_s - 60 ? 'end' : 'middle', fill: c.muted }, t >= data.end_s - 60 && clock(t) === '00:00' ? '24:00' : clock(t)));
     const path = (values) => { let d = '', pen = 'M'; values.forEach((v, i) => { if (v === null) { pen = 'M'; return; }
-      d += pen + x(data.begin_s + i * data.step_s).toFixed(1) + ' ' + y(v).toFixed(1); pen = 'L'; }); return d; };
+      d += pen + x(data.begin_s + (i + 0.5) * data.step_s).toFixed(1) + ' ' + y(v).toFixed(1); pen = 'L'; }); return d; };
     if (data.limit !== null && data.limit !== undefined) {
       parts.push(node('line', { x1: LEFT, x2: width - RIGHT, y1: y(data.limit), y2: y(data.limit), stroke: c.limit }));
       parts.push(node('text', { x: LEFT + 4, y: y(data.limit) - 5, fill: c.broken_text }, 'limit ' + number(data.limit)));
