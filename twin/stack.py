@@ -76,6 +76,8 @@ class Clips:
 
     def clip(self, lever: str, system: str, wanted: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
         """Return the action inside its bounds; not-a-number becomes the upper bound. Every change is counted."""
+        if ((wanted >= low) & (wanted <= high)).all():
+            return wanted
         clean = np.where(np.isnan(wanted), high, wanted)
         bounded = np.clip(clean, low, high)
         changed = int(np.count_nonzero(bounded != wanted))

@@ -1,5 +1,7 @@
 """The one place where domains meet: each tick, in explicit lines."""
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +24,11 @@ FINE_TICK_S: Final = 1.0
 FINE_AFTER_FAULT_S: Final = 60.0
 # Decode is memory bound: it slows down only below this share of the top clock (facts sheet on heat and power, 5a).
 DECODE_KNEE_SHARE: Final = 0.6
+
+
+def _after(t_s: float, grid_s: float) -> float:
+    """Return the next multiple of a grid after a time."""
+    return (math.floor(t_s / grid_s + 1e-9) + 1.0) * grid_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,14 @@ class _Gather:
 
 
 class World:
-    """The models of a scenario under a schedule of holders. What one domain did is felt by the other one tick later."""
+    """The models of a scenario under a schedule of holders. What one domain did is felt by the other one tick later.
 
-    def __init__(self, scenario: Scenario, phases: Sequence[Phase], seed: int) -> None:
+    A world that goes on from a snapshot (``start``) or ends before the horizon (``until_s``) draws no more than it meets.
+    """
+
+    def __init__(
+        self, scenario: Scenario, phases: Sequence[Phase], seed: int, start: State | None = None, until_s: float | None = None
+    ) -> None:
         spec, fleet, clock = scenario.spec, scenario.fleet, scenario.clock
         if not phases or phases[0].from_s != 0.0:
             raise ValueError("the first policy set of a schedule begins at 0 s")
@@ -58,8 +70,9 @@ class World:
         self._phase = 0
         horizon = scenario.horizon_s
         self.workloads = workloads_model.Model(spec.workloads, fleet, clock, horizon, scenario.faults_of("workloads"), seed)
+        asked_s, came = min(horizon, until_s or horizon), None if start is None else start["serving"]
         self.serving = serving_model.Model(
-            spec.serving, fleet, self.workloads.placements, clock, horizon, scenario.faults_of("serving"), seed
+            spec.serving, fleet, self.workloads.placements, clock, asked_s, scenario.faults_of("serving"), seed, came
         )
         self.plant = plant_model.Model(spec.plant, fleet, clock, horizon, scenario.faults_of("plant"), seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
@@ -67,21 +80,23 @@ class World:
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
-        self._faults = np.array([edge for fault in spec.faults for edge in fault.edges_s()], dtype=np.float64)
-        self._edges = np.unique(np.concatenate([self._faults, [phase.from_s for phase in phases]]))
+        self._faults = sorted({float(edge) for fault in spec.faults for edge in fault.edges_s()})
+        self._edges = sorted({*self._faults, *(float(phase.from_s) for phase in phases)})
+        gpus = len(fleet.gpu_servers)
+        self._capping = [tuple(shares(phase.stack("emergency"), self._gpu_members, gpus)) for phase in self.phases]
+        if start is not None:
+            self._restore(start)
 
     # -- time ---------------------------------------------------------------
 
     def next_s(self, end_s: float) -> float:
         """Return when the coming tick ends: on the grid, at a window's or fault's edge, or 1 s ahead while it matters."""
-        since = self.t_s - self._faults
-        fresh = bool(np.any((since > -1e-9) & (since < FINE_AFTER_FAULT_S)))
-        tick = FINE_TICK_S if fresh or self.t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
-        ahead = (np.floor(self.t_s / tick + 1e-9) + 1.0) * tick
-        window = (np.floor(self.t_s / self._window_s + 1e-9) + 1.0) * self._window_s
-        later = self._edges[self._edges > self.t_s + 1e-9]
-        edge = later[0] if len(later) else np.inf
-        return float(min(ahead, window, edge, end_s))
+        t_s = self.t_s
+        fresh = any(-1e-9 < t_s - fault_s < FINE_AFTER_FAULT_S for fault_s in self._faults)
+        tick_s = FINE_TICK_S if fresh or t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
+        later = bisect_right(self._edges, t_s + 1e-9)
+        edge = self._edges[later] if later < len(self._edges) else end_s
+        return min(_after(t_s, tick_s), _after(t_s, self._window_s), edge, end_s)
 
     def step(self, until_s: float, sink: Sink) -> None:
         """Advance every domain to ``until_s`` and record it."""
@@ -93,7 +108,7 @@ class World:
         clocks = self.plant.gpu_clock_share
         slowest = self._gather.lowest(clocks)
         self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
-        caps = self._emergency(phase)
+        caps = self._emergency()
         self.plant.advance(until_s, self._load(), caps)
         np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
         self.t_s = until_s
@@ -163,10 +178,10 @@ class World:
                     scores[holding.system] = np.asarray(holding.holder.refresh(seen), dtype=np.float64)
                 self.serving.route(int(endpoint), holding.holder.route, scores[holding.system], allowed)
 
-    def _emergency(self, phase: Phase) -> Floats:
-        seen, stack = self.plant.observe(), phase.stack("emergency")
+    def _emergency(self) -> Floats:
+        seen = self.plant.observe()
         caps = np.ones(len(seen.gpu_temp_c))
-        for holding, mine in shares(stack, self._gpu_members, len(caps)):
+        for holding, mine in self._capping[self._phase]:
             bounded = self.clips.clip("emergency", holding.system, holding.holder.cap(seen).clock_cap_share, CLOCK_LOW, CLOCK_HIGH)
             caps[mine] = bounded[mine]
         return caps
@@ -230,7 +245,7 @@ class World:
             "clips": dict(self.clips.counts),
         }
 
-    def restore(self, state: State) -> None:
+    def _restore(self, state: State) -> None:
         """Take back a snapshot. Holders that were not in it begin afresh, so another policy can start from here."""
         self.t_s = float(state["t_s"])
         self.workloads.restore(state["workloads"])

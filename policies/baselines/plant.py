@@ -3,6 +3,7 @@
 from typing import Annotated, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from policies.baselines.clocks import clock_for, power_share
@@ -30,19 +31,24 @@ class UniformCap:
     def cap(self, seen: PlantObservation) -> EmergencyAction:
         """Return the clock caps that hold during the next tick."""
         knobs, gpu_rows = self._knobs, seen.server_rows[seen.gpu_servers]
-        rows = len(seen.row_budget_w)
+        over = seen.row_power_w > seen.row_budget_w
+        under = seen.row_power_w < knobs.release_below_share * seen.row_budget_w
+        cap = np.where(under, self._row_cap + knobs.release_per_s * seen.tick_s, self._row_cap)
+        # Nearly always every row is within its budget, and what a tighter cap would be need not be known.
+        if over.any():
+            cap = np.where(over, np.minimum(self._row_cap, self._tighter(seen, gpu_rows)), cap)
+        self._row_cap = np.clip(cap, CLOCK_LOW, 1.0)
+        return EmergencyAction(self._row_cap[gpu_rows])
+
+    def _tighter(self, seen: PlantObservation, gpu_rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the clock at which each row would draw what it is capped to."""
+        knobs, rows = self._knobs, len(seen.row_budget_w)
         dynamic = np.maximum(seen.gpu_power_w - knobs.idle_w, 0.0)
         # What the row's GPUs would draw above idle at full clock: the cap is set on that, not step by step.
         full = np.bincount(gpu_rows, weights=dynamic / np.maximum(power_share(seen.gpu_clock_share), 0.05), minlength=rows)
         now = np.bincount(gpu_rows, weights=dynamic, minlength=rows)
         wanted = now - (seen.row_power_w - knobs.cap_to_share * seen.row_budget_w)
-        tighter = clock_for(np.clip(wanted / np.maximum(full, 1.0), 0.0, 1.0))
-        over = seen.row_power_w > seen.row_budget_w
-        under = seen.row_power_w < knobs.release_below_share * seen.row_budget_w
-        eased = self._row_cap + knobs.release_per_s * seen.tick_s
-        cap = np.where(over, np.minimum(self._row_cap, tighter), np.where(under, eased, self._row_cap))
-        self._row_cap = np.clip(cap, CLOCK_LOW, 1.0)
-        return EmergencyAction(self._row_cap[gpu_rows])
+        return clock_for(np.clip(wanted / np.maximum(full, 1.0), 0.0, 1.0))
 
     def snapshot(self) -> State:
         """Return the caps in force."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twin.clock import HOUR_S
 from twin.serving import batching as b
-from twin.serving import records
+from twin.serving import records, windows
 from twin.serving.demand import Requests
 from twin.serving.engine import Engine, ticks
 from twin.serving.layout import Endpoint, Layout
@@ -72,7 +72,7 @@ class Accounts:
         took, total, held = now - span[0], self._totals["window"], self._held["window"]
         window_s = took / b.TICKS_PER_S
         arrived = np.array([int(engine.cursor[b.NEXT_ARRIVAL]) for engine in self._engines], dtype=np.int64)
-        ended = [records.endpoint_row(*each, span) for each in zip(self._engines, self._asked, self._specs, strict=True)]
+        ended = [windows.endpoint_row(*each, span) for each in zip(self._engines, self._asked, self._specs, strict=True)]
         decode = total[:, b.DECODE_TIME]
         rates = {
             "prompt_tokens_per_s": self._by_endpoint(total[:, b.PROMPT_TOKENS]) / window_s,

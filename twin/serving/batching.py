@@ -548,10 +548,15 @@ def entry(route: Any) -> Any:
 
 @cache
 def advance() -> Callable[..., None]:
-    """Return the compiled kernel; compiled at the first call and kept on disk."""
+    """Return the compiled kernel; compiled at the first call and kept on disk.
+
+    It is the entry itself, without numba's look at the types of the arguments: with a router among them that look takes
+    longer than an average tick. Arrays of other types than the signature's must therefore not be handed over.
+    """
     one, two = types.int64[::1], types.int64[:, ::1]
     state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, two, one, two)
     router = (types.uint8[::1], types.float64[::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
-    compiled: Callable[..., None] = numba.njit(signature, cache=True)(_advance)
+    kernel = numba.njit(signature, cache=True)(_advance)
+    compiled: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return compiled

@@ -5,7 +5,9 @@ published quantiles of real traces, prompt and output drawn independently. Every
 a longer horizon leaves the hours it shares with a shorter one as they were.
 """
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -63,30 +65,38 @@ Demand = Annotated[Synthetic | Trace, Field(discriminator="kind")]
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests in the order of arrival, shape N. ``images`` counts the images of each."""
+    """Requests in the order of arrival, shape N. ``images`` counts the images of each.
+
+    Those before ``first`` were counted and not drawn: their places are kept, so that a request has the same index
+    whatever part of the day is drawn, and hold zeros.
+    """
 
     arrive_s: Floats
     prompt_tokens: Ints
     output_tokens: Ints
     images: Ints
+    first: int = 0
 
     def __len__(self) -> int:
         """Return the number of requests."""
         return len(self.arrive_s)
 
 
-def draw(demand: Synthetic | Trace, clock: Clock, horizon_s: float, seed: int, endpoint_id: str) -> Requests:
-    """Return every request of an endpoint up to the horizon."""
+def draw(demand: Synthetic | Trace, clock: Clock, horizon_s: float, seed: int, endpoint_id: str, from_s: float = 0.0) -> Requests:
+    """Return every request of an endpoint up to the horizon; whole hours before ``from_s`` are only counted."""
     if isinstance(demand, Trace):
         return _replay(demand, horizon_s)
-    starts_s, levels = bursts(demand, horizon_s, seed, endpoint_id)
-    hours = [
-        _hour(demand, clock, hour, (starts_s, levels), chance.stream(seed, "serving", "requests", endpoint_id, str(hour)))
-        for hour in range(int(np.ceil(horizon_s / HOUR_S)))
-    ]
+    burst = bursts(demand, horizon_s, seed, endpoint_id)
+    streams = [chance.stream(seed, "serving", "requests", endpoint_id, str(hour)) for hour in range(math.ceil(horizon_s / HOUR_S))]
+    begin = min(int(from_s // HOUR_S), len(streams))
+    first = sum(int(_counts(demand, clock, hour, burst, streams[hour]).sum()) for hour in range(begin))
+    hours = [_hour(demand, clock, hour, burst, streams[hour]) for hour in range(begin, len(streams))]
     columns = [np.concatenate(parts) for parts in zip(*hours, strict=True)] if hours else [np.zeros(0)] * 4
-    keep = columns[0] < horizon_s
-    return Requests(columns[0][keep], *(column[keep].astype(np.int64) for column in columns[1:]))
+    keep = int(np.searchsorted(columns[0], horizon_s))
+    arrive_s, *sizes = (np.zeros(first + keep, dtype=kind) for kind in (np.float64, np.int64, np.int64, np.int64))
+    for column, drawn in zip((arrive_s, *sizes), columns, strict=True):
+        column[first:] = drawn[:keep]
+    return Requests(arrive_s, *sizes, first)
 
 
 def daily_curve(hour: Floats, peak_hour: float, peak_to_mean: float) -> Floats:
@@ -97,8 +107,13 @@ def daily_curve(hour: Floats, peak_hour: float, peak_to_mean: float) -> Floats:
     """
     if peak_to_mean <= 1.0:
         return np.ones_like(hour)
-    k = brentq(lambda x: 1.0 / ive(0, x) - peak_to_mean, 0.0, 200.0)
+    k = _sharpness(peak_to_mean)
     return np.asarray(np.exp(k * (np.cos(2.0 * np.pi * (hour - peak_hour) / 24.0) - 1.0)) / ive(0, k))
+
+
+@cache
+def _sharpness(peak_to_mean: float) -> float:
+    return float(brentq(lambda x: 1.0 / ive(0, x) - peak_to_mean, 0.0, 200.0))
 
 
 def bursts(demand: Synthetic, horizon_s: float, seed: int, endpoint_id: str) -> tuple[Floats, Floats]:
@@ -119,21 +134,33 @@ def bursts(demand: Synthetic, horizon_s: float, seed: int, endpoint_id: str) -> 
     return np.array(times), levels
 
 
+def _edges_s(hour: int) -> Floats:
+    return np.asarray(hour * HOUR_S + np.arange(_SLOTS + 1) * (HOUR_S / _SLOTS))
+
+
+def _counts(demand: Synthetic, clock: Clock, hour: int, burst: tuple[Floats, Floats], rng: np.random.Generator) -> Ints:
+    """Return how many requests arrive in each slot of an hour; the first draw of the hour's stream."""
+    edges_s = _edges_s(hour)
+    middle_s = 0.5 * (edges_s[1:] + edges_s[:-1])
+    level = burst[1][np.searchsorted(burst[0], middle_s, side="right") - 1]
+    rate = demand.rate_per_s * daily_curve(clock.hour(middle_s), demand.peak_hour, demand.peak_to_mean) * level
+    return rng.poisson(rate * (HOUR_S / _SLOTS))
+
+
 def _hour(
     demand: Synthetic, clock: Clock, hour: int, burst: tuple[Floats, Floats], rng: np.random.Generator
 ) -> tuple[Floats, Ints, Ints, Ints]:
     """Return the requests of one hour: arrival, prompt, output, images."""
-    edges_s = hour * HOUR_S + np.arange(_SLOTS + 1) * (HOUR_S / _SLOTS)
-    middle_s = 0.5 * (edges_s[1:] + edges_s[:-1])
-    level = burst[1][np.searchsorted(burst[0], middle_s, side="right") - 1]
-    rate = demand.rate_per_s * daily_curve(clock.hour(middle_s), demand.peak_hour, demand.peak_to_mean) * level
-    counts = rng.poisson(rate * (HOUR_S / _SLOTS))
-    arrive_s = np.sort(np.repeat(edges_s[:-1], counts) + rng.random(int(counts.sum())) * (HOUR_S / _SLOTS))
+    counts = _counts(demand, clock, hour, burst, rng)
+    arrive_s = np.sort(np.repeat(_edges_s(hour)[:-1], counts) + rng.random(int(counts.sum())) * (HOUR_S / _SLOTS))
     u = rng.random((4, len(arrive_s)))
-    with_images = u[0] < demand.image_share
-    prompt = np.where(with_images, quantiles("image", "prompt", u[1]), quantiles(demand.lengths, "prompt", u[1]))
-    output = np.where(with_images, quantiles("image", "output", u[2]), quantiles(demand.lengths, "output", u[2]))
-    images = np.where(with_images, _images(u[3]), 0)
+    prompt, output = quantiles(demand.lengths, "prompt", u[1]), quantiles(demand.lengths, "output", u[2])
+    images = np.zeros(len(u[0]), dtype=np.int64)
+    with_images = np.flatnonzero(u[0] < demand.image_share)
+    if len(with_images):
+        prompt[with_images] = quantiles("image", "prompt", u[1][with_images])
+        output[with_images] = quantiles("image", "output", u[2][with_images])
+        images[with_images] = _images(u[3][with_images])
     return arrive_s, np.clip(prompt, 1, demand.max_prompt_tokens), np.clip(output, 1, demand.max_output_tokens), images
 
 

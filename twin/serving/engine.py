@@ -13,6 +13,8 @@ from twin.stack import State
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
+# Requests are filled in by so many rows at a time, which fit the processor's cache.
+_BLOCK: Final = 4096
 _ARRAYS: Final = (
     "instances", "prefill", "heap", "stalls", "gaps", "done", "load", "allowed", "score",
     "memory", "cursor", "speeds", "clean_until",
@@ -39,7 +41,7 @@ class Engine:
 
     ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s`` and ``sizes`` (prompt
     and output tokens) are one per request in the order of arrival. ``done`` is where the kernel counts what instances do,
-    shape I x DONE_COLUMNS; its owner clears it.
+    shape I x DONE_COLUMNS; its owner clears it. Requests before ``first`` belong to a past that a state brings with it.
     """
 
     def __init__(
@@ -51,14 +53,18 @@ class Engine:
         prefill_tokens: int = 16_384,
         rules: Rules = _DEFAULT_RULES,
         done: Ints | None = None,
+        first: int = 0,
     ) -> None:
         count, number = len(coefficients), len(arrive_s)
         self.coefficients = coefficients
         self.requests = np.zeros((number, b.REQUEST_COLUMNS), dtype=np.int64)
-        self.requests[:, b.ARRIVE] = np.rint(arrive_s * b.TICKS_PER_S)
-        self.requests[:, b.PROMPT], self.requests[:, b.OUTPUT] = sizes
-        self.requests[:, [b.FIRST, b.FINISH]] = b.FOREVER
-        self.requests[:, b.PLACE] = b.UNPLACED
+        for low in range(first, number, _BLOCK):
+            block = slice(low, low + _BLOCK)
+            rows = self.requests[block]
+            rows[:, b.ARRIVE] = np.rint(arrive_s[block] * b.TICKS_PER_S)
+            rows[:, b.PROMPT], rows[:, b.OUTPUT] = sizes[0][block], sizes[1][block]
+            rows[:, b.FIRST] = rows[:, b.FINISH] = b.FOREVER
+            rows[:, b.PLACE] = b.UNPLACED
         capacity = coefficients[:, latency.KV_TOKENS].astype(np.int64)
         overhead = ticks(float(coefficients[0, latency.OVERHEAD_S]))
         self.limits = np.array([prefill_tokens, capacity.min(), overhead, *rules], dtype=np.int64)
@@ -172,12 +178,6 @@ class Engine:
         low = int(self.clean_until[0])
         return low + np.flatnonzero(self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FINISH] == b.FOREVER)
 
-    def first_tokens(self, since: int, until: int) -> Ints:
-        """Return the ids whose first token fell in ticks [since, until)."""
-        low = self._clean_until(since)
-        first = self.requests[low : self.cursor[b.NEXT_ARRIVAL], b.FIRST]
-        return low + np.flatnonzero((first >= since) & (first < until))
-
     def _clean_until(self, since: int) -> int:
         """Return an id before which everything was finished before tick ``since``; asked with rising ticks."""
         low = int(self.clean_until[0])
@@ -196,10 +196,8 @@ class Engine:
         return state
 
     def restore(self, state: State) -> None:
-        """Take back a state; requests that had finished before it are not restored and count as long gone."""
+        """Take back a state; requests that had finished before it are not restored and never looked at again."""
         for name in _ARRAYS:
             getattr(self, name)[...] = state[name]
         self.again = np.array(state["again"], dtype=np.int64)
-        low = int(self.clean_until[0])
-        self.requests[:low, b.FINISH] = 0
-        self.requests[low : self.cursor[b.NEXT_ARRIVAL]] = state["under_way"]
+        self.requests[self.clean_until[0] : self.cursor[b.NEXT_ARRIVAL]] = state["under_way"]

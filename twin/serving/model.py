@@ -65,7 +65,8 @@ class ServingLoad:
 class Model:
     """The endpoints, their instances and requests. Shapes: I instances, E endpoints, G GPUs.
 
-    ``placements`` gives the server indices of each endpoint. Every request is drawn here, before the first tick.
+    ``placements`` gives the server indices of each endpoint. Every request up to the horizon is drawn here, before the
+    first tick; with a ``start`` (a state that ``restore`` will be given) only those that this state does not bring along.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Model:
         horizon_s: float,
         faults: Sequence[Fault],
         seed: int,
+        start: State | None = None,
     ) -> None:
         self.settings, self._fleet, self._clock = settings, fleet, clock
         self.endpoint_ids = tuple(spec.id for spec in settings.endpoints)
@@ -85,24 +87,29 @@ class Model:
         self.instance_server, self.instance_first_gpu = self.layout.server, self.layout.first_gpu
         self.instance_gpus, self.instance_endpoint = self.layout.gpus, self.layout.endpoint
         self._gpu_instance = self.layout.gpu_instances(len(fleet.server_ids) * GPUS_PER_SERVER)
-        self.asked = [demand.draw(spec.demand, clock, horizon_s, seed, spec.id) for spec in settings.endpoints]
+        from_s = 0.0 if start is None else _oldest_s(start)
+        self.asked = [demand.draw(spec.demand, clock, horizon_s, seed, spec.id, from_s) for spec in settings.endpoints]
         self._done = np.zeros((len(self.instance_ids), b.DONE_COLUMNS), dtype=np.int64)
+        self._parts = [self.layout.part(index) for index in range(len(self.endpoint_ids))]
         self.engines = [self._engine(index) for index in range(len(self.endpoint_ids))]
         self._routes: list[Any] = [None] * len(self.endpoint_ids)
         self._accounts = Accounts(self.layout, settings.endpoints, self.engines, self.asked, settings.window_s)
         mine = [fault for fault in faults if fault.kind in FAULT_KINDS]
         self._instances = Lifecycle(self.layout, self.engines, self._accounts, mine, settings.start_delay_s)
         self._clock_share = np.ones(len(self.instance_ids))
+        # Speeds in force; none until the first advance, and none after a restored state, which brings the engines' own.
+        self._speeds = np.zeros((2, 0))
         self._now = self._tick_since = 0
         self._tick = np.zeros_like(self._done)
         self._instances.meet_faults(0)
 
     def _engine(self, index: int) -> Engine:
-        part, spec, asked = self.layout.part(index), self.settings.endpoints[index], self.asked[index]
+        part, spec, asked = self._parts[index], self.settings.endpoints[index], self.asked[index]
         sizes = (asked.prompt_tokens, asked.output_tokens)
         rules = Rules(spec.scheduler == "shared", spec.attention == "whole_batch")
         coefficients = self.layout.coefficients[part]
-        return Engine(coefficients, asked.arrive_s, sizes, spec.max_batch, self.settings.prefill_tokens, rules, self._done[part])
+        limits = (spec.max_batch, self.settings.prefill_tokens)
+        return Engine(coefficients, asked.arrive_s, sizes, *limits, rules, self._done[part], asked.first)
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""
@@ -151,13 +158,13 @@ class Model:
         """Set clock and batch limit of each instance."""
         self._clock_share = np.clip(action.clock_share, levers.CLOCK_LOW, levers.CLOCK_HIGH)
         max_batch = np.clip(action.max_batch, levers.BATCH_LOW, levers.BATCH_HIGH).astype(np.int64)
-        for index, engine in enumerate(self.engines):
-            engine.set_max_batch(max_batch[self.layout.part(index)])
+        for engine, part in zip(self.engines, self._parts, strict=True):
+            engine.set_max_batch(max_batch[part])
 
     def route(self, endpoint_index: int, compiled_route: Any, score: Floats, allowed: Bools) -> None:
         """Give an endpoint its router, the scores and what the guards allow (both shape I) until the next window."""
         self._routes[endpoint_index] = b.entry(compiled_route)
-        self.engines[endpoint_index].score[:] = score[self.layout.part(endpoint_index)]
+        self.engines[endpoint_index].score[:] = score[self._parts[endpoint_index]]
         self._instances.admit(endpoint_index, allowed)
 
     def advance(self, until_s: float, prefill_speed: Floats, decode_speed: Floats) -> None:
@@ -166,13 +173,18 @@ class Model:
         self._tick_since = self._now
         self._tick[:] = 0
         while self._now < until:
-            slowed = self._instances.slowed
-            for index, engine in enumerate(self.engines):
-                part = self.layout.part(index)
-                engine.set_speeds(prefill_speed[part] * slowed[part], decode_speed[part] * slowed[part])
+            self._set_speeds(np.stack([prefill_speed, decode_speed]) * self._instances.slowed)
             self._serve(min(until, self._accounts.next_end(self._now), self._instances.next_change(self._now)))
             self._instances.reach(self._now)
             self._accounts.close_spans(self._now, self._clock_share)
+
+    def _set_speeds(self, speeds: Floats) -> None:
+        """Hand new speeds to the engines, shape 2 x I: prefill and decode. Most ticks change none."""
+        if np.array_equal(speeds, self._speeds):
+            return
+        self._speeds = speeds
+        for engine, part in zip(self.engines, self._parts, strict=True):
+            engine.set_speeds(speeds[0, part], speeds[1, part])
 
     def _serve(self, until: int) -> None:
         for index, engine in enumerate(self.engines):
@@ -188,17 +200,15 @@ class Model:
         """Return what the GPUs did over the last advance, shape G."""
         took = max(1, self._now - self._tick_since)
         decode = self._tick[:, b.DECODE_TIME]
-
-        def on_gpus(values: NDArray[Any], elsewhere: float) -> NDArray[Any]:
-            return np.append(values, np.asarray(elsewhere, dtype=values.dtype))[self._gpu_instance]
-
-        return ServingLoad(
-            on_gpus(self._tick[:, b.PREFILL_TIME] / took, 0.0),
-            on_gpus(decode / took, 0.0),
-            on_gpus(self._tick[:, b.BATCH_TIME] / np.maximum(decode, 1), 0.0),
-            on_gpus(self._instances.state != levers.OFF, 0.0),
-            on_gpus(self._clock_share, 1.0),
-        )
+        # One column more than instances, for the GPUs that carry none.
+        loads = np.zeros((5, len(self.instance_ids) + 1))
+        loads[0, :-1] = self._tick[:, b.PREFILL_TIME] / took
+        loads[1, :-1] = decode / took
+        loads[2, :-1] = self._tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
+        loads[3, :-1] = self._instances.state != levers.OFF
+        loads[4, :-1], loads[4, -1] = self._clock_share, 1.0
+        prefill, decoding, batch, resident, clock = loads.take(self._gpu_instance, axis=1)
+        return ServingLoad(prefill, decoding, batch, resident > 0.0, clock)
 
     def record(self, sink: Sink) -> None:
         """Write the rows of the windows that have ended."""
@@ -224,7 +234,14 @@ class Model:
         """Take back a state of the same scenario and seed; routers are given anew at the next window."""
         self._now, self._tick_since = int(state["now"]), int(state["tick_since"])
         self._tick, self._clock_share = np.array(state["tick"]), np.array(state["clock_share"])
+        self._speeds = np.zeros((2, 0))
         self._instances.restore(state["instances"])
         self._accounts.restore(state["accounts"])
         for engine, saved in zip(self.engines, state["engines"], strict=True):
             engine.restore(saved)
+
+
+def _oldest_s(state: State) -> float:
+    """Return the arrival of the oldest request that a state still holds, or its own time if it holds none."""
+    arrived = [int(engine["under_way"][0, b.ARRIVE]) for engine in state["engines"] if len(engine["under_way"])]
+    return min([int(state["now"]), *arrived]) / b.TICKS_PER_S

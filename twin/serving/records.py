@@ -16,7 +16,7 @@ from twin.serving.readings import FINISHED, REJECTED_STATUS, UNFINISHED
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = dict[str, NDArray[Any]]
-_MAXIMA: Final = [b.QUEUE_MAX, b.KV_MAX]
+_MAXIMA: Final = slice(b.QUEUE_MAX, b.KV_MAX + 1)
 
 
 def gather(total: Ints, done: Ints) -> None:
@@ -26,48 +26,50 @@ def gather(total: Ints, done: Ints) -> None:
     total[:, _MAXIMA] = maxima
 
 
-def latencies(engine: Engine, asked: Requests, ids: Ints, t_s: float) -> tuple[Floats, Floats, Floats]:
-    """Return TTFT, ATGT and end-to-end time of requests in seconds; not-a-number what is not known at ``t_s``."""
+def latencies(rows: Ints, tokens: Ints) -> tuple[Floats, Floats, Floats]:
+    """Return TTFT, ATGT and end-to-end time in seconds of some requests (rows of the engine's and their output tokens).
+
+    What is not known yet is not a number.
+    """
     per_tick = 1.0 / b.TICKS_PER_S
-    rows = engine.requests[ids]
     arrive, first, finish = rows[:, b.ARRIVE], rows[:, b.FIRST], rows[:, b.FINISH]
     begun = first < b.FOREVER
     over = (finish < b.FOREVER) & (rows[:, b.PLACE] != b.REJECTED)
-    tokens = asked.output_tokens[ids]
     ttft = np.where(begun, (first - arrive) * per_tick, np.nan)
     atgt = np.where(over & (tokens > 1), (finish - first) * per_tick / np.maximum(tokens - 1, 1), np.nan)
     return ttft, atgt, np.where(over, (finish - arrive) * per_tick, np.nan)
 
 
-def objectives(engine: Engine, asked: Requests, spec: Endpoint, ids: Ints, t_s: float) -> NDArray[np.int8]:
+def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint, t_s: float) -> NDArray[np.int8]:
     """Return 1 for requests within both objectives, 0 for missed ones, -1 while that is open.
 
     A rejected request missed; one that still waits missed as soon as its TTFT objective has passed; one token has no ATGT.
     """
-    ttft, atgt, e2e = latencies(engine, asked, ids, t_s)
-    waited = t_s - engine.requests[ids, b.ARRIVE] / b.TICKS_PER_S
+    ttft, atgt, e2e = known
+    waited = t_s - rows[:, b.ARRIVE] / b.TICKS_PER_S
     late = (ttft > spec.ttft_slo_s) | (atgt > spec.atgt_slo_s) | (np.isnan(ttft) & (waited > spec.ttft_slo_s))
-    missed = late | (engine.requests[ids, b.PLACE] == b.REJECTED)
+    missed = late | (rows[:, b.PLACE] == b.REJECTED)
     return np.where(missed, 0, np.where(np.isnan(e2e), -1, 1)).astype(np.int8)
 
 
 def request_rows(engine: Engine, asked: Requests, spec: tuple[int, Endpoint], ids: Ints, t_s: float) -> Rows:
     """Return rows of REQUESTS for some requests of one endpoint (its index and specification)."""
-    ttft, atgt, e2e = latencies(engine, asked, ids, t_s)
-    place = engine.requests[ids, b.PLACE]
+    rows, tokens = engine.requests[ids], asked.output_tokens[ids]
+    ttft, atgt, e2e = known = latencies(rows, tokens)
+    place = rows[:, b.PLACE]
     status = np.where(place == b.REJECTED, REJECTED_STATUS, np.where(np.isnan(e2e), UNFINISHED, FINISHED))
     return {
         "arrive_s": asked.arrive_s[ids],
         "endpoint_id": np.full(len(ids), spec[0], dtype=np.int64),
         "instance": np.where(place >= 0, place + 1, 0).astype(np.int16),
         "prompt_tokens": asked.prompt_tokens[ids].astype(np.int32),
-        "output_tokens": asked.output_tokens[ids].astype(np.int32),
+        "output_tokens": tokens.astype(np.int32),
         "images": asked.images[ids].astype(np.int16),
         "ttft_s": ttft.astype(np.float32),
         "atgt_s": atgt.astype(np.float32),
         "e2e_s": e2e.astype(np.float32),
         "status": status.astype(np.uint8),
-        "slo": objectives(engine, asked, spec[1], ids, t_s),
+        "slo": objectives(rows, known, spec[1], t_s),
     }
 
 
@@ -87,24 +89,6 @@ def instance_rows(place: Layout, done: Ints, held: Ints, clock_share: Floats, sp
         "queue_max": done[:, b.QUEUE_MAX].astype(np.int32),
         "kv_share": (done[:, b.KV_MAX] / place.coefficients[:, KV_TOKENS]).astype(np.float32),
         "arrivals": done[:, b.ARRIVALS].astype(np.int32),
-    }
-
-
-def endpoint_row(engine: Engine, asked: Requests, spec: Endpoint, span: tuple[int, int]) -> dict[str, float]:
-    """Return what a window says of one endpoint's requests: counts and latencies."""
-    t_s = span[1] / b.TICKS_PER_S
-    over = engine.finished(*span)
-    slo = objectives(engine, asked, spec, over, t_s)
-    began = engine.requests[engine.first_tokens(*span)]
-    ttft = (began[:, b.FIRST] - began[:, b.ARRIVE]) / b.TICKS_PER_S
-    p50, p99 = np.percentile(ttft, [50, 99]) if len(ttft) else (np.nan, np.nan)
-    return {
-        "finished": float(np.count_nonzero(engine.requests[over, b.PLACE] != b.REJECTED)),
-        "rejected": float(np.count_nonzero(engine.requests[over, b.PLACE] == b.REJECTED)),
-        "ttft_p50_s": float(p50),
-        "ttft_p99_s": float(p99),
-        "slo_share": float((slo == 1).mean()) if len(slo) else np.nan,
-        "quality_share": spec.quality_share,
     }
 
 

@@ -1,0 +1,79 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
+"""What a window says of one endpoint's requests, counted in one pass."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numba import types
+
+from twin.serving import batching as b
+from twin.serving.demand import Requests
+from twin.serving.engine import Engine
+from twin.serving.layout import Endpoint
+
+# What is counted of the requests that were over in the window, besides the first tokens given in it.
+FINISHED: Final = 0
+REJECTED: Final = 1
+MET: Final = 2  # finished within both objectives
+FIRST_TOKENS: Final = 3
+
+
+def endpoint_row(engine: Engine, asked: Requests, spec: Endpoint, span: tuple[int, int]) -> dict[str, float]:
+    """Return what a window (its begin and end in ticks) says of one endpoint's requests: counts and latencies."""
+    low, high = int(engine.clean_until[0]), int(engine.cursor[b.NEXT_ARRIVAL])
+    ttft_s, counts = np.empty(high - low), np.zeros(4, dtype=np.int64)
+    _counter()(engine.requests, asked.output_tokens, low, high, *span, spec.ttft_slo_s, spec.atgt_slo_s, ttft_s, counts)
+    finished, rejected, met, began = counts.tolist()
+    in_order = np.sort(ttft_s[:began])
+    return {
+        "finished": float(finished),
+        "rejected": float(rejected),
+        "ttft_p50_s": _quantile(in_order, 0.5),
+        "ttft_p99_s": _quantile(in_order, 0.99),
+        "slo_share": met / (finished + rejected) if finished + rejected else np.nan,
+        "quality_share": spec.quality_share,
+    }
+
+
+def _quantile(in_order: Any, share: float) -> float:
+    """Return what ``numpy.quantile`` does, without its preparations; not-a-number of nothing."""
+    if not len(in_order):
+        return np.nan
+    position = (len(in_order) - 1) * share
+    below = int(position)
+    low, high, part = float(in_order[below]), float(in_order[min(below + 1, len(in_order) - 1)]), position - below
+    # Numpy begins at the nearer of the two, and so must this for the same last digit.
+    return high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part
+
+
+def _count(requests, output_tokens, low, high, since, until, ttft_slo_s, atgt_slo_s, ttft_s, counts):
+    per_tick = 1.0 / b.TICKS_PER_S
+    for i in range(low, high):
+        first = requests[i, b.FIRST]
+        if since <= first < until:
+            ttft_s[counts[FIRST_TOKENS]] = (first - requests[i, b.ARRIVE]) / b.TICKS_PER_S
+            counts[FIRST_TOKENS] += 1
+        finish = requests[i, b.FINISH]
+        if since <= finish < until:
+            if requests[i, b.PLACE] == b.REJECTED:
+                counts[REJECTED] += 1
+                continue
+            counts[FINISHED] += 1
+            late = (first - requests[i, b.ARRIVE]) * per_tick > ttft_slo_s
+            if output_tokens[i] > 1:
+                late |= (finish - first) * per_tick / (output_tokens[i] - 1) > atgt_slo_s
+            if not late:
+                counts[MET] += 1
+
+
+@cache
+def _counter() -> Callable[..., None]:
+    """Return the compiled count; compiled at the first call and kept on disk."""
+    one, number, share = types.int64[::1], types.int64, types.float64
+    signature = types.void(types.int64[:, ::1], one, number, number, number, number, share, share, share[::1], one)
+    kernel: Any = numba.njit(signature, cache=True)(_count)
+    counter: Callable[..., None] = kernel.get_compile_result(signature).entry_point
+    return counter
