@@ -75,6 +75,7 @@ def _intents(commands: _Commands) -> None:
     for command in (approve, rollback):
         command.add_argument("intent", metavar="INTENT", help="its id, such as I-01")
         command.add_argument("--note", default="", help="a reason, kept with the decision")
+    approve.add_argument("--version", dest="number", type=_count, metavar="V", help="the version that is meant (default: the latest)")
     for command in (intent, approve, rollback):
         command.add_argument("--as", dest="actor", metavar="NAME", help="who asks or decides (default: the login name)")
         command.add_argument("--role", default="operator", choices=ROLES, help="in which role (default: operator)")
@@ -176,6 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     module, function = arguments.door
     answer: Answer = getattr(import_module(module), function)(arguments)
+    if answer.silent:
+        return answer.code
     if arguments.json:
         from app.commands.terminal import as_json
 

@@ -6,25 +6,39 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from app.commands.terminal import Answer, home, table
+from app.commands.terminal import Answer, home, progress_bar, table
 
 NOT_REPRODUCED = 4
+
+
+def reproduce(arguments: Namespace) -> Answer:
+    """Hold our numbers against the published ones: exit 4 when one is not reproduced."""
+    from app.published import quantity
+    from policies.reproduce import reproduce as check
+
+    rows = check(home(), arguments.system, progress=progress_bar())
+    lines = []
+    for row in rows:
+        numbers = (quantity(row["paper"], row["unit"]), quantity(row["ours"], row["unit"]))
+        lines.append((row["system"], row["claim"], *numbers, row["verdict"], row["fitted_parameters"], row["why"]))
+    heads = ("system", "claim", "paper", "ours", "verdict", "fitted", "why")
+    code = NOT_REPRODUCED if any(row["verdict"] == "not reproduced" for row in rows) else 0
+    return Answer(rows, table(lines, heads, right=(2, 3, 5)) or ["this system makes no claim"], code)
 
 
 def bench(arguments: Namespace) -> Answer:
     """Run the benchmarks of a checkout: each file of tests/benchmarks offers ``measure()``."""
     folder = Path(__file__).resolve().parent.parent.parent / "tests" / "benchmarks"
-    files = sorted(folder.glob("*.py")) if folder.is_dir() else []
+    files = {path.stem: path for path in sorted(folder.glob("*.py"))} if folder.is_dir() else {}
     if not files:
         raise ValueError("benchmarks are part of a checkout and are not installed with the package; run this in a clone of the project")
+    if arguments.domain not in {None, *files}:
+        raise ValueError(f"no benchmark measures {arguments.domain!r}; there are: {', '.join(files)}")
     sys.path.insert(0, str(folder.parent.parent))
     found: list[dict[str, Any]] = []
-    for path in files:
+    for path in files.values() if arguments.domain is None else [files[arguments.domain]]:
         measure = runpy.run_path(str(path)).get("measure")
-        if measure is not None:
-            found += [dict(row) for row in measure() if arguments.domain in {None, row["domain"]}]
-    if not found:
-        raise ValueError(f"no benchmark measures {arguments.domain!r}; leave the domain out to run all")
+        found += [dict(row) for row in measure()] if measure is not None else []
     rows = [
         (
             row["domain"],

@@ -17,11 +17,12 @@ LONGEST_INPUT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command says: the same thing as JSON and as lines for people, and the exit code."""
+    """What a command says: the same thing as JSON and as lines for people, and the exit code; ``silent`` has said it already."""
 
     value: Any
     lines: Sequence[str] = field(default_factory=tuple)
     code: int = 0
+    silent: bool = False
 
 
 def now() -> datetime:

@@ -13,6 +13,8 @@ from app.report.evidence import Evidence
 
 # A fixed date, the earliest that a zip can hold: the time of writing must not reach the bytes.
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+MOST_BYTES: Final = 16_000_000
+_SHARES: Final = (*(round(0.01 * step, 2) for step in range(1, 100)), 0.995, 0.999, 0.9999)
 _README: Final = """# What is in this bundle
 
 - `report.html`: the report; opens offline in any browser. `report.md`: the same without figures.
@@ -20,7 +22,8 @@ _README: Final = """# What is in this bundle
 - `policy-today.json`, `policy-candidate.json`: who held each lever, with every knob written out.
 - `intent.json`: what was asked, how it was understood, who decided what.
 - `metrics.csv`: every metric of every run, one line per run and metric, in the unit that its name carries.
-- `tables/<run id>/*.parquet`: what happened, per entity and time, for the runs whose day is drawn.
+- `tables/<run id>/*.parquet`: what happened, per entity and time, for the runs whose day is drawn. A table above 16 MB
+  stays in the store, under the same run id; `latency_quantiles.parquet` then stands for the single requests.
 - `provenance.json`: seeds, hashes of code and inputs, versions of what computed it.
 
 The same stored runs give this bundle again, byte for byte.
@@ -32,7 +35,11 @@ def pack(evidence: Evidence, reports: Mapping[str, bytes]) -> bytes:
     members = {**reports, **_documents(evidence)}
     for run in evidence.runs:
         for name, frame in sorted(run.tables.items()):
-            members[f"tables/{run.run_id}/{name}.parquet"] = _parquet(frame)
+            content = _parquet(frame)
+            if len(content) <= MOST_BYTES:
+                members[f"tables/{run.run_id}/{name}.parquet"] = content
+        if "requests" in run.tables:
+            members[f"tables/{run.run_id}/latency_quantiles.parquet"] = _parquet(quantiles(run.tables["requests"]))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(members):
@@ -42,6 +49,21 @@ def pack(evidence: Evidence, reports: Mapping[str, bytes]) -> bytes:
             kind = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name], kind, 6)
     return buffer.getvalue()
+
+
+def quantiles(requests: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the latencies of requests by endpoint, quantity and share: what single requests come to."""
+    columns = [name for name in ("ttft_s", "atgt_s", "e2e_s") if name in requests.collect_schema().names()]
+    asked = [
+        pl.col(name).cast(pl.Float64).fill_nan(None).quantile(share, "linear").alias(f"{name}@{share}")
+        for name in columns
+        for share in _SHARES
+    ]
+    wide = requests.group_by(pl.col("endpoint_id").cast(pl.String)).agg(pl.len().alias("requests"), *asked)
+    long = wide.unpivot(index=["endpoint_id", "requests"], variable_name="at", value_name="value_s")
+    parts = pl.col("at").str.split_exact("@", 1).struct
+    named = long.with_columns(parts.field("field_0").alias("quantity"), parts.field("field_1").cast(pl.Float64).alias("share"))
+    return named.select("endpoint_id", "quantity", "share", "value_s", "requests").sort("endpoint_id", "quantity", "share")
 
 
 def _documents(evidence: Evidence) -> dict[str, bytes]:

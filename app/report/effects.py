@@ -71,7 +71,7 @@ def effect(line: Line, row: Row) -> Mapping[str, Any]:
         "better": line.better,
         "bound": row.bound_words,
         "state": line.state,
-        "seeds": f"{line.seeds_met} of {len(line.after)}" if line.bound else "",
+        "seeds": f"{line.seeds_met}/{len(line.after)}" if line.bound else "",
         "asked": line.bound is not None,
     }
 

@@ -5,64 +5,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from app.report.bounds import Bound, bounds_of
 from app.report.pairing import Held, Worlds
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
-from twin.units import show, show_change
+from twin.units import show
 
 if TYPE_CHECKING:
-    from policies.intent.model import Expectation, Intent
     from policies.paired import Difference
 
+__all__ = ["NOTICEABLE_SHARE", "Bound", "Judged", "Line", "Reader", "bounds_of", "change_words", "judge", "recommendation"]
 # Below this part of today's value a change for the worse is not called a cost.
 NOTICEABLE_SHARE: Final = 0.005
 # run id, metric, scope, window -> value
 Reader = Callable[[str, str, tuple[Scope, ...], Window | None], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What an intent asks of one metric, with where and when."""
-
-    intent_id: str
-    op: str
-    value: float
-    relative: bool
-    must: bool
-    scope: tuple[Scope, ...] = ()
-    window: Window | None = None
-    window_words: str = ""
-
-    @property
-    def place_words(self) -> str:
-        """Return where and when it holds, empty for everywhere and always."""
-        where = ", ".join(scope.id for scope in self.scope[:3]) + (f" and {len(self.scope) - 3} more" if len(self.scope) > 3 else "")
-        return ", ".join(part for part in (where, self.window_words) if part)
-
-    def words(self, metric: str) -> str:
-        """Return the bound as a table writes it, such as ``≤ 80.0 °C`` or ``≤ −20.0 %``."""
-        sign = "≤" if self.op == "<=" else "≥"
-        if not self.relative:
-            return f"{sign} {show(self.value, metric)}"
-        return f"{sign} {show_change(self.value, 'change_share')}" if self.value else f"{sign} today"
-
-    def change(self, today: float) -> float:
-        """Return the bound as a change against today's value, in the metric's unit."""
-        return self.value * abs(today) if self.relative else self.value - today
-
-    def holds(self, today: float, candidate: float) -> bool:
-        """Return whether a candidate's value keeps the bound; a rounding error of a billionth is forgiven."""
-        limit = today + self.value * abs(today) if self.relative else self.value
-        return _within(candidate, self.op, limit)
-
-    def keeps(self, value: float) -> bool:
-        """Return whether a value (or a change as a share, where the bound is relative) lies on the right side of the bound."""
-        return _within(value, self.op, self.value)
-
-
-def _within(value: float, op: str, limit: float) -> bool:
-    slack = 1e-9 * max(abs(limit), abs(value))
-    return value <= limit + slack if op == "<=" else value >= limit - slack
 
 
 @dataclass(frozen=True)
@@ -110,12 +66,16 @@ class Line:
 
     @property
     def state(self) -> str:
-        """Return met, at risk (every seed holds, the interval reaches past the bound) or broken; empty without a bound."""
+        """Return met, at risk or broken; empty without a bound.
+
+        At risk: every seed holds, but one comes near the bound, or the interval over seeds reaches past it.
+        """
         if self.bound is None:
             return ""
         if self.seeds_met < len(self.after):
             return "broken"
-        return "met" if self._edge is None or self.bound.keeps(self._edge) else "at risk"
+        near = any(self.bound.standing(self.metric, a, b) == "at risk" for a, b in zip(self.before, self.after, strict=True))
+        return "at risk" if near or (self._edge is not None and not self.bound.keeps(self._edge)) else "met"
 
     @property
     def _edge(self) -> float | None:
@@ -171,25 +131,6 @@ class Judged:
         return -kept, -sum(line.seeds_met for line in self.asked), len(self.losses), self.candidate.policy_id
 
 
-def bounds_of(intent_id: str, intent: "Intent") -> list[tuple[str, Bound]]:
-    """Return what an intent asks, one bound per expectation, as metric and bound."""
-    return [(wish.metric, _bound(intent_id, intent, wish)) for wish in intent.expectations]
-
-
-def _bound(intent_id: str, intent: "Intent", wish: "Expectation") -> Bound:
-    window = intent.window_of(wish)
-    return Bound(
-        intent_id=intent_id,
-        op=wish.op,
-        value=wish.value,
-        relative=wish.relative,
-        must=wish.strength == "must",
-        scope=intent.scope_of(wish),
-        window=None if window is None else window.window(),
-        window_words="" if window is None else window.words(),
-    )
-
-
 def judge(world: Worlds, candidate: Held, asked: Iterable[tuple[str, Bound]], read: Reader) -> Judged:
     """Hold a candidate against what was asked and against today's policy in everything that is measured."""
     seeds = world.seeds(candidate)
@@ -217,14 +158,23 @@ def _line(
     return Line(metric, tuple(float(v) for v in before if v is not None), tuple(float(v) for v in after if v is not None), bound)
 
 
-def change_words(line: Line) -> str:
+def changes_words(lines: Sequence[Line]) -> str:
+    """Return several changes as one phrase; a place and time that they share is said once."""
+    places = {line.bound.place_words if line.bound else "" for line in lines}
+    shared = places.pop() if len(places) == 1 else ""
+    if not shared:
+        return ", ".join(change_words(line) for line in lines)
+    return f"{', '.join(change_words(line, METRICS[line.metric].label) for line in lines)} ({shared})"
+
+
+def change_words(line: Line, label: str = "") -> str:
     """Return a change as a phrase: ``hottest GPU 5.1 °C lower``; relative bounds are answered in per cent."""
-    d = line.difference
+    d, label = line.difference, label or line.label
     if d.difference == 0:
-        return f"{line.label} unchanged"
+        return f"{label} unchanged"
     as_share = line.bound is not None and line.bound.relative and d.share is not None
     size = show(abs(d.share), "change_share") if as_share and d.share is not None else show(abs(d.difference), line.metric)
-    return f"{line.label} {size} {'lower' if d.difference < 0 else 'higher'}"
+    return f"{label} {size} {'lower' if d.difference < 0 else 'higher'}"
 
 
 def recommendation(judged: Sequence[Judged]) -> tuple[Judged | None, str]:

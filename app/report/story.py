@@ -10,7 +10,7 @@ from app.report.checks import approvals, checks, moment, provenance, risks
 from app.report.effects import alone, effect, heading, row_of
 from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
-from app.report.judgement import change_words, recommendation
+from app.report.judgement import changes_words, recommendation
 from policies.policy import Held, PolicySet
 from twin.units import show
 
@@ -71,8 +71,7 @@ def title_of(evidence: Evidence) -> str:
             f"{evidence.world.title or evidence.world.scenario} under {'today’s policy' if judged is None else judged.candidate.name}{peak}"
         )
     heads = judged.asked or tuple(line for line in judged.others if line.metric in {"plant.gpu_temp_max_c", "serving.cost_usd_per_h"})
-    words = [change_words(line) for line in heads[:3]]
-    text = ", ".join(words) if words else f"{judged.candidate.name} against today’s policy"
+    text = changes_words(heads[:3]) if heads else f"{judged.candidate.name} against today’s policy"
     return text[0].upper() + text[1:]
 
 

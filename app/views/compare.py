@@ -12,7 +12,7 @@ from app.charts.difference import Row, table
 from app.charts.grid import Cell, grid, word
 from app.charts.marks import state as mark
 from app.report.effects import rows_of
-from app.report.judgement import NOTICEABLE_SHARE, Bound, Judged, bounds_of, change_words, judge, recommendation
+from app.report.judgement import NOTICEABLE_SHARE, Bound, Judged, bounds_of, changes_words, judge, recommendation
 from app.report.pairing import Held, Worlds, worlds
 from app.widgets.sheet import sheet
 from twin.metrics import METRICS, Scope
@@ -90,9 +90,8 @@ def _read(run_id: str, metric: str, scope: tuple[Scope, ...], window: object) ->
 
 def _title(judged: Sequence[Judged], best: Judged | None) -> str:
     if best is not None:
-        words = [change_words(line) for line in best.asked[:2]]
         only = "Only " if len(judged) > 1 and sum(item.meets for item in judged) == 1 else ""
-        return f"{only}{best.candidate.name} keeps every bound: {', '.join(words)}"
+        return f"{only}{best.candidate.name} keeps every bound: {changes_words(best.asked[:2])}"
     if not any(item.asked or item.missing for item in judged):
         return f"{len(judged)} {'candidate' if len(judged) == 1 else 'candidates'} against today’s policy; no intent says what is wanted"
     return "No candidate keeps every bound"

@@ -265,3 +265,131 @@ def test_serve_refuses_a_port_that_is_taken(empty: Path, capsys: pytest.CaptureF
         assert f"try --port {port + 1}" in _refused(["serve", "--port", str(port)], capsys)
     assert "is not a port" in _refused(["serve", "--port", "0"], capsys)
     assert not empty.exists()
+
+
+# -- intents -----------------------------------------------------------------------
+
+SENTENCE = "keep every GPU under 80 C this afternoon and cut serving cost 10 %, p99 time to first token no worse"
+
+
+def test_a_request_is_read_checked_and_compiled_without_a_trace(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["intent", SENTENCE, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [wish["metric"] for wish in answer["intent"]["expectations"]] == [
+        "plant.gpu_temp_max_c",
+        "serving.cost_usd_per_h",
+        "serving.ttft_p99_s",
+    ]
+    assert set(answer) == {"intent", "findings", "policy_set"}
+    assert "tapas" in json.dumps(answer["policy_set"])
+    assert not empty.exists()
+
+
+def test_a_question_is_no_failure_and_a_refusal_is(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["intent", "cut latency 30 %", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["intent"]["questions"]
+    assert main(["intent", "open the door of row 3", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["policy_set"] is None
+    assert err.count("\n") == 1
+    assert "refused" in err
+
+
+def test_an_empty_or_endless_request_is_one_line(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "the request is empty" in _refused(["intent", "  "], capsys)
+    assert main(["intent", "keep it cool " * 8000, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert len(out) < 5000
+    assert err.count("\n") == 1
+    assert not empty.exists()
+
+
+def test_lines_are_answered_one_by_one(tmp_path: Path) -> None:
+    lines = f"{SENTENCE}\n\nopen the door of row 3\n{'x' * 200_000}\ncut latency 30 %\n"
+    done = _command("intent", "-", home=tmp_path / "none", input=lines)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 5
+    assert [bool(answer["policy_set"]) for answer in answers] == [True, False, False, False, False]
+    assert not (tmp_path / "none").exists()
+
+
+def test_reading_loads_neither_the_world_nor_the_store() -> None:
+    code = (
+        "import sys; from app.cli import main; main(['intent', 'keep GPUs under 80 C', '--json']);"
+        "print([m for m in ('twin.world', 'duckdb', 'streamlit', 'litellm') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_light_site_is_the_scenarios_own() -> None:
+    from app.commands.site import Place
+    from policies.intent.lifecycle import site_of
+    from twin.scenario import load
+
+    for name in ("example", "tiny"):
+        assert Place(name).site == site_of(load(name))
+
+
+def test_an_intent_is_kept_tried_approved_and_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datetime import UTC, datetime
+
+    from policies.intent import lifecycle
+
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    assert main(["intent", "keep every GPU under 100 C", "--scenario", "tiny", "--save", "--as", "mara", "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert (kept["intent_id"], kept["version"]) == ("I-01", 1)
+    assert "try it on the twin" in _refused(["approve", "I-01"], capsys)
+    lifecycle.try_on_twin(tmp_path, "I-01", actor=lifecycle.Actor("mara", "operator"), at=datetime(2026, 7, 14, 12, tzinfo=UTC))
+    assert main(["approve", "I-01", "--as", "jo", "--role", "plant approver", "--note", "row 1 first", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "active"
+    assert main(["report", "I-01", "-o", str(tmp_path / "board.md")]) == 0
+    text = (tmp_path / "board.md").read_text()
+    assert "approved by jo \\(plant approver\\)" in text or "approved by jo (plant approver)" in text
+    capsys.readouterr()
+    assert main(["intents"]) == 0
+    assert "active" in capsys.readouterr().out
+    assert main(["policies", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[1]["intents"][0]["intent_id"] == "I-01"
+    assert main(["rollback", "I-01", "--as", "jo"]) == 0
+    assert "retired" in capsys.readouterr().out
+    assert "nothing to roll back" in _refused(["rollback", "I-01"], capsys)
+
+
+def test_exploring_refuses_what_cannot_be_tried(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing in it can be tried yet" in _refused(["explore", "cut latency 30 %", "--scenario", "tiny"], capsys)
+    assert "refused" in _refused(["explore", "open the door of row 3", "--scenario", "tiny"], capsys)
+    for words in (["approve", "I-01"], ["rollback", "I-01"]):
+        assert "there is no intent yet" in _refused(words, capsys)
+    assert not empty.exists()
+
+
+@pytest.mark.parametrize(("text", "code"), [("keep every GPU under 100 C", 0), ("keep every GPU under 21 C", 3)])
+def test_exploring_says_whether_anything_meets_the_request(here: Path, text: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", text, "--scenario", "tiny", "--candidates", "1", "--json"]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["candidates"]) == 1
+    assert bool(found["front"]) == (code == 0)
+    assert (found["nearest_miss"] is None) == (code == 0)
+
+
+def test_reproduce_exits_4_where_a_claim_fails(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import policies.reproduce as claims
+
+    said = {"system": "tapas", "claim": "max-temperature", "metric": "plant.gpu_temp_max_c", "source": "abstract", "why": "it does"}
+    row = {**said, "paper": -0.17, "ours": 0.02, "unit": "share of the baseline's", "tolerance": 0.35, "fitted_parameters": 0}
+    for verdict, code in (("not reproduced", 4), ("direction only", 0)):
+        monkeypatch.setattr(claims, "reproduce", lambda home, system, progress, verdict=verdict: [{**row, "verdict": verdict}])
+        assert main(["reproduce"]) == code
+        assert verdict in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.setenv("INTENTWIN_HOME", str(here))
+    assert "unknown" in _refused(["reproduce", "tapaz"], capsys)
+
+
+def test_bench_runs_what_a_checkout_measures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no benchmark measures 'nothing'" in _refused(["bench", "nothing"], capsys)

@@ -21,13 +21,17 @@ def _line(metric: str, before: tuple[float, ...], after: tuple[float, ...], boun
 
 def test_a_bound_holds_under_every_seed_or_is_broken() -> None:
     below_80 = Bound("I-01", "<=", 80.0, False, True)
-    assert _line(HOT, (84.0, 83.0), (78.0, 78.2), below_80).state == "met"
+    assert _line(HOT, (84.0, 83.0), (70.0, 70.2), below_80).state == "met"
     assert _line(HOT, (84.0, 83.0), (78.0, 80.5), below_80).state == "broken"
     assert _line(HOT, (84.0, 83.0), (78.0, 80.5), below_80).seeds_met == 1
 
 
+def test_a_value_near_its_bound_is_at_risk_as_the_judge_of_intents_says() -> None:
+    assert _line(HOT, (84.0,), (79.0,), Bound("I-01", "<=", 80.0, False, True)).state == "at risk"
+
+
 def test_an_interval_that_reaches_past_the_bound_is_at_risk() -> None:
-    assert _line(HOT, (84.0, 84.0, 84.0), (79.9, 76.0, 79.8), Bound("I-01", "<=", 80.0, False, True)).state == "at risk"
+    assert _line(HOT, (84.0, 84.0, 84.0), (75.9, 70.0, 75.8), Bound("I-01", "<=", 80.0, False, True)).state == "at risk"
 
 
 def test_relative_bounds_are_held_against_today_seed_by_seed() -> None:

@@ -1,0 +1,55 @@
+"""What readers may know of a scenario's site, without loading any model."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policies.intent.interpret.reader import Site
+from twin.clock import Clock
+from twin.fleet import Fleet, load
+from twin.sources import data_dir, toml
+from twin.units import parse
+
+if TYPE_CHECKING:
+    from policies.intent.model import WindowSpec
+
+
+class Place:
+    """A scenario as far as words about it need: names, limits, calendar. The models, which take seconds to import, stay out."""
+
+    def __init__(self, name: str) -> None:
+        path = Path(name) if name.endswith(".toml") else data_dir() / "scenarios" / f"{name}.toml"
+        try:
+            raw = toml(path)
+            fleet = load(data_dir() / "fleets" / f"{raw['fleet']}.toml")
+            self.site = _site(raw, fleet)
+            self._clock = Clock.of(raw["start"], raw.get("timezone", "UTC"))
+            self._horizon_s = parse(raw["horizon_s"], "_s")
+            assert isinstance(raw["start"], datetime)
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError, LookupError, OSError) as error:
+            from twin.scenario import load as load_whole
+
+            load_whole(name)  # says in one line what is wrong with it
+            raise ValueError(f"scenario {name!r} cannot be read: {error}") from None
+
+    def covers(self) -> "Callable[[WindowSpec], bool]":
+        """Return what tells whether the scenario's run has any time inside a window."""
+        times = np.arange(0.0, self._horizon_s, 300.0)
+        return lambda spec: bool(self._clock.inside(times, spec.window()).any())
+
+
+def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
+    groups = raw.get("workloads", {}).get("vms", [])
+    entities = {
+        **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
+        "endpoint": tuple(str(endpoint["id"]) for endpoint in raw.get("serving", {}).get("endpoints", [])),
+        "workload": tuple(dict.fromkeys(str(group["workload"]) for group in groups if group.get("kind", "iaas") == "iaas")),
+        "function": tuple(raw.get("functions", ())),
+        "workflow": tuple(raw.get("workflows", ())),
+    }
+    limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
+    limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
+    return Site(entities, limits=limits)

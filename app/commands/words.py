@@ -1,0 +1,167 @@
+"""Commands of an intent's life: intent, explore, approve, rollback."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.commands.site import Place
+from app.commands.terminal import LONGEST_INPUT, Answer, as_json, home, login, now, progress_bar, say, table
+from policies.intent.check import check
+from policies.intent.compile import Compiled, compile_intent
+from policies.intent.interpret.understand import Understood, understand
+from policies.intent.model import Finding, Intent, read_back
+
+if TYPE_CHECKING:
+    from policies.intent.lifecycle import Actor
+
+NONE_MEETS = 3
+REFUSED = 2
+
+
+def intent(arguments: Namespace) -> Answer:
+    """Read a request, check it, compile it; exit 2 where it is refused."""
+    if arguments.text == "-":
+        return _lines(arguments)
+    if not arguments.text.strip():
+        raise ValueError("the request is empty; say what the datacenter should do")
+    if arguments.save:
+        return _saved(arguments)
+    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model)
+    value = _value(understood.intent, findings, compiled)
+    return _answer(value, _words(understood.intent, findings, compiled), findings)
+
+
+def _lines(arguments: Namespace) -> Answer:
+    """Answer every line of standard input with a line of JSON, as it comes."""
+    if arguments.save:
+        raise ValueError("--save takes one request at a time; give its text instead of -")
+    place = Place(arguments.scenario)
+    for line in _input():
+        understood, findings, compiled = _read(line, place, arguments.model)
+        sys.stdout.write(as_json(_value(understood.intent, findings, compiled)) + "\n")
+        sys.stdout.flush()
+    return Answer(None, silent=True)
+
+
+def _input() -> Iterator[str]:
+    while line := sys.stdin.readline(LONGEST_INPUT + 1):
+        if len(line) > LONGEST_INPUT and not line.endswith("\n"):
+            # What is too long is refused by the reader; the rest of the line must not be taken for another request.
+            while (rest := sys.stdin.readline(LONGEST_INPUT)) and not rest.endswith("\n"):
+                pass
+        yield line.rstrip("\n")
+
+
+def _read(text: str, place: Place, model: str | None) -> tuple[Understood, list[Finding], Compiled]:
+    from app.shelf import readings
+
+    understood = understand(text, place.site, model)
+    compiled = compile_intent(understood.intent)
+    known = frozenset(readings())
+    checked = check(understood.intent, place.site, _active(), measurable=known, covers=place.covers())
+    return understood, list(dict.fromkeys([*understood.findings, *checked, *compiled.findings])), compiled
+
+
+def _active() -> list[tuple[str, Intent]]:
+    if not (home() / "ledger.duckdb").is_file():
+        return []
+    from twin.store.ledger import Ledger
+
+    with Ledger(home()).transaction() as transaction:
+        live = [item for item in transaction.intents() if item.state in {"approved", "active", "met", "at_risk", "broken"}]
+    return [(item.intent_id, Intent.model_validate(dict(item.intent))) for item in live]
+
+
+def _value(asked: Intent, findings: list[Finding], compiled: Compiled) -> dict[str, Any]:
+    refused = any(finding.severity == "block" for finding in findings)
+    policy = None if refused or asked.empty() else compiled.policy.model_dump(mode="json")
+    return {"intent": asked.json_dict(), "findings": [finding.model_dump(mode="json") for finding in findings], "policy_set": policy}
+
+
+def _words(asked: Intent, findings: list[Finding], compiled: Compiled) -> list[str]:
+    lines = [read_back(asked)]
+    lines += table([({"info": "assumed", "question": "question", "block": "refused"}[f.severity], f.about, f.text) for f in findings])
+    return [*lines, *(f"policy: {words}" for words in compiled.reason_words())]
+
+
+def _answer(value: Mapping[str, Any], lines: list[str], findings: list[Finding]) -> Answer:
+    blocks = [finding.text for finding in findings if finding.severity == "block"]
+    if blocks:
+        say(f"intentwin intent: refused: {blocks[0]}")
+    return Answer(value, lines, REFUSED if blocks else 0)
+
+
+def _saved(arguments: Namespace) -> Answer:
+    from policies.intent import lifecycle
+
+    record = lifecycle.capture(
+        home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model
+    )
+    asked = Intent.model_validate(dict(record.intent))
+    findings = [Finding.model_validate(item) for item in record.findings]
+    compiled = compile_intent(asked)
+    value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
+    lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled)]
+    return _answer(value, lines, findings)
+
+
+def _actor(arguments: Namespace) -> "Actor":
+    from policies.intent.lifecycle import Actor
+
+    return Actor(name=arguments.actor or login(), role=arguments.role)
+
+
+def explore(arguments: Namespace) -> Answer:
+    """Try candidates for a request on the twin; exit 3 where none meets it."""
+    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model)
+    asked = understood.intent
+    for finding in findings:
+        if finding.severity == "block":
+            raise ValueError(f"refused: {finding.text}")
+    if asked.empty():
+        question = next((finding.text for finding in findings if finding.severity == "question"), "it names nothing that the twin knows")
+        raise ValueError(f"nothing in it can be tried yet: {question}")
+    from policies.intent.explore import explore as search
+    from twin.scenario import load
+
+    scenario = load(arguments.scenario)
+    found = search(home(), scenario, asked, compiled.policy, seed=arguments.seed, candidates=arguments.candidates, progress=progress_bar())
+    value = found.json_dict()
+    rows = [
+        (item.policy.name, item.run_id, item.reach, sum(bool(row.met) for row in item.rows), "meets it" if item.meets else "misses it")
+        for item in found.candidates
+    ]
+    heads = ("candidate", "run", "tried on", f"of {len(asked.expectations)}", "")
+    lines = [read_back(asked), *table(rows, heads, right=(3,))]
+    if found.best is None and found.nearest_miss is not None:
+        lines.append(f"none meets it; the nearest is {found.candidates[found.nearest_miss].policy.name}, what binds is {found.binds}")
+    return Answer(value, lines, 0 if found.best is not None else NONE_MEETS)
+
+
+def approve(arguments: Namespace) -> Answer:
+    """Put a version of an intent in force; refused without evidence or with an open question."""
+    from policies.intent import lifecycle
+
+    _known()
+    record = lifecycle.approve(home(), arguments.intent, arguments.number, actor=_actor(arguments), at=now(), note=arguments.note)
+    return _decided(record, "approved")
+
+
+def rollback(arguments: Namespace) -> Answer:
+    """Take the version in force back."""
+    from policies.intent import lifecycle
+
+    _known()
+    return _decided(lifecycle.rollback(home(), arguments.intent, actor=_actor(arguments), at=now(), note=arguments.note), "rolled back")
+
+
+def _known() -> None:
+    """Refuse before a ledger is made where there is none."""
+    if not (home() / "ledger.duckdb").is_file():
+        raise ValueError('there is no intent yet; make one with `intentwin intent "TEXT" --save`')
+
+
+def _decided(record: Any, what: str) -> Answer:
+    value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, "policy_id": record.policy_id}
+    return Answer(value, [f"{record.intent_id}: {what}; version {record.version} is {record.state}"])
