@@ -221,4 +221,4 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
 def _half(progress: Report | None, begin: float, words: str) -> Report | None:
     if progress is None:
         return None
-    return lambda now: progress(Progress(begin + now.done_share / 2, now.t_s, now.end_s, f"{words}: {now.text}"))
+    return lambda now: progress(Progress(begin + now.done_share / 2, now.t_s, now.horizon_s, f"{words}: {now.text}"))
