@@ -8,6 +8,7 @@ from app.charts import svg
 from app.charts.marks import mark
 from app.charts.quantity import Measure
 from app.charts.tokens import Tokens
+from twin.units import NARROW_SPACE
 
 CELL_PX = 88
 HEIGHT_PX = 24
@@ -80,8 +81,12 @@ def words(change: Change | None, row: Row, tokens: Tokens) -> str:
         return '<span class="m">no evidence</span>'
     colour = tokens.muted if change.better is None else tokens.good_text if change.better else tokens.broken_text
     cross = f' {mark("broken", tokens)}<span class="sr">past the bound</span>' if change.past_bound else ""
-    text = row.change_measure.signed(change.value)
-    title = "" if change.low is None else f' title="{row.change_measure.signed(change.low)} to {row.change_measure.signed(change.high)}"'
+    # A relative bound is answered in per cent of today's value, whatever the unit of the row.
+    unit = f"{NARROW_SPACE}%" if row.change_measure.unit == "%" != row.measure.unit else ""
+    text = row.change_measure.signed(change.value) + unit
+    title = (
+        "" if change.low is None else f' title="{row.change_measure.signed(change.low)} to {row.change_measure.signed(change.high)}{unit}"'
+    )
     return f'<span style="color:{colour}"{title}>{text}</span>{cross}'
 
 
@@ -91,7 +96,7 @@ def table(rows: Sequence[Row], names: Sequence[str], recommended: int | None, to
     lines, last = [], ""
     for row in rows:
         cells = "".join(
-            f"<td{_on(i == recommended)}>{interval(change, row, tokens, recommended=i == recommended)}</td>"
+            f'<td class="fig{" on" if i == recommended else ""}">{interval(change, row, tokens, recommended=i == recommended)}</td>'
             f'<td class="n{" on b" if i == recommended else ""}">{words(change, row, tokens)}</td>'
             for i, change in enumerate(row.changes)
         )
@@ -101,10 +106,11 @@ def table(rows: Sequence[Row], names: Sequence[str], recommended: int | None, to
         unit = f", {escape(row.measure.unit)}" if row.measure.unit else ""
         lines.append(
             f'<tr{" class=first" if first else ""} id="{escape(row.metric)}"><td class="m s dom">{escape(first.capitalize())}</td>'
-            f'<td title="{escape(row.metric)}">{escape(row.label)}{unit}</td><td class="n m">{row.measure.plain(row.today)}</td>'
-            f'<td class="n m">{escape(row.bound_words)}</td>{cells}</tr>'
+            f'<td class="label" title="{escape(row.metric)}">{escape(row.label)}{unit}</td>'
+            f'<td class="n m">{row.measure.plain(row.today)}</td>'
+            f'<td class="n m bnd">{escape(row.bound_words)}</td>{cells}</tr>'
         )
-    head = f'<tr><th class="dom"></th><th>Metric, unit</th><th class="n">Today</th><th class="n">Bound</th>{heads}</tr>'
+    head = f'<tr><th class="dom"></th><th>Metric, unit</th><th class="n">Today</th><th class="n bnd">Bound</th>{heads}</tr>'
     return f'<table class="iw diff"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'
 
 

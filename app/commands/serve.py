@@ -23,7 +23,8 @@ def serve(arguments: Namespace) -> Answer:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), environment.get("PYTHONPATH"))))
     command = [
         *(sys.executable, "-m", "streamlit", "run", str(root / "app" / "main.py")),
-        *("--server.port", str(arguments.port), "--server.address", arguments.address, "--server.headless", "true"),
+        *("--server.port", str(arguments.port), "--server.address", arguments.address),
+        *("--server.headless", "true", "--logger.hideWelcomeMessage", "true"),
     ]
     with subprocess.Popen(command, env=environment, cwd=root) as console:  # noqa: S603
         try:

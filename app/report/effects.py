@@ -66,7 +66,7 @@ def effect(line: Line, row: Row) -> Mapping[str, Any]:
         "unit": row.measure.unit,
         "today": row.measure.plain(d.a),
         "candidate": row.measure.plain(d.b),
-        "interval": f"({ends[0]} to {ends[1]})" if len(ends) == 2 and d.low != d.high else "",
+        "interval": f"({ends[0]} to {ends[1]})" if len(ends) == 2 and ends[0] != ends[1] else "",
         "change": f"{row.change_measure.signed(change.value)}{unit}",
         "better": line.better,
         "bound": row.bound_words,

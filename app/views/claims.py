@@ -64,17 +64,25 @@ def _claims(found: Sequence[Row]) -> None:
     firsts = [place for place, row in enumerate(found) if place == 0 or row.system_id != found[place - 1].system_id]
     body = [
         (
-            word(row.system if place in firsts else "", "b"),
+            word(row.system if place in firsts else "", "b dom"),
             word(row.claim.text, "wrap"),
             word(quantity(row.claim.paper, row.claim.unit), "n m"),
             word(quantity(row.ours, row.claim.unit), "n b"),
             Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet")),
-            word(row.claim.fitted_parameters, "n"),
-            Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens)),
+            word(row.claim.fitted_parameters, "n extra"),
+            Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens), "extra"),
         )
         for place, row in enumerate(found)
     ]
-    names = (("System", ""), ("Claim", ""), ("Paper", "n"), ("Ours", "n"), ("Verdict", ""), ("Fitted", "n"), ("Paper ± tolerance", ""))
+    names = (
+        ("System", "dom"),
+        ("Claim", ""),
+        ("Paper", "n"),
+        ("Ours", "n"),
+        ("Verdict", ""),
+        ("Fitted", "n extra"),
+        ("Paper ± tolerance", "extra"),
+    )
     with parts.panel(_counts(found), "claims-table", data=_frame(found)):
         sheet(grid([word(name, side) for name, side in names], body, firsts), key="claims-sheet")
         if any(row.verdict for row in found):

@@ -70,7 +70,7 @@ def _chosen(world: Worlds, now: state.Context) -> list[Held]:
         "Candidates",
         list(labels),
         default=list(labels)[:MOST],
-        format_func=lambda policy_id: parts.plain(f"{labels[policy_id]} ({policy_id[:6]})"),
+        format_func=lambda policy_id: f"{labels[policy_id]} ({policy_id[:6]})",
         max_selections=MOST,
         key="compare-candidates",
         label_visibility="collapsed",

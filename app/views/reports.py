@@ -79,7 +79,7 @@ def _pick(now: state.Context, subjects: dict[str, str]) -> str:
         "About",
         names,
         index=names.index(chosen) if chosen in names else 0,
-        format_func=lambda name: parts.plain(subjects[name]),
+        format_func=subjects.__getitem__,
         key="report-about",
     )
     return picked if picked in subjects else names[0]
