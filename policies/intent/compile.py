@@ -16,6 +16,7 @@ from twin.metrics import METRICS
 # Kinds of place that instances, and so the levers of serving, can be told apart by.
 _SCOPED: Final = {"serving": ("row", "rack", "server", "endpoint")}
 _HEAT: Final = ("plant.gpu_temp_max_c", "plant.inlet_temp_max_c")
+_WAITING: Final = ("serving.ttft_p99_s", "serving.ttft_p50_s", "serving.e2e_p99_s", "serving.slo_attainment_share", "serving.image_ttft_p99_s")
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -50,7 +51,7 @@ def compile_intent(intent: Intent, *, today: Values | None = None, name: str = "
     covered = {metric for _, served in chosen for metric in served}
     findings += [_uncovered(metric) for metric in metrics if metric not in covered and not intent.settings]
     policy = PolicySet(name=name, levers={lever: tuple(stack) for lever, stack in levers.items()})
-    return Compiled(_released(policy, wanted), tuple(reasons.items()), tuple(findings))
+    return Compiled(_released(policy, intent), tuple(reasons.items()), tuple(findings))
 
 
 def diff_words(policy: PolicySet, against: PolicySet = TODAY) -> list[str]:
@@ -147,15 +148,19 @@ def _add(card: System, served: Sequence[str], targets: tuple[Target, ...], inten
         knobs = {}
 
 
-def _released(policy: PolicySet, wanted: Sequence[Expectation]) -> PolicySet:
-    """Where heat is bounded too, scaling lets go of the hottest instances first."""
+def _released(policy: PolicySet, intent: Intent) -> PolicySet:
+    """Say whom reactive scaling lets go of first: the slowest where latency is bounded, else the hottest where heat is."""
     stack = policy.levers.get("instance_scaling", ())
-    if not any(wish.metric in _HEAT for wish in wanted) or not any(held.system == "reactive" for held in stack):
+    bounded = {wish.metric for wish in intent.expectations}
+    if not any(held.system == "reactive" for held in stack):
         return policy
-    chosen = [
-        held.model_copy(update={"knobs": {"release_order": "hottest", **held.knobs}}) if held.system == "reactive" else held for held in stack
-    ]
-    return policy.model_copy(update={"levers": {**policy.levers, "instance_scaling": tuple(chosen)}})
+    order = "slowest" if bounded & set(_WAITING) else "hottest" if bounded & set(_HEAT) else None
+    if order is None:
+        return policy
+    chosen = tuple(
+        held.model_copy(update={"knobs": {"release_order": order, **held.knobs}}) if held.system == "reactive" else held for held in stack
+    )
+    return policy.model_copy(update={"levers": {**policy.levers, "instance_scaling": chosen}})
 
 
 def _uncovered(metric: str) -> Finding:

@@ -130,7 +130,7 @@ def conserved(value: float, numbers: Iterable[float]) -> bool:
 
 def _derivations(number: float) -> list[float]:
     bases = [number, abs(1 - number), abs(1 - number / 100), abs(number - 1), (number - 32) / 1.8, number - 273.15, abs(number - 100) / 100]
-    times = (1.0, 60.0, 3600.0, 24.0, 86400.0, 7.0, 1440.0, 3.785411784, 0.45359237, 1.024, 1.048576, 1.073741824, 1.099511627776)
+    times = (1.0, 60.0, 3600.0, 24.0, 86400.0, 604800.0, 168.0, 7.0, 1440.0, 3.785411784, 0.45359237, 1.024, 1.048576, 1.073741824, 1.099511627776)
     out = []
     for base in bases:
         for factor in times:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from policies.intent.interpret.reader import Reader, Site
 from policies.intent.interpret.words import published_levers
 from policies.intent.model import Intent
+from twin.fleet import load
+from twin.sources import data_dir
 
 FIELDS: Final = ("kind", "objective", "metrics", "ops", "values", "relative", "strength", "scope", "window", "settings", "questions", "blocked")
 
@@ -33,17 +35,17 @@ class Scores:
 
 def example_site() -> Site:
     """Return the site that the golden utterances speak of: the example of the vocabulary."""
+    fleet = load(data_dir() / "fleets" / "example.toml")
+    limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
+    limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
     entities = {
-        "row": (*(f"row-{i}" for i in range(1, 5)), "hosts-row"),
-        "rack": tuple(f"rack-{i}" for i in range(1, 41)),
-        "server": tuple(f"server-{i}" for i in range(1, 161)),
-        "host": tuple(f"host-{i}" for i in range(1, 97)),
+        **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
         "endpoint": ("chat-70b", "chat-8b", "code-70b", "vision-11b"),
         "workload": ("web-frontend", "telemetry-batch", "ml-training", "dev-test", "search", "databases"),
         "function": ("resize-image", "send-mail"),
         "workflow": ("video-understanding", "report"),
     }
-    return Site(entities, published_levers())
+    return Site(entities, published_levers(), limits)
 
 
 def score(reader: Reader, path: Path, site: Site | None = None) -> Scores:

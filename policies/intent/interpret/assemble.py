@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from policies.intent import guards
-from policies.intent.interpret import ops, windows
+from policies.intent.interpret import bounds, ops, windows
 from policies.intent.interpret.canon import Mark
 from policies.intent.interpret.clauses import Clause
 from policies.intent.interpret.drafting import Draft, Draughts
@@ -15,6 +16,7 @@ from policies.policy import ScopeSpec
 from twin.metrics import METRICS
 
 _DESIGN: Final = re.compile(r"(?<!\w)(?:build(?:ing)?|design(?:ing)?|size (?:the|a|an|our|my|up|me)|sizing|add(?:ing)?|wire|wiring|procure|procuring|construct|dimension|provision)(?!\w)")
+_POINTED: Final = re.compile(r"\b(?:stay|keep|hold|remain|get|bring|make|ensure|see to|avoid|not)\b.{0,40}\b(?:that|it|there|this|them|happen|over|below|under|within)\b")
 _DESIGNED: Final = {"memory.pod_hosts", "plant.oversubscription_share"}
 
 
@@ -28,6 +30,9 @@ def assemble(text: str, work: Draughts, settings: Mapping[str, str], where: Mapp
     times, clashes = _times(work)
     for index in {**problems, **clashes}:
         drafts = [draft for draft in drafts if not _broken(draft, index, index in problems, index in clashes, work)]
+    if not (work.drafts or work.objectives or work.doubts or settings):
+        # A time without anything to hold over it is no question about the time.
+        work.findings = [item for item in work.findings if item.about != "window" or item.severity == "info"]
     scope, scope_of = _lift(specs, drafts, work)
     window, window_of = _lift_windows(times, drafts, work)
     wishes = tuple(_expectation(work, draft, scope_of, window_of) for draft in drafts)
@@ -58,9 +63,18 @@ def _kept(work: Draughts) -> list[Draft]:
     """Drop what only tells a story: a bound read in a narrative on a metric that another clause bounds."""
     kept = []
     for draft in work.drafts:
-        rival = any(other is not draft and other.metric == draft.metric and not other.narrative for other in work.drafts)
-        if not (draft.narrative and rival):
+        if not draft.narrative:
             kept.append(draft)
+            continue
+        rival = [other for other in work.drafts if other is not draft and other.metric == draft.metric and not other.narrative]
+        against = draft.bound.op != bounds.default_op(draft.metric)
+        if not against and (draft.compared or not rival) and not any(other.bound == draft.bound for other in rival):
+            kept.append(draft)
+        elif not rival and against and draft.quantity is not None and not draft.bound.relative and _POINTED.search(work.board.rest, draft.quantity.end):
+            # "They fine us above 25,000 litres, so stay under that": the threshold is the bound.
+            kept.append(replace(draft, bound=replace(draft.bound, op=bounds.default_op(draft.metric))))
+        elif not rival:
+            work.ask(draft.clause, "value", f"Is {METRICS[draft.metric].label} to stay on this side of that number, or on the other?", draft.quantity)
     return kept
 
 
@@ -87,7 +101,9 @@ def _places(work: Draughts) -> tuple[dict[int, tuple[ScopeSpec, ...]], dict[int,
             if mark.value.problem and not any(taken.start <= mark.start < taken.end for taken in work.board.ordered("taken")):
                 problems[index] = mark.value.problem
                 work.ask(index, "scope", mark.value.problem, mark)
-        known = tuple(dict.fromkeys(spec for mark in clause.scopes for spec in mark.value.specs))
+        # The place of an act that is refused is not where the rest is to hold.
+        acted = [mark for mark in clause.scopes if work.drafts and any(taken.start <= mark.start < taken.end for taken in work.board.ordered("taken"))]
+        known = tuple(dict.fromkeys(spec for mark in clause.scopes if mark not in acted for spec in mark.value.specs))
         if known:
             specs[index] = known
     return specs, problems

@@ -18,6 +18,7 @@ _OTHER: Final[dict[str, Op]] = {"<=": ">=", ">=": "<="}
 _AMOUNT: Final = re.compile(r"\bby(?: (?:about|around|roughly|some|another|a further|only|just|a|at least|at most|up to|more than|less than|no more than|no less than|not more than|over|a full|as much as|max(?:imum)?|min(?:imum)?))*\s*$")
 _AFTER: Final = re.compile(r"[\s,(]*(?:(?:per|a|an|each|every|/)?\s*[\ue004\w/]+[\s,]*){0,3}?(?:and |as |is |the |at )*")
 _TRAILING: Final = re.compile(r"(?:or |and |at (?:the |a )?(?:very )?(?:most|least|worst|max|min|latest)|max|min|tops|no (?:more|less|higher|lower|longer|later|hotter|fewer)$|not (?:more|a|one)|ceiling|cap|limit|floor|upper|lower (?:limit|bound)|atmost|atleast|equal)(?!.*\bthan$)")
+_FIXED: Final = re.compile(r"at |atmost|atleast|max|min|no |not |nothing|cap|limit|ceiling|floor|tops|up to|or |and |upper|lower (?:limit|bound)|budget|<|>|=|≤|≥")
 _NEAR: Final = re.compile(r"^\W*(?:\ue004+\W*)?(?:or more |or so |a |an |the |in )?\w*\s*$")
 
 
@@ -54,7 +55,7 @@ def words_of(board: Board, clause: Clause) -> Words:
     def inside(mark: Mark) -> bool:
         return clause.start <= mark.start < clause.end
 
-    compare = [mark for mark in ops.compare(board) if inside(mark)]
+    compare = [mark for mark in ops.compare(board) if inside(mark) and not _against_today(board, mark) and not _aimed(board, mark, clause)]
     holds = _marks(board, clause, "hold", ops.HOLD)
     factors = [
         Mark("factor", match.start(), match.end(), size)
@@ -76,6 +77,22 @@ def words_of(board: Board, clause: Clause) -> Words:
             negations.append(Mark("negation", match.start(), match.end()))
     negations += [Mark("negation", mark.start, mark.end) for mark in sized]
     return Words(compare, negations, holds, changes, _marks(board, clause, "today", (ops.TODAY,)), factors)
+
+
+def _aimed(board: Board, mark: Mark, clause: Clause) -> bool:
+    """ "Push it up to 99 %" names an aim; "up to 2 %" a limit."""
+    if not board.canon.text[mark.start : mark.end].startswith("up to"):
+        return False
+    return re.search(r"\b(?:push|rais|bring|get|lift|increas|boost|improv|driv|tak|grow|scal)\w*\b[^,;.]*$", board.rest[clause.start : mark.start]) is not None
+
+
+def _against_today(board: Board, mark: Mark) -> bool:
+    """ "20 % lower than today" measures a change; "lower than 20 %" compares."""
+    text = board.canon.text[mark.start : mark.end]
+    if not text.endswith(" than"):
+        return False
+    before, after = board.rest[: mark.start], board.rest[mark.end :]
+    return re.search("\ue003 ?$", before) is not None or re.match(r" (?:(?:it|they|we|the|what) )*(?:is |are )?(?:today|now|current|at present|baseline|status quo|before|they are|it is)", after) is not None
 
 
 def _sized(hold: Mark, compare: Sequence[Mark], clause: Clause) -> bool:
@@ -113,11 +130,11 @@ def side(metric: str, compare: Mark | None, negated: bool) -> Op:
     return _OTHER[op] if negated else op
 
 
-def negated(words: Words, compare: Mark | None, clause: Clause) -> bool:
-    """Return whether a negation before the comparison turns it round."""
-    if compare is None:
+def negated(board: Board, words: Words, compare: Mark | None) -> bool:
+    """Return whether a negation before the comparison turns it round; "at most" and its like are never turned."""
+    if compare is None or _FIXED.match(board.canon.text, compare.start, compare.end):
         return False
-    return any(mark.end <= compare.start for mark in words.negations)
+    return any(mark.end <= compare.start and not re.search(r"[:;.,]", board.rest[mark.end : compare.start]) for mark in words.negations)
 
 
 def direction(metric: str, change: Mark) -> int:

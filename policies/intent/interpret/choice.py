@@ -204,7 +204,12 @@ _SPECIAL: Final = {
 
 def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percentile: str | None) -> Choice | None:
     """Return what a quantity means without any noun, by its unit and place alone; None where that is open."""
-    if quantity.kind == "power" and "row" in scope_kinds:
+    if quantity.kind == "time" and per is not None and per.what == "tokens":
+        p99 = FAMILY_P99["atgt"]
+        if percentile not in {None, "p99"}:
+            return Choice(about=p99, question=f"{percentile} is not known for {METRICS[p99].label}, only p99; should it hold there?")
+        return Choice((p99,), assumed="" if percentile else f"no percentile is named, p99 is taken for {METRICS[p99].label}")
+    if quantity.kind == "power" and ("row" in scope_kinds or (per is not None and per.what == "row")):
         return Choice(("plant.row_power_peak_w",))
     if quantity.kind == "time" and scope_kinds == {"function"}:
         return _latency((), quantity, per, scope_kinds, False, percentile)
@@ -217,6 +222,8 @@ def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percenti
         by_what = {"job": "workflows.cost_usd_per_job", "host": "memory.cost_usd_per_host", "tokens": "serving.cost_usd_per_million_tokens"}
         if per.what in by_what:
             return Choice((by_what[per.what],))
+        if per.what == "hour":
+            return Choice(("serving.cost_usd_per_h",), assumed="money per hour is read as the serving cost")
     if quantity.kind == "bytes":
         return Choice(("memory.migrated_bytes",))
     if quantity.kind == "energy":

@@ -26,9 +26,26 @@ def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[
     settings: dict[str, str] = {}
     findings: list[Finding] = []
     where: dict[str, Mark] = {}
+    before: Mark | None = None
     for start, end in _segments(board):
+        _listed(board, site, (start, end), before, settings, where)
         _segment(board, site, (start, end), settings, findings, where)
+        inside = [found for found in board.ordered("system") if start <= found.start < end]
+        before = inside[-1] if inside else None
     return settings, findings, where
+
+
+def _listed(board: Board, site: Site, piece: tuple[int, int], before: Mark | None, settings: dict[str, str], where: dict[str, Mark]) -> None:
+    """Read "aladdin for scaling and routing": the second lever has the same holder."""
+    text = board.rest[piece[0] : piece[1]]
+    if before is None or re.search(r"[\ue000\ue003\ue005]|\d", text) or len(text.split()) > 4:
+        return
+    levers = [name for name, pattern in lexicon().strong_levers.items() if pattern.search(text)]
+    if len(levers) == 1 and before.value in site.levers.get(levers[0], ()):
+        settings[levers[0]] = str(before.value)
+        where[levers[0]] = before
+        for match in re.finditer(r"[a-z'\-]+", text):
+            board.take("taken", piece[0] + match.start(), piece[0] + match.end())
 
 
 def _mark_systems(board: Board) -> None:
@@ -48,6 +65,8 @@ def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
         return True
     if re.search(r"\d|\ue003", segment):
         return False
+    if re.search(r"(?:back|revert|return) to (?:the )?$", board.rest[: match.start()]):
+        return True
     return any(table[lever].search(segment) for lever in levers for table in (lexicon().strong_levers, lexicon().weak_levers) if lever in table)
 
 

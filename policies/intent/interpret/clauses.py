@@ -11,6 +11,7 @@ from policies.intent.interpret.words import Concept, lexicon
 _BREAK: Final = re.compile(
     r"(?P<stop>[.!?;]+(?=\s|$)|\n|\s[\-–—]+\s|:(?=\s))|(?P<comma>,(?!\d{3}\b)|\(|\))|(?P<word>(?<!\w)(?:and|but|while|whilst|without|plus|then|so|because|also|yet|although|though|whereas|with|or|nor|(?<!\bin )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bat )(?<!\bhold )(?<!\bkeep )that(?! (?:rack|row|server|host|endpoint|one|way|model|service|level|workload|function|workflow|job))|which|who|as long as|provided|before|at the same time|in addition|as well as|keeping|subject to|given)(?!\w))"
 )
+_BARE: Final = {"serving", "inference", "site", "facility", "the site", "the facility", "budget", "money", "dram", "prices", "price"}
 _JUST_MORE: Final = re.compile(r"\W*(?:and )?(?:not|no|never)(?: (?:a|one|an|1))?(?: \w+)? (?:more|higher|over|above|hotter|longer|less|lower|fewer)\W*")
 _LIST_WORDS: Final = {"and", "or", "nor", "plus", "as well as", ",", "&", "/"}
 
@@ -98,6 +99,9 @@ def _fill(piece: Clause, board: Board, found: list[Mark]) -> None:
         return piece.start <= mark.start < piece.end
 
     piece.concepts = [mark for mark in found if within(mark)]
+    if len(piece.concepts) > 1:
+        # "Serving" beside "quality" says where, not what.
+        piece.concepts = [mark for mark in piece.concepts if board.rest[mark.start : mark.end] not in _BARE] or piece.concepts
     piece.quantities = [mark for mark in board.ordered("quantity") if within(mark)]
     piece.pers = [mark for mark in board.ordered("per") if within(mark)]
     piece.scopes = [mark for mark in board.ordered("scope") if within(mark)]

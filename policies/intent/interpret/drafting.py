@@ -10,12 +10,12 @@ from policies.intent.interpret.choice import Choice
 from policies.intent.interpret.clauses import Clause
 from policies.intent.interpret.quantities import Per, Quantity
 from policies.intent.interpret.reader import Site
-from policies.intent.interpret.words import Concept
+from policies.intent.interpret.words import Concept, lexicon
 from policies.intent.model import Finding
 from twin.metrics import METRICS
 
 _NARRATIVE: Final = re.compile(
-    r"(?<!\w)(?:when(?:ever)?|if|once|because|since|as soon as|they (?:say|complain|tell)|complain\w*|used to|has been|have been|had been|was|were|is (?:now |currently )?(?:running|sitting|hovering) at|currently (?:at|runs?|sits?|is)|right now|at the moment|keeps? (?:hitting|reaching|climbing)|\w+ (?:hit|reached|climbed to|went to)|today (?:it|we|they) (?:is|are|run|sit))(?!\w)|\ue007"
+    r"(?<!\w)(?:when(?:ever)?|(?<!great )(?<!nice )(?<!good )(?<!like it )(?<!appreciate it )(?<!happy )(?<!glad )if(?! possible)(?! at all)(?! you)(?! we can)|said|says|tells? (?:me|us)|told|is up|are up|went up|was up|went to|once|because|since|as soon as|they (?:say|complain|tell)|complain\w*|used to|has been|have been|had been|was|were|is (?:now |currently )?(?:running|sitting|hovering) at|currently (?:at|runs?|sits?|is)|right now|at the moment|keeps? (?:hitting|reaching|climbing)|\w+ (?:hit|reached|climbed to|went to)|today (?:it|we|they) (?:is|are|run|sit))(?!\w)|\ue007"
 )
 _GENERIC: Final = {"gpus", "temperature", "power", "cost", "latency", "energy", "throughput", "quality", "pod_hosts", "unknown", "site_power", "serving_cost", "makespan", "price_cut"}
 _ZEROED: Final = {
@@ -38,6 +38,7 @@ class Draft:
     quantity: Mark | None
     concept: Mark | None
     narrative: bool = False
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ def _quantity(work: Draughts, index: int, mark: Mark) -> None:
             elif bound.problem:
                 work.ask(index, "value", bound.problem, mark)
             else:
-                work.drafts.append(Draft(metric, bound, index, mark, concept, narrative))
+                compared = bounds.compare_at(work.board, work.words[index], mark, clause.quantities) is not None
+                work.drafts.append(Draft(metric, bound, index, mark, concept, narrative, compared))
     if quantity.bare_degrees or quantity.kind == "count" and choice.kind_of(chosen.metrics[0]) == "temp":
         work.inform(chosen.metrics[0], "degrees without a scale are taken as Celsius")
 
@@ -166,7 +168,10 @@ def _no_metric(work: Draughts, index: int, mark: Mark) -> None:
     clause, words, quantity = work.clauses[index], work.words[index], mark.value
     sets = bool(bounds.compare_at(work.board, words, mark, clause.quantities)) or bool(words.changes)
     narrative = _NARRATIVE.search(work.board.rest, clause.start, clause.end) is not None
-    if (quantity.kind != "count" or sets) and not narrative:
+    known = [concept for concept in clause.concepts if _concept(concept).metrics]
+    if quantity.kind == "count" and known and sets and not quantity.signed:
+        work.ask(index, "value", f"In which unit is {quantity.figure:g}?", mark)
+    elif (quantity.kind != "count" or sets) and not narrative:
         work.ask(index, "meaning", "What is to be bounded by that number?")
 
 
@@ -196,10 +201,17 @@ def _change(work: Draughts, index: int, mark: Mark) -> Mark | None:
 def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mark | None) -> tuple[Mark | None, Choice | None]:
     """Return the concept that a number bounds and the metrics it means: in its clause, by its unit, or carried over."""
     clause, quantity = work.clauses[index], mark.value
+    if quantity.kind == "share" and _OF_LIMIT.match(work.board.canon.text[mark.end : mark.end + 40]):
+        named = [concept for concept in clause.concepts if _concept(concept).name in {"power", "row_power", "site_power"}]
+        if not named:
+            chosen = choice.choose(lexicon().concept("power"), None, None, True, work.scope_kinds(index), None)
+            return None, chosen
     best: tuple[float, Mark, Choice] | None = None
     for concept in clause.concepts:
         chosen = _try(work, index, concept, mark, per, change)
         if chosen is None:
+            continue
+        if _concept(concept).name == "ttft" and any(_concept(other).name == "image_ttft" for other in clause.concepts):
             continue
         cost = _distance(work, clause, concept, mark) + (40 if chosen.about == "meaning" else 0)
         if best is None or cost < best[0]:
@@ -276,11 +288,11 @@ def _bounds(work: Draughts, index: int, mark: Mark, metric: str, per: Per | None
     if quantity.kind == "points":
         return [bounds.Bound(problem=f"From what to what should {label} go? A change in points cannot be held.")]
     compare = bounds.compare_at(board, words, mark, clause.quantities)
-    flipped = bounds.negated(words, compare, clause)
+    flipped = bounds.negated(board, words, compare)
     if quantity.kind == "times":
         return [bounds.multiple(metric, quantity.value, change, compare)]
     if quantity.kind in {"share", "part"}:
-        if concept is None or _is_relative(work, _concept(concept), mark, change):
+        if concept is None or _OF_LIMIT.match(board.canon.text[mark.end : mark.end + 40]) or _is_relative(work, _concept(concept), mark, change):
             return [_change_bound(work, index, mark, metric, change, compare, flipped)]
         return [_share_bound(work, mark, metric, compare, flipped, concept)]
     if change is not None:
@@ -316,6 +328,9 @@ def _change_bound(work: Draughts, index: int, mark: Mark, metric: str, change: M
             return bounds.Bound(problem="Which limit is meant, and how much is it?")
         work.inform(metric, f"{quantity.value:.0%} of the limit of {limit:,.0f} is taken from the fleet")
         return bounds.Bound(bounds.side(metric, compare, flipped), quantity.value * limit)
+    if _OF_TODAY.match(after) and compare is not None and board.canon.text[compare.start : compare.end].startswith(("within", "inside")):
+        worse = 1 if METRICS[metric].better == "lower" else -1
+        return bounds.Bound("<=" if worse > 0 else ">=", worse * quantity.value, relative=True)
     if _OF_TODAY.match(after):
         return bounds.Bound(bounds.side(metric, compare, flipped), round(quantity.value - 1.0, 12), relative=True)
     if quantity.signed:

@@ -21,8 +21,11 @@ _NUMBER_WORD: Final = "|".join([*_UNITS, *_TENS, *_SCALES])
 _WORDS: Final = re.compile(rf"(?<![\w\-])(?:an? (?=hundred|thousand|million|billion|dozen|grand))?(?:{_NUMBER_WORD})(?:(?:[ \-]| and )(?:{_NUMBER_WORD}))*(?: point (?:{_NUMBER_WORD})(?: (?:{_NUMBER_WORD}))*)?(?!\w)")
 _SCALED: Final = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?) ?(hundred|thousand|grand|million|billion|mln|bn|dozen)(?!\w)")
 _PART_WORD: Final = "|".join(sorted((part + "s?" for part in _PARTS), key=len, reverse=True))
-_FRACTION: Final = re.compile(rf"(?<![\w.])(?:(?:(an?|\d+)[ \-])({_PART_WORD})|(half))(?!\w)(?!-?past)")
+_FRACTION: Final = re.compile(rf"(?<![\w.])(?:(?:(an?|\d+)[ \-])({_PART_WORD})|(half))(?!\w)(?![ \-]?past)")
 _AND_HALF: Final = re.compile(r"(?<![\w.])(\d+)(?:[ \-]and[ \-]a[ \-](half|quarter)| 1⁄2)(?!\w)")
+_ONE_UNIT: Final = re.compile(
+    r"((?:most|than|under|below|above|within|least|to) )an? (?=(?:tera|giga|mega|kilo)?(?:byte|watt|tonne|ton|litre|liter|minute|second|hour|dollar|cent|percent)s?\b|milli|micro|nano)"
+)
 _AND_HALF_ONE: Final = re.compile(r"(?<![\w.\-])one[ \-]and[ \-]a[ \-](half|quarter)(?!\w)")
 _SLASHED: Final = re.compile(r"(?<![\w./:])([1-9])[/⁄]([2-9]|10)(?![\w/⁄.])(?! ?(?:am|pm))")
 _OUT_OF: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?: times)?(?: (?:out of|of) (?:every |each )?| in (?:every )?(?=(?:5|10|20|100|1000|10000)\b))(\d+)(?: times)?(?!\w|\.\d|,\d)(?! ?(?:%|percent|hosts|nodes|servers))")
@@ -34,8 +37,8 @@ _UNIT_AFTER: Final = re.compile(
     r"(?<=\d)frac[ \-]?(?:of )?(?:an? )?(?=(?:percent|per cent|%|(?:milli|micro|nano)?seconds?|hours?|minutes?|min|days?|kilowatt|megawatt|watt|degrees?|cents?|dollars?|"
     r"tonnes?|tons?|terabytes?|gigabytes?|tb|gb|mw|kw|gw|mwh|gwh|kwh|ms|s)(?!\w))"
 )
-_ONE_AFTER: Final = re.compile(r"\s+(?!of\b|at\b|is\b|to\b|in\b|on\b|that\b|who\b|and\b|another\b|or\b|by\b|should\b|must\b|for\b|can\b|has\b|needs?\b|stays?\b|step\b)[a-z%$]")
-_ONE_BEFORE: Final = re.compile(r"\b(?:the|this|that|last|median|every|each|any|which|another|only|next|first|same|no|hottest|worst)\s+$")
+_ONE_AFTER: Final = re.compile(r"\s+(?!of\b|at\b|is\b|to\b|in\b|on\b|that\b|who\b|and\b|another\b|or\b|by\b|should\b|must\b|for\b|can\b|has\b|needs?\b|stays?\b|step\b|pods?\b|place\b|go\b|way\b)[a-z%$]")
+_ONE_BEFORE: Final = re.compile(r"\b(?:the|this|that|last|median|every|each|any|which|another|not|only|next|first|same|no|hottest|worst)\s+$")
 _PLACE_BEFORE: Final = re.compile(r"\b(?:rows?|racks?|servers?|hosts?)\s+$")
 
 
@@ -68,7 +71,7 @@ def rewrite(canon: Canon) -> Canon:
     text = text.sub(_FRACTION, _fraction)
     text = text.sub(_UNIT_AFTER, lambda match: " ")
     text = text.sub(_SLASHED, lambda match: f"{int(match[1]) / int(match[2])!r}frac")
-    text = text.sub(_OUT_OF, _out_of)
+    text = text.sub(_OUT_OF, _out_of).sub(_ONE_UNIT, lambda match: f"{match[1]}1 ")
     return text.sub(_NAMES, lambda match: f"{match[1]} {_NAME_WORDS[match[2]]}")
 
 

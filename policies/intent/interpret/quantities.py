@@ -52,15 +52,16 @@ _FIGURE: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?![\d.,])|
 _CURRENCY: Final = r"(?:us ?\$|\$|usd|eur|€|£|gbp|¥|chf|cad|aud|inr|₹)"
 NUMBER: Final = re.compile(
     rf"(?<![\w.])(?P<sign>[-+−±]|minus |negative )?\s*(?P<cur>{_CURRENCY}) ?(?P<sign2>-)?(?P<fig>{_FIGURE}) ?(?P<mult>k|m|mn|bn)?(?![\w])"
-    rf"|(?<![\w.])(?P<sign3>(?<![\d%] )[-+−](?=[\d.])|minus |negative |plus )?(?P<fig2>{_FIGURE})(?:(?P<frac>frac|outof)|(?P<mult2>k)(?=[ /]*(?:invocations?|requests?|calls?|usd|dollars?|tokens?|evictions?|l\b|litres?|liters?|kg|rps|qps|per |/|a \w|bucks|kwh|mwh|queries|$|,|\.|and\b|or\b))|\s*-?(?P<temp>{_TEMPS})|\s*-?(?P<unit>{_UNIT})(?![\w^]))?(?!\w)"
+    rf"|(?<![\w.])(?P<sign3>(?<![\d%] )[-+−](?=[\d.])|minus |negative |plus )?(?P<fig2>{_FIGURE})(?:(?P<frac>frac|outof)|(?P<mult2>k|m(?= ?(?:usd|dollars?|bucks)))(?: ?(?P<kunit>usd|dollars?|bucks))?(?=[ /]*(?:invocations?|requests?|calls?|usd|dollars?|tokens?|evictions?|l\b|litres?|liters?|kg|rps|qps|per |/|a \w|bucks|kwh|mwh|queries|a day|an hour|$|,|\.|and\b|or\b))|\s*-?(?P<temp>{_TEMPS})|\s*-?(?P<unit>{_UNIT})(?![\w^]))?(?!\w)"
 )
-_RANGE: Final = re.compile(r"(?:between|from|in the range(?: of)?)?\s*$")
+_CHANGING: Final = re.compile(r"\b(?:cut|reduc|lower|drop|bring|get|go|mov|rais|increas|improv|push|up|down|tak|trim|shrink|boost|lift|chang)\w*\b[^,;.]*$")
 _TIME_WORD: Final = r"milliseconds?|ms|seconds?|sec|s|minutes?|min|hours?|hr|h|days?|d|weeks?|wk|months?|years?|yr|job|run|host|node|invocation|request|execution|report|row|rack|server|gpu"
-_TOKENS: Final = r"(?:(?P<n>\d[\d,]*) ?)?(?P<scale>k|m|mega|kilo|thousand|million)?[ \-]?tok(?:en)?s?"
+_TOKENS: Final = r"(?:(?P<n>\d[\d,]*) ?)?(?P<scale>k|m|mega|kilo|thousand|million)?[ \-]?(?:output |generated )?tok(?:en)?s?"
 _PER: Final = re.compile(
     rf"(?:\s*/ ?|(?<![\w])(?:per |a |an |each |every |for (?:a |an |each |every )?(?=\d* ?(?:k|m|thousand|million)? ?tok)|for (?:a |an |each |every )|in (?:a|an|each|every) )|(?<=\d)p(?=mtok))(?P<what>{_TOKENS}|{_TIME_WORD})(?!\w)"
     r"|(?<!\w)(?P<adverb>hourly|daily|weekly|monthly|yearly|annually)(?!\w)"
 )
+_PER_PLACE: Final = re.compile(r"(?<!\w)(?:per|a|each|every|for each|for every) (\ue000+)")
 _RATE: Final = re.compile(r"(?<!\w)(?:rps|qps|req(?:uest)?s?/s(?:ec)?|req/sec|inv/s|calls/s|invocations/s)(?!\w)")
 
 
@@ -98,6 +99,10 @@ def mark(board: Board) -> None:
     """Mark quantities and what they are counted per."""
     for match in list(_RATE.finditer(board.rest)):
         board.take("per", match.start(), match.end(), Per("second"))
+    for match in list(_PER_PLACE.finditer(board.rest)):
+        place = next((mark for mark in board.ordered("scope") if mark.start == match.start(1)), None)
+        if place is not None and place.value.kinds == {"workflow"}:
+            board.marks.append(Mark("per", match.start(), match.start(1), Per("job")))
     for match in list(_PER.finditer(board.rest)):
         per = _per(match)
         if per is not None:
@@ -149,7 +154,8 @@ def _quantity(match: re.Match[str], board: Board) -> Quantity | None:
         if match["unit"] in {"m", "s", "h", "b", "g", "t", "j", "l", "d", "point", "points"} and re.match(r"'", original):
             return Quantity(sign * figure, "count", figure, signed)
         return Quantity(_exact(sign * figure, factor), kind, figure, signed)
-    return Quantity(sign * figure * (1e3 if match["mult2"] else 1.0), "count", figure, signed)
+    scaled = sign * figure * {"k": 1e3, "m": 1e6}.get(match["mult2"] or "", 1.0)
+    return Quantity(scaled, "money" if match["kunit"] else "count", figure, signed)
 
 
 def _exact(figure: float, factor: float) -> float:
@@ -178,6 +184,11 @@ def _join_ranges(board: Board) -> None:
     """Turn ``between 18 and 26 C`` and ``18-26 C`` into one quantity with a low end."""
     found = board.ordered("quantity")
     for one, two in zip(found, found[1:], strict=False):
+        if _comes_from(board, one, two):
+            # "from 10 to 4": the first number tells what is, not what is wanted.
+            board.marks.remove(one)
+            board.take("taken", one.start, one.end)
+            continue
         between = board.canon.text[one.end : two.start]
         before = board.rest[: one.start]
         ranged = re.search(r"\bbetween\s*(?:about )?$", before) and re.fullmatch(r"\s*and\s*", between)
@@ -200,6 +211,12 @@ def _join_ranges(board: Board) -> None:
         if lead:
             start = lead.start()
         board.take("quantity", start, two.end, Quantity(high.value, high.kind, high.figure, low=low_value))
+
+
+def _comes_from(board: Board, one: Mark, two: Mark) -> bool:
+    before = board.rest[: one.start]
+    to = re.fullmatch(r"[^,;.]{0,24}?\bto\s*(?:about |at most |at least |under |below )?", board.canon.text[one.end : two.start])
+    return bool(to) and re.search(r"\bfrom\s*(?:about )?$", before) is not None and _CHANGING.search(before) is not None
 
 
 def _scale_like(figure: float, other: Quantity) -> float | None:

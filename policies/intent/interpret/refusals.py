@@ -34,15 +34,16 @@ _ACTS: Final = (
 _LEAD: Final = r"(?:(?:please|pls|kindly|also|then|and|now|first|next|afterwards|finally|hey|hi|hello|ok(?:ay)?|so|just|can|could|would|will|you|we|go|ahead|i|want|need|like|to|'d|have|someone|somebody|us|let's|lets|must|should|immediately|quickly|the|twin)[ ,:]+)*"
 _ACT: Final = re.compile(rf"(?:^|(?<=[,.;:!?] )|(?<=\band )|(?<=\bthen )|(?<=\bplus ))\s*{_LEAD}(?P<verb>{_ACTS})(?:\s+(?P<object>.*?))?(?=$|[,.;!?](?:\s|$)|\band (?:then )?(?:keep|hold|cut|cap|limit|reduce|lower|set|make sure|maintain|get)\b|\bthen\b|\bbut\b)")
 # Acts whose object is a metric are wishes, not acts: "fix PUE at 1.2", "open 3 more servers".
+_TELLING: Final = re.compile(r"page|e-?mail|mail|send|notify|alert|call|phone|ring|text|message|tell|remind|raise a|open a|ping|inform|contact|escalate|write|post|tweet")
 _FINE: Final = re.compile(r"\b(?:\ue005|\ue006)|\b(?:gpus? (?:temps?|under|below)|p99|ttft|pue|latency|energy|power|cost|carbon|water|memory|dram|quality|throughput|evictions?|pods?|notices?|makespan)\b")
 _FOREIGN: Final = frozenset(
-    """der die das und nicht mit auf unter über halte halten bitte heute reihe grad kosten senken soll für von den dem ein eine im ist wir strom temperatur nachmittag kühl senke
-    le la les des du une et sous dans avec pour pas est garde gardez maintenir réduire baisser moins température rangée après-midi cet cette aux sur nous degrés
-    el los las del por para con sin menos debajo mantener mantén reducir reduce la temperatura fila esta tarde de bajo que en grados coste costo
-    il gli della delle sotto mantieni mantenere ridurre temperatura fila questo pomeriggio gradi di nella sono
-    het een van niet onder houd hou verlaag kosten graden deze middag rij voor met en
-    o os as da do das dos manter abaixo reduzir fileira tarde graus custo
-    i och att inte på ska håll sänk kostnaden rad eftermiddag grader
+    """der das und nicht mit auf unter über halte halten bitte heute reihe grad senken senke soll für von dem ein eine im ist wir strom temperatur nachmittag kühl keine unterhalb maximal
+    le les du une et sous dans avec pas garde gardez maintenir réduire baisser baissez moins température rangée après-midi cet cette aux sur nous degrés coûts gardez limiter
+    el los las del para sin menos debajo mantener mantén mantenga reducir reduce-la fila tarde bajo que grados coste costo temperatura temperaturas
+    il gli della delle sotto mantieni mantenere ridurre questo pomeriggio gradi nella sono dei più
+    het een van niet onder houd hou verlaag kosten graden deze middag rij voor
+    das dos manter abaixo reduzir fileira graus custo não mantenha
+    och att inte på ska håll sänk kostnaden rad eftermiddag grader för under
     trzymaj poniżej stopni""".split()
 )
 _ENGLISH: Final = frozenset("the and or to of in on is are be keep under below above at most least not no than for with cut reduce must should make please it we i a an all any every hold cap by from this that let".split())
@@ -107,7 +108,7 @@ def acts(board: Board) -> list[Finding]:
     for match in list(_ACT.finditer(board.rest)):
         verb, rest = match["verb"], match["object"] or ""
         measured = any(mark.value.kind != "count" for mark in board.ordered("quantity") if match.start() <= mark.start < match.end())
-        if measured or not _is_act(verb, rest):
+        if (measured and not _TELLING.match(verb)) or not _is_act(verb, rest):
             continue
         text = f"The twin cannot {verb} anything; which target is wanted instead?"
         board.take("taken", match.start("verb"), match.end())

@@ -22,7 +22,7 @@ _STRANGE: Final = re.compile(
     r"(?<!\w)(?:(?:hall|zone|aisle|cluster|region|pod|room|cage|building|site|datacenter|module|block|pdu|bay|floor|suite)[ \-]?(?:\d+|[a-h])(?![\w%.])|(?:the )?(?:(?:east|west|north|south)(?:ern)?|left|right|upper|lower) (?:hall|wing|side|rows?|aisles?|half|building|end)|"
     r"rows? [a-hj-z](?![\w'])|racks? [a-hj-z](?![\w']))"
 )
-_EXCEPT: Final = re.compile(r"(?<!\w)(?:except(?:ing)?(?: for)?|excluding|other than|apart from|all but|but not|save for|not counting|outside(?: of)?|leaving out|minus|everything but|everywhere but|anywhere but|bar)(?: (?:in|on|for))?(?: the)?\s*$")
+_EXCEPT: Final = re.compile(r"(?<!\w)(?:except(?:ing)?(?: for)?|excluding|other than|apart from|all but|but not|save for|not counting|outside(?: of)?|leaving out|minus|everything but|everywhere but|anywhere but|bar|(?:all|every|each|any) \w+ (?:but|save|bar)|(?:without|not|never) (?:touching|changing|affecting|using|touch|change|affect|disturbing)|(?:leave|leaving|spare|sparing|ignore|ignoring|skip|skipping|exclude|omit|omitting|forget|not)(?: out)?)(?: (?:in|on|for))?(?: the)?\s*$")
 _KIND_WORDS: Final[Mapping[ScopeKind, str]] = {
     "endpoint": r"endpoints?|models?|services?|deployments?|llms?|bots?|api",
     "workload": r"workloads?|vms?|tenants?|customers?|jobs?|team|machines?|people|service",
@@ -152,9 +152,11 @@ def _is_name(text: str, match: re.Match[str], spec: ScopeSpec) -> bool:
         return True
     before, after = text[: match.start()], text[match.end() :]
     if spec.id == "report":
+        if re.search(r"\b(?:email|e-mail|send|mail|print|share|write|give|show|forward|read|download|export|save|file|sign)(?: \w+)?(?: (?:the|a|that|this|my|our))? $", before):
+            return False
         if re.search(r"\b(?:change|monthly|weekly|audit|the pdf|incident|to)(?: of)?(?: the)? $", before) or re.match(r"\s*(?:on |to me|back|that|how|whether)", after):
             return False
-        return bool(_REPORT_BEFORE.search(before))
+        return bool(_REPORT_BEFORE.search(before)) or re.search(r"\b(?:jobs?|workflows?|makespan|stages?)\b", text) is not None
     if spec.id == "search":
         return not re.match(r" (?:for|the|through|in)\b", after)
     return True

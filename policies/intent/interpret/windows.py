@@ -19,7 +19,8 @@ _T: Final = (
     r"\d{1,2}(?: ?[ap]\.?m\b\.?| ?o'?clock| ?h(?:rs?|ours)?\b)?)"
 )
 _PART: Final = r"(?: (?:in the|at|this) (morning|afternoon|evening|night))?"
-_UNIT_NEXT: Final = r"(?! ?(?:%|percent|°|degrees?|deg\b|celsius|c\b|f\b|k\b|kw|mw|w\b|ms\b|s\b|sec|min|usd|dollars|cents|gpus|hosts|servers|racks|rows|gb|tb|ns|us\b|kg|tonnes|l\b|litres|per\b|wh|kwh|mwh|a day|times|x\b|frac|outof|events|evictions|jobs|days))(?![\w.]*\d)"
+_UNIT_NEXT: Final = r"(?! ?(?:%|percent|°|degrees?|deg\b|celsius|c\b|f\b|k\b|kw|mw|w\b|ms\b|s\b|sec|min|usd|dollars|cents|gb|tb|ns|us\b|kg|tonnes|l\b|litres|per\b|wh|kwh|mwh|a day|times|x\b|frac|outof))(?![\w.]*\d)"
+_COUNTED: Final = re.compile(r" ?(?:gpus?|cards|hosts|servers|racks|rows|events|evictions|jobs|days|requests|invocations|tokens)\b")
 _FROM_TO: Final = re.compile(rf"(?<![\w.])(from|between|during|,|\(|^)?\s*\b({_T}){_PART}\s*(-|to|till|til|until|through|thru|and)\s*({_T}){_PART}{_UNIT_NEXT}")
 _AFTER: Final = re.compile(rf"(?<!\w)(after|from|past|since|starting(?: at| from)?|beginning at|beyond)\s+({_T}){_PART}(?: on(?:wards?)?)?{_UNIT_NEXT}")
 _BEFORE: Final = re.compile(rf"(?<!\w)(until|till|til|before|up to|up until|by)\s+({_T}){_PART}{_UNIT_NEXT}")
@@ -78,6 +79,8 @@ def _mark_clock(board: Board) -> None:
         if board.rest[match.start() : match.end()] != match[0]:
             continue
         word, one, part, joint, two, part_two = match.groups()
+        if re.fullmatch(r"\d+", one) and re.fullmatch(r"\d+", two) and _COUNTED.match(board.rest[match.end() :]):
+            continue
         if not _clocklike(word, one, part, joint, two, part_two):
             continue
         hours = _pair(one, part or part_two, two, part_two)
@@ -92,7 +95,7 @@ def _mark_clock(board: Board) -> None:
             if hour is None:
                 continue
             if after:
-                value = WindowSpec(from_=_text(hour), to="24:00") if hour < 24 else WindowSpec(from_="00:00", to="24:00")
+                value = WindowSpec(from_=_text(hour), to="24:00") if 0 < hour < 24 else "From midnight until when?"
             else:
                 value = WindowSpec(from_="00:00", to=_text(hour)) if hour > 0 else WindowSpec(from_="00:00", to="24:00")
             _put(board, match.start(), match.end(), value)
@@ -238,9 +241,18 @@ def join(board: Board) -> None:
             place += 1
 
 
+def _adjoining(hours: list[tuple[str | None, str | None]]) -> list[tuple[str | None, str | None]]:
+    """Make one window of two where one ends as the other begins: in the evening and at night."""
+    if len(hours) == 2:
+        for one, two in (hours, hours[::-1]):
+            if one[1] == two[0] and one[0] != two[1]:
+                return [(one[0], two[1])]
+    return hours
+
+
 def merge(values: list[WindowSpec]) -> WindowSpec | None:
     """Return one window out of the mentions of hours and days that stand together, None where they are several windows."""
-    hours = list({(item.from_, item.to) for item in values if item.from_ is not None})
+    hours = _adjoining(list(dict.fromkeys((item.from_, item.to) for item in values if item.from_ is not None)))
     if len(hours) > 1:
         return None
     days: list[Day] = []

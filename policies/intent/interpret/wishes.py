@@ -11,6 +11,14 @@ from policies.intent.interpret.words import Concept, lexicon
 from twin.metrics import METRICS
 
 _IMPERATIVE: Final = re.compile(r"(?<!\w)(?:keep|keeps|hold|limit|cap|set|ensure|bound|make sure|must|should|shall|reduce|cut|lower|improve|raise|increase|shave|trim|want|need|bring|push|drive|boost|target|under|below|above|at most|at least|change|fix|tune|control|manage|watch)(?!\w)")
+# What may stand beside a bare metric in a list without saying anything of its own.
+_LIST_WORDS: Final = set(
+    """the a an our both all any every each of in on at for to and or nor neither either please also then cut reduce lower decrease drop shrink trim
+    keep hold raise increase improve grow minimise minimize maximise maximize no never without do not let have bring get make slash save halve double
+    must should shall will i we want would like need preferably ideally their its overall total daily per day""".split()
+)
+_ALL: Final = re.compile(r"(?<!\w)(?:all|every|each|always|100 percent|every single)(?!\w)")
+_WHOLE: Final = {"workloads.notices_honoured_share", "serving.slo_attainment_share"}
 _EXTREME_OF: Final = {
     "cheap": "cost", "cheaper": "cost", "fast": "latency", "quick": "latency", "cool": "gpu_temp", "cold": "gpu_temp", "green": "carbon", "fastest": "latency", "cheapest": "cost",
     "cheaply": "cost", "quickest": "latency", "coolest": "gpu_temp", "greenest": "carbon",
@@ -68,13 +76,26 @@ def _targets(work: Draughts, index: int, free: list[Mark]) -> list[Mark]:
 
 
 def _holds(work: Draughts, index: int, free: list[Mark]) -> None:
-    targets = _targets(work, index, free)
+    targets = _targets(work, index, free) or _by_percentile(work, index)
     for mark in targets:
         if mark not in free and any(draft.concept == mark for draft in work.drafts):
             # "hold it there" after a number repeats the number.
             continue
+        if re.search(r"\b(?:los|risk)\w*", " ".join(work.board.rest[hold.start : hold.end] for hold in work.words[index].holds)) and any(
+            zeroed(metric) for metric in mark.value.metrics
+        ):
+            _zero(work, index, mark)
+            continue
         change = _prevented(work, index, mark)
         _add(work, index, mark, 0.0, -change)
+
+
+def _by_percentile(work: Draughts, index: int) -> list[Mark]:
+    """ "The p99 of send-mail must not get worse" means its latency."""
+    found = work.clauses[index].percentiles
+    name = {frozenset({"function"}): "function_latency", frozenset({"workflow"}): "makespan"}.get(frozenset(work.scope_kinds(index)), "latency")
+    spoken = any(draft.clause == index for draft in work.drafts)
+    return [Mark("concept", found[0].start, found[0].end, lexicon().concept(name))] if found and not spoken else []
 
 
 def _prevented(work: Draughts, index: int, mark: Mark) -> int:
@@ -91,7 +112,7 @@ def _negated(work: Draughts, index: int, free: list[Mark]) -> None:
     """ "No evictions" is zero; "must not go up" holds."""
     clause, words = work.clauses[index], work.words[index]
     if clause.quantities:
-        free = [mark for mark in free if _directly_negated(work, index, mark)]
+        free = [mark for mark in free if _directly_negated(work, index, mark) and any(zeroed(metric) for metric in mark.value.metrics)]
         for mark in free:
             _zero(work, index, mark)
         return
@@ -152,6 +173,9 @@ def _changes(work: Draughts, index: int, free: list[Mark]) -> None:
     for mark in free:
         if ops.NONE.search(text):
             _zero(work, index, mark)
+        elif _ALL.search(text) and mark.value.metrics and mark.value.metrics[0] in _WHOLE:
+            work.spoken.add(mark.start)
+            work.drafts.append(Draft(mark.value.metrics[0], bounds.Bound(">=", 1.0), index, None, mark))
         elif words.changes and words.today:
             metrics = _chosen(work, index, mark).metrics
             change = bounds.direction(metrics[0], words.changes[0]) if metrics else 0
@@ -196,7 +220,6 @@ def _verb(text: str) -> bool:
 def _extreme(work: Draughts, index: int, match: re.Match[str]) -> Mark | None:
     """Return the concept whose extreme is asked for."""
     clause = work.clauses[index]
-    word = match[0].split()[-1] if not match[0].startswith("as ") else match[0].split()[1]
     free = [mark for mark in clause.concepts if mark.start not in work.spoken]
     inside = [mark for mark in free if mark.start < match.end() and match.start() < mark.end]
     after = [mark for mark in free if 0 <= mark.start - match.end() <= (60 if _verb(match[0]) else 24)]
@@ -204,7 +227,7 @@ def _extreme(work: Draughts, index: int, match: re.Match[str]) -> Mark | None:
     found = inside or after or before[-1:]
     if found:
         return found[0]
-    named = _EXTREME_OF.get(word.rstrip(",.")) or _EXTREME_OF.get(match[0].split()[-1])
+    named = next((_EXTREME_OF[word] for word in re.findall(r"[a-z]+", match[0]) if word in _EXTREME_OF), None)
     if named is not None and (match[0].startswith("as ") or not clause.concepts):
         return Mark("concept", match.start(), match.end(), lexicon().concept(named))
     return None
@@ -215,6 +238,11 @@ def _aim(work: Draughts, index: int, mark: Mark, sense: str) -> None:
     work.spoken.add(mark.start)
     if mark.value.name == "gpus":
         chosen = Choice(("serving.gpus_mean",))
+    if not chosen.metrics and chosen.about == "meaning":
+        # "A pod for 16 hosts, cheapest possible": what is designed says whose cost.
+        built = {METRICS[draft.metric].domain for draft in work.drafts} & {"memory", "workflows"}
+        left = tuple(metric for metric in mark.value.metrics if METRICS[metric].domain in built)
+        chosen = Choice(left) if len(left) == 1 else chosen
     if not chosen.metrics:
         work.ask(index, chosen.about or "meaning", chosen.question or "What is to be pushed to its extreme?")
         return
@@ -261,7 +289,10 @@ def _bare(work: Draughts, index: int, mark: Mark) -> bool:
     clause = work.clauses[index]
     own = any(draft.clause == index for draft in work.drafts)
     named = re.search(r"power|draw|peak|load|meter|demand", work.board.rest[mark.start : mark.end]) or mark.value.name != "site_power"
-    return bool(named) and not own and not clause.quantities and index not in work.asked and len(clause.concepts) == 1
+    if not named or own or clause.quantities or index in work.asked or len(clause.concepts) != 1:
+        return False
+    others = work.board.rest[clause.start : mark.start] + " " + work.board.rest[mark.end : clause.end]
+    return set(re.findall(r"[a-z]+", others)) <= _LIST_WORDS
 
 
 def _listed(work: Draughts, index: int) -> bool:

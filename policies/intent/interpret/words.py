@@ -127,5 +127,5 @@ _EXTRA: Final = frozenset(
     during across drop decrease improve stay until third quarter thirty forty fifty sixty seventy eighty ninety hundred thousand million eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen twenty seven eight gigabytes terabytes kilowatt megawatt hour minute week month routing raising rising lowering keeping cutting dropping saving
     half halves thirds quarters fourth fifth fifths sixth seventh eighth eighths ninth tenth tenths watt watts metre metres meter cubic shave rise
-    rises nine four five three optimise optimize prefer today's afternoons evenings mornings nights rather minimal maximal maximise""".split()
+    rises nine four five three terabyte gigabyte megabyte gibibyte tebibyte watt litre liter tonne gallon gallons dollar cent joule joules optimise optimize prefer today's afternoons evenings mornings nights rather minimal maximal maximise""".split()
 )
