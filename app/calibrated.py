@@ -1,4 +1,4 @@
-"""Every calibration number with its source and the strength of its evidence."""
+"""Every calibration number with its source and how strong it is."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache

@@ -1,4 +1,4 @@
-"""A policy set as real systems take it: engine flags, clocks, router rules."""
+"""A policy set as real systems take it: flags, clocks, router rules."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Paired differences: each metric's change against today, on one scale a row."""
+"""Paired differences: changes against today, on one scale a row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
