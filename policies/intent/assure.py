@@ -36,8 +36,8 @@ def assure(intents: Iterable[tuple[str, int, Intent]], today: Values, run: Value
 
 def _assurance(intent_id: str, version: int, rows: tuple[Row, ...]) -> Assurance:
     # A *should* that is missed is no breach.
-    found = {"at risk" if row.strength == "should" and row.standing == "broken" else row.standing for row in rows}
-    worst = next((name for name in _ORDER if name in found), "met")
+    found: set[Standing] = {"at risk" if row.strength == "should" and row.standing == "broken" else row.standing for row in rows}
+    worst: Standing = next((name for name in _ORDER if name in found), "met")
     return Assurance(intent_id, version, rows, worst)
 
 

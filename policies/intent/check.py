@@ -30,7 +30,10 @@ def check(
     findings += _dropped(intent)
     if measurable is not None:
         wanted = {wish.metric for wish in intent.expectations} | ({intent.objective.metric} if intent.objective else set())
-        findings += [_said(name, f"The twin has no evidence for {METRICS[name].label} yet; it cannot be judged.") for name in sorted(wanted - measurable)]
+        findings += [
+            _said(name, f"The twin has no evidence for {METRICS[name].label} yet; it cannot be judged.")
+            for name in sorted(wanted - measurable)
+        ]
     if covers is not None:
         windows = {spec for wish in intent.expectations if (spec := intent.window_of(wish)) is not None}
         findings += [_said("window", f"The scenario's run has no time {spec.words()}.") for spec in windows if not covers(spec)]
@@ -44,7 +47,10 @@ def _said(about: str, text: str) -> Finding:
 def _places(intent: Intent, entities: Mapping[str, tuple[str, ...]]) -> list[Finding]:
     named = [*intent.scope, *(spec for wish in intent.expectations for spec in wish.scope or ())]
     unknown = guards.unknown_places(dict.fromkeys(named), dict(entities))
-    return [Finding(severity="question", about="scope", text=f"There is no {spec.kind} called {spec.id}; which one is meant?") for spec in unknown]
+    return [
+        Finding(severity="question", about="scope", text=f"There is no {spec.kind} called {spec.id}; which one is meant?")
+        for spec in unknown
+    ]
 
 
 def _contradictions(intent: Intent) -> list[Finding]:

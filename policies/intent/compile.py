@@ -16,7 +16,13 @@ from twin.metrics import METRICS
 # Kinds of place that instances, and so the levers of serving, can be told apart by.
 _SCOPED: Final = {"serving": ("row", "rack", "server", "endpoint")}
 _HEAT: Final = ("plant.gpu_temp_max_c", "plant.inlet_temp_max_c")
-_WAITING: Final = ("serving.ttft_p99_s", "serving.ttft_p50_s", "serving.e2e_p99_s", "serving.slo_attainment_share", "serving.image_ttft_p99_s")
+_WAITING: Final = (
+    "serving.ttft_p99_s",
+    "serving.ttft_p50_s",
+    "serving.e2e_p99_s",
+    "serving.slo_attainment_share",
+    "serving.image_ttft_p99_s",
+)
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -106,7 +112,9 @@ def _serving(metrics: Sequence[str]) -> list[tuple[System, tuple[str, ...]]]:
     return chosen
 
 
-def _targets(intent: Intent, wanted: Sequence[Expectation], served: Sequence[str], card: System, today: Values | None) -> tuple[Target, ...]:
+def _targets(
+    intent: Intent, wanted: Sequence[Expectation], served: Sequence[str], card: System, today: Values | None
+) -> tuple[Target, ...]:
     """Return the bounds that a system is to enforce, absolute."""
     if not card.paper:
         return ()
@@ -121,11 +129,15 @@ def _targets(intent: Intent, wanted: Sequence[Expectation], served: Sequence[str
             where = tuple(ScopeSpec(kind=place.kind, id=place.id) for place in scope)
             hours = (None, None) if spec is None or spec.from_ is None or spec.to is None else (hour_of(spec.from_), hour_of(spec.to))
             days = () if spec is None else tuple(DAYS.index(day) for day in spec.days or ())
-            targets.append(Target(metric=wish.metric, op=wish.op, bound=bound, scope=where, from_hour=hours[0], to_hour=hours[1], days=days))
+            targets.append(
+                Target(metric=wish.metric, op=wish.op, bound=bound, scope=where, from_hour=hours[0], to_hour=hours[1], days=days)
+            )
     return tuple(targets)
 
 
-def _add(card: System, served: Sequence[str], targets: tuple[Target, ...], intent: Intent, into: tuple[dict[str, list[Held]], dict[str, str]]) -> None:
+def _add(
+    card: System, served: Sequence[str], targets: tuple[Target, ...], intent: Intent, into: tuple[dict[str, list[Held]], dict[str, str]]
+) -> None:
     levers, reasons = into
     knobs: dict[str, Any] = {"targets": tuple(target.model_dump(mode="json") for target in targets)} if targets else {}
     why = "serves " + ", ".join(METRICS[metric].label for metric in served)

@@ -98,10 +98,11 @@ def variants(policy: PolicySet, count: int = CANDIDATES) -> list[PolicySet]:
 
 
 def _values(policy: PolicySet, system: str, knob: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    held = next(held for stack in policy.levers.values() for held in stack if held.system == system and (knob in held.knobs or True))
-    now = next((item.knobs[knob] for stack in policy.levers.values() for item in stack if item.system == system and knob in item.knobs), None)
+    now = next(
+        (item.knobs[knob] for stack in policy.levers.values() for item in stack if item.system == system and knob in item.knobs), None
+    )
     first = values[0] if now is None else now
-    return (first, *(value for value in values if value != first)) if held else tuple(values)
+    return (first, *(value for value in values if value != first))
 
 
 def _with(policy: PolicySet, changed: dict[tuple[str, str], Any]) -> PolicySet:
@@ -143,7 +144,7 @@ def values_of(run_id: str, home: Path) -> Values:
     return read
 
 
-def explore(
+def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it is watched
     home: Path,
     scenario: Scenario,
     intent: Intent,

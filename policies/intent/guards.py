@@ -59,7 +59,8 @@ def plausible(wish: Expectation) -> str | None:
         return None
     if not metric.low <= wish.value <= metric.high:
         high = "" if math.isinf(metric.high) else f" to {show(metric.high, metric.name)}"
-        return f"{show(wish.value, wish.metric)} is outside what is plausible for {metric.label} ({show(metric.low, metric.name)}{high}); what is meant?"
+        span = f"{show(metric.low, metric.name)}{high}"
+        return f"{show(wish.value, wish.metric)} is outside what is plausible for {metric.label} ({span}); what is meant?"
     return None
 
 
@@ -130,7 +131,23 @@ def conserved(value: float, numbers: Iterable[float]) -> bool:
 
 def _derivations(number: float) -> list[float]:
     bases = [number, abs(1 - number), abs(1 - number / 100), abs(number - 1), (number - 32) / 1.8, number - 273.15, abs(number - 100) / 100]
-    times = (1.0, 60.0, 3600.0, 24.0, 86400.0, 604800.0, 168.0, 7.0, 1440.0, 3.785411784, 0.45359237, 1.024, 1.048576, 1.073741824, 1.099511627776)
+    times = (
+        1.0,
+        60.0,
+        3600.0,
+        24.0,
+        86400.0,
+        604800.0,
+        168.0,
+        7.0,
+        1440.0,
+        3.785411784,
+        0.45359237,
+        1.024,
+        1.048576,
+        1.073741824,
+        1.099511627776,
+    )
     out = []
     for base in bases:
         for factor in times:
@@ -177,7 +194,9 @@ def hold(intent: Intent, entities: "dict[str, tuple[str, ...]]", numbers: Sequen
 def _problem(wish: Expectation, entities: "dict[str, tuple[str, ...]]", numbers: Sequence[float]) -> Finding | None:
     label = METRICS[wish.metric].label
     for spec in unknown_places(wish.scope or (), entities):
-        return Finding(severity="question", about="scope", text=f"There is no {spec.kind} called {spec.id}; which one is meant for {label}?")
+        return Finding(
+            severity="question", about="scope", text=f"There is no {spec.kind} called {spec.id}; which one is meant for {label}?"
+        )
     words = plausible(wish)
     if words is None and not conserved(wish.value, numbers):
         words = f"The number for {label} is not in the text; what is the bound?"
@@ -185,6 +204,7 @@ def _problem(wish: Expectation, entities: "dict[str, tuple[str, ...]]", numbers:
 
 
 __all__ = [
+    "TEXT_LIMIT",
     "Objective", "WindowSpec", "clash", "clean", "conserved", "contradiction", "hold", "numbers_in", "plausible",
     "questions_of", "refused", "too_long", "unknown_places",
 ]  # fmt: skip

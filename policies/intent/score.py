@@ -14,7 +14,20 @@ from policies.intent.model import Intent
 from twin.fleet import load
 from twin.sources import data_dir
 
-FIELDS: Final = ("kind", "objective", "metrics", "ops", "values", "relative", "strength", "scope", "window", "settings", "questions", "blocked")
+FIELDS: Final = (
+    "kind",
+    "objective",
+    "metrics",
+    "ops",
+    "values",
+    "relative",
+    "strength",
+    "scope",
+    "window",
+    "settings",
+    "questions",
+    "blocked",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,10 @@ def compare(gold: Intent, blocked: bool, got: Intent, got_blocked: bool) -> dict
     """Return field by field whether a reading is right; places and times are compared as they take effect."""
 
     def of(intent: Intent, *names: str) -> list[Any]:
-        return sorted((tuple(_rounded(v) if isinstance(v := getattr(wish, name), float) else v for name in names) for wish in intent.expectations), key=repr)
+        return sorted(
+            (tuple(_rounded(v) if isinstance(v := getattr(wish, name), float) else v for name in names) for wish in intent.expectations),
+            key=repr,
+        )
 
     def windows(intent: Intent) -> list[str]:
         found = [(wish.metric, intent.window_of(wish)) for wish in intent.expectations] or [("", intent.window)]

@@ -43,7 +43,7 @@ class Trial:
         return meets(self.rows)
 
 
-def run_trial(  # noqa: PLR0913 - the question has five parts, the rest is how it is watched
+def run_trial(
     home: Path, scenario: Scenario, intent: Intent, policy: PolicySet, seeds: Sequence[int], progress: Report | None, cancel: Cancel | None
 ) -> Trial:
     """Run both on every seed, in the same arrivals and weather, and judge."""
@@ -62,7 +62,12 @@ def judged(intent: Intent, today: Sequence[str], candidate: Sequence[str], home:
 def _over(rows: Sequence[Row]) -> Row:
     order = ("broken", "unknown", "at risk", "met")
     worst = min(rows, key=lambda row: order.index(row.standing))
-    return replace(worst, today=_mean([row.today for row in rows]), candidate=_mean([row.candidate for row in rows]), bound=_mean([row.bound for row in rows]))
+    return replace(
+        worst,
+        today=_mean([row.today for row in rows]),
+        candidate=_mean([row.candidate for row in rows]),
+        bound=_mean([row.bound for row in rows]),
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

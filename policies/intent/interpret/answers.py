@@ -15,7 +15,9 @@ def answered(intent: Intent, about: str, text: str, site: Site) -> Reading:
     reader = EmbeddedReader()
     before = reader.read(intent.text, site)
     if not any(item.about == about for item in intent.questions):
-        raise ValueError(f"nothing is asked about {about}; the open questions are about {', '.join(item.about for item in intent.questions) or 'nothing'}")
+        raise ValueError(
+            f"nothing is asked about {about}; what is open is about {', '.join(item.about for item in intent.questions) or 'nothing'}"
+        )
     for request in _requests(intent, before, about, text.strip()):
         if len(request) > guards.TEXT_LIMIT:
             continue
@@ -26,7 +28,9 @@ def answered(intent: Intent, about: str, text: str, site: Site) -> Reading:
             return reading
     alone = reader.read(text, site)
     if alone.intent.empty() or alone.blocked or alone.open_questions:
-        raise ValueError(f"the answer {text[:60]!r} does not settle the question; say it as a target, such as 'p99 TTFT under 2 s', or edit the reading")
+        raise ValueError(
+            f"the answer {text[:60]!r} does not settle the question; say it as a target, such as 'p99 TTFT under 2 s', or edit the reading"
+        )
     return _beside(intent, about, alone)
 
 

@@ -1,40 +1,43 @@
 """Drafts become one Intent: places and times where they belong, then the guards."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from policies.intent import guards
-from policies.intent.interpret import bounds, ops, windows
+from policies.intent.interpret import bounds, ops
 from policies.intent.interpret.canon import Mark
 from policies.intent.interpret.clauses import Clause
-from policies.intent.interpret.drafting import Draft, Draughts
+from policies.intent.interpret.drafts import Draft, Draughts
+from policies.intent.interpret.places import broken, lift, lift_windows, places, times_of
 from policies.intent.interpret.reader import Reading
+from policies.intent.interpret.words import rule
 from policies.intent.model import Expectation, Finding, Intent, Objective, Span, WindowSpec
 from policies.policy import ScopeSpec
 from twin.metrics import METRICS
 
-_DESIGN: Final = re.compile(r"(?<!\w)(?:build(?:ing)?|design(?:ing)?|size (?:the|a|an|our|my|up|me)|sizing|add(?:ing)?|wire|wiring|procure|procuring|construct|dimension|provision)(?!\w)")
-_POINTED: Final = re.compile(r"\b(?:stay|keep|hold|remain|get|bring|make|ensure|see to|avoid|not)\b.{0,40}\b(?:that|it|there|this|them|happen|over|below|under|within)\b")
+_DESIGN: Final = rule("assemble.design")
+_POINTED: Final = rule("assemble.pointed")
 _DESIGNED: Final = {"memory.pod_hosts", "plant.oversubscription_share"}
 
 
-def assemble(text: str, work: Draughts, settings: Mapping[str, str], where: Mapping[str, Any], refused: list[Finding], reader: str) -> Reading:
+def assemble(
+    text: str, work: Draughts, settings: Mapping[str, str], where: Mapping[str, Any], refused: list[Finding], reader: str
+) -> Reading:
     """Return the reading: one Intent, its findings, and where each part was read."""
     drafts = _kept(work)
     for doubt in work.doubts:
         if not any(draft.metric == doubt.metric for draft in drafts):
             work.ask(doubt.clause, "value", doubt.text)
-    specs, problems = _places(work)
-    times, clashes = _times(work)
+    specs, problems = places(work)
+    times, clashes = times_of(work)
     for index in {**problems, **clashes}:
-        drafts = [draft for draft in drafts if not _broken(draft, index, index in problems, index in clashes, work)]
+        drafts = [draft for draft in drafts if not broken(draft, index, index in problems, index in clashes, work)]
     if not (work.drafts or work.objectives or work.doubts or settings):
         # A time without anything to hold over it is no question about the time.
         work.findings = [item for item in work.findings if item.about != "window" or item.severity == "info"]
-    scope, scope_of = _lift(specs, drafts, work)
-    window, window_of = _lift_windows(times, drafts, work)
+    scope, scope_of = lift(specs, drafts, work)
+    window, window_of = lift_windows(times, drafts, work)
     wishes = tuple(_expectation(work, draft, scope_of, window_of) for draft in drafts)
     objective = _objective(work)
     kind = "functional" if _functional(work, wishes, objective) else "operational"
@@ -44,7 +47,9 @@ def assemble(text: str, work: Draughts, settings: Mapping[str, str], where: Mapp
     )  # fmt: skip
     numbers = [value for mark in work.board.ordered("quantity") for value in (mark.value.figure, mark.value.value, mark.value.low or 0.0)]
     limits = [value for value in work.site.limits.values()]
-    intent, failed = guards.hold(intent, dict(work.site.entities), [*numbers, *[share * limit for limit in limits for share in numbers if 0 < share <= 1]])
+    intent, failed = guards.hold(
+        intent, dict(work.site.entities), [*numbers, *[share * limit for limit in limits for share in numbers if 0 < share <= 1]]
+    )
     findings = [*refused, *work.findings, *failed]
     findings += _unused(work, drafts)
     if intent.empty() and not any(item.severity != "info" for item in findings):
@@ -70,97 +75,28 @@ def _kept(work: Draughts) -> list[Draft]:
         against = draft.bound.op != bounds.default_op(draft.metric)
         if not against and (draft.compared or not rival) and not any(other.bound == draft.bound for other in rival):
             kept.append(draft)
-        elif not rival and against and draft.quantity is not None and not draft.bound.relative and _POINTED.search(work.board.rest, draft.quantity.end):
+        elif (
+            not rival
+            and against
+            and draft.quantity is not None
+            and not draft.bound.relative
+            and _POINTED.search(work.board.rest, draft.quantity.end)
+        ):
             # "They fine us above 25,000 litres, so stay under that": the threshold is the bound.
             kept.append(replace(draft, bound=replace(draft.bound, op=bounds.default_op(draft.metric))))
         elif not rival:
-            work.ask(draft.clause, "value", f"Is {METRICS[draft.metric].label} to stay on this side of that number, or on the other?", draft.quantity)
+            work.ask(
+                draft.clause,
+                "value",
+                f"Is {METRICS[draft.metric].label} to stay on this side of that number, or on the other?",
+                draft.quantity,
+            )
     return kept
 
 
-def _broken(draft: Draft, index: int, place: bool, time: bool, work: Draughts) -> bool:
-    """Return whether an unknown place or time leaves a draft without what it was to hold over."""
-    alone = sum(bool(clause.scopes if place else clause.windows) for clause in work.clauses) == 1
-    own = work.clauses[draft.clause].scopes if place else work.clauses[draft.clause].windows
-    if draft.clause == index:
-        return True
-    if own or not alone:
-        return False
-    if time:
-        return work.clauses[draft.clause].sentence == work.clauses[index].sentence and draft.concept is not None and draft.concept.start < work.clauses[index].start and False
-    kinds = {kind for mark in work.clauses[index].scopes for kind in mark.value.kinds}
-    return bool(kinds & set(METRICS[draft.metric].scopes)) and work.clauses[draft.clause].sentence == work.clauses[index].sentence
-
-
-def _places(work: Draughts) -> tuple[dict[int, tuple[ScopeSpec, ...]], dict[int, str]]:
-    """Return the places of each clause, and the clauses whose place is unknown or ambiguous."""
-    specs: dict[int, tuple[ScopeSpec, ...]] = {}
-    problems: dict[int, str] = {}
-    for index, clause in enumerate(work.clauses):
-        for mark in clause.scopes:
-            if mark.value.problem and not any(taken.start <= mark.start < taken.end for taken in work.board.ordered("taken")):
-                problems[index] = mark.value.problem
-                work.ask(index, "scope", mark.value.problem, mark)
-        # The place of an act that is refused is not where the rest is to hold.
-        acted = [mark for mark in clause.scopes if work.drafts and any(taken.start <= mark.start < taken.end for taken in work.board.ordered("taken"))]
-        known = tuple(dict.fromkeys(spec for mark in clause.scopes if mark not in acted for spec in mark.value.specs))
-        if known:
-            specs[index] = known
-    return specs, problems
-
-
-def _times(work: Draughts) -> tuple[dict[int, WindowSpec], dict[int, str]]:
-    """Return the window of each clause, and the clauses whose window is unknown or more than one."""
-    times: dict[int, WindowSpec] = {}
-    problems: dict[int, str] = {}
-    for index, clause in enumerate(work.clauses):
-        values = [mark.value for mark in clause.windows]
-        open_ = [value for value in values if isinstance(value, str)]
-        merged = windows.merge([value for value in values if isinstance(value, WindowSpec)]) if values and not open_ else None
-        if open_ or (values and merged is None):
-            problems[index] = open_[0] if open_ else "One window at a time: which of them is meant?"
-            work.ask(index, "window", problems[index], clause.windows[0])
-        elif merged is not None:
-            times[index] = merged
-    return times, problems
-
-
-def _owner(index: int, work: Draughts, drafts: list[Draft]) -> int | None:
-    """Return the clause that a place or time without a bound of its own belongs to."""
-    if any(draft.clause == index for draft in drafts):
-        return index
-    return None
-
-
-def _lift(specs: dict[int, tuple[ScopeSpec, ...]], drafts: list[Draft], work: Draughts) -> tuple[tuple[ScopeSpec, ...], dict[int, tuple[ScopeSpec, ...]]]:
-    """Return the intent's scope and each clause's own: one that is named once stands on the intent."""
-    bound = {index for index in specs if any(draft.clause == index for draft in drafts)}
-    distinct = {frozenset(specs[index]) for index in bound}
-    loose = [spec for index, places in specs.items() if index not in bound for spec in places]
-    if len(distinct) <= 1:
-        named = [spec for index in specs if index in bound for spec in specs[index]]
-        if not named or not loose or set(loose) <= set(named):
-            return tuple(dict.fromkeys([*named, *loose])), {}
-        if not {spec.kind for spec in loose} & {spec.kind for spec in named}:
-            return tuple(dict.fromkeys([*loose, *named])), {}
-    return tuple(dict.fromkeys(loose)), {index: specs[index] for index in bound}
-
-
-def _lift_windows(times: dict[int, WindowSpec], drafts: list[Draft], work: Draughts) -> tuple[WindowSpec | None, dict[int, WindowSpec]]:
-    bound = {index for index in times if any(draft.clause == index for draft in drafts)}
-    values = list(dict.fromkeys(times[index] for index in bound))
-    loose = [times[index] for index in times if index not in bound]
-    if len(values) <= 1 and len(loose) <= 1:
-        if values and loose and values[0] != loose[0]:
-            merged = windows.merge([values[0], loose[0]])
-            if merged is not None:
-                return merged, {}
-            return loose[0], {index: times[index] for index in bound}
-        return (values or loose or [None])[0], {}
-    return (loose[0] if loose else None), {index: times[index] for index in bound}
-
-
-def _expectation(work: Draughts, draft: Draft, scope_of: Mapping[int, tuple[ScopeSpec, ...]], window_of: Mapping[int, WindowSpec]) -> Expectation:
+def _expectation(
+    work: Draughts, draft: Draft, scope_of: Mapping[int, tuple[ScopeSpec, ...]], window_of: Mapping[int, WindowSpec]
+) -> Expectation:
     clause = work.clauses[draft.clause]
     scope = scope_of.get(draft.clause)
     return Expectation(
@@ -223,7 +159,9 @@ def _spans(work: Draughts, drafts: list[Draft], intent: Intent, where: Mapping[s
             spans[f"{path}/value"] = canon.span(draft.quantity.start, draft.quantity.end)
         if draft.concept is not None:
             spans[f"{path}/metric"] = canon.span(draft.concept.start, draft.concept.end)
-        for mark, slot in [(m, "scope") for m in work.clauses[draft.clause].scopes] + [(m, "window") for m in work.clauses[draft.clause].windows]:
+        for mark, slot in [(m, "scope") for m in work.clauses[draft.clause].scopes] + [
+            (m, "window") for m in work.clauses[draft.clause].windows
+        ]:
             spans[f"{path}/{slot}"] = canon.span(mark.start, mark.end)
     first: dict[str, Mark] = {}
     for mark in work.board.ordered("scope", "window"):

@@ -11,14 +11,15 @@ from policies.intent.interpret.canon import Board, Mark
 from policies.intent.interpret.choice import kind_of
 from policies.intent.interpret.clauses import Clause
 from policies.intent.interpret.quantities import Quantity
+from policies.intent.interpret.words import rule
 from twin.metrics import METRICS
 
 Op = Literal["<=", ">="]
 _OTHER: Final[dict[str, Op]] = {"<=": ">=", ">=": "<="}
-_AMOUNT: Final = re.compile(r"\bby(?: (?:about|around|roughly|some|another|a further|only|just|a|at least|at most|up to|more than|less than|no more than|no less than|not more than|over|a full|as much as|max(?:imum)?|min(?:imum)?))*\s*$")
+_AMOUNT: Final = rule("bounds.amount")
 _AFTER: Final = re.compile(r"[\s,(]*(?:(?:per|a|an|each|every|/)?\s*[\ue004\w/]+[\s,]*){0,3}?(?:and |as |is |the |at )*")
-_TRAILING: Final = re.compile(r"(?:or |and |at (?:the |a )?(?:very )?(?:most|least|worst|max|min|latest)|max|min|tops|no (?:more|less|higher|lower|longer|later|hotter|fewer)$|not (?:more|a|one)|ceiling|cap|limit|floor|upper|lower (?:limit|bound)|atmost|atleast|equal)(?!.*\bthan$)")
-_FIXED: Final = re.compile(r"at |atmost|atleast|max|min|no |not |nothing|cap|limit|ceiling|floor|tops|up to|or |and |upper|lower (?:limit|bound)|budget|<|>|=|≤|≥")
+_TRAILING: Final = rule("bounds.trailing")
+_FIXED: Final = rule("bounds.fixed")
 _NEAR: Final = re.compile(r"^\W*(?:\ue004+\W*)?(?:or more |or so |a |an |the |in )?\w*\s*$")
 
 
@@ -64,7 +65,11 @@ def words_of(board: Board, clause: Clause) -> Words:
         if not re.match(r" (?:a|per|an|each|every)\b", board.rest[match.end() :])
     ]
     # "Do not move more than 1 TB" forbids a size; "do not move" alone holds.
-    sized = [mark for mark in holds if re.match(r"(?:do )?(?:not|never|without|nor)\b", board.rest[mark.start :]) and _sized(mark, compare, clause)]
+    sized = [
+        mark
+        for mark in holds
+        if re.match(r"(?:do )?(?:not|never|without|nor)\b", board.rest[mark.start :]) and _sized(mark, compare, clause)
+    ]
     holds = [mark for mark in holds if mark not in sized]
     taken = [*compare, *holds, *factors]
     changes = []
@@ -83,7 +88,12 @@ def _aimed(board: Board, mark: Mark, clause: Clause) -> bool:
     """ "Push it up to 99 %" names an aim; "up to 2 %" a limit."""
     if not board.canon.text[mark.start : mark.end].startswith("up to"):
         return False
-    return re.search(r"\b(?:push|rais|bring|get|lift|increas|boost|improv|driv|tak|grow|scal)\w*\b[^,;.]*$", board.rest[clause.start : mark.start]) is not None
+    return (
+        re.search(
+            r"\b(?:push|rais|bring|get|lift|increas|boost|improv|driv|tak|grow|scal)\w*\b[^,;.]*$", board.rest[clause.start : mark.start]
+        )
+        is not None
+    )
 
 
 def _against_today(board: Board, mark: Mark) -> bool:
@@ -92,7 +102,13 @@ def _against_today(board: Board, mark: Mark) -> bool:
     if not text.endswith(" than"):
         return False
     before, after = board.rest[: mark.start], board.rest[mark.end :]
-    return re.search("\ue003 ?$", before) is not None or re.match(r" (?:(?:it|they|we|the|what) )*(?:is |are )?(?:today|now|current|at present|baseline|status quo|before|they are|it is)", after) is not None
+    return (
+        re.search("\ue003 ?$", before) is not None
+        or re.match(
+            r" (?:(?:it|they|we|the|what) )*(?:is |are )?(?:today|now|current|at present|baseline|status quo|before|they are|it is)", after
+        )
+        is not None
+    )
 
 
 def _sized(hold: Mark, compare: Sequence[Mark], clause: Clause) -> bool:
@@ -154,7 +170,9 @@ def change_at(board: Board, words: Words, quantity: Mark, others: Sequence[Mark]
     after = [mark for mark in words.changes if mark.start >= quantity.end]
     if after and _NEAR.match(board.rest[quantity.end : after[0].start]):
         return after[0]
-    before = [mark for mark in words.changes if mark.end <= quantity.start and not any(mark.end <= o.start < quantity.start for o in others)]
+    before = [
+        mark for mark in words.changes if mark.end <= quantity.start and not any(mark.end <= o.start < quantity.start for o in others)
+    ]
     if before:
         return before[-1]
     return after[0] if after and not any(quantity.end <= o.start < after[0].start for o in others) else None

@@ -21,7 +21,6 @@ FAMILY_P99: Final = {
     "ttft": "serving.ttft_p99_s", "tbt": "serving.tbt_p99_s", "atgt": "serving.atgt_p99_s", "e2e": "serving.e2e_p99_s",
     "makespan": "workflows.makespan_p99_s", "function": "functions.latency_p99_s", "image": "serving.image_ttft_p99_s",
 }  # fmt: skip
-_COUNTABLE: Final = {"plant.pue", "incidents.confidence_brier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +174,22 @@ def _cost(
     return None
 
 
-def _latency(
+def latency(
     fitting: Sequence[str], quantity: Quantity | None, per: Per | None, scope_kinds: set[str], relative: bool, percentile: str | None
 ) -> Choice | None:
+    """Return which latency is meant: by its size, by the place; otherwise it is asked."""
     if quantity is not None and quantity.kind == "time" and quantity.value < 2e-6 and not relative:
         return Choice(("memory.access_latency_s",))
     if "function" in scope_kinds:
         if percentile in {None, "p99"}:
-            return Choice(("functions.latency_p99_s",), assumed="" if percentile else "no percentile is named, p99 is taken for function latency")
+            return Choice(
+                ("functions.latency_p99_s",), assumed="" if percentile else "no percentile is named, p99 is taken for function latency"
+            )
         if percentile == "p50":
             return Choice(("functions.latency_p50_s",))
-        return Choice(about="functions.latency_p99_s", question=f"{percentile} is not known for function latency, only p50 and p99; which is meant?")
+        return Choice(
+            about="functions.latency_p99_s", question=f"{percentile} is not known for function latency, only p50 and p99; which is meant?"
+        )
     return Choice(about="meaning", question="Which latency: first token, between tokens, end to end, function or memory?")
 
 
@@ -197,52 +201,7 @@ def _throughput(
 
 
 _SPECIAL: Final = {
-    "throttling": _throttling, "gpus": _gpus, "energy": _energy, "serving_cost": _serving_cost, "quality": _quality, "power": _power, "cost": _cost,
-    "latency": _latency, "throughput": _throughput,
+    "throttling": _throttling, "gpus": _gpus, "energy": _energy, "serving_cost": _serving_cost, "quality": _quality,
+    "power": _power, "cost": _cost,
+    "latency": latency, "throughput": _throughput,
 }  # fmt: skip
-
-
-def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percentile: str | None) -> Choice | None:
-    """Return what a quantity means without any noun, by its unit and place alone; None where that is open."""
-    if quantity.kind == "time" and per is not None and per.what == "tokens":
-        p99 = FAMILY_P99["atgt"]
-        if percentile not in {None, "p99"}:
-            return Choice(about=p99, question=f"{percentile} is not known for {METRICS[p99].label}, only p99; should it hold there?")
-        return Choice((p99,), assumed="" if percentile else f"no percentile is named, p99 is taken for {METRICS[p99].label}")
-    if quantity.kind == "power" and ("row" in scope_kinds or (per is not None and per.what == "row")):
-        return Choice(("plant.row_power_peak_w",))
-    if quantity.kind == "time" and scope_kinds == {"function"}:
-        return _latency((), quantity, per, scope_kinds, False, percentile)
-    if quantity.kind == "time" and scope_kinds == {"workflow"}:
-        wanted = {None: "p99", "p50": "p50", "p99": "p99"}.get(percentile)
-        if wanted is None:
-            return Choice(about=FAMILY_P99["makespan"], question=f"{percentile} is not known for makespan, only p50 and p99; which is meant?")
-        return Choice((f"workflows.makespan_{wanted}_s",), assumed="" if percentile else "no percentile is named, p99 is taken for makespan")
-    if quantity.kind == "money" and per is not None:
-        by_what = {"job": "workflows.cost_usd_per_job", "host": "memory.cost_usd_per_host", "tokens": "serving.cost_usd_per_million_tokens"}
-        if per.what in by_what:
-            return Choice((by_what[per.what],))
-        if per.what == "hour":
-            return Choice(("serving.cost_usd_per_h",), assumed="money per hour is read as the serving cost")
-    if quantity.kind == "bytes":
-        return Choice(("memory.migrated_bytes",))
-    if quantity.kind == "energy":
-        return Choice(("workflows.energy_j_per_job",)) if per is not None and per.what == "job" else Choice(("plant.energy_j",))
-    if quantity.kind == "count" and per is not None and per.what in {"second", "minute"} and scope_kinds == {"function"}:
-        return Choice(("functions.throughput_max_per_s",))
-    return None
-
-
-def per_unit(metric: str, per: Per | None) -> float | None:
-    """Return what a value is multiplied by to get from what it is counted per to the metric's own; None where that is open."""
-    what = per.what if per is not None else ""
-    seconds = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}
-    if per is not None and metric.endswith("_tokens"):
-        return 1e6 / per.tokens if what == "tokens" else None
-    if METRICS[metric].per_day:
-        return 1.0 if not what or what not in seconds and what not in {"month", "year"} else 86400.0 / seconds[what] if what in seconds else None
-    if metric.endswith("_usd_per_h"):
-        return 3600.0 / seconds[what] if what in seconds else None
-    if metric.endswith("_per_s"):
-        return 1.0 / seconds[what] if what in seconds else None
-    return 1.0

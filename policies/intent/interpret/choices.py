@@ -5,14 +5,31 @@ from typing import Final
 
 from policies.intent.interpret.canon import Board, Mark
 from policies.intent.interpret.reader import Site
-from policies.intent.interpret.words import lexicon
+from policies.intent.interpret.words import lexicon, rule
 from policies.intent.model import Finding
 
 # Names that are also ordinary words count only beside their lever or after a word of choosing.
-_ORDINARY: Final = {"static", "static_peak", "switch", "none", "nearest", "sequential", "opaque", "as_built", "reactive", "pace", "uniform_cap", "raw_score", "no_tools", "fully_connected", "monolithic", "retrieval_k10", "workload_intelligence", "react_rca"}
-_CHOOSE: Final = re.compile(
-    r"(?<!\w)(?:use|uses|using|run|runs|running|switch(?:ing)?(?: (?:back|over))?|go(?:ing)?(?: back| with)?|back to|revert(?:ing)?|return(?:ing)?|put|let|with|via|by|on|try|pick|choose|select|set|enable|turn on|adopt|apply|deploy|move(?: back)?|have|make|want|from|change|replace|employ|hand|give|leave|plan|place|route|investigate|swap|keep|roll back|instead|to|for|please|do|does|should)(?!\w)"
-)
+_ORDINARY: Final = {
+    "static",
+    "static_peak",
+    "switch",
+    "none",
+    "nearest",
+    "sequential",
+    "opaque",
+    "as_built",
+    "reactive",
+    "pace",
+    "uniform_cap",
+    "raw_score",
+    "no_tools",
+    "fully_connected",
+    "monolithic",
+    "retrieval_k10",
+    "workload_intelligence",
+    "react_rca",
+}
+_CHOOSE: Final = rule("choices.choose")
 _UNKNOWN: Final = (
     re.compile(r"(?:with|via|using|through|by|to|onto|on) (?:the )?(?P<name>[a-z][\w\-]{2,}(?: [a-z][\w\-]+)?)\s*(?:please)?\s*[.!]?\s*$"),
     re.compile(r"(?:use|let|try|pick|choose|select|adopt|have|enable|put) (?:the )?(?P<name>[a-z][\w\-]{2,})(?: |\b)"),
@@ -35,7 +52,9 @@ def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[
     return settings, findings, where
 
 
-def _listed(board: Board, site: Site, piece: tuple[int, int], before: Mark | None, settings: dict[str, str], where: dict[str, Mark]) -> None:
+def _listed(
+    board: Board, site: Site, piece: tuple[int, int], before: Mark | None, settings: dict[str, str], where: dict[str, Mark]
+) -> None:
     """Read "aladdin for scaling and routing": the second lever has the same holder."""
     text = board.rest[piece[0] : piece[1]]
     if before is None or re.search(r"[\ue000\ue003\ue005]|\d", text) or len(text.split()) > 4:
@@ -67,7 +86,9 @@ def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
         return False
     if re.search(r"(?:back|revert|return) to (?:the )?$", board.rest[: match.start()]):
         return True
-    return any(table[lever].search(segment) for lever in levers for table in (lexicon().strong_levers, lexicon().weak_levers) if lever in table)
+    return any(
+        table[lever].search(segment) for lever in levers for table in (lexicon().strong_levers, lexicon().weak_levers) if lever in table
+    )
 
 
 def _around(text: str, start: int, end: int) -> tuple[int, int]:
@@ -86,7 +107,9 @@ def _segments(board: Board) -> list[tuple[int, int]]:
     return [*out, (last, len(board.rest))]
 
 
-def _segment(board: Board, site: Site, piece: tuple[int, int], settings: dict[str, str], findings: list[Finding], where: dict[str, Mark]) -> None:
+def _segment(
+    board: Board, site: Site, piece: tuple[int, int], settings: dict[str, str], findings: list[Finding], where: dict[str, Mark]
+) -> None:
     start, end = piece
     text = board.rest[start:end]
     systems = [found for found in board.ordered("system") if start <= found.start < end]
@@ -108,7 +131,9 @@ def _segment(board: Board, site: Site, piece: tuple[int, int], settings: dict[st
             settings[able[0]] = str(system.value)
             where[able[0]] = system
         else:
-            findings.append(_ask("meaning", f"{system.value} can hold {', '.join(_words(lever) for lever in able)}; which of them is meant?"))
+            findings.append(
+                _ask("meaning", f"{system.value} can hold {', '.join(_words(lever) for lever in able)}; which of them is meant?")
+            )
     _clear(board, start, end, systems)
 
 
@@ -132,7 +157,11 @@ def _unknown(board: Board, piece: tuple[int, int], strong: list[str], findings: 
         return
     for pattern in _UNKNOWN:
         match = pattern.search(text)
-        if match and not any(table.search(match["name"]) for table in lexicon().strong_levers.values()) and match["name"].split()[0] not in {"the", "today", "be", "do", "all", "more", "less", "chat"}:
+        if (
+            match
+            and not any(table.search(match["name"]) for table in lexicon().strong_levers.values())
+            and match["name"].split()[0] not in {"the", "today", "be", "do", "all", "more", "less", "chat"}
+        ):
             findings.append(_ask(strong[0], f"{match['name']} is not known; who should hold {_words(strong[0])}?"))
             board.take("taken", start, end)
             return

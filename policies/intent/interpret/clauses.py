@@ -1,18 +1,15 @@
 """A sentence in clauses: what stands together, and which clause leans on which."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from policies.intent.interpret import ops
 from policies.intent.interpret.canon import Board, Mark
-from policies.intent.interpret.words import Concept, lexicon
+from policies.intent.interpret.words import Concept, lexicon, rule
 
-_BREAK: Final = re.compile(
-    r"(?P<stop>[.!?;]+(?=\s|$)|\n|\s[\-–—]+\s|:(?=\s))|(?P<comma>,(?!\d{3}\b)|\(|\))|(?P<word>(?<!\w)(?:and|but|while|whilst|without|plus|then|so|because|also|yet|although|though|whereas|with|or|nor|(?<!\bin )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bat )(?<!\bhold )(?<!\bkeep )that(?! (?:rack|row|server|host|endpoint|one|way|model|service|level|workload|function|workflow|job))|which|who|as long as|provided|before|at the same time|in addition|as well as|keeping|subject to|given)(?!\w))"
-)
+_BREAK: Final = rule("clauses.break")
 _BARE: Final = {"serving", "inference", "site", "facility", "the site", "the facility", "budget", "money", "dram", "prices", "price"}
-_JUST_MORE: Final = re.compile(r"\W*(?:and )?(?:not|no|never)(?: (?:a|one|an|1))?(?: \w+)? (?:more|higher|over|above|hotter|longer|less|lower|fewer)\W*")
+_JUST_MORE: Final = rule("clauses.just_more")
 _LIST_WORDS: Final = {"and", "or", "nor", "plus", "as well as", ",", "&", "/"}
 
 
@@ -54,7 +51,9 @@ def concepts(board: Board) -> list[Mark]:
         for pattern in concept.patterns:
             found += [Mark("concept", match.start(), match.end(), concept) for match in pattern.finditer(board.rest)]
     holds = [match.span() for pattern in ops.HOLD for match in pattern.finditer(board.rest)]
-    found = [mark for mark in found if not (mark.value.name == "cost" and any(start <= mark.start and mark.end <= end for start, end in holds))]
+    found = [
+        mark for mark in found if not (mark.value.name == "cost" and any(start <= mark.start and mark.end <= end for start, end in holds))
+    ]
     found.sort(key=lambda mark: (-_weight(board, mark), mark.start))
     kept: list[Mark] = []
     for mark in found:
@@ -116,7 +115,24 @@ def _join(one: Clause, other: Clause) -> Clause:
     )  # fmt: skip
 
 
-_STRONG: Final = {".", ";", "but", "while", "whilst", "without", "then", ",", "and", "plus", "yet", "although", "though", "whereas", "(", ")"}
+_STRONG: Final = {
+    ".",
+    ";",
+    "but",
+    "while",
+    "whilst",
+    "without",
+    "then",
+    ",",
+    "and",
+    "plus",
+    "yet",
+    "although",
+    "though",
+    "whereas",
+    "(",
+    ")",
+}
 
 
 def _merge(pieces: list[Clause], board: Board) -> list[Clause]:
@@ -144,7 +160,7 @@ def _belongs(one: Clause, other: Clause, board: Board) -> bool:
         return True
     if one.concepts and not has_one and other.concepts:
         # "p99 latency of X, cold starts under 1 %" are two; "requests with images should show their first token" is one.
-        return not listed and other.joint not in _STRONG and other.joint != ":" or other.joint == ":" and not _compatible(one, other)
+        return (not listed and other.joint not in _STRONG and other.joint != ":") or (other.joint == ":" and not _compatible(one, other))
     if has_one and not one.concepts and other.concepts and not has_other:
         return True
     weak = other.joint not in _STRONG

@@ -9,10 +9,11 @@ from policies.intent.interpret import bounds, choices, numerals, percentiles, qu
 from policies.intent.interpret.assemble import assemble
 from policies.intent.interpret.canon import Board, Canon
 from policies.intent.interpret.clauses import concepts, split
-from policies.intent.interpret.drafting import Draughts
 from policies.intent.interpret.drafting import quantities as draft_quantities
+from policies.intent.interpret.drafts import Draughts
+from policies.intent.interpret.lists import followers
 from policies.intent.interpret.reader import Reading, Site
-from policies.intent.interpret.wishes import followers, wishes
+from policies.intent.interpret.wishes import wishes
 from policies.intent.interpret.words import published_systems
 from policies.intent.model import Finding
 
@@ -28,7 +29,11 @@ _CONTRACTIONS: Final = (
 def canonical(text: str, site: Site) -> Canon:
     """Return the text as the grammar works on it: clean, spelled right, numbers as figures."""
     canon = Canon.of(text)
-    canon = canon.sub(re.compile(r"[‘’‛`´]"), lambda match: "'").sub(re.compile(r"[“”„«»\"]"), lambda match: " ").sub(re.compile(r"[−]"), lambda match: "-")
+    canon = (
+        canon.sub(re.compile(r"[‘’‛`´]"), lambda match: "'")
+        .sub(re.compile(r"[“”„«»\"]"), lambda match: " ")
+        .sub(re.compile(r"[−]"), lambda match: "-")
+    )
     for pattern, written in _CONTRACTIONS:
         canon = canon.sub(pattern, lambda match, written=written: written or f"{match[1]} not")  # type: ignore[misc]
     names = frozenset(word for ids in site.entities.values() for name in ids for word in re.findall(r"[a-z]{3,}", name))

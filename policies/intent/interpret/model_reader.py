@@ -62,8 +62,12 @@ class ModelReader:
         intent, failed = guards.hold(intent, dict(site.entities), numbers)
         findings = [*asked, *failed]
         if intent.empty() and not findings:
-            findings.append(Finding(severity="question", about="meaning", text="What should the datacenter do differently, and by how much?"))
-        return Reading(intent.model_copy(update={"questions": guards.questions_of(findings)}), tuple(findings), self.id, {}, raw[:_RAW_KEPT])
+            findings.append(
+                Finding(severity="question", about="meaning", text="What should the datacenter do differently, and by how much?")
+            )
+        return Reading(
+            intent.model_copy(update={"questions": guards.questions_of(findings)}), tuple(findings), self.id, {}, raw[:_RAW_KEPT]
+        )
 
     def _unusable(self, text: str, problem: str, raw: str) -> Reading:
         finding = Finding(severity="question", about="meaning", text=f"{problem[:300]}; say it otherwise or use the embedded reader.")

@@ -4,41 +4,45 @@ import re
 from typing import Final
 
 from policies.intent.interpret.canon import Canon
+from policies.intent.interpret.words import rule
 
 _UNITS: Final = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        (
+            "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+            "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+        )
     )
+}  # fmt: skip
+_TENS: Final = {
+    word: 10 * place for place, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
-_TENS: Final = {word: 10 * (place + 2) for place, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _SCALES: Final = {"hundred": 100, "thousand": 1000, "grand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
 _PARTS: Final = {
-    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
-    "twelfth": 12, "twentieth": 20,
+    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "twelfth": 12, "twentieth": 20,
 }  # fmt: skip
 _NUMBER_WORD: Final = "|".join([*_UNITS, *_TENS, *_SCALES])
-_WORDS: Final = re.compile(rf"(?<![\w\-])(?:an? (?=hundred|thousand|million|billion|dozen|grand))?(?:{_NUMBER_WORD})(?:(?:[ \-]| and )(?:{_NUMBER_WORD}))*(?: point (?:{_NUMBER_WORD})(?: (?:{_NUMBER_WORD}))*)?(?!\w)")
+_WORDS: Final = re.compile(
+    r"(?<![\w\-])(?:an? (?=hundred|thousand|million|billion|dozen|grand))?"
+    rf"(?:{_NUMBER_WORD})(?:(?:[ \-]| and )(?:{_NUMBER_WORD}))*(?: point (?:{_NUMBER_WORD})(?: (?:{_NUMBER_WORD}))*)?(?!\w)"
+)
 _SCALED: Final = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?) ?(hundred|thousand|grand|million|billion|mln|bn|dozen)(?!\w)")
 _PART_WORD: Final = "|".join(sorted((part + "s?" for part in _PARTS), key=len, reverse=True))
 _FRACTION: Final = re.compile(rf"(?<![\w.])(?:(?:(an?|\d+)[ \-])({_PART_WORD})|(half))(?!\w)(?![ \-]?past)")
 _AND_HALF: Final = re.compile(r"(?<![\w.])(\d+)(?:[ \-]and[ \-]a[ \-](half|quarter)| 1⁄2)(?!\w)")
-_ONE_UNIT: Final = re.compile(
-    r"((?:most|than|under|below|above|within|least|to) )an? (?=(?:tera|giga|mega|kilo)?(?:byte|watt|tonne|ton|litre|liter|minute|second|hour|dollar|cent|percent)s?\b|milli|micro|nano)"
-)
+_ONE_UNIT: Final = rule("numerals.one_unit")
 _AND_HALF_ONE: Final = re.compile(r"(?<![\w.\-])one[ \-]and[ \-]a[ \-](half|quarter)(?!\w)")
 _SLASHED: Final = re.compile(r"(?<![\w./:])([1-9])[/⁄]([2-9]|10)(?![\w/⁄.])(?! ?(?:am|pm))")
-_OUT_OF: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?: times)?(?: (?:out of|of) (?:every |each )?| in (?:every )?(?=(?:5|10|20|100|1000|10000)\b))(\d+)(?: times)?(?!\w|\.\d|,\d)(?! ?(?:%|percent|hosts|nodes|servers))")
+_OUT_OF: Final = rule("numerals.out_of")
 # Figures that are part of a name stay words.
 _NAME_WORDS: Final = {"1": "one", "2": "two", "3": "three"}
-_NAMES: Final = re.compile(r"(?<!\w)(top|first|leading|best|power of|ranked|at rank|cause among)[ \-]?([123])(?!\w|\.\d| ?(?:%|c\b|kw|ms|s\b|hours?|minutes?|days?))")
+_NAMES: Final = rule("numerals.names")
 # Before these units a fraction is a plain number: a quarter of an hour, half a percent.
-_UNIT_AFTER: Final = re.compile(
-    r"(?<=\d)frac[ \-]?(?:of )?(?:an? )?(?=(?:percent|per cent|%|(?:milli|micro|nano)?seconds?|hours?|minutes?|min|days?|kilowatt|megawatt|watt|degrees?|cents?|dollars?|"
-    r"tonnes?|tons?|terabytes?|gigabytes?|tb|gb|mw|kw|gw|mwh|gwh|kwh|ms|s)(?!\w))"
-)
-_ONE_AFTER: Final = re.compile(r"\s+(?!of\b|at\b|is\b|to\b|in\b|on\b|that\b|who\b|and\b|another\b|or\b|by\b|should\b|must\b|for\b|can\b|has\b|needs?\b|stays?\b|step\b|pods?\b|place\b|go\b|way\b)[a-z%$]")
-_ONE_BEFORE: Final = re.compile(r"\b(?:the|this|that|last|median|every|each|any|which|another|not|only|next|first|same|no|hottest|worst)\s+$")
+_UNIT_AFTER: Final = rule("numerals.unit_after")
+_ONE_AFTER: Final = rule("numerals.one_after")
+_ONE_BEFORE: Final = rule("numerals.one_before")
 _PLACE_BEFORE: Final = re.compile(r"\b(?:rows?|racks?|servers?|hosts?)\s+$")
 
 
@@ -67,7 +71,10 @@ def rewrite(canon: Canon) -> Canon:
     text = canon.sub(_AND_HALF_ONE, lambda match: "1.25" if match[1] == "quarter" else "1.5")
     text = text.sub(_WORDS, _words)
     text = text.sub(_AND_HALF, lambda match: _plain(float(match[1]) + (0.25 if match[2] == "quarter" else 0.5)))
-    text = text.sub(_SCALED, lambda match: _plain(float(match[1].replace(",", "")) * _SCALES.get(match[2], {"mln": 10**6, "bn": 10**9}.get(match[2], 1))))
+    text = text.sub(
+        _SCALED,
+        lambda match: _plain(float(match[1].replace(",", "")) * _SCALES.get(match[2], {"mln": 10**6, "bn": 10**9}.get(match[2], 1))),
+    )
     text = text.sub(_FRACTION, _fraction)
     text = text.sub(_UNIT_AFTER, lambda match: " ")
     text = text.sub(_SLASHED, lambda match: f"{int(match[1]) / int(match[2])!r}frac")

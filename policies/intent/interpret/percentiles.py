@@ -4,12 +4,11 @@ import re
 from typing import Final
 
 from policies.intent.interpret.canon import Board
+from policies.intent.interpret.words import rule
 
-_PERCENTILE: Final = re.compile(
-    r"(?<![\w])(?:p ?(?P<p>\d{1,2}(?:\.\d+)?)(?![\w%])|(?P<th>\d{1,2}(?:\.\d+)?)(?:st|nd|rd|th)?[ \-]?(?:percentiles?|pctl|%[ \-]?ile)|percentile (?P<after>\d{1,2}(?:\.\d+)?)|(?:the )?(?P<median>medians?|typical|half of (?:them|all|the requests))|(?P<mean>average|mean|avg|on average)|(?P<worst>worst[ \-]case|slowest|maximum latency|max latency))(?![\w])"
-)
+_PERCENTILE: Final = rule("percentiles.percentile")
 # An average that is part of a metric's name says nothing about a percentile.
-_NAMED_MEAN: Final = re.compile(r"\s*(?:token generation|time (?:to diagnose|per)|quality|number|gpus?|generation|answer|times? to|atgt|diagnos|confidence|cost|power|pue|temperature)")
+_NAMED_MEAN: Final = rule("percentiles.named_mean")
 _MEAN_AFTER: Final = re.compile(r"(?:diagnos\w*|hypothes\w*|cause|quality|gpus?)\b[^.;]*$")
 
 

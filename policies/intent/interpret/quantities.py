@@ -2,65 +2,55 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cache
+from itertools import pairwise
+from typing import Final, Literal, cast
 
 from policies.intent.interpret.canon import Board, Mark
+from policies.intent.interpret.words import rule, units
 
-Kind = Literal["temp", "power", "energy", "time", "mass", "volume", "money", "share", "part", "bytes", "rate", "count", "times", "foreign", "points"]
+Kind = Literal[
+    "temp", "power", "energy", "time", "mass", "volume", "money", "share", "part", "bytes", "rate", "count", "times", "foreign", "points"
+]
 
-# Unit spellings to factors into the unit used inside (W, J, s, kg, l, usd, bytes). Checked against pint by a test.
-UNITS: Final[Mapping[Kind, Mapping[str, float]]] = {
-    "power": {
-        "w": 1.0, "watt": 1.0, "watts": 1.0, "kw": 1e3, "kilowatt": 1e3, "kilowatts": 1e3, "mw": 1e6, "megawatt": 1e6, "megawatts": 1e6, "gw": 1e9, "gigawatts": 1e9, "gigawatt": 1e9,
-        "kilo watts": 1e3, "mega watts": 1e6,
-    },
-    "energy": {
-        "j": 1.0, "joule": 1.0, "joules": 1.0, "kj": 1e3, "kilojoule": 1e3, "kilojoules": 1e3, "mj": 1e6, "megajoule": 1e6, "megajoules": 1e6, "gj": 1e9, "gigajoule": 1e9, "gigajoules": 1e9, "tj": 1e12,
-        "wh": 3600.0, "watt hour": 3600.0, "watt hours": 3600.0, "kwh": 3.6e6, "kilowatt hour": 3.6e6, "kilowatt hours": 3.6e6, "mwh": 3.6e9, "megawatt hour": 3.6e9, "megawatt hours": 3.6e9,
-        "gwh": 3.6e12, "gigawatt hour": 3.6e12, "gigawatt hours": 3.6e12, "kilowatthours": 3.6e6, "megawatthours": 3.6e9, "watthours": 3600.0,
-    },
-    "time": {
-        "ns": 1e-9, "nsec": 1e-9, "nanosecond": 1e-9, "nanoseconds": 1e-9, "nanos": 1e-9, "us": 1e-6, "μs": 1e-6, "usec": 1e-6, "microsecond": 1e-6, "microseconds": 1e-6, "micros": 1e-6, "microsec": 1e-6,
-        "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3, "millis": 1e-3, "millisec": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0,
-        "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "day": 86400.0, "days": 86400.0,
-    },
-    "mass": {
-        "kg": 1.0, "kgs": 1.0, "kilo": 1.0, "kilos": 1.0, "kilogram": 1.0, "kilograms": 1.0, "kilogramme": 1.0, "kilogrammes": 1.0, "g": 1e-3, "gram": 1e-3, "grams": 1e-3, "t": 1e3, "tonne": 1e3, "tonnes": 1e3,
-        "metric ton": 1e3, "metric tons": 1e3, "ton": 1e3, "tons": 1e3, "lb": 0.45359237, "lbs": 0.45359237, "pounds of co2": 0.45359237, "pounds of carbon": 0.45359237,
-    },
-    "volume": {
-        "l": 1.0, "litre": 1.0, "litres": 1.0, "liter": 1.0, "liters": 1.0, "m3": 1e3, "m^3": 1e3, "cubic metre": 1e3, "cubic metres": 1e3, "cubic meter": 1e3, "cubic meters": 1e3, "cbm": 1e3, "kl": 1e3, "kilolitre": 1e3,
-        "kilolitres": 1e3, "kiloliters": 1e3, "hl": 100.0, "hectolitres": 100.0, "ml": 1e-3, "megalitre": 1e6, "megalitres": 1e6, "gal": 3.785411784, "gallon": 3.785411784, "gallons": 3.785411784,
-        "us gallons": 3.785411784,
-    },
-    "money": {"usd": 1.0, "dollar": 1.0, "dollars": 1.0, "us dollars": 1.0, "bucks": 1.0, "buck": 1.0, "$": 1.0, "cent": 0.01, "cents": 0.01, "us cents": 0.01, "c a": 0.01, "¢": 0.01, "k$": 1e3, "kusd": 1e3},
-    "bytes": {
-        "b": 1.0, "bytes": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "pb": 1e15, "kilobytes": 1e3, "megabytes": 1e6, "gigabyte": 1e9, "gigabytes": 1e9, "gigs": 1e9, "terabyte": 1e12, "terabytes": 1e12, "petabytes": 1e15,
-        "kib": 1024.0, "mib": 1024.0**2, "gib": 1024.0**3, "tib": 1024.0**4, "gibibytes": 1024.0**3, "tebibytes": 1024.0**4, "mebibytes": 1024.0**2, "tebibyte": 1024.0**4, "gibibyte": 1024.0**3,
-    },
-    "share": {"%": 0.01, "percent": 0.01, "per cent": 0.01, "pct": 0.01, "pc": 0.01, "percents": 0.01},
-    "points": {"percentage points": 0.01, "percentage point": 0.01, "pp": 0.01, "ppt": 0.01, "points": 0.01, "point": 0.01, "basis points": 1e-4, "bps": 1e-4},
-    "foreign": dict.fromkeys(["€", "eur", "euro", "euros", "£", "gbp", "pounds", "pound", "quid", "sterling", "yen", "¥", "jpy", "chf", "francs", "swiss francs", "rupees", "inr", "cad", "aud", "yuan", "rmb", "cny", "sek", "kronor", "krona", "canadian dollars", "australian dollars", "pence"], 1.0),
-    "times": {"x": 1.0, "times": 1.0, "fold": 1.0, "-fold": 1.0},
-}  # fmt: skip
-_TEMPS: Final = r"°? ?c(?:elsius)?(?!\w)|(?:°|degrees?|deg\.?|degs)(?: ?c(?:elsius)?(?!\w)|entigrade)|celsius|centigrade|(?:°|degrees?|deg\.?|degs)? ?f(?:ahrenheit)?(?!\w)|fahrenheit|(?:°|degrees?|deg)? ?k(?:elvins?)(?!\w)|k(?!\w)|°|degrees?|deg(?!\w)|degs(?!\w)|℃"
-_FLAT: Final = {spelled: (kind, factor) for kind, table in UNITS.items() for spelled, factor in table.items()}
-_UNIT: Final = "|".join(re.escape(unit).replace(r"\ ", r"[ \-]") for unit in sorted(_FLAT, key=len, reverse=True))
+_TEMPS: Final = (
+    r"°? ?c(?:elsius)?(?!\w)|(?:°|degrees?|deg\.?|degs)(?: ?c(?:elsius)?(?!\w)|entigrade)|celsius|centigrade"
+    r"|(?:°|degrees?|deg\.?|degs)? ?f(?:ahrenheit)?(?!\w)|fahrenheit|(?:°|degrees?|deg)? ?k(?:elvins?)(?!\w)|k(?!\w)"
+    r"|°|degrees?|deg(?!\w)|degs(?!\w)|℃"
+)
 _FIGURE: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?![\d.,])|\d+(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+)"
 _CURRENCY: Final = r"(?:us ?\$|\$|usd|eur|€|£|gbp|¥|chf|cad|aud|inr|₹)"
-NUMBER: Final = re.compile(
-    rf"(?<![\w.])(?P<sign>[-+−±]|minus |negative )?\s*(?P<cur>{_CURRENCY}) ?(?P<sign2>-)?(?P<fig>{_FIGURE}) ?(?P<mult>k|m|mn|bn)?(?![\w])"
-    rf"|(?<![\w.])(?P<sign3>(?<![\d%] )[-+−](?=[\d.])|minus |negative |plus )?(?P<fig2>{_FIGURE})(?:(?P<frac>frac|outof)|(?P<mult2>k|m(?= ?(?:usd|dollars?|bucks)))(?: ?(?P<kunit>usd|dollars?|bucks))?(?=[ /]*(?:invocations?|requests?|calls?|usd|dollars?|tokens?|evictions?|l\b|litres?|liters?|kg|rps|qps|per |/|a \w|bucks|kwh|mwh|queries|a day|an hour|$|,|\.|and\b|or\b))|\s*-?(?P<temp>{_TEMPS})|\s*-?(?P<unit>{_UNIT})(?![\w^]))?(?!\w)"
+_AFTER_K: Final = (
+    r"(?=[ /]*(?:invocations?|requests?|calls?|usd|dollars?|tokens?|evictions?|l\b|litres?|liters?|kg|rps|qps|per |/|a \w|bucks|kwh|mwh"
+    r"|queries|a day|an hour|$|,|\.|and\b|or\b))"
 )
-_CHANGING: Final = re.compile(r"\b(?:cut|reduc|lower|drop|bring|get|go|mov|rais|increas|improv|push|up|down|tak|trim|shrink|boost|lift|chang)\w*\b[^,;.]*$")
-_TIME_WORD: Final = r"milliseconds?|ms|seconds?|sec|s|minutes?|min|hours?|hr|h|days?|d|weeks?|wk|months?|years?|yr|job|run|host|node|invocation|request|execution|report|row|rack|server|gpu"
+_TIME_WORD: Final = (
+    r"milliseconds?|ms|seconds?|sec|s|minutes?|min|hours?|hr|h|days?|d|weeks?|wk|months?|years?|yr"
+    r"|job|run|host|node|invocation|request|execution|report|row|rack|server|gpu"
+)
 _TOKENS: Final = r"(?:(?P<n>\d[\d,]*) ?)?(?P<scale>k|m|mega|kilo|thousand|million)?[ \-]?(?:output |generated )?tok(?:en)?s?"
 _PER: Final = re.compile(
-    rf"(?:\s*/ ?|(?<![\w])(?:per |a |an |each |every |for (?:a |an |each |every )?(?=\d* ?(?:k|m|thousand|million)? ?tok)|for (?:a |an |each |every )|in (?:a|an|each|every) )|(?<=\d)p(?=mtok))(?P<what>{_TOKENS}|{_TIME_WORD})(?!\w)"
-    r"|(?<!\w)(?P<adverb>hourly|daily|weekly|monthly|yearly|annually)(?!\w)"
+    r"(?:\s*/ ?|(?<![\w])(?:per |a |an |each |every |for (?:a |an |each |every )?(?=\d* ?(?:k|m|thousand|million)? ?tok)"
+    r"|for (?:a |an |each |every )|in (?:a|an|each|every) )|(?<=\d)p(?=mtok))"
+    rf"(?P<what>{_TOKENS}|{_TIME_WORD})(?!\w)|(?<!\w)(?P<adverb>hourly|daily|weekly|monthly|yearly|annually)(?!\w)"
 )
+
+
+@cache
+def number() -> re.Pattern[str]:
+    """Return what a number with its unit looks like; built from the lexicon's units on first use."""
+    unit = "|".join(re.escape(item).replace(r"\ ", r"[ \-]") for item in sorted(units(), key=len, reverse=True))
+    return re.compile(
+        rf"(?<![\w.])(?P<sign>[-+−±]|minus |negative )?\s*(?P<cur>{_CURRENCY}) ?(?P<sign2>-)?"
+        rf"(?P<fig>{_FIGURE}) ?(?P<mult>k|m|mn|bn)?(?![\w])"
+        rf"|(?<![\w.])(?P<sign3>(?<![\d%] )[-+−](?=[\d.])|minus |negative |plus )?(?P<fig2>{_FIGURE})"
+        rf"(?:(?P<frac>frac|outof)|(?P<mult2>k|m(?= ?(?:usd|dollars?|bucks)))(?: ?(?P<kunit>usd|dollars?|bucks))?{_AFTER_K}"
+        rf"|\s*-?(?P<temp>{_TEMPS})|\s*-?(?P<unit>{unit})(?![\w^]))?(?!\w)"
+    )
+
+
+_CHANGING: Final = rule("quantities.changing")
 _PER_PLACE: Final = re.compile(r"(?<!\w)(?:per|a|each|every|for each|for every) (\ue000+)")
 _RATE: Final = re.compile(r"(?<!\w)(?:rps|qps|req(?:uest)?s?/s(?:ec)?|req/sec|inv/s|calls/s|invocations/s)(?!\w)")
 
@@ -91,7 +81,8 @@ class Per:
 
 _SPELLED_PER: Final = {
     "d": "day", "h": "hour", "hr": "hour", "s": "second", "sec": "second", "min": "minute", "ms": "millisecond", "wk": "week", "yr": "year",
-    "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "annually": "year", "run": "job", "report": "job", "execution": "job", "node": "host",
+    "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year",
+    "annually": "year", "run": "job", "report": "job", "execution": "job", "node": "host",
 }  # fmt: skip
 
 
@@ -111,7 +102,7 @@ def mark(board: Board) -> None:
                 board.take("per", match.start(), match.end(), per)
             else:
                 board.marks.append(Mark("per", match.start(), match.end(), per))
-    for match in list(NUMBER.finditer(board.rest)):
+    for match in list(number().finditer(board.rest)):
         quantity = _quantity(match, board)
         if quantity is not None:
             board.take("quantity", match.start(), match.end(), quantity)
@@ -122,14 +113,25 @@ def _per(match: re.Match[str]) -> Per | None:
     text = match["adverb"] or match["what"] or ""
     if "tok" in text:
         scale = match["scale"] or ""
-        count = float((match["n"] or "1").replace(",", "")) * {"k": 1e3, "kilo": 1e3, "thousand": 1e3, "m": 1e6, "mega": 1e6, "million": 1e6}.get(scale, 1.0)
+        count = float((match["n"] or "1").replace(",", "")) * {
+            "k": 1e3,
+            "kilo": 1e3,
+            "thousand": 1e3,
+            "m": 1e6,
+            "mega": 1e6,
+            "million": 1e6,
+        }.get(scale, 1.0)
         return Per("tokens", count)
     word = text.strip()
     word = _SPELLED_PER.get(word, word[:-1] if word.endswith("s") and word != "s" else word)
     word = _SPELLED_PER.get(word, word)
     if word in {"request", "invocation", "row", "rack", "server", "gpu"} and not match[0].strip().startswith(("per", "/")):
         return None
-    if word in {"second", "minute", "hour", "day", "week", "month", "year"} and re.search(r"\b(?:within|under|in|than|half|most|about|of|for)\s*$", match.string[: match.start()]) and match[0].strip().startswith("a"):
+    if (
+        word in {"second", "minute", "hour", "day", "week", "month", "year"}
+        and re.search(r"\b(?:within|under|in|than|half|most|about|of|for)\s*$", match.string[: match.start()])
+        and match[0].strip().startswith("a")
+    ):
         return None
     return Per(word)
 
@@ -149,11 +151,12 @@ def _quantity(match: re.Match[str], board: Board) -> Quantity | None:
     if match["temp"]:
         return _temperature(sign * figure, match["temp"], board, match)
     if match["unit"]:
-        kind, factor = _FLAT[re.sub(r"[ \-]+", " ", match["unit"]).strip() if match["unit"] not in _FLAT else match["unit"]]
+        written = match["unit"] if match["unit"] in units() else re.sub(r"[ \-]+", " ", match["unit"]).strip()
+        named, factor = units()[written]
         original = board.canon.text[match.end("unit") :]
         if match["unit"] in {"m", "s", "h", "b", "g", "t", "j", "l", "d", "point", "points"} and re.match(r"'", original):
             return Quantity(sign * figure, "count", figure, signed)
-        return Quantity(_exact(sign * figure, factor), kind, figure, signed)
+        return Quantity(_exact(sign * figure, factor), cast(Kind, named), figure, signed)
     scaled = sign * figure * {"k": 1e3, "m": 1e6}.get(match["mult2"] or "", 1.0)
     return Quantity(scaled, "money" if match["kunit"] else "count", figure, signed)
 
@@ -183,7 +186,7 @@ def _temperature(value: float, unit: str, board: Board, match: re.Match[str]) ->
 def _join_ranges(board: Board) -> None:
     """Turn ``between 18 and 26 C`` and ``18-26 C`` into one quantity with a low end."""
     found = board.ordered("quantity")
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in pairwise(found):
         if _comes_from(board, one, two):
             # "from 10 to 4": the first number tells what is, not what is wanted.
             board.marks.remove(one)
@@ -222,5 +225,9 @@ def _comes_from(board: Board, one: Mark, two: Mark) -> bool:
 def _scale_like(figure: float, other: Quantity) -> float | None:
     """Give a bare figure the unit of the other end of its range."""
     if other.kind == "temp":
-        return (figure - 32.0) / 1.8 if not math.isclose(other.value, other.figure) and other.figure < 250 else figure + (other.value - other.figure)
+        return (
+            (figure - 32.0) / 1.8
+            if not math.isclose(other.value, other.figure) and other.figure < 250
+            else figure + (other.value - other.figure)
+        )
     return None if other.figure == 0 else figure * (other.value / other.figure)

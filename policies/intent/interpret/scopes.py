@@ -7,22 +7,19 @@ from typing import Final
 
 from policies.intent.interpret.canon import Board
 from policies.intent.interpret.reader import Site
+from policies.intent.interpret.words import rule
 from policies.policy import ScopeSpec
 from twin.metrics import ScopeKind
 
 _NUMBERED: Final[tuple[ScopeKind, ...]] = ("row", "rack", "server", "host")
 _ITEM: Final = r"(?:#|no\.? ?|number )?\d+"
-_LIST: Final = re.compile(
-    rf"(?<![\w.])(row|rack|server|host)s?(?:[ \-]*)({_ITEM}(?:(?:\s*(?:,|&|/|and|or|plus|to|through|thru|till|until|\-|\.\.)+\s*)+(?:(?:row|rack|server|host)s?[ \-]*)?{_ITEM}(?![\w.]*(?:%|[a-z]|:\d)))*)(?![\w:]|\.\d)(?! ?(?:%|percent|kw|mw|c\b|degrees|ms|am\b|pm\b))"
-)
+_LIST: Final = rule("scopes.list")
 _ORDINAL: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5}
 _ORDINAL_PLACE: Final = re.compile(r"(?<!\w)(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th) (row|rack|server)(?!s?\w)")
 _SHORT: Final = re.compile(r"(?<![\w\-])(r|rk|srv)-?(\d{1,3})(?![\w%]|\.\d)")
-_STRANGE: Final = re.compile(
-    r"(?<!\w)(?:(?:hall|zone|aisle|cluster|region|pod|room|cage|building|site|datacenter|module|block|pdu|bay|floor|suite)[ \-]?(?:\d+|[a-h])(?![\w%.])|(?:the )?(?:(?:east|west|north|south)(?:ern)?|left|right|upper|lower) (?:hall|wing|side|rows?|aisles?|half|building|end)|"
-    r"rows? [a-hj-z](?![\w'])|racks? [a-hj-z](?![\w']))"
-)
-_EXCEPT: Final = re.compile(r"(?<!\w)(?:except(?:ing)?(?: for)?|excluding|other than|apart from|all but|but not|save for|not counting|outside(?: of)?|leaving out|minus|everything but|everywhere but|anywhere but|bar|(?:all|every|each|any) \w+ (?:but|save|bar)|(?:without|not|never) (?:touching|changing|affecting|using|touch|change|affect|disturbing)|(?:leave|leaving|spare|sparing|ignore|ignoring|skip|skipping|exclude|omit|omitting|forget|not)(?: out)?)(?: (?:in|on|for))?(?: the)?\s*$")
+_SAID: Final = rule("scopes.said")
+_STRANGE: Final = rule("scopes.strange")
+_EXCEPT: Final = rule("scopes.except")
 _KIND_WORDS: Final[Mapping[ScopeKind, str]] = {
     "endpoint": r"endpoints?|models?|services?|deployments?|llms?|bots?|api",
     "workload": r"workloads?|vms?|tenants?|customers?|jobs?|team|machines?|people|service",
@@ -57,7 +54,12 @@ def mark(board: Board, site: Site) -> None:
         kind = {"r": "row", "rk": "rack", "srv": "server"}[match[1]]
         _take(board, match.start(), match.end(), _known(kind, [int(match[2])], site))
     for match in list(_STRANGE.finditer(board.rest)):
-        _take(board, match.start(), match.end(), Place((), f"{match[0].strip()} is not a place of this site; which rows, racks or servers are meant?"))
+        _take(
+            board,
+            match.start(),
+            match.end(),
+            Place((), f"{match[0].strip()} is not a place of this site; which rows, racks or servers are meant?"),
+        )
 
 
 def join(board: Board) -> None:
@@ -79,13 +81,17 @@ def join(board: Board) -> None:
 
 def _take(board: Board, start: int, end: int, place: Place) -> None:
     if _EXCEPT.search(board.rest[:start]):
-        place = Place((), kind=next(iter(place.kinds), ""), problem="Places left out cannot be written as a scope; which ones are meant instead?")
+        place = Place(
+            (), kind=next(iter(place.kinds), ""), problem="Places left out cannot be written as a scope; which ones are meant instead?"
+        )
     board.take("scope", start, end, place)
 
 
 def _listed(match: re.Match[str], site: Site) -> Place:
     numbers: list[int] = []
-    for one in re.finditer(r"(\d+)(?:\s*(?:to|through|thru|till|until|\-|\.\.)\s*(?:(?:row|rack|server|host)s?[ \-]*)?(?:#|no\.? ?|number )?(\d+))?", match[2]):
+    for one in re.finditer(
+        r"(\d+)(?:\s*(?:to|through|thru|till|until|\-|\.\.)\s*(?:(?:row|rack|server|host)s?[ \-]*)?(?:#|no\.? ?|number )?(\d+))?", match[2]
+    ):
         first, last = int(one[1]), int(one[2] or one[1])
         if last < first or last - first > 400:
             return Place((), f"{one[0]} is not a range of {match[1]}s; which ones are meant?", match[1])
@@ -100,7 +106,7 @@ def _known(kind: str, numbers: Iterable[int], site: Site) -> Place:
     missing = [number for number in wanted if number not in by_number]
     if missing:
         return Place((), f"There is no {kind}-{missing[0]}; which {kind} is meant?", kind)
-    return Place(tuple(ScopeSpec(kind=kind, id=by_number[number]) for number in wanted))  # type: ignore[arg-type]
+    return Place(tuple(ScopeSpec(kind=kind, id=by_number[number]) for number in wanted))
 
 
 def _pattern_of(name: str) -> str:
@@ -114,7 +120,7 @@ def _named(site: Site) -> list[tuple[re.Pattern[str], tuple[ScopeSpec, ...]]]:
     found: list[tuple[str, tuple[ScopeSpec, ...]]] = []
     for kind in ("endpoint", "workload", "function", "workflow"):
         for name in site.entities.get(kind, ()):
-            spec = (ScopeSpec(kind=kind, id=name),)  # type: ignore[arg-type]
+            spec = (ScopeSpec(kind=kind, id=name),)
             found.append((_pattern_of(name), spec))
             size = re.fullmatch(r"([a-z]+)-(\d+b)", name)
             if size:
@@ -122,7 +128,10 @@ def _named(site: Site) -> list[tuple[re.Pattern[str], tuple[ScopeSpec, ...]]]:
             found += [(alias, spec) for alias in _aliases(name)]
     found.sort(key=lambda item: -len(item[0]))
     # A name may be followed by the word for its kind.
-    return [(re.compile(rf"(?<![\w\-])(?:{pattern})(?:'s)?(?![\w]|-\w)(?: (?:{_KIND_WORDS[spec[0].kind]})(?:'s)?(?!\w))?"), spec) for pattern, spec in found]
+    return [
+        (re.compile(rf"(?<![\w\-])(?:{pattern})(?:'s)?(?![\w]|-\w)(?: (?:{_KIND_WORDS[spec[0].kind]})(?:'s)?(?!\w))?"), spec)
+        for pattern, spec in found
+    ]
 
 
 def _aliases(name: str) -> list[str]:
@@ -148,13 +157,15 @@ _REPORT_BEFORE: Final = re.compile(r"(?:^|[,;.:]\s*|\b(?:for|of|on|the|every|eac
 
 def _is_name(text: str, match: re.Match[str], spec: ScopeSpec) -> bool:
     """A one-word name that is also an ordinary word counts only where it stands as a name."""
-    if "-" in spec.id or " " in match[0].strip() and re.search(r"\b(?:workflow|pipeline|job|workload|vm|run)s?$", match[0]):
+    if "-" in spec.id or (" " in match[0].strip() and re.search(r"\b(?:workflow|pipeline|job|workload|vm|run)s?$", match[0])):
         return True
     before, after = text[: match.start()], text[match.end() :]
     if spec.id == "report":
-        if re.search(r"\b(?:email|e-mail|send|mail|print|share|write|give|show|forward|read|download|export|save|file|sign)(?: \w+)?(?: (?:the|a|that|this|my|our))? $", before):
+        if _SAID.search(before):
             return False
-        if re.search(r"\b(?:change|monthly|weekly|audit|the pdf|incident|to)(?: of)?(?: the)? $", before) or re.match(r"\s*(?:on |to me|back|that|how|whether)", after):
+        if re.search(r"\b(?:change|monthly|weekly|audit|the pdf|incident|to)(?: of)?(?: the)? $", before) or re.match(
+            r"\s*(?:on |to me|back|that|how|whether)", after
+        ):
             return False
         return bool(_REPORT_BEFORE.search(before)) or re.search(r"\b(?:jobs?|workflows?|makespan|stages?)\b", text) is not None
     if spec.id == "search":
@@ -200,6 +211,13 @@ def _mark_partial(board: Board, site: Site) -> None:
     for name in site.entities.get("endpoint", ()):
         stems.setdefault(name.rsplit("-", 1)[0], []).append(name)
     for stem, names in stems.items():
-        for match in list(re.finditer(rf"(?:(?<=\bon )|(?<=\bfor )|(?<=\bof )|(?<=^)|(?<=, )|(?<=: ))(?:the )?{stem}(?:'s)?(?= |,|$|\.|:)", board.rest)):
+        for match in list(
+            re.finditer(rf"(?:(?<=\bon )|(?<=\bfor )|(?<=\bof )|(?<=^)|(?<=, )|(?<=: ))(?:the )?{stem}(?:'s)?(?= |,|$|\.|:)", board.rest)
+        ):
             specs = tuple(ScopeSpec(kind="endpoint", id=name) for name in names)
-            _take(board, match.start(), match.end(), Place(specs) if len(specs) == 1 else Place((), f"Which endpoint: {' or '.join(names)}?", "endpoint"))
+            _take(
+                board,
+                match.start(),
+                match.end(),
+                Place(specs) if len(specs) == 1 else Place((), f"Which endpoint: {' or '.join(names)}?", "endpoint"),
+            )

@@ -82,7 +82,7 @@ def lexicon() -> Lexicon:
     systems = {name: (any_of(entry["phrases"]), tuple(entry["levers"])) for name, entry in raw["systems"].items()}
     strong = {name: any_of(entry["strong"]) for name, entry in raw["levers"].items() if entry["strong"]}
     weak = {name: any_of(entry["weak"]) for name, entry in raw["levers"].items() if entry["weak"]}
-    vocabulary = _spelled(" ".join(_phrases(raw))) | _EXTRA
+    vocabulary = _spelled(" ".join(_phrases(raw))) | word_list("grammar")
     common = (data_dir() / "intents" / "common_words.txt").read_text(encoding="utf-8").split()
     return Lexicon(concepts, systems, strong, weak, vocabulary, frozenset(common))
 
@@ -94,7 +94,37 @@ def _spelled(phrases: str) -> frozenset[str]:
         words |= {stem + ending for ending in endings.split("|")} | {stem}
     for stem, last, rest in re.findall(r"([a-z]{2,})([a-z])\?([a-z]*)", phrases):
         words |= {stem + rest, stem + last + rest}
-    return frozenset(word for word in words if len(word) >= 4) - _STEMS
+    return frozenset(word for word in words if len(word) >= 4) - word_list("stems")
+
+
+@cache
+def word_list(name: str) -> frozenset[str]:
+    """Return one of the lexicon's plain lists of words."""
+    return frozenset(str(_raw()["words"][name]).split())
+
+
+@cache
+def units() -> Mapping[str, tuple[str, float]]:
+    """Return each unit spelling with its kind and its factor into the unit used inside."""
+    return {
+        spelled: (kind, float(factor))
+        for kind, table in _raw()["units"].items()
+        for factor, spellings in table.items()
+        for spelled in spellings
+    }
+
+
+@cache
+def rule(name: str) -> re.Pattern[str]:
+    """Return one of the grammar's expressions, such as ``windows.unknown``; its line breaks count for nothing."""
+    room, _, key = name.partition(".")
+    text = "".join(_grammar()[room][key].splitlines())
+    return re.compile(text.replace("~~", _GAP).replace("~", r"[ \-]+"))
+
+
+@cache
+def _grammar() -> dict[str, Any]:
+    return tomllib.loads((data_dir() / "intents" / "grammar.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -111,21 +141,3 @@ def _phrases(raw: Mapping[str, Any]) -> list[str]:
     for entry in raw["levers"].values():
         out += entry["strong"] + entry["weak"]
     return out
-
-
-# Stems that no one types.
-_STEMS: Final = frozenset("configur investigat oversubscri allocat balanc violat evaporat preempt saturat diagnos subscri schedul".split()) - {"preempt"}
-
-# Words of the grammar itself that a typo may hit.
-_EXTRA: Final = frozenset(
-    """keep under below above least most than more less fewer lower higher reduce reduces reducing cut increase increases raise hold maximum
-    minimum minimise minimize maximise maximize percent percentile median between within without exceed exceeds never always should please must
-    between morning afternoon evening night tonight overnight weekend weekends weekday weekdays business hours noon midnight monday tuesday
-    wednesday thursday friday saturday sunday ideally preferably possible worse better halve double triple degrees celsius fahrenheit kelvin
-    kilowatts megawatts milliseconds microseconds nanoseconds seconds minutes litres liters tonnes dollars cents server servers rack racks row
-    rows host hosts endpoint endpoints workload workloads function functions workflow workflows unchanged today every limit until after before
-    during across drop decrease improve stay until third quarter thirty forty fifty sixty seventy eighty ninety hundred thousand million eleven twelve thirteen fourteen fifteen sixteen
-    seventeen eighteen nineteen twenty seven eight gigabytes terabytes kilowatt megawatt hour minute week month routing raising rising lowering keeping cutting dropping saving
-    half halves thirds quarters fourth fifth fifths sixth seventh eighth eighths ninth tenth tenths watt watts metre metres meter cubic shave rise
-    rises nine four five three terabyte gigabyte megabyte gibibyte tebibyte watt litre liter tonne gallon gallons dollar cent joule joules optimise optimize prefer today's afternoons evenings mornings nights rather minimal maximal maximise""".split()
-)
