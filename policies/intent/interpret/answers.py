@@ -41,6 +41,10 @@ def _requests(intent: Intent, before: Reading, about: str, text: str) -> list[st
         if question.about == about and span is not None:
             start, end = span
             out.append(f"{intent.text[:start]}{text}{intent.text[end:]}")
+            lead = intent.text[:start].rstrip()
+            if lead.lower().endswith(" by"):
+                # "cool them by 5 degrees" answered with a level.
+                out.append(f"{lead[:-3]} to {text}{intent.text[end:]}")
     return [*out, f"{intent.text.rstrip('.')} {text}", f"{text} {intent.text}"]
 
 
