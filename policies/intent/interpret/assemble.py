@@ -18,6 +18,11 @@ from twin.metrics import METRICS
 
 _DESIGN: Final = rule("assemble.design")
 _POINTED: Final = rule("assemble.pointed")
+# Bounds on either side make sense here: too cold is wrong as well, and a pod can be too big.
+_EITHER_SIDE: Final = {
+    "plant.gpu_temp_max_c", "plant.inlet_temp_max_c", "plant.oversubscription_share", "memory.pod_hosts", "workloads.price_cut_share",
+    "plant.row_power_peak_w", "plant.site_power_peak_w",
+}  # fmt: skip
 _DESIGNED: Final = {"memory.pod_hosts", "plant.oversubscription_share"}
 
 
@@ -38,6 +43,7 @@ def assemble(
         work.findings = [item for item in work.findings if item.about != "window" or item.severity == "info"]
     scope, scope_of = lift(specs, drafts, work)
     window, window_of = lift_windows(times, drafts, work)
+    drafts = [draft for draft in drafts if _sensible(work, draft)]
     wishes = tuple(_expectation(work, draft, scope_of, window_of) for draft in drafts)
     objective = _objective(work)
     kind = "functional" if _functional(work, wishes, objective) else "operational"
@@ -92,6 +98,17 @@ def _kept(work: Draughts) -> list[Draft]:
                 draft.quantity,
             )
     return kept
+
+
+def _sensible(work: Draughts, draft: Draft) -> bool:
+    """Ask about a bound on the side that nobody minds, such as a serving cost of at least so much."""
+    against = draft.bound.op != bounds.default_op(draft.metric)
+    if not against or draft.bound.relative or draft.metric in _EITHER_SIDE:
+        return True
+    work.ask(
+        draft.clause, "value", f"Is {METRICS[draft.metric].label} to stay on that side of the number, or on the other?", draft.quantity
+    )
+    return False
 
 
 def _expectation(

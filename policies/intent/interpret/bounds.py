@@ -80,7 +80,7 @@ def words_of(board: Board, clause: Clause) -> Words:
     for match in ops.NEGATION.finditer(board.rest, clause.start, clause.end):
         if not any(mark.start < match.end() and match.start() < mark.end for mark in taken):
             negations.append(Mark("negation", match.start(), match.end()))
-    negations += [Mark("negation", mark.start, mark.end) for mark in sized]
+    negations += [Mark("negation", mark.start, mark.start + 3) for mark in sized]
     return Words(compare, negations, holds, changes, _marks(board, clause, "today", (ops.TODAY,)), factors)
 
 
@@ -112,7 +112,7 @@ def _against_today(board: Board, mark: Mark) -> bool:
 
 
 def _sized(hold: Mark, compare: Sequence[Mark], clause: Clause) -> bool:
-    return any(mark.start >= hold.end for mark in compare) and any(mark.start >= hold.end for mark in clause.quantities)
+    return any(mark.start >= hold.start for mark in compare) and any(mark.start >= hold.end for mark in clause.quantities)
 
 
 def _marks(board: Board, clause: Clause, kind: str, patterns: Sequence[re.Pattern[str]]) -> list[Mark]:

@@ -100,7 +100,10 @@ def _fill(piece: Clause, board: Board, found: list[Mark]) -> None:
     piece.concepts = [mark for mark in found if within(mark)]
     if len(piece.concepts) > 1:
         # "Serving" beside "quality" says where, not what.
-        piece.concepts = [mark for mark in piece.concepts if board.rest[mark.start : mark.end] not in _BARE] or piece.concepts
+        if any(mark.value.name == "serving_cost" for mark in piece.concepts):
+            piece.concepts = [mark for mark in piece.concepts if mark.value.name != "cost"]
+        if len(piece.concepts) > 1:
+            piece.concepts = [mark for mark in piece.concepts if board.rest[mark.start : mark.end] not in _BARE] or piece.concepts
     piece.quantities = [mark for mark in board.ordered("quantity") if within(mark)]
     piece.pers = [mark for mark in board.ordered("per") if within(mark)]
     piece.scopes = [mark for mark in board.ordered("scope") if within(mark)]

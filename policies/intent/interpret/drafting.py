@@ -11,8 +11,12 @@ from policies.intent.interpret.drafts import Doubt, Draft, Draughts
 from policies.intent.interpret.quantities import Per
 from policies.intent.interpret.sizing import OF_LIMIT, bounds_of, is_relative
 from policies.intent.interpret.words import Concept, lexicon, rule
+from twin.metrics import METRICS
 
 _NARRATIVE: Final = rule("drafting.narrative")
+_OF_CALLS: Final = re.compile(
+    r"\s*(?:of (?:its|the|all|their|our|them|\ue000+) ?)?(?:\w+ )?(?:requests?|calls?|invocations?|jobs?|queries|users|them|cases|should|must|(?:in|within|under)\b)"
+)
 _GENERIC: Final = {
     "gpus",
     "temperature",
@@ -44,8 +48,8 @@ def _share_as_percentile(work: Draughts, index: int) -> None:
     """Read "3 seconds for 99 out of 100 of them" as a bound at p99."""
     clause = work.clauses[index]
     times = [mark for mark in clause.quantities if mark.value.kind == "time"]
-    shares = [mark for mark in clause.quantities if mark.value.kind == "share"]
-    timed = [
+    shares = [mark for mark in clause.quantities if mark.value.kind in {"share", "part"}]
+    timed = [True for mark in shares if _OF_CALLS.match(work.board.rest, mark.end)] or [
         mark for mark in clause.concepts if _concept(mark).family or _concept(mark).name in {"image_ttft", "function_latency", "latency"}
     ]
     if len(times) == 1 and len(shares) == 1 and timed and not any(_concept(mark).name == "slo" for mark in clause.concepts):
@@ -162,9 +166,9 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
         cost = _distance(work, clause, concept, mark) + (40 if chosen.about == "meaning" else 0)
         if best is None or cost < best[0]:
             best = (cost, concept, chosen)
-    if best is not None:
-        return best[1], best[2]
     by_unit = implied.implied(quantity, per, work.scope_kinds(index), work.percentile(index, mark.start))
+    if best is not None and not (by_unit is not None and by_unit.metrics and _elsewhere(best[2], work.scope_kinds(index))):
+        return best[1], best[2]
     carried = _carried(work, index, mark, per, change)
     if (
         carried is not None
@@ -175,6 +179,12 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
     if by_unit is not None:
         return None, by_unit
     return carried if carried is not None else (None, None)
+
+
+def _elsewhere(chosen: Choice, kinds: set[str]) -> bool:
+    """Return whether what a noun means cannot be told apart by the service that is named: calls of a function have no makespan."""
+    services = kinds & {"function", "workflow"}
+    return bool(services and chosen.metrics) and not any(services & set(METRICS[metric].scopes) for metric in chosen.metrics)
 
 
 def _carried(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mark | None) -> tuple[Mark, Choice] | None:

@@ -10,6 +10,7 @@ from policies.intent.interpret.quantities import Per, Quantity
 from policies.intent.interpret.words import Concept, rule
 from twin.metrics import METRICS
 
+_REACH: Final = re.compile(r"reach|hit|touch|get|go|ris|climb|pass|top")
 _INVERSE: Final = re.compile(r"violat|miss|breach|break|blow|bust|outside|fail")
 
 
@@ -69,7 +70,13 @@ def bounds_of(
         low = bounds.absolute(metric, Quantity(quantity.low, quantity.kind, quantity.low), None, False, factor)
         high = bounds.absolute(metric, quantity, None, False, factor)
         return [bounds.Bound(">=", low.value, problem=low.problem), bounds.Bound("<=", high.value, problem=high.problem)]
-    return [bounds.absolute(metric, quantity, compare, flipped, factor)]
+    bound = bounds.absolute(metric, quantity, compare, flipped, factor)
+    if bound.op != bounds.default_op(metric) and not flipped and compare is not None:
+        allowed = ops.PERMIT.search(board.rest, clause.start, compare.start) is not None
+        if allowed and _REACH.match(board.canon.text, compare.start):
+            # "May reach 82 C": a permission is a bound on the bad side.
+            return [bounds.Bound(bounds.default_op(metric), bound.value, problem=bound.problem)]
+    return [bound]
 
 
 def _share_bound(work: Draughts, mark: Mark, metric: str, compare: Mark | None, flipped: bool, concept: Mark) -> bounds.Bound:

@@ -51,7 +51,8 @@ def correct(word: str, names: frozenset[str]) -> str | None:
         if abs(len(known) - len(word)) > most or len(known) < 4 or not _alike(word, known):
             continue
         gap = distance(word, known, most)
-        if gap <= most:
+        # Four letters with one exchanged are as likely another word.
+        if gap <= most and not (len(word) == len(known) == 4 and sorted(word) != sorted(known)):
             key = (gap, sorted(word) != sorted(known), known)
             if best is None or key < best:
                 best = key

@@ -31,6 +31,9 @@ _ALWAYS: Final = rule("windows.always")
 _UNKNOWN: Final = rule("windows.unknown")
 _PAST_VERB: Final = rule("windows.past_verb")
 _PAST_TIME: Final = rule("windows.past_time")
+_TOLD: Final = re.compile(
+    r"[^.;]{0,24}\b(?:we|they|somebody|someone|it|i|everybody) (?:decided|agreed|had|were|saw|learned|promised|noticed|found|was|lost)\b"
+)
 _GREETING: Final = rule("windows.greeting")
 
 
@@ -56,8 +59,11 @@ def mark(board: Board) -> None:
 
 
 def _put(board: Board, start: int, end: int, value: object) -> None:
-    if _PAST_VERB.search(board.rest[:start]) and not re.search(
-        r"\b(?:must|should|keep|make|want|need|limit|cap)\b[^,.;]*$", board.rest[:start]
+    told = isinstance(value, str) and _TOLD.match(board.rest, end) is not None
+    if (
+        told
+        or _PAST_VERB.search(board.rest[:start])
+        and not re.search(r"\b(?:must|should|keep|make|want|need|limit|cap)\b[^,.;]*$", board.rest[:start])
     ):
         board.take("taken", start, end)
     else:
@@ -153,6 +159,11 @@ def _days(first: str, last: str | None) -> tuple[Day, ...]:
     return tuple(DAYS[place] for place in sorted(chosen))
 
 
+def _open_ended(one: WindowSpec, two: WindowSpec) -> bool:
+    """ "After 20:00 and before 22:00" is one window."""
+    return one.to == "24:00" and two.from_ == "00:00" and not one.days and not two.days and str(one.from_) < str(two.to)
+
+
 def join(board: Board) -> None:
     """Join times that are named in one breath: on Mondays and Thursdays, Saturdays 8:00-20:00."""
     found = board.ordered("window")
@@ -161,6 +172,11 @@ def join(board: Board) -> None:
         one, two = found[place], found[place + 1]
         between = board.canon.text[one.end : two.start]
         both = isinstance(one.value, WindowSpec) and isinstance(two.value, WindowSpec)
+        if both and re.fullmatch(r"\s*(?:,|and|but)?\s*", between) and _open_ended(one.value, two.value):
+            board.marks.remove(one)
+            board.marks.remove(two)
+            found[place : place + 2] = [board.take("window", one.start, two.end, WindowSpec(from_=one.value.from_, to=two.value.to))]
+            continue
         if both and re.fullmatch(r"\s*(?:,|and|&|or|/|-|on|of|at|from|during|in|between|,\s*and)*\s*(?:the |on |every |in )*", between):
             merged = merge([one.value, two.value])
             value: object = merged if merged is not None else "One window at a time: which of them is meant?"

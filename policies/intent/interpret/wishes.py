@@ -12,6 +12,7 @@ from policies.intent.interpret.words import Concept, lexicon, rule
 from twin.metrics import METRICS
 
 _IMPERATIVE: Final = rule("wishes.imperative")
+_LEADING: Final = rule("wishes.leading")
 _ALL: Final = re.compile(r"(?<!\w)(?:all|every|each|always|100 percent|every single)(?!\w)")
 _WHOLE: Final = {"workloads.notices_honoured_share", "serving.slo_attainment_share"}
 
@@ -166,11 +167,21 @@ def _changes(work: Draughts, index: int, free: list[Mark]) -> None:
             _add(work, index, mark, 0.0, change)
             if metrics:
                 work.inform(metrics[0], f"{METRICS[metrics[0]].label} better than today, by any amount")
-        elif words.changes or _IMPERATIVE.search(text):
+        elif _directive(work, index, mark):
             _missing(work, index, mark)
     if not free and ops.NONE.search(text):
         for mark in _targets(work, index, [])[:1]:
             _zero(work, index, mark)
+
+
+def _directive(work: Draughts, index: int, mark: Mark) -> bool:
+    """Return whether a clause tells to do something about a metric; beside other targets it must say so plainly."""
+    clause = work.clauses[index]
+    text = work.board.rest[clause.start : clause.end]
+    if _LEADING.match(text):
+        return True
+    near = any(abs(change.start - mark.end) < 25 or abs(mark.start - change.end) < 25 for change in work.words[index].changes)
+    return not work.drafts and not work.objectives and (near or _IMPERATIVE.search(text) is not None)
 
 
 def _missing(work: Draughts, index: int, mark: Mark) -> None:
