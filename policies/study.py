@@ -17,7 +17,7 @@ from twin import run as twin_run
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
 from twin.run import Start
-from twin.scenario import Scenario
+from twin.scenario import SNAPSHOT_GRID_S, Scenario
 from twin.stack import Holding, Phase
 from twin.store import runs
 from twin.store.ledger import Ledger
@@ -117,7 +117,7 @@ def lead_in(
     scenario: Scenario, seed: int, until_s: float, home: Path, *, progress: Report | None = None, cancel: Cancel | None = None
 ) -> Start | None:
     """Return where today's policy is at a time, from a stored run that ends there; None at the beginning."""
-    end_s = until_s // twin_run.SNAPSHOT_GRID_S * twin_run.SNAPSHOT_GRID_S
+    end_s = until_s // SNAPSHOT_GRID_S * SNAPSHOT_GRID_S
     if end_s <= 0.0:
         return None
     decided = phases(Schedule.of(TODAY), scenario)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86400.0
+_DAY_US: Final = 86_400_000_000
 _TIME = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$|^24:00$")
 
 
@@ -82,18 +83,20 @@ class Clock:
         times = np.asarray(t_s, dtype=np.float64)
         if window is None:
             return np.ones(times.shape, dtype=np.bool_)
-        hour, day = self.hour(times), self.weekday(times)
-        begin = 0.0 if window.from_hour is None else window.from_hour
-        end = 24.0 if window.to_hour is None else window.to_hour
+        # Whole microseconds: 12:07 is the same time however it was come by.
+        elapsed = np.rint((self._start_hour * HOUR_S + times) * 1e6).astype(np.int64)
+        since_midnight, day = elapsed % _DAY_US, (self.start.weekday() + elapsed // _DAY_US) % 7
+        begin = 0 if window.from_hour is None else round(window.from_hour * HOUR_S * 1e6)
+        end = _DAY_US if window.to_hour is None else round(window.to_hour * HOUR_S * 1e6)
         if begin < end:
-            hit = (hour >= begin) & (hour < end)
+            hit = (since_midnight >= begin) & (since_midnight < end)
         else:
-            hit = (hour >= begin) | (hour < end)
-            day = np.where(hour < end, (day - 1) % 7, day)
+            hit = (since_midnight >= begin) | (since_midnight < end)
+            day = np.where(since_midnight < end, (day - 1) % 7, day)
         if window.days:
             hit &= np.isin(day, window.days)
         return hit
 
     @property
     def _start_hour(self) -> float:
-        return self.start.hour + self.start.minute / 60.0 + self.start.second / 3600.0
+        return self.start.hour + self.start.minute / 60.0 + self.start.second / 3600.0 + self.start.microsecond / 3.6e9

@@ -1,8 +1,8 @@
 """Faults as every domain takes them: what breaks, where, when and how badly."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Fault(BaseModel):
@@ -19,6 +19,12 @@ class Fault(BaseModel):
     from_s: Annotated[float, Field(ge=0)]
     until_s: float | None = None
     severity: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise ValueError(f"until_s is {self.until_s:g}, not after from_s, {self.from_s:g}; leave it out to last to the end")
+        return self
 
     def active(self, t_s: float) -> bool:
         """Return whether the fault is on at a time (begin included, end excluded)."""

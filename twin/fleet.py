@@ -15,6 +15,7 @@ from twin.sources import calibration, toml
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 GPUS_PER_SERVER = 8
+_LONGEST_RANGE = 100_000
 _RANGE = re.compile(r"^([a-z][a-z0-9-]*?)(\d+)\.\.(?:\1)?(\d+)$")
 
 
@@ -129,6 +130,8 @@ def expand(names: list[str] | tuple[str, ...]) -> list[str]:
     for name in names:
         match = _RANGE.match(name)
         if match:
+            if not int(match[2]) <= int(match[3]) < int(match[2]) + _LONGEST_RANGE:
+                raise ValueError(f"{name!r} is not a range of ids; write the lower number first and at most {_LONGEST_RANGE:,} ids")
             out.extend(f"{match[1]}{number}" for number in range(int(match[2]), int(match[3]) + 1))
         else:
             out.append(name)
@@ -150,6 +153,13 @@ def load(path: Path) -> Fleet:
         first = error.errors()[0]
         raise ValueError(f"fleets/{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return build(spec)
+
+
+def _named_once(name: str, *kinds: list[str]) -> None:
+    for ids in kinds:
+        if len(set(ids)) < len(ids):
+            twice = next(each for each in ids if ids.count(each) > 1)
+            raise ValueError(f"fleets/{name}: {twice!r} is there twice; give each place its own id")
 
 
 def build(spec: FleetSpec) -> Fleet:
@@ -174,6 +184,7 @@ def build(spec: FleetSpec) -> Fleet:
                     servers.append((name, rack_index, slot, models.index(row.model)))
                 else:
                     hosts.append((name, rack_index, slot))
+    _named_once(spec.name, aisles, [row.id for row in spec.row], [r[0] for r in racks], [s[0] for s in servers], [h[0] for h in hosts])
     return Fleet(
         name=spec.name,
         site_power_budget_w=spec.site_power_budget_w,

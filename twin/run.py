@@ -17,7 +17,7 @@ import polars as pl
 from twin.clock import Clock, Window
 from twin.metrics import METRICS, Asked, Reading, Scope
 from twin.plant import readings as plant_readings
-from twin.scenario import Scenario
+from twin.scenario import SNAPSHOT_GRID_S, Scenario
 from twin.serving import readings as serving_readings
 from twin.sources import data_dir
 from twin.stack import Phase, State
@@ -26,7 +26,6 @@ from twin.workloads import readings as workloads_readings
 from twin.world import World
 
 SCHEMA: Final = 1
-SNAPSHOT_GRID_S: Final = 300.0
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table for table in (*plant_readings.TABLES, *serving_readings.TABLES, *workloads_readings.TABLES, EVENTS)
 }

@@ -2,12 +2,14 @@
 
 import difflib
 import json
+import math
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,6 +23,11 @@ from twin.serving import model as serving_model
 from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
 from twin.workloads import model as workloads_model
+
+# Temperatures under such names are differences: 9 F of them are 5 C.
+_DIFFERENCE = re.compile(r"(offset|swing|noise|spread|rise|preheat|hysteresis|margin|approach|blend|near_air_handler)")
+# Snapshots fall on these times; serving's windows divide them, so that a run goes on at the beginning of a window.
+SNAPSHOT_GRID_S: Final = 300.0
 
 
 class ScenarioSpec(BaseModel):
@@ -168,8 +175,9 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
 
 
 def _check_places(scenario: Scenario) -> None:
-    """Refuse VMs without a place, VMs for endpoints that do not exist, and endpoints without a server."""
+    """Refuse VMs without a place, VMs for endpoints that do not exist, endpoints without a server, and what would go unheard."""
     workloads_model.place(scenario.spec.workloads, scenario.fleet)
+    _check_unheard(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
     for unknown in sorted(carried - endpoints):
@@ -179,6 +187,19 @@ def _check_places(scenario: Scenario) -> None:
         raise ValueError(f"serving.endpoints: {empty!r} has no server; add a saas group to workloads.vms")
 
 
+def _check_unheard(scenario: Scenario) -> None:
+    """Refuse what no model would notice: bursts of nobody, tariffs of no GPU, windows that snapshots do not fall on."""
+    serving, owners = scenario.spec.serving, scenario.entities()["workload"]
+    for fault in scenario.faults_of("workloads"):
+        if fault.target not in owners:
+            raise ValueError(f"faults: {fault.kind}: no workload is called {fault.target!r}; there are: {', '.join(owners) or 'none'}")
+    for gpu in serving.tariff_usd_per_h:
+        if gpu not in scenario.fleet.model_names:
+            raise ValueError(f"serving.tariff_usd_per_h: GPU {gpu!r} is unknown; it is one of {', '.join(scenario.fleet.model_names)}")
+    if SNAPSHOT_GRID_S % serving.window_s:
+        raise ValueError(f"serving.window_s: {serving.window_s:g} s does not divide {SNAPSHOT_GRID_S:g} s; write 10, 30, 60 or 300")
+
+
 def _with_units(value: Any, place: str, key: str = "") -> Any:
     if isinstance(value, Mapping):
         return {name: _with_units(item, place, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
@@ -186,9 +207,11 @@ def _with_units(value: Any, place: str, key: str = "") -> Any:
         return [_with_units(item, place, key) for item in value]
     if isinstance(value, str) and suffix_of(key):
         try:
-            return parse(value, suffix_of(key))
+            return parse(value, suffix_of(key), difference=bool(_DIFFERENCE.search(key.rpartition(".")[2])))
         except ValueError as error:
             raise ValueError(f"{place}: {key}: {error}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place}: {key}: {value} is not a number to work with; write a finite one")
     return value
 
 

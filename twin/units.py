@@ -56,13 +56,16 @@ def suffix_of(name: str) -> str:
     return ""
 
 
-def parse(text: str | float, suffix: str) -> float:
+def parse(text: str | float, suffix: str, difference: bool = False) -> float:
     """Read ``"80 C"``, ``"176 °F"`` or ``"285 kW"`` into the unit of a suffix.
 
-    A bare number is taken to be in that unit already. Raises ValueError that names both units.
+    A bare number is taken to be in that unit already; ``difference`` says that degrees count from another temperature and
+    not from a scale's zero. Raises ValueError that names both units.
 
     >>> parse("176 degF", "_c"), parse("250 ms", "_s"), parse("40 %", "_share")
     (80.0, 0.25, 0.4)
+    >>> parse("9 F", "_c", difference=True)
+    5.0
     """
     if isinstance(text, int | float):
         return float(text)
@@ -82,6 +85,8 @@ def parse(text: str | float, suffix: str) -> float:
 
     target = UNIT_OF_SUFFIX[suffix]
     spelled = {"C": "degC", "°C": "degC", "F": "degF", "°F": "degF", "K": "kelvin"}.get(unit, unit)
+    if difference and target == "degC":
+        target, spelled = "delta_degC", {"degC": "delta_degC", "degF": "delta_degF"}.get(spelled, spelled)
     try:
         value = registry().Quantity(number, spelled).to(target).magnitude
     except (pint.errors.PintError, AttributeError, AssertionError) as error:

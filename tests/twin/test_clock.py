@@ -61,3 +61,13 @@ def test_a_window_and_its_complement_share_out_the_day(begin: int, end: int) -> 
 def test_a_time_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="HH:MM"):
         Window.of(text, "18:00")
+
+
+def test_a_window_begins_and_ends_on_the_minute_whenever_the_run_starts() -> None:
+    for start in (0, 7, 20 * 60 + 50):
+        clock = Clock.of(datetime(2026, 7, 14, *divmod(start, 60)), "America/Phoenix")  # noqa: DTZ001
+        for minute in range(1, 1440):
+            t_s = ((minute - start) % 1440) * 60.0
+            text = f"{minute // 60:02d}:{minute % 60:02d}"
+            assert clock.inside(t_s, Window.of(text, "24:00"))
+            assert not clock.inside(t_s, Window.of("00:00", text))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twin import fleet
-from twin.sources import data_dir
+from twin.sources import data_dir, toml
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def test_the_example_fleet_is_the_one_of_the_vocabulary(example: fleet.Fleet) ->
     assert len(example.server_ids) == 160
     assert len(example.gpu_ids) == 1280
     assert example.host_ids[-1] == "host-96"
-    assert np.bincount(example.server_racks, minlength=40).tolist() == [4] * 40 + [0] * 6
+    assert np.bincount(example.server_racks, minlength=46).tolist() == [4] * 40 + [0] * 6
 
 
 def test_every_place_has_a_parent(example: fleet.Fleet) -> None:
@@ -49,3 +49,10 @@ def test_an_unknown_aisle_or_model_is_one_line() -> None:
     for change, word in (({"aisle": "b"}, "aisle 'b' is unknown"), ({"model": "h900"}, "model 'h900' is unknown")):
         with pytest.raises(ValueError, match=word):
             fleet.build(fleet.FleetSpec.model_validate({**good, "row": [{**row, **change}]}))
+
+
+def test_two_places_of_one_name_are_refused() -> None:
+    spec = fleet.FleetSpec.model_validate(toml(data_dir() / "fleets" / "tiny.toml"))
+    twice = spec.model_copy(update={"row": (spec.row[0], spec.row[1].model_copy(update={"first_server": spec.row[0].first_server}))})
+    with pytest.raises(ValueError, match="'server-1' is there twice"):
+        fleet.build(twice)

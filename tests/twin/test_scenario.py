@@ -50,6 +50,26 @@ def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("workloads.vms.0.workload", "chat-7b", "endpoint 'chat-7b' is unknown; did you mean chat-70b?"),
         ("faults", [{"kind": "ahu_los", "target": "aisle-1", "from_s": 0}], "kind 'ahu_los' is unknown; did you mean ahu_loss?"),
         ("serving.endpoints.0.demand", {"kind": "trace", "name": "nope"}, "no imported llm-trace is called 'nope'"),
+        ("plant.weather.mean_c", float("nan"), "plant.weather.mean_c: nan is not a number to work with"),
+        ("plant.inlet.row_offset_c", {"row-1": float("inf")}, "plant.inlet.row_offset_c.row-1: inf is not a number"),
+        ("plant.weather.mean_c", 95.9, "plant.weather.mean_c: input should be less than or equal to 60"),
+        ("plant.cooling.chiller_cop_low", 0.0, "plant.cooling.chiller_cop_low: input should be greater than 0"),
+        ("plant.inlet.aisle_air_supply_share", {"aisle-1": -1.0}, "aisle-1: input should be greater than 0"),
+        ("plant.inlet.leak_share", 1.0, "plant.inlet.leak_share: input should be less than or equal to 0.95"),
+        ("serving.tariff_usd_per_h", {"H100": 3.0}, "serving.tariff_usd_per_h: GPU 'H100' is unknown; it is one of h100, a100"),
+        ("serving.window_s", 420, "serving.window_s: 420 s does not divide 300 s"),
+        ("workloads.vms.3.servers", ["server-3..server-2"], "'server-3..server-2' is not a range of ids"),
+        ("workloads.vms.3.servers", ["server-1..server-99999999999"], "is not a range of ids"),
+        (
+            "faults",
+            [{"kind": "ahu_loss", "target": "aisle-1", "from_s": 60, "until_s": 30}],
+            "until_s is 30, not after",
+        ),
+        (
+            "faults",
+            [{"kind": "traffic_burst", "target": "chat-70b", "from_s": 0}],
+            "no workload is called 'chat-70b'",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_with_place_and_remedy(raw: dict[str, Any], path: str, value: Any, words: str) -> None:
@@ -59,6 +79,14 @@ def test_what_is_wrong_is_one_line_with_place_and_remedy(raw: dict[str, Any], pa
     assert message.startswith("scenarios/tiny.toml: ")
     assert words in message
     assert "\n" not in message
+
+
+def test_differences_of_temperature_have_no_zero_point(raw: dict[str, Any]) -> None:
+    raw = _set(_set(raw, "plant.inlet.supply_offset_c", "3.6 F"), "plant.weather.outside_offset_c", "5 K")
+    spec = scenario.read(_set(raw, "plant.weather.mean_c", "95 F")).spec
+    assert spec.plant.inlet.supply_offset_c == pytest.approx(2.0)
+    assert spec.plant.weather.outside_offset_c == pytest.approx(5.0)
+    assert spec.plant.weather.mean_c == pytest.approx(35.0)
 
 
 def test_an_unknown_name_is_met_with_the_nearest() -> None:

@@ -10,6 +10,7 @@ from twin.plant.calibrated import calibrated
 from twin.plant.hardware import Quantity, Record
 
 J_PER_KWH = 3.6e6
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Cooling(BaseModel):
@@ -17,14 +18,14 @@ class Cooling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    free_cop: float = calibrated("cooling.free_cop")
+    free_cop: Positive = calibrated("cooling.free_cop")
     free_approach_c: float = calibrated("cooling.free_approach_c")
     free_margin_c: float = calibrated("cooling.free_margin_c")
     free_blend_c: Annotated[float, Field(gt=0)] = calibrated("cooling.free_blend_c")
     chiller_cop: float = calibrated("cooling.chiller_cop")
     chiller_cop_per_c: float = calibrated("cooling.chiller_cop_per_c")
-    chiller_cop_low: float = calibrated("cooling.chiller_cop_low")
-    chiller_cop_high: float = calibrated("cooling.chiller_cop_high")
+    chiller_cop_low: Positive = calibrated("cooling.chiller_cop_low")
+    chiller_cop_high: Positive = calibrated("cooling.chiller_cop_high")
     air_handler_w_per_m3_per_s: float = calibrated("cooling.air_handler_w_per_m3_per_s")
     pump_share: float = calibrated("cooling.pump_share")
     ups_loss_idle_share: float = calibrated("cooling.ups_loss_idle_share")

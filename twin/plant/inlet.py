@@ -38,10 +38,10 @@ class Inlet(BaseModel):
     adjacent_share: Share = calibrated("inlet.adjacent_share")
     second_share: Share = calibrated("inlet.second_share")
     across_share: Share = calibrated("inlet.across_share")
-    leak_share: Share = calibrated("inlet.leak_share")
-    mixing_max_share: Share = calibrated("inlet.mixing_max_share")
+    leak_share: Annotated[float, Field(ge=0, le=0.95)] = calibrated("inlet.leak_share")
+    mixing_max_share: Annotated[float, Field(ge=0, le=0.95)] = calibrated("inlet.mixing_max_share")
     air_supply_share: Annotated[float, Field(gt=0, le=3)] = calibrated("inlet.air_supply_share")
-    aisle_air_supply_share: dict[str, float] = {}
+    aisle_air_supply_share: dict[str, Annotated[float, Field(gt=0, le=3)]] = {}
     air_handler_tau_s: Annotated[float, Field(gt=0)] = calibrated("inlet.air_handler_tau_s")
     lost_air_rise_c: float = calibrated("inlet.lost_air_rise_c")
 

@@ -22,12 +22,12 @@ class Weather(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     climate: str = "virginia"
-    mean_c: float | None = None
+    mean_c: Annotated[float, Field(ge=-60, le=60)] | None = None
     swing_c: Annotated[float, Field(ge=0, le=40)] | None = None
     peak_hour: Annotated[float, Field(ge=0, lt=24)] = 15.5
     day_noise_c: Annotated[float, Field(ge=0, le=15)] | None = None
     hour_noise_c: Annotated[float, Field(ge=0, le=5)] = 0.3
-    dew_point_c: float | None = None
+    dew_point_c: Annotated[float, Field(ge=-60, le=60)] | None = None
     outside_offset_c: Annotated[float, Field(ge=-30, le=30)] = 0.0
 
 
