@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
@@ -16,6 +16,8 @@ from twin.metrics import METRICS
 from twin.stack import Lever
 
 Entities = Mapping[str, tuple[str, ...]]
+# What the world can tell apart when it asks the holders of a domain's levers; a scope of another kind would decide nowhere.
+_SCOPES_OF: Final = {"plant": ("row", "rack", "server"), "serving": ("endpoint", "row", "rack", "server")}
 
 
 @cache
@@ -105,6 +107,10 @@ def check(policy_set: PolicySet, entities: Entities) -> None:
                 raise ValueError(f"{place}: {held.system} cannot hold {lever}; it is held by one of {able}")
             for spec in held.scope:
                 _known_entity(place, spec.kind, spec.id, entities)
+                kinds = _SCOPES_OF.get(levers()[lever].domain, ())
+                if spec.kind not in kinds:
+                    raise ValueError(f"{place}: {held.system} cannot be held to {spec.kind} {spec.id}; a scope here is {', '.join(kinds)}")
+    _check_rest(policy_set)
     for system, knobs in knobs_of(policy_set).items():
         for target in knobs.targets:
             place = f"policy {policy_set.name!r}: {system}.targets"
@@ -112,6 +118,21 @@ def check(policy_set: PolicySet, entities: Entities) -> None:
                 raise ValueError(f"{place}: metric {target.metric!r} is unknown; {_nearest(target.metric, METRICS)}")
             for spec in target.scope:
                 _known_entity(place, spec.kind, spec.id, entities)
+
+
+def _check_rest(policy_set: PolicySet) -> None:
+    """Refuse a scoped holder whose knobs would reach beyond its scope, because the rest falls to the same system."""
+    knobs = knobs_of(policy_set)
+    for lever, stack in policy_set.levers.items():
+        everywhere = [held.system for held in stack if not held.scope and card(held.system).levers[lever] == "holder"]
+        rest = everywhere[0] if everywhere else levers()[lever].baseline
+        scoped = next((held for held in stack if held.scope and held.system == rest), None)
+        if scoped is not None and knobs[rest].model_copy(update={"targets": ()}) != card(rest).knobs():
+            where = ", ".join(spec.id for spec in scoped.scope)
+            raise ValueError(
+                f"policy {policy_set.name!r}: {lever}: {rest} also holds what lies outside {where}, and a system has one set of knobs; "
+                "leave the scope or the knobs out, or let another system hold the rest"
+            )
 
 
 def complete(policy_set: PolicySet) -> PolicySet:

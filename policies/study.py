@@ -121,7 +121,7 @@ def lead_in(
     if end_s <= 0.0:
         return None
     decided = phases(Schedule.of(TODAY), scenario)
-    run_id = twin_run.run_id_of(scenario, decided, seed, None, end_s)
+    run_id = twin_run.run_id_of(scenario, decided, seed, None, end_s, (end_s,))
     if not runs.exists(run_id, home):
         with _logged(home, run_id, "lead-in", TODAY.name, seed, scenario.name):
             done = twin_run.simulate(scenario, decided, seed=seed, progress=progress, cancel=cancel, snapshots_at=(end_s,), until_s=end_s)

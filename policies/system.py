@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from policies.policy import ScopeSpec
 from twin.clock import Window
@@ -21,11 +21,11 @@ class Target(BaseModel):
 
     metric: str
     op: Literal["<=", ">="]
-    bound: float
+    bound: Annotated[float, Field(allow_inf_nan=False)]
     scope: tuple[ScopeSpec, ...] = ()
-    from_hour: float | None = None
-    to_hour: float | None = None
-    days: tuple[int, ...] = ()
+    from_hour: Annotated[float, Field(ge=0, le=24)] | None = None
+    to_hour: Annotated[float, Field(ge=0, le=24)] | None = None
+    days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = ()
 
     @property
     def window(self) -> Window | None:

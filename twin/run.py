@@ -125,9 +125,9 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
     span_s = end_s - begin_s
     asked = Asked(tables, scenario.clock, span_s)
     metrics = {name: value for name in READINGS if (value := READINGS[name](asked)) is not None}
-    asked_for = question(scenario, phases, seed, start, end_s)
+    asked_for = question(scenario, phases, seed, start, end_s, snapshots_at)
     manifest = {**asked_for, **_manifest(scenario, begin_s, end_s, world, tables)}
-    return Run(run_id_of(scenario, phases, seed, start, until_s), manifest, tables, metrics, kept)
+    return Run(run_id_of(scenario, phases, seed, start, until_s, snapshots_at), manifest, tables, metrics, kept)
 
 
 def read(run: Run, name: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:
@@ -151,23 +151,38 @@ def span_s(manifest: Mapping[str, Any]) -> float:
     return float(manifest["end_s"]) - float(manifest["begin_s"])
 
 
-def question(scenario: Scenario, phases: Sequence[Phase], seed: int, start: Start | None, until_s: float | None) -> dict[str, Any]:
-    """Return the canonical question that a run answers."""
-    end_s = None if until_s is None or until_s >= scenario.horizon_s else until_s
+def question(
+    scenario: Scenario,
+    phases: Sequence[Phase],
+    seed: int,
+    start: Start | None,
+    until_s: float | None,
+    snapshots_at: Sequence[float] = (),
+) -> dict[str, Any]:
+    """Return the canonical question that a run answers. The snapshots that it keeps belong to it: others may go on from them."""
+    end_s = None if until_s is None or until_s >= scenario.horizon_s else float(until_s)
     return {
         "schema": SCHEMA,
         "scenario": scenario.canonical(),
         "schedule": [{"from_s": phase.from_s, "policy": phase.spec} for phase in phases],
         "seed": seed,
-        "started_from": None if start is None else {"run_id": start.run_id, "t_s": start.t_s},
+        "started_from": None if start is None else {"run_id": start.run_id, "t_s": float(start.t_s)},
         "until_s": end_s,
+        "snapshots_s": sorted({float(t_s) for t_s in snapshots_at}),
         "code": code_hash(),
     }
 
 
-def run_id_of(scenario: Scenario, phases: Sequence[Phase], seed: int, start: Start | None = None, until_s: float | None = None) -> str:
+def run_id_of(
+    scenario: Scenario,
+    phases: Sequence[Phase],
+    seed: int,
+    start: Start | None = None,
+    until_s: float | None = None,
+    snapshots_at: Sequence[float] = (),
+) -> str:
     """Return the first 12 hex digits of SHA-256 over the canonical JSON of the question."""
-    text = json.dumps(question(scenario, phases, seed, start, until_s), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(question(scenario, phases, seed, start, until_s, snapshots_at), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -176,9 +191,11 @@ def code_hash() -> str:
     """Return a hash of what computes a run: sources of twin and policies, and the packaged calibration."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    files = [path for package in ("twin", "policies") for path in (root / package).rglob("*.py")]
-    for path in sorted([*files, *(data_dir() / "calibration").glob("*.toml")]):
-        digest.update(path.name.encode())
+    files = [(path.relative_to(root).as_posix(), path) for package in ("twin", "policies") for path in (root / package).rglob("*.py")]
+    # Named by their place in the house, so that where the house or its data stand changes nothing.
+    files += [(f"data/calibration/{path.name}", path) for path in (data_dir() / "calibration").glob("*.toml")]
+    for name, path in sorted(files):
+        digest.update(name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -215,7 +232,7 @@ def describe(table: Table) -> dict[str, Any]:
 
 
 def exogenous(tables: Mapping[str, pl.LazyFrame]) -> str:
-    """Return a hash of what no policy can change: who asked what and when, and the weather on the minute."""
+    """Return a hash of what no policy can change: who asked what and when, and the weather every five minutes."""
     digest = hashlib.sha256()
     if "requests" in tables:
         asked = tables["requests"].select("arrive_s", "prompt_tokens", "output_tokens").collect()
@@ -227,7 +244,8 @@ def exogenous(tables: Mapping[str, pl.LazyFrame]) -> str:
         for values in columns:
             digest.update(values[order].tobytes())
     if "site" in tables:
-        outside = tables["site"].filter((pl.col("t_s") % 60.0) == 0.0).select("t_s", "outside_c").sort("t_s").collect()
+        # Ticks differ between policies where protection sets in; every run stands at the grid of snapshots.
+        outside = tables["site"].filter((pl.col("t_s") % SNAPSHOT_GRID_S) == 0.0).select("t_s", "outside_c").sort("t_s").collect()
         for column in outside.iter_columns():
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
     return digest.hexdigest()[:16]

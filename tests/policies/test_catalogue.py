@@ -96,6 +96,23 @@ def test_scoped_holders_leave_the_rest_to_the_baseline():
     assert [held.system for held in whole.levers["request_routing"]] == ["round_robin", "least_outstanding"]
 
 
+def test_knobs_of_a_scoped_baseline_do_not_reach_the_rest_unseen():
+    row = ({"kind": "row", "id": "row-1"},)
+    slow = {"clock_share": 0.6}
+    alone = PolicySet(name="p", levers={"instance_config": (Held(system="static", scope=row, knobs=slow),)})
+    written = PolicySet(name="p", levers={"instance_config": (Held(system="static", scope=row, knobs=slow), Held(system="static"))})
+    for policy in (alone, written):
+        with pytest.raises(ValueError, match="static also holds what lies outside row-1"):
+            catalogue.check(policy, ENTITIES)
+    catalogue.check(PolicySet(levers={"instance_config": (Held(system="static", scope=row),)}), ENTITIES)
+    catalogue.check(PolicySet(levers={"instance_config": (Held(system="static", knobs=slow),)}), ENTITIES)
+
+
+def test_a_scope_that_a_lever_cannot_tell_apart_is_refused():
+    with pytest.raises(ValueError, match="uniform_cap cannot be held to endpoint chat-8b; a scope here is row, rack, server"):
+        catalogue.check(one("emergency", "uniform_cap", ({"kind": "endpoint", "id": "chat-8b"},)), ENTITIES)
+
+
 def test_completing_twice_changes_nothing_and_writing_out_a_baseline_is_the_same_policy():
     whole = catalogue.complete(TODAY)
     assert catalogue.complete(whole).policy_id == whole.policy_id

@@ -84,6 +84,13 @@ def test_a_window_is_screened_from_where_todays_policy_is(comparison, tiny_scena
     assert len(started) == 1
 
 
+def test_a_window_from_midnight_does_not_stand_in_the_way_of_a_later_one(tiny_scenario, tmp_path):
+    first = study.run(tiny_scenario, TODAY, 1, tmp_path, window_s=(0.0, 300.0))
+    later = study.run(tiny_scenario, TODAY, 1, tmp_path, window_s=(300, 600))
+    assert runs.manifest_of(later, tmp_path)["started_from"]["run_id"] != first
+    assert study.run(tiny_scenario, TODAY, 1, tmp_path, window_s=(300.0, 600.0)) == later
+
+
 def test_a_cancelled_run_leaves_nothing(tiny_scenario, tmp_path):
     with pytest.raises(Cancelled):
         study.run(tiny_scenario, TODAY, 1, tmp_path, cancel=lambda: True)

@@ -46,6 +46,20 @@ def test_the_same_question_has_the_same_answer(tiny_scenario: Scenario, tiny_run
     _same(tiny_run, again)
 
 
+def test_whole_seconds_and_fractions_are_the_same_question(tiny_scenario: Scenario) -> None:
+    phases = study.phases(Schedule.of(TODAY), tiny_scenario)
+    assert runs.run_id_of(tiny_scenario, phases, 7, None, 600) == runs.run_id_of(tiny_scenario, phases, 7, None, 600.0)
+    assert runs.run_id_of(tiny_scenario, phases, 7, None, 600.0, (600.0,)) != runs.run_id_of(tiny_scenario, phases, 7, None, 600.0)
+
+
+def test_odd_ticks_pass_through_every_snapshot() -> None:
+    odd = read({**toml(data_dir() / "scenarios" / "tiny.toml"), "tick_s": 7, "horizon_s": 900})
+    early = _simulate(odd, until_s=300.0, snapshots_at=(300.0,))
+    rest = _simulate(odd, start=runs.Start(early.run_id, 300.0, early.snapshots[300]))
+    whole = _simulate(odd)
+    assert whole.tables["site"].filter(pl.col("t_s") > 300.0).collect().equals(rest.tables["site"].collect())
+
+
 def test_another_seed_is_another_run(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
     other = _simulate(tiny_scenario, seed=8)
     assert other.run_id != tiny_run.run_id
