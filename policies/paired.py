@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 CONFIDENCE_SHARE = 0.95
 
@@ -64,6 +63,9 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Difference:
     mean, n = float(gaps.mean()), len(gaps)
     low = high = None
     if n > 1:
+        # Imported here: it takes longer to import than everything else that studies need.
+        from scipy.stats import t as student
+
         half = float(student.ppf(0.5 + CONFIDENCE_SHARE / 2.0, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
         low, high = mean - half, mean + half
     return Difference(float(np.mean(before)), float(np.mean(after)), mean, low, high, n)

@@ -82,7 +82,7 @@ class Sink:
             if column.entity is None:
                 series.append(pl.Series(column.name, values).cast(column.dtype))
             else:
-                codes = pl.Series(column.name, values.astype(np.uint32))
+                codes = pl.Series(column.name, values.astype(np.uint32, copy=False))
                 series.append(codes.cat.to(pl.Enum(list(self.ids[column.entity]))))
         return pl.DataFrame(series)
 

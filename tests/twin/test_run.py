@@ -86,6 +86,19 @@ def test_going_on_from_a_snapshot_is_the_same_as_not_stopping(tiny_scenario: Sce
     assert mine.equals(theirs)
 
 
+def test_a_run_that_goes_on_in_a_later_hour_and_stops_early_is_a_part_of_the_whole() -> None:
+    scenario = read({**toml(data_dir() / "scenarios" / "tiny.toml"), "horizon_s": "4 h", "tick_s": 30})
+    whole = _simulate(scenario, snapshots_at=(8400.0,))
+    part = _simulate(scenario, start=runs.Start(whole.run_id, 8400.0, whole.snapshots[8400]), until_s=9600.0)
+    over = (pl.col("arrive_s") >= 8400.0) & (pl.col("arrive_s") + pl.col("e2e_s") < 9599.0)
+    mine, theirs = (r.tables["requests"].filter(over).sort("arrive_s", "endpoint_id").collect() for r in (whole, part))
+    assert mine.height > 1000
+    assert mine.equals(theirs)
+    for name in ("rows", "endpoints", "gpus"):
+        within = (pl.col("t_s") > 8400.0) & (pl.col("t_s") <= 9300.0)
+        assert whole.tables[name].filter(within).collect().equals(part.tables[name].filter(within).collect()), name
+
+
 def test_a_snapshot_can_be_taken_up_by_another_policy(tiny_scenario: Scenario, tiny_run: runs.Run) -> None:
     start = runs.Start(tiny_run.run_id, 600.0, tiny_run.snapshots[600])
     cooler = _simulate(tiny_scenario, COOLER, start=start)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,11 +87,11 @@ class Model:
         by_hour(settings.cooling.carbon_kg_per_kwh, "carbon_kg_per_kwh")
         by_hour(settings.cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh")
         self._host = host_model()
-        self._step = step.compiled()
         self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
-        self._opaque = np.zeros(len(fleet.gpu_servers), dtype=np.bool_)
+        self._opaque = read_only(np.zeros(len(fleet.gpu_servers), dtype=np.bool_))
         self._shapes = [(len(fleet.gpu_servers),)] * 8 + [(len(fleet.host_ids),)]
-        self._limit_c = np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8)
+        self._limit_c = read_only(np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8))
+        self._gpu_servers, self._server_rows = read_only(fleet.gpu_servers), read_only(fleet.server_rows)
         self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
         self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
         self._brake_fine_s = np.full(len(fleet.row_ids), -BRAKE_PAUSE_S)
@@ -101,7 +101,7 @@ class Model:
 
     def set_opaque(self, opaque: NDArray[np.bool_]) -> None:
         """Mark the GPUs (shape G) of VMs whose inside the operator cannot reach."""
-        self._opaque = np.array(opaque, dtype=np.bool_)
+        self._opaque = read_only(np.array(opaque, dtype=np.bool_))
         self._seen = None
 
     @property
@@ -202,31 +202,32 @@ class Model:
         none, one = np.zeros(gpus), np.ones(gpus)
         idle = GpuLoad(none, none, none, none, self._opaque, one, np.zeros(hosts))
         outside_c, wet_bulb_c = self.weather.at(0.0)
-        carried = self._carried(idle, one)
+        carried, around = self._carried(idle, one), driving.Around(300.0, outside_c, wet_bulb_c, self._host)
+        self._step = step.entry(self.arrays, carried, around)
         for _ in range(12):
-            self._step(self.arrays, carried, driving.Around(300.0, outside_c, wet_bulb_c, self._host))
+            self._step(self.arrays, carried, around)
         self._recorder.clear()
 
     def _observation(self) -> PlantObservation:
         gpus, servers, rows, aisles = self.arrays.gpus, self.arrays.servers, self.arrays.rows, self.arrays.aisles
 
-        def column(records: NDArray[Any], name: str) -> Floats:
-            return read_only(records[name].copy())
+        def now(values: Floats) -> Floats:
+            return read_only(values.copy())
 
         return PlantObservation(
             t_s=self.t_s,
             tick_s=self._tick_s,
             outside_c=self.weather.at(self.t_s)[0],
-            gpu_temp_c=read_only(gpus.temp_c.copy()),
-            gpu_limit_c=read_only(self._limit_c),
-            gpu_power_w=read_only(gpus.power_w.copy()),
-            gpu_clock_share=read_only(gpus.clock_share.copy()),
-            gpu_servers=read_only(self._fleet.gpu_servers),
-            gpu_opaque=read_only(self._opaque),
-            server_rows=read_only(self._fleet.server_rows),
-            inlet_c=column(servers, "inlet_c"),
-            server_power_w=column(servers, "power_w"),
-            row_power_w=column(rows, "power_w"),
-            row_budget_w=column(rows, "budget_w"),
+            gpu_temp_c=now(gpus.temp_c),
+            gpu_limit_c=self._limit_c,
+            gpu_power_w=now(gpus.power_w),
+            gpu_clock_share=now(gpus.clock_share),
+            gpu_servers=self._gpu_servers,
+            gpu_opaque=self._opaque,
+            server_rows=self._server_rows,
+            inlet_c=now(servers["inlet_c"]),
+            server_power_w=now(servers["power_w"]),
+            row_power_w=now(rows["power_w"]),
+            row_budget_w=now(rows["budget_w"]),
             aisle_airflow_share=read_only(aisles["demand_m3_per_s"] / np.maximum(aisles["design_m3_per_s"] * aisles["air_share"], 1e-9)),
         )

@@ -1,5 +1,6 @@
 """Writes the plant's tables while a run goes on."""
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ _ROW: Final = ("power_w", "budget_w", "gpu_c", "throttled_share", "began", "brak
 
 
 def _crosses(t_s: float, tick_s: float, every_s: float) -> bool:
-    return bool(np.floor(t_s / every_s + 1e-9) > np.floor((t_s - tick_s) / every_s + 1e-9))
+    return math.floor(t_s / every_s + 1e-9) > math.floor((t_s - tick_s) / every_s + 1e-9)
 
 
 class Recorder:

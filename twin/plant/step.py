@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from numba import njit
+from numba import njit, typeof
 from numba.extending import register_jitable
 
 from twin.plant.driving import Around, Load, draw_power, drive_fans, mix_air, set_clocks, spread_air, sum_servers
@@ -35,8 +36,8 @@ def _step(stamp: int, lay: Layout, load: Load, around: Around) -> float:
 
 
 @cache
-def compiled() -> Callable[[Layout, Load, Around], float]:
-    """Return the step, compiled once per machine and version.
+def compiled() -> Any:
+    """Return the step as numba compiles it, once per machine and version.
 
     The on-disk cache of compiled code looks at the entry's own file and closure only; the stamp over all rooms makes a
     change in any of them compile afresh.
@@ -49,3 +50,13 @@ def compiled() -> Callable[[Layout, Load, Around], float]:
         return _step(stamp, lay, load, around)
 
     return step
+
+
+def entry(lay: Layout, load: Load, around: Around) -> Callable[[Layout, Load, Around], float]:
+    """Return the step for arguments of these types, and no others.
+
+    Numba looks at the type of every array at each call of a compiled function, which here takes longer than the step.
+    """
+    type_of: Any = typeof
+    found: Callable[[Layout, Load, Around], float] = compiled().compile((type_of(lay), type_of(load), type_of(around)))
+    return found

@@ -20,12 +20,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FLUSH_S: Final = 300.0
 _SPANS: Final = ("window", "flush")
+_SUMS: Final = (*_SPANS, "tick")
 
 
 class Accounts:
     """Sums what instances did over windows and five minutes, and turns ends of such spans into rows.
 
-    ``seen`` holds the averages of the last whole window for observations: shapes I (per instance) and E (``endpoint_*``).
+    ``tick`` is what they did since its owner last cleared it, shape I x DONE_COLUMNS. ``seen`` holds the averages of the last
+    whole window for observations: shapes I (per instance) and E (``endpoint_*``).
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Accounts:
         self._place, self._specs, self._engines, self._asked = place, specs, engines, asked
         self._window, self._flush, self._hour = ticks(window_s), ticks(FLUSH_S), ticks(HOUR_S)
         count, endpoints = len(place.ids), len(specs)
-        self._totals = {name: np.zeros((count, b.DONE_COLUMNS), dtype=np.int64) for name in _SPANS}
+        # One array, so that a tick is added to all sums at once.
+        self._sums = np.zeros((len(_SUMS), count, b.DONE_COLUMNS), dtype=np.int64)
+        self._totals, self.tick = dict(zip(_SPANS, self._sums, strict=False)), self._sums[_SUMS.index("tick")]
         self._held = {name: np.zeros(count, dtype=np.int64) for name in _SPANS}
         self._since = {"window": 0, "flush": 0, "hour": 0}
         self._arrived = np.zeros(endpoints, dtype=np.int64)
@@ -50,8 +54,8 @@ class Accounts:
 
     def add(self, done: Ints, held: Ints) -> None:
         """Add what instances did and how long their GPUs were held, shapes I x DONE_COLUMNS and I."""
+        records.gather(self._sums, done)
         for name in _SPANS:
-            records.gather(self._totals[name], done)
             self._held[name] += held
 
     def note(self, now: int, kind: str, which: Iterable[tuple[str, float]], entity_kind: str = "instance") -> None:
@@ -163,7 +167,8 @@ class Accounts:
         """Take back what ``snapshot`` gave."""
         self._since = {name: int(value) for name, value in state["since"].items()}
         self._arrived = np.array(state["arrived"])
-        self._totals = {name: np.array(total) for name, total in state["totals"].items()}
+        for name, total in state["totals"].items():
+            self._totals[name][...] = total
         self._held = {name: np.array(held) for name, held in state["held"].items()}
         self.seen = {name: np.array(values) for name, values in state["seen"].items()}
         self._rows, self._events = [], []

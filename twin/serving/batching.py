@@ -557,6 +557,6 @@ def advance() -> Callable[..., None]:
     state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, two, one, two)
     router = (types.uint8[::1], types.float64[::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
-    kernel = numba.njit(signature, cache=True)(_advance)
+    kernel: Any = numba.njit(signature, cache=True)(_advance)
     compiled: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return compiled

@@ -7,15 +7,13 @@ a longer horizon leaves the hours it shares with a shorter one as they were.
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Final, Literal
+from functools import cache, lru_cache
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import brentq
-from scipy.special import ive
 
 from twin import chance
 from twin.clock import DAY_S, HOUR_S, Clock
@@ -86,17 +84,28 @@ def draw(demand: Synthetic | Trace, clock: Clock, horizon_s: float, seed: int, e
     """Return every request of an endpoint up to the horizon; whole hours before ``from_s`` are only counted."""
     if isinstance(demand, Trace):
         return _replay(demand, horizon_s)
+    return _drawn(demand, clock, horizon_s, seed, endpoint_id, from_s)
+
+
+# Candidates are compared in the same world, one after the other: the last few endpoints' requests are worth keeping.
+@lru_cache(maxsize=8)
+def _drawn(demand: Synthetic, clock: Clock, horizon_s: float, seed: int, endpoint_id: str, from_s: float) -> Requests:
     burst = bursts(demand, horizon_s, seed, endpoint_id)
     streams = [chance.stream(seed, "serving", "requests", endpoint_id, str(hour)) for hour in range(math.ceil(horizon_s / HOUR_S))]
     begin = min(int(from_s // HOUR_S), len(streams))
     first = sum(int(_counts(demand, clock, hour, burst, streams[hour]).sum()) for hour in range(begin))
     hours = [_hour(demand, clock, hour, burst, streams[hour]) for hour in range(begin, len(streams))]
-    columns = [np.concatenate(parts) for parts in zip(*hours, strict=True)] if hours else [np.zeros(0)] * 4
-    keep = int(np.searchsorted(columns[0], horizon_s))
-    arrive_s, *sizes = (np.zeros(first + keep, dtype=kind) for kind in (np.float64, np.int64, np.int64, np.int64))
-    for column, drawn in zip((arrive_s, *sizes), columns, strict=True):
-        column[first:] = drawn[:keep]
-    return Requests(arrive_s, *sizes, first)
+    arrive_s, *sizes = (np.concatenate(parts) for parts in zip(*hours, strict=True)) if hours else (np.zeros(0),) * 4
+    keep = int(np.searchsorted(arrive_s, horizon_s))
+    prompt_tokens, output_tokens, images = (_placed(column[:keep], first, np.int64) for column in sizes)
+    return Requests(_placed(arrive_s[:keep], first, np.float64), prompt_tokens, output_tokens, images, first)
+
+
+def _placed(drawn: NDArray[Any], first: int, kind: type) -> NDArray[Any]:
+    column: NDArray[Any] = np.zeros(first + len(drawn), dtype=kind)
+    column[first:] = drawn
+    column.flags.writeable = False
+    return column
 
 
 def daily_curve(hour: Floats, peak_hour: float, peak_to_mean: float) -> Floats:
@@ -107,13 +116,19 @@ def daily_curve(hour: Floats, peak_hour: float, peak_to_mean: float) -> Floats:
     """
     if peak_to_mean <= 1.0:
         return np.ones_like(hour)
-    k = _sharpness(peak_to_mean)
-    return np.asarray(np.exp(k * (np.cos(2.0 * np.pi * (hour - peak_hour) / 24.0) - 1.0)) / ive(0, k))
+    k, mean = _sharpness(peak_to_mean)
+    return np.asarray(np.exp(k * (np.cos(2.0 * np.pi * (hour - peak_hour) / 24.0) - 1.0)) / mean)
 
 
 @cache
-def _sharpness(peak_to_mean: float) -> float:
-    return float(brentq(lambda x: 1.0 / ive(0, x) - peak_to_mean, 0.0, 200.0))
+def _sharpness(peak_to_mean: float) -> tuple[float, float]:
+    """Return k of the daily curve and its mean before scaling."""
+    # Imported here: a fifth of what importing a model would cost, and traces do without.
+    from scipy.optimize import brentq
+    from scipy.special import ive
+
+    k = float(brentq(lambda x: 1.0 / ive(0, x) - peak_to_mean, 0.0, 200.0))
+    return k, float(ive(0, k))
 
 
 def bursts(demand: Synthetic, horizon_s: float, seed: int, endpoint_id: str) -> tuple[Floats, Floats]:
@@ -178,7 +193,8 @@ def _images(u: Floats) -> Ints:
 def _replay(demand: Trace, horizon_s: float) -> Requests:
     frame = pl.read_parquet(imported("llm-trace", demand.name)).sort("t_s", maintain_order=True)
     if frame.is_empty():
-        return Requests(np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(3)))
+        none = np.zeros(0, dtype=np.int64)
+        return Requests(np.zeros(0), none, none, none)
     t_s = (frame["t_s"].to_numpy() - frame["t_s"][0]) / demand.rate_scale
     # The gap after the last request is taken to be the mean one.
     period_s = float(t_s[-1]) * len(t_s) / max(1, len(t_s) - 1) or DAY_S

@@ -42,6 +42,7 @@ class Lifecycle:
         self.slowed = np.ones(count)
         self.admitted = np.ones(count, dtype=np.bool_)
         self._ready_at = np.full(count, b.FOREVER, dtype=np.int64)
+        self._in_between = False
 
     def outstanding(self) -> Ints:
         """Return the requests at each instance, shape I."""
@@ -49,8 +50,10 @@ class Lifecycle:
 
     def next_change(self, now: int) -> int:
         """Return the tick at which an instance becomes ready or a fault begins or ends."""
-        ready = self._ready_at[self.state == STARTING]
         edge = min((edge for edge in self._edges if edge > now), default=b.FOREVER)
+        if not self._in_between:
+            return edge
+        ready = self._ready_at[self.state == STARTING]
         return min(int(ready.min()), edge) if len(ready) else edge
 
     def scale(self, wanted: Bools, now: int) -> None:
@@ -74,7 +77,7 @@ class Lifecycle:
         """Return how long GPUs were held since a tick, shape I; draining instances that are empty by now go off."""
         held = np.where(self.state != OFF, now - since, 0)
         draining = self.state == DRAINING
-        if draining.any():
+        if self._in_between and draining.any():
             emptied = draining & (self.outstanding() == 0)
             empty_since = np.concatenate([engine.instances[:, b.EMPTY_SINCE] for engine in self._engines])
             held[emptied] = np.maximum(empty_since[emptied] - since, 0)
@@ -82,11 +85,12 @@ class Lifecycle:
 
     def reach(self, now: int) -> None:
         """Let happen what is due at a tick."""
-        due = bool(((self.state == STARTING) & (self._ready_at <= now)).any())
         if now in self._edges:
             self.meet_faults(now)
-        elif due or bool((self.state == DRAINING).any()):
-            self.settle(now)
+        elif self._in_between:
+            due = bool(((self.state == STARTING) & (self._ready_at <= now)).any())
+            if due or bool((self.state == DRAINING).any()):
+                self.settle(now)
 
     def settle(self, now: int) -> None:
         """Let states follow from the time and the work left, and place anew what nobody would serve."""
@@ -101,6 +105,11 @@ class Lifecycle:
                 for r in np.flatnonzero((self.state[part] == OFF) & (engine.outstanding > 0)):
                     engine.lose(int(r))
             self._open(index)
+        self._note_in_between()
+
+    def _note_in_between(self) -> None:
+        """Remember whether any instance is starting or draining: mostly none is, and a tick has nothing to look after."""
+        self._in_between = bool(((self.state == STARTING) | (self.state == DRAINING)).any())
 
     def meet_faults(self, now: int) -> None:
         """Take instances away, slow them or give them back as the faults of this moment say."""
@@ -149,6 +158,7 @@ class Lifecycle:
         """Take back what ``snapshot`` gave."""
         for name in _ARRAYS:
             setattr(self, name, np.array(state[name]))
+        self._note_in_between()
 
 
 def _target(fault: Fault, ids: tuple[str, ...]) -> int:

@@ -18,7 +18,6 @@ from twin.serving.accounts import Accounts
 from twin.serving.engine import Engine, Rules, ticks
 from twin.serving.latency import KV_TOKENS
 from twin.serving.lifecycle import Lifecycle
-from twin.serving.records import gather
 from twin.stack import State, read_only
 from twin.tables import Sink
 
@@ -27,6 +26,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 FAULT_KINDS: Final = ("instance_loss",)
+_OF_PLANT: Final = tuple(sorted(set(levers.PlantAtInstances.__dataclass_fields__) - {"outside_c"}))
 
 
 class Settings(BaseModel):
@@ -100,7 +100,7 @@ class Model:
         # Speeds in force; none until the first advance, and none after a restored state, which brings the engines' own.
         self._speeds = np.zeros((2, 0))
         self._now = self._tick_since = 0
-        self._tick = np.zeros_like(self._done)
+        self._fixed = self._fixed_arrays()
         self._instances.meet_faults(0)
 
     def _engine(self, index: int) -> Engine:
@@ -117,29 +117,19 @@ class Model:
 
     def observe(self, plant: levers.PlantAtInstances) -> levers.ServingObservation:
         """Return what a holder may see at the end of a window."""
-        place, specs = self.layout, self.settings.endpoints
         t_s = self._now / b.TICKS_PER_S
         rows = [engine.instances for engine in self.engines]
         instances = np.concatenate(rows) if rows else np.zeros((0, b.INSTANCE_COLUMNS), dtype=np.int64)
         arrays: dict[str, NDArray[Any]] = {
-            "instance_endpoint": place.endpoint,
-            "instance_server": place.server,
-            "instance_row": place.row,
-            "instance_gpus": place.gpus,
-            "instance_usd_per_h": place.usd_per_h,
-            "latency": place.coefficients,
             "state": self._instances.state.copy(),
             "clock_share": self._clock_share,
             "max_batch": instances[:, b.MAX_BATCH],
             "queued": instances[:, b.QUEUED],
             "outstanding": self._instances.outstanding(),
-            "kv_share": instances[:, b.KV] / place.coefficients[:, KV_TOKENS],
-            "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
-            "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
+            "kv_share": instances[:, b.KV] / self.layout.coefficients[:, KV_TOKENS],
             **self._accounts.seen,
+            **{name: getattr(plant, name) for name in _OF_PLANT},
         }
-        of_plant = set(levers.PlantAtInstances.__dataclass_fields__) - {"outside_c"}
-        arrays |= {name: getattr(plant, name) for name in sorted(of_plant)}
         return levers.ServingObservation(
             t_s=t_s,
             window_s=self.settings.window_s,
@@ -147,8 +137,24 @@ class Model:
             outside_c=plant.outside_c,
             endpoint_ids=self.endpoint_ids,
             row_ids=self._fleet.row_ids,
+            **self._fixed,
             **{name: read_only(array) for name, array in arrays.items()},
         )
+
+    def _fixed_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the part of an observation that is the same at every window."""
+        place, specs = self.layout, self.settings.endpoints
+        arrays = {
+            "instance_endpoint": place.endpoint,
+            "instance_server": place.server,
+            "instance_row": place.row,
+            "instance_gpus": place.gpus,
+            "instance_usd_per_h": place.usd_per_h,
+            "latency": place.coefficients,
+            "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
+            "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
+        }
+        return {name: read_only(array) for name, array in arrays.items()}
 
     def scale(self, wanted: Bools) -> None:
         """Start what is newly wanted and drain what no longer is, shape I; a lost instance starts when it is back."""
@@ -171,7 +177,7 @@ class Model:
         """Serve until ``until_s`` with the speeds (1 is full clock) that each instance's plant allows, shape I."""
         until = ticks(until_s)
         self._tick_since = self._now
-        self._tick[:] = 0
+        self._accounts.tick[:] = 0
         while self._now < until:
             self._set_speeds(np.stack([prefill_speed, decode_speed]) * self._instances.slowed)
             self._serve(min(until, self._accounts.next_end(self._now), self._instances.next_change(self._now)))
@@ -192,19 +198,19 @@ class Model:
                 raise ValueError(f"endpoint {self.endpoint_ids[index]} has no router; give it one before the first tick")
             engine.advance(self._now, until, self._routes[index])
         self._accounts.add(self._done, self._instances.held(self._now, until))
-        gather(self._tick, self._done)
         self._done[:] = 0
         self._now = until
 
     def gpu_load(self) -> ServingLoad:
         """Return what the GPUs did over the last advance, shape G."""
         took = max(1, self._now - self._tick_since)
-        decode = self._tick[:, b.DECODE_TIME]
+        tick = self._accounts.tick
+        decode = tick[:, b.DECODE_TIME]
         # One column more than instances, for the GPUs that carry none.
         loads = np.zeros((5, len(self.instance_ids) + 1))
-        loads[0, :-1] = self._tick[:, b.PREFILL_TIME] / took
+        loads[0, :-1] = tick[:, b.PREFILL_TIME] / took
         loads[1, :-1] = decode / took
-        loads[2, :-1] = self._tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
+        loads[2, :-1] = tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
         loads[3, :-1] = self._instances.state != levers.OFF
         loads[4, :-1], loads[4, -1] = self._clock_share, 1.0
         prefill, decoding, batch, resident, clock = loads.take(self._gpu_instance, axis=1)
@@ -223,7 +229,7 @@ class Model:
         return {
             "now": self._now,
             "tick_since": self._tick_since,
-            "tick": self._tick.copy(),
+            "tick": self._accounts.tick.copy(),
             "clock_share": self._clock_share.copy(),
             "instances": self._instances.snapshot(),
             "accounts": self._accounts.snapshot(),
@@ -233,7 +239,8 @@ class Model:
     def restore(self, state: State) -> None:
         """Take back a state of the same scenario and seed; routers are given anew at the next window."""
         self._now, self._tick_since = int(state["now"]), int(state["tick_since"])
-        self._tick, self._clock_share = np.array(state["tick"]), np.array(state["clock_share"])
+        self._accounts.tick[...] = state["tick"]
+        self._clock_share = np.array(state["clock_share"])
         self._speeds = np.zeros((2, 0))
         self._instances.restore(state["instances"])
         self._accounts.restore(state["accounts"])

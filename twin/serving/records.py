@@ -19,11 +19,11 @@ Rows = dict[str, NDArray[Any]]
 _MAXIMA: Final = slice(b.QUEUE_MAX, b.KV_MAX + 1)
 
 
-def gather(total: Ints, done: Ints) -> None:
-    """Add what was done to a total: sums, but the larger of maxima."""
-    maxima = np.maximum(total[:, _MAXIMA], done[:, _MAXIMA])
-    total += done
-    total[:, _MAXIMA] = maxima
+def gather(totals: Ints, done: Ints) -> None:
+    """Add what was done (shape I x DONE_COLUMNS) to each of some totals: sums, but the larger of maxima."""
+    maxima = np.maximum(totals[..., _MAXIMA], done[:, _MAXIMA])
+    totals += done
+    totals[..., _MAXIMA] = maxima
 
 
 def latencies(rows: Ints, tokens: Ints) -> tuple[Floats, Floats, Floats]:
@@ -60,7 +60,7 @@ def request_rows(engine: Engine, asked: Requests, spec: tuple[int, Endpoint], id
     status = np.where(place == b.REJECTED, REJECTED_STATUS, np.where(np.isnan(e2e), UNFINISHED, FINISHED))
     return {
         "arrive_s": asked.arrive_s[ids],
-        "endpoint_id": np.full(len(ids), spec[0], dtype=np.int64),
+        "endpoint_id": np.full(len(ids), spec[0], dtype=np.uint32),
         "instance": np.where(place >= 0, place + 1, 0).astype(np.int16),
         "prompt_tokens": asked.prompt_tokens[ids].astype(np.int32),
         "output_tokens": tokens.astype(np.int32),

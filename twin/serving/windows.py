@@ -72,8 +72,9 @@ def _count(requests, output_tokens, low, high, since, until, ttft_slo_s, atgt_sl
 @cache
 def _counter() -> Callable[..., None]:
     """Return the compiled count; compiled at the first call and kept on disk."""
-    one, number, share = types.int64[::1], types.int64, types.float64
-    signature = types.void(types.int64[:, ::1], one, number, number, number, number, share, share, share[::1], one)
+    number, share = types.int64, types.float64
+    tokens = types.Array(number, 1, "C", readonly=True)
+    signature = types.void(number[:, ::1], tokens, number, number, number, number, share, share, share[::1], number[::1])
     kernel: Any = numba.njit(signature, cache=True)(_count)
     counter: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return counter

@@ -112,6 +112,8 @@ class Model:
         self._hosts = index[self._host_vms]
         self.server_opaque = np.zeros(len(self.fleet.server_ids), dtype=np.bool_)
         self.server_opaque[self._opaque_servers] = True
+        # Which GPUs belong to VMs whose inside cannot be reached, shape G.
+        self.gpu_opaque = np.repeat(self.server_opaque, GPUS_PER_SERVER)
 
     @property
     def placements(self) -> Mapping[str, tuple[int, ...]]:
@@ -122,11 +124,6 @@ class Model:
             if group.kind == "saas" and kind == 0:
                 out.setdefault(group.endpoint or group.workload, []).append(place)
         return {endpoint: tuple(servers) for endpoint, servers in out.items()}
-
-    @property
-    def gpu_opaque(self) -> NDArray[np.bool_]:
-        """Return which GPUs belong to VMs whose inside cannot be reached, shape G."""
-        return np.repeat(self.server_opaque, GPUS_PER_SERVER)
 
     def advance(self, until_s: float) -> None:
         """Set every VM's load for the tick that ends at ``until_s``."""

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from twin.clock import Clock
-from twin.serving.demand import Requests, Synthetic, Trace, bursts, daily_curve, draw, quantiles
+from twin.serving.demand import Requests, Synthetic, Trace, _drawn, bursts, daily_curve, draw, quantiles
 
 CLOCK = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "America/Phoenix")
 DAY_S = 86_400.0
@@ -60,9 +60,22 @@ def equal(a: Requests, b: Requests) -> bool:
 
 def test_the_same_seed_gives_the_same_requests_and_another_gives_others() -> None:
     demand = Synthetic(rate_per_s=0.5, image_share=0.3)
-    assert equal(draw(demand, CLOCK, 7200, 1, "chat"), draw(demand, CLOCK, 7200, 1, "chat"))
+    once = draw(demand, CLOCK, 7200, 1, "chat")
+    _drawn.cache_clear()
+    again = draw(demand, CLOCK, 7200, 1, "chat")
+    assert again is not once
+    assert equal(once, again)
     assert not equal(draw(demand, CLOCK, 7200, 1, "chat"), draw(demand, CLOCK, 7200, 2, "chat"))
     assert not equal(draw(demand, CLOCK, 7200, 1, "chat"), draw(demand, CLOCK, 7200, 1, "code"))
+
+
+def test_hours_that_are_only_counted_leave_the_others_as_they_were() -> None:
+    demand = Synthetic(rate_per_s=2.0, image_share=0.3)
+    whole, late = draw(demand, CLOCK, 20_000, 1, "chat"), draw(demand, CLOCK, 20_000, 1, "chat", from_s=8000.0)
+    assert late.first == np.searchsorted(whole.arrive_s, 7200.0) > 0
+    assert len(late) == len(whole)
+    for name in ("arrive_s", "prompt_tokens", "output_tokens", "images"):
+        assert (getattr(late, name)[late.first :] == getattr(whole, name)[late.first :]).all()
 
 
 def test_a_longer_horizon_leaves_the_shared_hours_alone() -> None:
