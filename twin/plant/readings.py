@@ -159,7 +159,10 @@ def _site(asked: Asked) -> pl.DataFrame | None:
     return _inside(asked, asked.tables["site"]) if "site" in asked.tables else None
 
 
-def _per_day(asked: Asked, total: float) -> float:
+def _per_day(asked: Asked, total: float) -> float | None:
+    """Return a total per day of simulated time; None where the run never was inside the window, which is no evidence of nothing."""
+    if asked.window is not None and "site" in asked.tables and _inside(asked, asked.tables["site"]).is_empty():
+        return None
     return total * DAY_S / asked.horizon_s
 
 
@@ -176,12 +179,16 @@ def _site_power_peak_w(asked: Asked) -> float | None:
 def _thermal_throttle_events(asked: Asked) -> float | None:
     if "servers" not in asked.tables:
         return None
-    rows, racks, servers = asked.ids("row"), asked.ids("rack"), asked.ids("server")
+    return _per_day(asked, float(_inside(asked, _servers(asked), MINUTE_S)["thermal_throttles"].sum()))
+
+
+def _servers(asked: Asked) -> pl.LazyFrame:
+    """Return the table of servers in the scope."""
     frame = asked.tables["servers"]
-    if rows or racks or servers:
-        columns = (("row_id", rows), ("rack_id", racks), ("server_id", servers))
-        frame = frame.filter(pl.any_horizontal(pl.col(name).cast(pl.String).is_in(ids) for name, ids in columns))
-    return _per_day(asked, float(_inside(asked, frame, MINUTE_S)["thermal_throttles"].sum()))
+    columns = {f"{kind}_id": asked.ids(kind) for kind in ("row", "rack", "server")}
+    if not any(columns.values()):
+        return frame
+    return frame.filter(pl.any_horizontal(pl.col(name).cast(pl.String).is_in(ids) for name, ids in columns.items()))
 
 
 def _power_throttle_events(asked: Asked) -> float | None:
@@ -190,15 +197,11 @@ def _power_throttle_events(asked: Asked) -> float | None:
 
 
 def _throttled_gpu_share(asked: Asked) -> float | None:
-    place = _places(asked)
-    if place is None:
+    # Servers have as many GPUs each; rows and racks need not.
+    if "servers" not in asked.tables:
         return None
-    frame = _inside(asked, *place)
-    frame = frame.filter(frame["gpu_temp_max_c"].is_not_nan())
-    if frame.is_empty():
-        return None
-    weight = frame["tick_s"] if place[1] is None else pl.Series(np.ones(frame.height))
-    return float((frame["throttled_gpu_share"].cast(pl.Float64) * weight).sum()) / float(weight.sum())
+    frame = _inside(asked, _servers(asked), MINUTE_S)
+    return None if frame.is_empty() else float(frame["throttled_gpu_share"].cast(pl.Float64).mean())  # type: ignore[arg-type]
 
 
 def _energy_j(asked: Asked) -> float | None:

@@ -102,16 +102,39 @@ def _rows(asked: Asked, table: str, time: str, columns: list[str]) -> pl.DataFra
 
 
 def _percentile(column: str, share: float, images: bool = False) -> Reading:
+    """Return the reading of a percentile over requests.
+
+    Requests that still wait when the run ends count with what they have waited so far where that is beyond the percentile of
+    the others: an endpoint that stopped serving must not look as it did before.
+    """
+    waits = column in {"ttft_s", "e2e_s"}
+
     def read(asked: Asked) -> float | None:
-        frame = _rows(asked, "requests", "arrive_s", [column, "images"] if images else [column])
+        frame = _rows(asked, "requests", "arrive_s", [column, "status", *(["images"] if images else [])])
         if frame is None:
             return None
         if images:
             frame = frame.filter(pl.col("images") > 0)
-        value = frame[column].drop_nulls().drop_nans().quantile(share, "linear")
+        known = frame[column].drop_nulls().drop_nans()
+        value = known.quantile(share, "linear")
+        end_s = _end_s(asked) if waits else None
+        if end_s is not None:
+            open_ones = frame.filter((pl.col("status") == UNFINISHED) & (pl.col(column).is_null() | pl.col(column).is_nan()))
+            waited = (end_s - open_ones["arrive_s"]).cast(known.dtype)
+            late = waited if value is None else waited.filter(waited > value)
+            value = pl.concat([known, late]).quantile(share, "linear") if len(late) else value
         return None if value is None else float(value)
 
     return read
+
+
+def _end_s(asked: Asked) -> float | None:
+    """Return when the run ended, by its last window; None without one."""
+    if "endpoints" not in asked.tables:
+        return None
+    ends = pl.col("t_s") + pl.col("window_s").cast(pl.Float64)
+    end_s = asked.tables["endpoints"].select(ends.max()).collect().item()
+    return None if end_s is None else float(end_s)
 
 
 def slo_attainment_share(asked: Asked) -> float | None:

@@ -113,7 +113,25 @@ def test_throttling_is_counted_where_and_when_it_happens(ask: Callable[..., floa
 def test_a_window_takes_its_own_hours_only(ask: Callable[..., float | None]) -> None:
     halves = [ask("energy_j", window=Window(hour, hour + 1.0)) for hour in (0.0, 1.0)]
     assert sum(half for half in halves if half is not None) == pytest.approx(ask("energy_j"), rel=1e-12)
-    assert ask("gpu_temp_max_c", window=Window(5.0, 6.0)) is None
+    for name in READINGS:
+        assert ask(name.partition(".")[2], window=Window(5.0, 6.0)) is None, name
+
+
+def test_time_throttled_is_weighed_by_gpus_and_not_by_rows(clock: Clock) -> None:
+    servers = pl.DataFrame(
+        {
+            "t_s": [60.0] * 4,
+            "row_id": ["a", "a", "a", "b"],
+            "rack_id": ["r"] * 4,
+            "server_id": list("wxyz"),
+            "throttled_gpu_share": [1.0, 1.0, 1.0, 0.0],
+        }
+    )
+    rows = pl.DataFrame(
+        {"t_s": [60.0] * 2, "tick_s": [60.0] * 2, "row_id": ["a", "b"], "gpu_temp_max_c": [80.0] * 2, "throttled_gpu_share": [1.0, 0.0]}
+    )
+    asked = Asked({"servers": servers.lazy(), "rows": rows.lazy()}, clock, 60.0)
+    assert READINGS["plant.throttled_gpu_share"](asked) == 0.75
 
 
 def test_a_row_without_gpus_has_no_gpu_temperature(ask: Callable[..., float | None]) -> None:

@@ -71,6 +71,30 @@ def test_percentiles_of_a_ramp_are_its_places() -> None:
     assert READINGS["serving.atgt_p99_s"](asked()) == pytest.approx(0.05)
 
 
+def test_an_endpoint_that_stopped_serving_does_not_look_as_it_did_before() -> None:
+    served, waiting = 50, 50
+    frame = pl.DataFrame(
+        {
+            "arrive_s": np.linspace(0.0, 100.0, served + waiting),
+            "endpoint_id": ["chat"] * (served + waiting),
+            "images": [0] * (served + waiting),
+            "ttft_s": [0.2] * served + [np.nan] * waiting,
+            "atgt_s": [0.05] * served + [np.nan] * waiting,
+            "e2e_s": [2.0] * served + [np.nan] * waiting,
+            "status": np.array([0] * served + [2] * waiting, dtype=np.uint8),
+        }
+    )
+    stopped = Asked({"requests": frame.lazy(), "endpoints": endpoints().lazy()}, CLOCK, 120.0)
+    # The last window ends at 120 s, so the first of those that wait has waited for more than a minute.
+    for name in ("ttft_p99_s", "e2e_p99_s"):
+        value = READINGS[f"serving.{name}"](stopped)
+        assert value is not None
+        assert 60.0 < value < 120.0
+    assert READINGS["serving.atgt_p99_s"](stopped) == pytest.approx(0.05)
+    in_flight = frame.with_columns(status=pl.when(pl.col("arrive_s") > 99.0).then(2).otherwise(0).cast(pl.UInt8), ttft_s=30.0, e2e_s=40.0)
+    assert READINGS["serving.ttft_p99_s"](Asked({"requests": in_flight.lazy(), "endpoints": endpoints().lazy()}, CLOCK, 120.0)) == 30.0
+
+
 def test_scope_and_window_narrow_by_arrival() -> None:
     chat = asked(scope=(Scope("endpoint", "chat"),))
     assert READINGS["serving.ttft_p50_s"](chat) == pytest.approx(0.50)
