@@ -1,4 +1,4 @@
-"""Findings of an intent against the site, its run, and the intents in force."""
+"""Findings of an intent against the site, its run and intents in force."""
 
 from collections.abc import Callable, Mapping, Sequence
 

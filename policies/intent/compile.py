@@ -1,4 +1,4 @@
-"""An intent becomes a policy set: explicit choices first, then what serves it."""
+"""An intent becomes a policy set: explicit choices, then what serves it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

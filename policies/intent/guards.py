@@ -1,4 +1,4 @@
-"""Guards that every reader's work goes through: text, numbers, ranges, places."""
+"""Guards of every reader's work: text, numbers, ranges, places."""
 
 import math
 import re

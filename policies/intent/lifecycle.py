@@ -1,4 +1,4 @@
-"""From words to an approved policy: every step of an intent, with who and when."""
+"""From words to an approved policy: every step, with who and when."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Scores a reader on golden utterances: by field, whole, questions, dangers."""
+"""Scores a reader on golden utterances: fields, whole, questions, dangers."""
 
 import json
 import math

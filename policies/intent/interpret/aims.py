@@ -37,6 +37,9 @@ def objective(work: Draughts, index: int) -> None:
                 continue
             mark = _extreme(work, index, match)
             if mark is not None:
+                cold = re.search(r"\bcoo?l|\bcold", match[0]) is not None
+                if cold and mark.value.name == "gpus":
+                    mark = Mark("concept", mark.start, mark.end, lexicon().concept("gpu_temp"))
                 _aim(work, index, mark, sense)
 
 
@@ -54,6 +57,8 @@ def _extreme(work: Draughts, index: int, match: re.Match[str]) -> Mark | None:
     found = inside or after or before[-1:]
     if found:
         return found[0]
+    if "cheap" in match[0] and any(mark.value.name == "pod_hosts" for mark in clause.concepts):
+        return Mark("concept", match.start(), match.end(), lexicon().concept("host_cost"))
     named = next((_EXTREME_OF[word] for word in re.findall(r"[a-z]+", match[0]) if word in _EXTREME_OF), None)
     if named is not None and (match[0].startswith("as ") or not clause.concepts):
         return Mark("concept", match.start(), match.end(), lexicon().concept(named))

@@ -1,4 +1,4 @@
-"""Drafts become one Intent: places and times where they belong, then the guards."""
+"""Drafts become one Intent: places and times, then the guards."""
 
 from collections.abc import Mapping
 from dataclasses import replace

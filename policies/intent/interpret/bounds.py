@@ -1,4 +1,4 @@
-"""How a clause bounds a metric: direction, size, absolute or against today."""
+"""How a clause bounds a metric: side, size, absolute or against today."""
 
 import math
 import re
@@ -213,10 +213,10 @@ def relative(metric: str, size: float, change: int, compare: Mark | None, flippe
     return Bound(op, math.copysign(size, change), relative=True)
 
 
-def multiple(metric: str, times: float, change: Mark | None, compare: Mark | None) -> Bound:
+def multiple(metric: str, times: float, change: Mark | None, compare: Mark | None, flipped: bool = False) -> Bound:
     """Return the bound of "three times", "2x lower"."""
     if times <= 0:
         return Bound(problem="That multiple is not possible; what is meant?")
     value = 1 / times - 1 if change is not None and direction(metric, change) < 0 else times - 1
-    op: Op = ("<=" if value < 0 else ">=") if compare is None else side(metric, compare, False)
+    op: Op = ("<=" if value < 0 else ">=") if compare is None else side(metric, compare, flipped)
     return Bound(op, value, relative=True)

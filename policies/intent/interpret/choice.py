@@ -1,4 +1,4 @@
-"""Which metric a bound means: the concept spoken of, gated by unit, place and percentile."""
+"""Which metric a noun means: gated by unit, place and percentile."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -180,6 +180,8 @@ def latency(
     """Return which latency is meant: by its size, by the place; otherwise it is asked."""
     if quantity is not None and quantity.kind == "time" and quantity.value < 2e-6 and not relative:
         return Choice(("memory.access_latency_s",))
+    if scope_kinds == {"workflow"} and percentile in {None, "p99"}:
+        return Choice(("workflows.makespan_p99_s",), assumed="the latency of a workflow is read as its makespan at p99")
     if "function" in scope_kinds:
         if percentile in {None, "p99"}:
             return Choice(

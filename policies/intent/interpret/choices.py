@@ -34,6 +34,9 @@ _UNKNOWN: Final = (
     re.compile(r"(?:with|via|using|through|by|to|onto|on) (?:the )?(?P<name>[a-z][\w\-]{2,}(?: [a-z][\w\-]+)?)\s*(?:please)?\s*[.!]?\s*$"),
     re.compile(r"(?:use|let|try|pick|choose|select|adopt|have|enable|put) (?:the )?(?P<name>[a-z][\w\-]{2,})(?: |\b)"),
 )
+_REFUSED: Final = re.compile(
+    r"\b(?:not|never|stop|without|no longer|except|anything but|any (?:\w+ )?but|other than|instead of|rather than|quit|avoid|no more)\b"
+)
 _SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (?:under|below|at))|without)(?!\w)")
 
 
@@ -116,6 +119,13 @@ def _segment(
     strong = [name for name, pattern in lexicon().strong_levers.items() if pattern.search(text)]
     if not systems:
         _unknown(board, piece, strong, findings)
+        return
+    refused = _REFUSED.search(text)
+    barred = any(re.search(r"\b(?:any|all|every)(?: \w+)? (?:but|except) $", board.canon.text[: system.start]) for system in systems)
+    if barred or (refused is not None and any(start + refused.start() < system.start for system in systems)):
+        lever = strong[0] if strong else next((name for name, holders in site.levers.items() if systems[0].value in holders), "meaning")
+        findings.append(_ask(lever, f"Who should hold {_words(lever)} instead of {systems[0].value}?"))
+        _clear(board, start, end, systems)
         return
     weak = [name for name, pattern in lexicon().weak_levers.items() if pattern.search(text)]
     for system in systems:

@@ -1,4 +1,4 @@
-"""A sentence in clauses: what stands together, and which clause leans on which."""
+"""A sentence in clauses: what stands together, what leans on what."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -81,6 +81,9 @@ def _pieces(board: Board, found: list[Mark]) -> list[Clause]:
     last, joint, sentence = 0, "", 0
     for match in _BREAK.finditer(board.rest):
         if any(mark.start < match.end() and match.start() < mark.end for mark in held):
+            continue
+        if match["stop"] == ":" and not any(last <= mark.start < match.start() for mark in board.ordered("quantity")):
+            # "row 1: 280 kW" is one: what stands before a colon is a label of what follows.
             continue
         pieces.append(Clause(last, match.start(), joint, sentence=sentence))
         if match["stop"] and match["stop"] != ":":

@@ -1,4 +1,4 @@
-"""Clauses become drafts of expectations: each bound with the metric that it means."""
+"""Clauses become drafts: each number with the metric that it means."""
 
 import re
 from typing import Final
@@ -14,9 +14,7 @@ from policies.intent.interpret.words import Concept, lexicon, rule
 from twin.metrics import METRICS
 
 _NARRATIVE: Final = rule("drafting.narrative")
-_OF_CALLS: Final = re.compile(
-    r"\s*(?:of (?:its|the|all|their|our|them|\ue000+) ?)?(?:\w+ )?(?:requests?|calls?|invocations?|jobs?|queries|users|them|cases|should|must|(?:in|within|under)\b)"
-)
+_OF_CALLS: Final = rule("drafting.of_calls")
 _GENERIC: Final = {
     "gpus",
     "temperature",
@@ -49,7 +47,7 @@ def _share_as_percentile(work: Draughts, index: int) -> None:
     clause = work.clauses[index]
     times = [mark for mark in clause.quantities if mark.value.kind == "time"]
     shares = [mark for mark in clause.quantities if mark.value.kind in {"share", "part"}]
-    timed = [True for mark in shares if _OF_CALLS.match(work.board.rest, mark.end)] or [
+    timed = [mark for mark in shares if _OF_CALLS.match(work.board.rest, mark.end)] or [
         mark for mark in clause.concepts if _concept(mark).family or _concept(mark).name in {"image_ttft", "function_latency", "latency"}
     ]
     if len(times) == 1 and len(shares) == 1 and timed and not any(_concept(mark).name == "slo" for mark in clause.concepts):
@@ -163,6 +161,9 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
             continue
         if _concept(concept).name == "ttft" and any(_concept(other).name == "image_ttft" for other in clause.concepts):
             continue
+        if _concept(concept).name == "gpus" and any(_concept(other).name in {"inlet", "gpu_temp"} for other in clause.concepts):
+            # "The inlets of the GPU racks": the GPUs say where.
+            continue
         cost = _distance(work, clause, concept, mark) + (40 if chosen.about == "meaning" else 0)
         if best is None or cost < best[0]:
             best = (cost, concept, chosen)
@@ -170,6 +171,9 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
     if best is not None and not (by_unit is not None and by_unit.metrics and _elsewhere(best[2], work.scope_kinds(index))):
         return best[1], best[2]
     carried = _carried(work, index, mark, per, change)
+    own = {kind for place in clause.scopes for kind in place.value.kinds}
+    if carried is not None and by_unit is not None and by_unit.metrics and _elsewhere(carried[1], own or work.scope_kinds(index), own):
+        carried = None
     if (
         carried is not None
         and carried[1].metrics
@@ -181,9 +185,9 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
     return carried if carried is not None else (None, None)
 
 
-def _elsewhere(chosen: Choice, kinds: set[str]) -> bool:
+def _elsewhere(chosen: Choice, kinds: set[str], own: frozenset[str] | set[str] = frozenset()) -> bool:
     """Return whether what a noun means cannot be told apart by the service that is named: calls of a function have no makespan."""
-    services = kinds & {"function", "workflow"}
+    services = (kinds & {"function", "workflow"}) | (own & {"row"})
     return bool(services and chosen.metrics) and not any(services & set(METRICS[metric].scopes) for metric in chosen.metrics)
 
 

@@ -1,4 +1,4 @@
-"""The embedded reader: a grammar of operators' English; no network, no key."""
+"""The embedded reader: a grammar of operators' English, without network."""
 
 import re
 from collections.abc import Sequence

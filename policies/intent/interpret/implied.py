@@ -12,6 +12,8 @@ def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percenti
         if percentile not in {None, "p99"}:
             return Choice(about=p99, question=f"{percentile} is not known for {METRICS[p99].label}, only p99; should it hold there?")
         return Choice((p99,), assumed="" if percentile else f"no percentile is named, p99 is taken for {METRICS[p99].label}")
+    if quantity.kind == "time" and 0 < quantity.value < 2e-6:
+        return Choice(("memory.access_latency_s",))
     if quantity.kind == "power" and ("row" in scope_kinds or (per is not None and per.what == "row")):
         return Choice(("plant.row_power_peak_w",))
     if quantity.kind == "time" and scope_kinds == {"function"}:

@@ -1,4 +1,4 @@
-"""Any LiteLLM model as a reader: asked with a schema, checked, repaired once."""
+"""Any LiteLLM model as a reader: a schema, checked, repaired once."""
 
 import hashlib
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Percentiles in a sentence: p99, the median, the 95th percentile, the average."""
+"""Percentiles in a sentence: p99, the median, the average."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""Where and when: places and times lifted to the intent, or left on a clause."""
+"""Where and when: lifted to the intent, or left on a clause."""
 
 from policies.intent.interpret import windows
 from policies.intent.interpret.drafts import Draft, Draughts

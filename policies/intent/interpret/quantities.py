@@ -1,4 +1,4 @@
-"""Numbers with their units: temperatures, powers, times, money, shares, changes."""
+"""Numbers with their units: temperatures, times, money, shares."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What is refused: acts, limits switched off, text that talks to the reader."""
+"""What is refused: acts, limits off, text that talks to the reader."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""Places in a sentence: rows, racks, servers, hosts, and what the site calls its services."""
+"""Places in a sentence: rows, racks, servers, hosts, services."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -204,7 +204,7 @@ def _mark_partial(board: Board, site: Site) -> None:
         for part, names in by_part.items():
             for match in list(re.finditer(rf"(?<![\w\-]){part}(?:s|ing)?(?: |-)(?:{kind_words})(?![\w])", board.rest)):
                 specs = tuple(ScopeSpec(kind=kind, id=name) for name in names)
-                both = re.search(r"\b(?:both|all|the two)(?: the)? $", board.rest[: match.start()]) is not None
+                both = re.search(r"\b(?:both|all|the two|each|every)(?: of)?(?: the)?(?: \d)? $", board.rest[: match.start()]) is not None
                 plain = len(specs) == 1 or both
                 _take(board, match.start(), match.end(), Place(specs) if plain else Place((), f"Which {kind}: {' or '.join(names)}?", kind))
     stems: dict[str, list[str]] = {}

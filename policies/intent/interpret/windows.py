@@ -1,4 +1,4 @@
-"""Times in a sentence: clock hours, named parts of the day, days of the week."""
+"""Times in a sentence: hours, parts of the day, days of the week."""
 
 import re
 from typing import Final, Literal
@@ -60,9 +60,8 @@ def mark(board: Board) -> None:
 
 def _put(board: Board, start: int, end: int, value: object) -> None:
     told = isinstance(value, str) and _TOLD.match(board.rest, end) is not None
-    if (
-        told
-        or _PAST_VERB.search(board.rest[:start])
+    if told or (
+        _PAST_VERB.search(board.rest[:start])
         and not re.search(r"\b(?:must|should|keep|make|want|need|limit|cap)\b[^,.;]*$", board.rest[:start])
     ):
         board.take("taken", start, end)

@@ -1,4 +1,4 @@
-"""What a clause sets without a number: holds, zeros, extremes, and changes whose size is missing."""
+"""What a clause sets without a number: holds, zeros, missing sizes."""
 
 import re
 from typing import Final
@@ -167,11 +167,31 @@ def _changes(work: Draughts, index: int, free: list[Mark]) -> None:
             _add(work, index, mark, 0.0, change)
             if metrics:
                 work.inform(metrics[0], f"{METRICS[metrics[0]].label} better than today, by any amount")
-        elif _directive(work, index, mark):
+        elif _directive(work, index, mark) and not _shared(work, index, mark):
             _missing(work, index, mark)
     if not free and ops.NONE.search(text):
         for mark in _targets(work, index, [])[:1]:
             _zero(work, index, mark)
+
+
+def _shared(work: Draughts, index: int, mark: Mark) -> bool:
+    """Give a metric the bound that follows in its list: "cut carbon and water by a fifth", "evictions and overflows at zero"."""
+    if index + 1 >= len(work.clauses) or work.clauses[index + 1].joint not in {"and", "or", "nor", ",", "&"}:
+        return False
+    following = work.clauses[index + 1].text(work.board)
+    if re.search(r"\bat (?:zero|nil|none)\b", following) and any(zeroed(metric) for metric in mark.value.metrics):
+        _zero(work, index, mark)
+        return True
+    after = [draft for draft in work.drafts if draft.clause == index + 1]
+    if not after or work.words[index + 1].changes or not (after[0].bound.relative or after[0].bound.value == 0):
+        return False
+    chosen = meant(work, index, mark, relative=after[0].bound.relative)
+    fitting = [metric for metric in chosen.metrics if after[0].bound.relative or zeroed(metric)]
+    for metric in fitting:
+        work.drafts.append(Draft(metric, after[0].bound, index, after[0].quantity, mark))
+    if fitting:
+        work.spoken.add(mark.start)
+    return bool(fitting)
 
 
 def _directive(work: Draughts, index: int, mark: Mark) -> bool:

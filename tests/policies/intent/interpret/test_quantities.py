@@ -12,9 +12,11 @@ from twin.units import registry
 _PINT = {"power": "watt", "energy": "joule", "time": "second", "mass": "kilogram", "volume": "litre", "bytes": "byte"}
 # Pint has no word of its own for these.
 _OURS = {
-    "t", "ton", "tons", "metric ton", "metric tons", "tonne", "tonnes", "kl", "kilolitre", "kilolitres", "kiloliters", "pounds of co2", "pounds of carbon", "cbm", "m", "gigs", "b",
-    "nsec", "nanos", "usec", "micros", "microsec", "msec", "msecs", "millis", "millisec", "sec", "secs", "mins", "hrs", "hr", "h", "kgs", "kilo", "kilos", "kilogramme", "kilogrammes", "lbs", "g", "gal",
-    "us gallons", "mw", "mj", "gj", "tj", "mwh", "gwh", "gw", "kib", "mib", "gib", "tib", "kb", "mb", "gb", "tb", "pb", "l", "kj", "w", "kw", "j", "wh", "kwh", "hl", "ml", "m^3", "m3", "us",
+    "t", "ton", "tons", "metric ton", "metric tons", "tonne", "tonnes", "kl", "kilolitre", "kilolitres", "kiloliters",
+    "pounds of co2", "pounds of carbon", "cbm", "m", "gigs", "b", "nsec", "nanos", "usec", "micros", "microsec", "msec", "msecs",
+    "millis", "millisec", "sec", "secs", "mins", "hrs", "hr", "h", "kgs", "kilo", "kilos", "kilogramme", "kilogrammes", "lbs", "g",
+    "gal", "us gallons", "mw", "mj", "gj", "tj", "mwh", "gwh", "gw", "kib", "mib", "gib", "tib", "kb", "mb", "gb", "tb", "pb", "l",
+    "kj", "w", "kw", "j", "wh", "kwh", "hl", "ml", "m^3", "m3", "us",
 }  # fmt: skip
 
 
@@ -44,10 +46,15 @@ def test_unit_factors_are_those_of_pint() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
-        ("176 F", "temp", 80.0), ("353.15 kelvin", "temp", 80.0), ("2,350 kW", "power", 2.35e6), ("0.29 MW", "power", 290000.0), ("52 MWh", "energy", 1.872e11),
-        ("270 nanoseconds", "time", 2.7e-7), ("5 cents", "money", 0.05), ("$1.2k", "money", 1200.0), ("256 GiB", "bytes", 256 * 1024.0**3), ("12 tonnes", "mass", 12000.0),
-        ("30 cubic metres", "volume", 30000.0), ("two hundred and eighty ns", "time", 2.8e-7), ("half a percent", "share", 0.005), ("a quarter of an hour", "time", 900.0),
-        ("95 out of 100", "share", 0.95), ("two fifths", "part", 0.4), ("900 euros", "foreign", 900.0), ("one and a half seconds", "time", 1.5), ("-25%", "share", -0.25),
+        ("176 F", "temp", 80.0), ("353.15 kelvin", "temp", 80.0),
+        ("2,350 kW", "power", 2.35e6), ("0.29 MW", "power", 290000.0), ("52 MWh", "energy", 1.872e11),
+        ("270 nanoseconds", "time", 2.7e-7), ("5 cents", "money", 0.05), ("$1.2k", "money", 1200.0),
+        ("256 GiB", "bytes", 256 * 1024.0**3), ("12 tonnes", "mass", 12000.0),
+        ("30 cubic metres", "volume", 30000.0), ("two hundred and eighty ns", "time", 2.8e-7), ("half a percent", "share", 0.005),
+        ("a quarter of an hour", "time", 900.0),
+        ("95 out of 100", "share", 0.95), ("two fifths", "part", 0.4), ("900 euros", "foreign", 900.0),
+        ("one and a half seconds", "time", 1.5),
+        ("-25%", "share", -0.25),
     ],
 )  # fmt: skip
 def test_a_quantity_is_read_in_the_unit_used_inside(text: str, kind: str, value: float) -> None:
