@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app import state
+from app import desk, state
 from app.headlines import change_words
+from app.overlays import Overlay, spans
 from app.report.judgement import Bound, bounds_of
 from policies.intent.judge import Values, judge
 from policies.intent.model import Intent
@@ -17,7 +18,8 @@ from twin.units import show
 class Line:
     """One expectation: what it is about, its bound, today's value, the value that is judged, and how it stands.
 
-    ``share`` is the part of the allowance that is used, so that above 1 is broken for every direction; None where it says nothing.
+    ``limit`` is the bound in the metric's own unit. ``share`` is the part of the allowance that is used, so that above 1 is broken
+    for every direction. Both are None where they say nothing.
     """
 
     intent_id: str
@@ -28,6 +30,7 @@ class Line:
     state: str
     share: float | None
     today_share: float | None
+    limit: float | None = None
 
     @property
     def label(self) -> str:
@@ -60,8 +63,28 @@ def lines(record: Any, today_run: str | None, run_id: str | None) -> list[Line]:
     for row, (metric, bound) in zip(rows, bounds_of(record.intent_id, intent), strict=True):
         stands = "waiting" if row.standing == "unknown" else str(row.standing)
         used, before = (share(metric, row.op, row.bound, value) for value in (row.candidate, row.today))
-        found.append(Line(record.intent_id, metric, bound, row.today, row.candidate, stands, used, before))
+        found.append(Line(record.intent_id, metric, bound, row.today, row.candidate, stands, used, before, row.bound))
     return found
+
+
+def standing(now: state.Context) -> list[Line]:
+    """Return how the run that is shown stands in everything that is asked."""
+    return [line for record in desk.standing() for line in lines(record, now.today, now.run_id)]
+
+
+def overlays(now: state.Context) -> list[Overlay]:
+    """Return every bound that stands, in its metric's own unit, over the hours of the run that is shown."""
+    if now.run_id is None:
+        return []
+    begin_s = state.run(now.run_id).brief.begin_s
+    return [
+        Overlay(
+            line.intent_id, line.metric, line.bound.op, line.limit, line.bound.scope,
+            spans(now.clock, line.bound.window, begin_s, now.horizon_s), line.state,
+        )
+        for line in standing(now)
+        if line.limit is not None
+    ]  # fmt: skip
 
 
 def share(metric: str, op: str, limit: float | None, value: float | None) -> float | None:

@@ -65,11 +65,11 @@ def table(lines: Sequence[Line], key: str) -> None:
         orient="row",
     )
     columns = [
-        Head("metric", "Metric", "strong", "27%"),
+        Head("metric", "Metric", "strong", "26%"),
         Head("today", "Today", "number", "13%", narrow=False),
         Head("candidate", "Candidate", "value", "13%"),
         Head("change", "Change", "change", "16%", narrow=False),
-        Head("interval", "Change, bound", "interval", "11%", narrow=False),
+        Head("interval", "To bound", "interval", "12%", narrow=False),
         Head("bound", "Bound", "number", "10%"),
         Head("state", "State", "state", "10%"),
     ]

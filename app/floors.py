@@ -1,7 +1,10 @@
 """Floors of stored runs: plan, limits and day, each read once."""
 
+import base64
+import zlib
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -11,8 +14,12 @@ from app import state
 from app.charts.day import MINUTE_S, Day, message, read_day
 from app.charts.heatmap import Plan, plan_of
 from app.charts.statements import marks, outages
+from app.overlays import AT_MOST, Overlay
 from twin.fleet import GPUS_PER_SERVER, Fleet, load
 from twin.sources import calibration, data_dir
+
+# metrics whose bounds can be seen on the floor
+ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_max_c": "inlet_c"}
 
 # Runs never change, so what is read of them may be kept; the store's folder is part of the key.
 
@@ -54,6 +61,42 @@ def sent(home: str, today: str | None, candidate: str | None, which: str) -> dic
     limits = {"gpu_temp_c": limits_in(home, run_id)}
     found = message(days, which, plan_in(home, run_id), limits, marks(events), stored.clock, outages(events, stored.brief.end_s))
     return found | {"version": f"{today}-{candidate}-{which}"}
+
+
+def bounds(home: str, run_id: str, asks: Sequence[Overlay]) -> list[dict[str, Any]]:
+    """Return the bounds of intents as the browser draws them over a day: value, words, minutes, and which cells are past it."""
+    day = day_in(home, run_id)
+    found = []
+    for item in [one for one in asks if one.metric in ON_THE_FLOOR and one.op == "<="][:AT_MOST]:
+        over = past(home, run_id, item)
+        minutes = [(day.minute(a), day.minute(b)) for a, b in item.spans]
+        packed = base64.b64encode(zlib.compress(np.packbits(over.reshape(-1), bitorder="little").tobytes(), 6)).decode("ascii")
+        of_floor = {"quantity": ON_THE_FLOOR[item.metric], "value": item.value, "words": item.words, "spans": minutes}
+        found.append(of_floor | {"over": packed if over.any() else ""})
+    return found
+
+
+@lru_cache(maxsize=16)
+def past(home: str, run_id: str, item: Overlay) -> NDArray[np.bool_]:
+    """Return which places (minutes x places) are past a bound of an intent, inside its hours and its scope."""
+    day, quantity = day_in(home, run_id), ON_THE_FLOOR[item.metric]
+    values = day.values[quantity]
+    over = values > item.value
+    when = np.zeros(day.minutes, dtype=np.bool_)
+    for from_s, to_s in item.spans:
+        when[int((from_s - day.begin_s) // MINUTE_S) : int((to_s - day.begin_s) // MINUTE_S)] = True
+    servers = _servers_in(home, run_id, item)
+    where = np.repeat(servers, GPUS_PER_SERVER) if values.shape[1] != servers.size else servers
+    return over & when[:, None] & where[None, :]
+
+
+def _servers_in(home: str, run_id: str, item: Overlay) -> NDArray[np.bool_]:
+    """Return which servers lie in a bound's scope; all of them where it has none."""
+    fleet = _fleet(home, run_id)
+    found = np.full(len(fleet.server_ids), not item.scope)
+    for kind in {scope.kind for scope in item.scope}:
+        found |= fleet.servers_within(kind, [scope.id for scope in item.scope if scope.kind == kind])
+    return found
 
 
 def servers_at(home: str, run_id: str, minute: int) -> pl.DataFrame:

@@ -13,25 +13,12 @@ import streamlit as st
 from app import desk, parts, state
 from app.charts.events import FAULTS, HARMS
 from app.charts.tokens import Tokens
+from app.rail import FIRST, VIEWS
 from app.widgets.strip import time_strip
 from twin.units import show
 
 ICON: Final = Path(__file__).resolve().parent / "static" / "icon.png"
 STEP_S: Final = 600.0
-# section -> (view, title, icon, what it answers); a view that is not there yet has no entry in the rail.
-VIEWS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
-    "Operate": (
-        ("overview", "Overview", "dashboard", "Is my datacenter all right, and what did the last change do?"),
-        ("intents", "Intents", "chat_bubble", "What did I ask for, and does it hold?"),
-    ),
-    "Plant": (("thermal", "Thermal & power", "thermometer", "Where is it hot, and how far from the limits?"),),
-    "Platform": (("serving", "Serving stages", "bar_chart", "Where do requests wait?"),),
-    "Decide": (
-        ("compare", "Compare", "compare_arrows", "Which policy should I roll out?"),
-        ("reports", "Reports", "description", "What do I take to the change board?"),
-        ("claims", "Claims & sources", "check", "Can I trust this tool?"),
-    ),
-}
 # Pages with a time axis of their own: the bar then shows outside temperature and load, never a second handle.
 OWN_TIME: Final = ("overview", "thermal", "serving")
 
@@ -46,7 +33,7 @@ def pages() -> dict[str, list[Any]]:
         for name, title, icon, question in views:
             if find_spec(f"app.views.{name}") is None:
                 continue
-            page = st.Page(_shower(name), title=title, icon=f":material/{icon}:", url_path=name, default=name == "overview", help=question)
+            page = st.Page(_shower(name), title=title, icon=f":material/{icon}:", url_path=name, default=name == FIRST, help=question)
             found.setdefault(section, []).append(page)
             _PAGES[name] = page
     return found

@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from app import state
+from app.overlays import Overlay, of
 from app.site import Limits
 from twin.metrics import METRICS, Scope
 from twin.units import show, show_change, split
@@ -141,9 +142,21 @@ def _running(values: Sequence[float | None]) -> list[float | None]:
     return out
 
 
-def tile(headline: Headline, today: str | None, candidate: str | None, shown: str, span: tuple[float, float, float]) -> dict[str, Any]:
-    """Return a tile: the shown run's number, its change against today where a candidate is shown. ``span``: begin, end, cursor."""
+def tile(
+    headline: Headline,
+    today: str | None,
+    candidate: str | None,
+    shown: str,
+    span: tuple[float, float, float],
+    asked: Sequence[Overlay] = (),
+) -> dict[str, Any]:
+    """Return a tile: the shown run's number, its change against today where a candidate is shown.
+
+    ``span`` is begin, end and cursor; ``asked`` are the bounds of intents, of which those of this number are drawn beside its limit.
+    """
     begin_s, end_s, t_s = span
+    length_s = (end_s - begin_s) or 1.0
+    mine = of(asked, headline.metric, headline.scope)
     number = state.metric(shown, headline.metric, headline.scope)
     text, unit = split(number, headline.metric)
     before = state.metric(today, headline.metric, headline.scope) if today and candidate and shown == candidate else None
@@ -151,17 +164,20 @@ def tile(headline: Headline, today: str | None, candidate: str | None, shown: st
     return {
         "label": headline.label,
         "meaning": METRICS[headline.metric].meaning,
-        "state": held(number, headline.limit),
+        "state": worse([held(number, headline.limit), *(item.stands for item in mine)]),
         "value": text,
         "unit": f"{unit}{' a day' if METRICS[headline.metric].per_day else ''}".strip(),
         "change": change,
         "sense": sense,
         "note": "today’s policy" if candidate and shown == today else "",
-        "bound": headline.limit_words,
+        "bound": mine[0].words if mine else headline.limit_words,
+        "bounds": [
+            {"value": item.value, "spans": [[(a - begin_s) / length_s, (b - begin_s) / length_s] for a, b in item.spans]} for item in mine
+        ],
         "today": curve(today, headline, begin_s, end_s) if today else None,
         "shown": curve(candidate, headline, begin_s, end_s) if candidate else None,
         "limit": headline.limit,
-        "at": (t_s - begin_s) / ((end_s - begin_s) or 1.0),
+        "at": (t_s - begin_s) / length_s,
     }
 
 
@@ -185,3 +201,8 @@ def held(number: float | None, limit: float | None) -> str:
     if number is None or limit is None:
         return ""
     return "broken" if number > limit else "at risk" if number > AT_RISK_SHARE * limit else "met"
+
+
+def worse(words: Sequence[str]) -> str:
+    """Return the worst of several states, empty where there is none."""
+    return next((name for name in ("broken", "at risk", "met") if name in words), "")

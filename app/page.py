@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from app import frame, state
+from app import warm
+
+warm.wait()  # before the imports below: the server makes them beside its start, and two threads at once would trip over circles
+
+from app import frame, rail, state  # noqa: E402
 
 st.set_page_config(page_title="Intentwin", page_icon=str(frame.ICON), layout="wide", initial_sidebar_state=208)
 st.logo(str(frame.ICON.with_name("logo.svg" if state.theme() == "light" else "logo-dark.svg")), size="small", icon_image=str(frame.ICON))
@@ -10,8 +14,9 @@ page = st.navigation(frame.pages())
 state.publish()
 frame.style(state.colours())
 frame.follow()
-frame.context_bar(page.url_path or "overview")
+frame.context_bar(page.url_path or rail.FIRST)
 frame.notices()
 frame.rail_foot()
 frame.intent_bar()
 page.run()
+warm.drawn()

@@ -4,7 +4,7 @@ import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import plotly.graph_objects as go
 import polars as pl
@@ -168,28 +168,3 @@ def pick(label: str, options: Sequence[str], key: str, *, chosen: str | None = N
     index = options.index(chosen) if chosen in options else 0
     picked = st.selectbox(label, options, index=index, key=key, label_visibility="collapsed", persist_state="session")
     return picked if picked in options else options[index]
-
-
-def knobs(model: Any, values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Show one widget for each knob of a system and return what they stand at; the card's bounds, defaults and words are used."""
-    schema = model.model_json_schema()
-    out: dict[str, Any] = {}
-    for name, field in schema.get("properties", {}).items():
-        if name == "targets":
-            continue
-        out[name] = _knob(name, field, values.get(name, field.get("default")), f"{key}-{name}")
-    return out
-
-
-def _knob(name: str, field: Mapping[str, Any], now: Any, key: str) -> Any:
-    label, words = name.replace("_", " "), field.get("description")
-    if "enum" in field:
-        return st.selectbox(label, field["enum"], index=field["enum"].index(now), key=key, help=words)
-    if field.get("type") == "boolean":
-        return st.toggle(label, bool(now), key=key, help=words)
-    if field.get("type") in {"integer", "number"}:
-        cast = int if field["type"] == "integer" else float
-        bounds = {"min_value": field.get("minimum", field.get("exclusiveMinimum")), "max_value": field.get("maximum")}
-        given = {place: cast(bound) for place, bound in bounds.items() if bound is not None}
-        return st.number_input(label, value=cast(now), key=key, help=words, **given)
-    return st.text_input(label, "" if now is None else str(now), key=key, help=words)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from app import asked, desk, editing, evidence, jobs, parts, state
+from app import asked, choices, desk, editing, evidence, jobs, parts, state
 from app.report.judgement import Line
 from app.widgets.rows import Head, rows
 from policies.intent.model import Intent, read_back
@@ -123,11 +123,23 @@ def _findings(record: Any, intent: Intent, key: str) -> None:
             st.html(f'<p class="iw-said"><span class="iw-tag {word}">{tag}</span>{html.escape(item["text"])}</p>')
         for index, item in enumerate(questions):
             field = f"answer-{key}-{index}"
+            _offered(record, item, field)
             with st.form(field, border=False, clear_on_submit=True):
                 answer = st.text_input(parts.plain(f"Your answer ({item['about']})"), key=f"{field}-text", max_chars=400)
                 if st.form_submit_button("Answer") and answer.strip():
                     desk.answer(record, item["about"], answer)
                     st.rerun()
+
+
+def _offered(record: Any, item: dict[str, Any], field: str) -> None:
+    """Offer the answers that the question names, each with what it would make of the request."""
+    offered = choices.choices(dict(record.intent), item["about"], item["text"], state.context().scenario)
+    if not offered:
+        return
+    with st.container(horizontal=True, gap="xsmall", key=f"{field}-offered"):
+        for place, choice in enumerate(offered):
+            args = (record, item["about"], choice.words)
+            st.button(parts.plain(choice.words), key=f"{field}-{place}", help=parts.plain(choice.reads), on_click=desk.answer, args=args)
 
 
 def _diff(record: Any, key: str) -> None:

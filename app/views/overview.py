@@ -8,12 +8,12 @@ import streamlit as st
 from app import asked, desk, headlines, jobs, parts, state
 from app.charts.events import Mark, gathered
 from app.headlines import Headline, held
+from app.overlays import Overlay, of
 from app.site import Limits, limits
 from app.widgets.day import day
 from app.widgets.rows import Head, rows
 from app.widgets.tiles import tiles
 from twin import units
-from twin.clock import hour_of
 from twin.metrics import METRICS
 
 _CURVE_SQL = "SELECT run_id, t_s, max(gpu_temp_max_c) AS gpu_temp_max_c FROM rows WHERE NOT isnan(gpu_temp_max_c) GROUP BY ALL ORDER BY t_s"
@@ -32,11 +32,15 @@ def show() -> None:
     parts.page_title(_title(now, found), _under(now))
     begin_s = state.run(now.run_id).brief.begin_s
     span = (begin_s, now.horizon_s, now.t_s)
-    tiles([headlines.tile(item, now.today, now.candidate, now.run_id, span) for item in found], state.colours(), key="tiles")
-    wide, side = st.columns([784, 384], gap="small")
+    asks = asked.overlays(now)
+    with st.container(key="overview"):
+        with st.container(key="overview-tiles"):
+            shown = [headlines.tile(item, now.today, now.candidate, now.run_id, span, asks) for item in found]
+            tiles(shown, state.colours(), key="tiles")
+        wide, side = st.columns([784, 384], gap="small")
     with wide:
         _intents(now)
-        _timeline(now, bounds)
+        _timeline(now, bounds, asks)
     with side:
         _decisions()
         _worst(now, bounds)
@@ -56,12 +60,36 @@ def _title(now: state.Context, found: list[Headline]) -> str:
         return (
             f"{item.label} is past its limit: {units.show(state.metric(run_id, item.metric, item.scope), item.metric)}, {item.limit_words}"
         )
+    asks = _asks(now)
     closest = [item for item in found if item.limit]
+    if "not" in asks:
+        return f"{asks[0].upper()}{asks[1:]}" + ("; every limit of the site does" if closest else "")
     if not closest:
-        return f"{now.scenario} ran to its end"
+        return f"{now.scenario} ran to its end" + (f"; {asks}" if asks else "")
     item = max(closest, key=lambda one: (state.metric(run_id, one.metric, one.scope) or 0.0) / (one.limit or 1.0))
     value = units.show(state.metric(run_id, item.metric, item.scope), item.metric)
-    return f"Every limit holds; {item.label[0].lower() + item.label[1:]} comes closest: {value}, {item.limit_words}"
+    comes = f"{item.label[0].lower() + item.label[1:]} comes closest: {value}, {item.limit_words}"
+    return f"Every limit holds, {asks}; {comes}" if asks else f"Every limit holds; {comes}"
+
+
+def _asks(now: state.Context) -> str:
+    """Return whether what is asked holds on the run that is shown, in a few words; empty where nothing is asked."""
+    by_intent: dict[str, list[asked.Line]] = {}
+    for line in asked.standing(now):
+        by_intent.setdefault(line.intent_id, []).append(line)
+    stands = {intent_id: asked.worst(lines) for intent_id, lines in by_intent.items()}
+    known = {intent_id: word for intent_id, word in stands.items() if word != "waiting"}
+    broken = [intent_id for intent_id, word in known.items() if word == "broken"]
+    if not known:
+        return ""
+    if not broken:
+        closely = " with little to spare" if "at risk" in known.values() else ""
+        return f"{next(iter(known))} holds{closely}" if len(known) == 1 else f"all {len(known)} intents hold{closely}"
+    if len(broken) > 1:
+        return f"{len(broken)} of {len(known)} intents do not hold"
+    line = next(line for line in by_intent[broken[0]] if line.state == "broken" and line.bound.must)
+    value = units.show(line.value, line.metric)
+    return f"{broken[0]} does not hold: {METRICS[line.metric].label} {value}, {line.bound.words(line.metric)}"
 
 
 def _under(now: state.Context) -> str:
@@ -77,7 +105,7 @@ def _under(now: state.Context) -> str:
 
 
 def _intents(now: state.Context) -> None:
-    found = [line for record in desk.standing() for line in asked.lines(record, now.today, now.run_id)]
+    found = asked.standing(now)
     if not found:
         parts.hint(
             "Nothing is asked of this datacenter yet",
@@ -122,7 +150,7 @@ def _count_words(found: list[asked.Line]) -> str:
     return f"{len(found)} {noun}: {', '.join(words)}"
 
 
-def _timeline(now: state.Context, bounds: Limits) -> None:
+def _timeline(now: state.Context, bounds: Limits, asks: list[Overlay]) -> None:
     run_id = now.run_id or ""
     start, title = now.clock.start, _timeline_title(now)
     drawn = {
@@ -134,6 +162,7 @@ def _timeline(now: state.Context, bounds: Limits) -> None:
         "today": _hottest(now.today),
         "candidate": _hottest(now.candidate),
         "limit": bounds.gpu_c.get(headlines.hottest_row(run_id) or ""),
+        "bounds": [{"value": item.value, "words": item.words, "spans": item.spans} for item in of(asks, "plant.gpu_temp_max_c")],
         "t_s": now.t_s,
         "unit": "\u00a0°C",
         "digits": 1,
@@ -143,7 +172,7 @@ def _timeline(now: state.Context, bounds: Limits) -> None:
         return state.query(_CURVE_SQL, [one for one in (now.today, now.candidate) if one])
 
     with parts.panel(title, "hottest-gpu", data=data, sql=_CURVE_SQL, png=True):
-        marks = [*_policy_marks(now), *gathered(state.table(run_id, "events"), now.horizon_s)]
+        marks = [*_policy_marks(now, asks), *gathered(state.table(run_id, "events"), now.horizon_s)]
         day(drawn, marks, state.colours(), state.set_t, key="day")
 
 
@@ -170,27 +199,21 @@ def _timeline_title(now: state.Context) -> str:
     return words
 
 
-def _policy_marks(now: state.Context) -> list[Mark]:
-    """Return the hours of the intents as intervals of the policy lane, on every day of the run."""
-    found = []
-    for record in desk.standing():
-        window = asked.understood(record).window
-        if window is None or window.from_ is None or window.to is None:
-            continue
-        start = float(now.clock.hour(0.0))
-        for number in range(int(now.horizon_s // state.DAY_S) + 1):
-            begin_s = (hour_of(window.from_) - start + 24.0 * number) * 3600.0
-            end_s = begin_s + ((hour_of(window.to) - hour_of(window.from_)) % 24.0 or 24.0) * 3600.0
-            if begin_s < now.horizon_s and end_s > 0:
-                words = f"{record.intent_id}: {window.from_}–{window.to}"
-                found.append(Mark("policy", max(begin_s, 0.0), min(end_s, now.horizon_s), words))
-    return found
+def _policy_marks(now: state.Context, asks: list[Overlay]) -> list[Mark]:
+    """Return the hours of the intents as intervals of the policy lane; what holds always has no place in it."""
+    begin_s = state.run(now.run_id or "").brief.begin_s
+    hours = dict.fromkeys((item.intent_id, span) for item in asks for span in item.spans if span != (begin_s, now.horizon_s))
+
+    def clock(t_s: float) -> str:
+        return now.clock.at(t_s).strftime("%H:%M")
+
+    return [Mark("policy", a, b, f"{intent_id}: {clock(a)}–{clock(b)}") for intent_id, (a, b) in hours]
 
 
 def _decisions() -> None:
     waiting = [record for record in desk.intents() if record.state in _OPEN][:4]
     if not waiting:
-        with parts.panel("Nothing needs a decision", "decisions"):
+        with parts.panel("Nothing needs a decision", "no-decisions"):
             st.html('<p class="iw-note">Open questions, candidates that wait for approval and broken intents are listed here.</p>')
         return
     noun = "thing needs" if len(waiting) == 1 else "things need"
@@ -233,10 +256,10 @@ def _worst(now: state.Context, bounds: Limits) -> None:
             cell = {"where": where, "what": METRICS[metric].label, "value": units.show(value, metric)}
             cells.append({**cell, "change": {"text": change, "sense": sense} if change else None})
         columns = [
-            Head("where", "Where", "strong", "24%"),
-            Head("what", "What", "muted", "29%"),
+            Head("where", "Where", "strong", "21%"),
+            Head("what", "What", "muted", "27%"),
             Head("value", "Worst", "value", "18%"),
-            Head("change", "Against today", "change", "29%"),
+            Head("change", "Against today", "change", "34%"),
         ]
         rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
 

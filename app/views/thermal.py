@@ -7,12 +7,13 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from app import parts, state
+from app import asked, parts, state
 from app.charts.day import MINUTE_S, Day, colours
 from app.charts.dots import gpu_dots_svg
 from app.charts.heatmap import Plan, PlanRack
 from app.charts.statements import count, event_words, floor_title, named, rack_title, trip_title, worst_place
-from app.floors import day_in, limits_in, plan_in, sent, servers_at, servers_sql
+from app.floors import ON_THE_FLOOR, bounds, day_in, limits_in, past, plan_in, sent, servers_at, servers_sql
+from app.overlays import Overlay
 from app.widgets.drawing import drawing
 from app.widgets.floor import floor
 from app.widgets.rows import Head, rows
@@ -38,6 +39,7 @@ def _live() -> None:
     home = str(state.home())
     day, plan, limits_c = day_in(home, run_id), plan_in(home, run_id), limits_in(home, run_id)
     minute = day.minute(now.t_s)
+    asks = [item for item in asked.overlays(now) if item.metric in ON_THE_FLOOR and item.op == "<="]
     worst = worst_place(day, plan, limits_c)
     rack_id = st.session_state.get(_RACK) or (worst.rack.id if worst else plan.rows[0].racks[0].id)
     racks = sum(len(row.racks) for row in plan.rows)
@@ -49,7 +51,7 @@ def _live() -> None:
     with (
         left,
         parts.panel(
-            _plan_title(day, minute, limits_c, now.clock_text),
+            _plan_title(day, minute, limits_c, now.clock_text) + _past_words(home, run_id, asks, minute),
             "floor",
             data=lambda: servers_at(home, run_id, minute),
             sql=servers_sql(run_id, day, minute),
@@ -60,6 +62,7 @@ def _live() -> None:
             sent(home, now.today, now.candidate, now.shown) | {"colours": colours(state.colours())},
             minute,
             rack_id,
+            bounds=bounds(home, run_id, asks),
             key=KEY,
             on_minute=_moved,
             on_rack=_picked,
@@ -189,6 +192,16 @@ def _plan_title(day: Day, minute: int, limits_c: NDArray[np.float64], clock_text
         if over
         else f"Every GPU is {shown(nearest, 'x_c')} or more below its limit at {clock_text}"
     )
+
+
+def _past_words(home: str, run_id: str, asks: list[Overlay], minute: int) -> str:
+    """Return how many cells of the minute are past what is asked, in a few words; empty where none is."""
+    for item in asks:
+        cells = int(np.count_nonzero(past(home, run_id, item)[minute]))
+        if cells:
+            noun = "GPU" if item.metric == "plant.gpu_temp_max_c" else "server"
+            return f"; {count(cells, noun)} past what {item.intent_id} asks"
+    return ""
 
 
 def _first_up(words: str) -> str:

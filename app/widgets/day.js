@@ -9,7 +9,7 @@ const node = (name, attributes, text) => {
 const LEFT = 64, RIGHT = 12, TOP = 20, PLOT = 110, LANE = 20;
 const two = (n) => String(n).padStart(2, '0');
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data: [data], parentElement, setStateValue }) {
   const svg = parentElement.querySelector('svg'), c = data.colours;
   const known = memory.get(parentElement) || {};
   memory.set(parentElement, known);
@@ -23,7 +23,8 @@ export default function ({ data, parentElement, setStateValue }) {
     const width = Math.max(260, svg.getBoundingClientRect().width || 700);
     svg.setAttribute('height', height); svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     const x = (t) => LEFT + (width - LEFT - RIGHT) * (t - data.begin_s) / (data.end_s - data.begin_s || 1);
-    let low = Math.min(...known_values), high = Math.max(...known_values, data.limit ?? -Infinity);
+    const bounds = data.bounds || [], levels = bounds.map((bound) => bound.value);
+    let low = Math.min(...known_values, ...levels), high = Math.max(...known_values, ...levels, data.limit ?? -Infinity);
     if (!known_values.length) { low = 0; high = 1; }
     const pad = (high - low || 1) * 0.08; low -= pad; high += pad * 0.5;
     const y = (v) => TOP + PLOT * (high - v) / (high - low);
@@ -44,8 +45,18 @@ export default function ({ data, parentElement, setStateValue }) {
       parts.push(node('line', { x1: LEFT, x2: width - RIGHT, y1: y(data.limit), y2: y(data.limit), stroke: c.limit }));
       parts.push(node('text', { x: LEFT + 4, y: y(data.limit) - 5, fill: c.broken_text }, 'limit ' + number(data.limit)));
     }
+    for (const bound of bounds) {
+      const near = data.limit !== null && data.limit !== undefined && Math.abs(y(bound.value) - y(data.limit)) < 17;
+      for (const [from, to] of bound.spans) {
+        parts.push(node('rect', { x: x(from), y: y(bound.value) - 0.5, width: Math.max(1, x(to) - x(from)), height: 1, fill: c.limit }));
+        parts.push(node('rect', { x: x(from) - 0.5, y: y(bound.value) - 4, width: 1, height: 8, fill: c.limit }), node('rect', { x: x(to) - 0.5, y: y(bound.value) - 4, width: 1, height: 8, fill: c.limit }));
+      }
+      if (bound.spans.length) bound.mark = node('text', { x: x(bound.spans[0][0]) + 4, y: y(bound.value) + (near ? 13 : -5), fill: c.broken_text,
+        stroke: c.surface, 'stroke-width': 3, 'paint-order': 'stroke' }, bound.words);
+    }
     if (data.today) parts.push(node('path', { d: path(data.today), fill: 'none', stroke: c.today, 'stroke-width': 1.5, 'stroke-dasharray': '5 3' }));
     if (data.candidate) parts.push(node('path', { d: path(data.candidate), fill: 'none', stroke: c.candidate, 'stroke-width': 2 }));
+    for (const bound of bounds) if (bound.mark) parts.push(bound.mark);
     data.lanes.forEach((lane, index) => {
       const middle = TOP + PLOT + 10 + LANE * (index + 0.5);
       parts.push(node('line', { x1: 0, x2: width - RIGHT, y1: middle - LANE / 2, y2: middle - LANE / 2, stroke: c.grid }));

@@ -17,8 +17,9 @@ _DAY = st.components.v2.component("intentwin.day", html='<svg role="img"></svg>'
 def day(data: Mapping[str, Any], marks: Sequence[Mark], tokens: Tokens, on_move: Callable[[float], None], *, key: str) -> None:
     """Draw a day; dragging moves the shared cursor, and ``on_move`` hears where it comes to rest.
 
-    ``data``: title, begin_s, end_s, start_s (of the day), step_s, today and candidate (values a step, or None), limit, t_s, unit, digits.
+    ``data``: title, begin_s, end_s, start_s (of the day), step_s, today and candidate (values a step, or None), limit,
+    bounds (value, words, spans in seconds), t_s, unit, digits.
     """
     colours = {name: getattr(tokens, name) for name in _COLOURS}
     whole = {**data, "marks": [asdict(mark) for mark in marks], "lanes": list(LANES), "colours": colours}
-    _DAY(key=key, data=whole, on_t_s_change=lambda: on_move(float(st.session_state[key].t_s)))
+    _DAY(key=key, data=[whole], on_t_s_change=lambda: on_move(float(st.session_state[key].t_s)))

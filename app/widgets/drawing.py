@@ -6,7 +6,7 @@ import streamlit as st
 
 # The text comes from our own writer, which escapes every word; parsing it as XML and leaving scripts out keeps it inert anyhow.
 _JS: Final = """
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const place = parentElement.querySelector('div');
   const found = new DOMParser().parseFromString(data.svg, 'image/svg+xml').documentElement;
   for (const node of found.querySelectorAll('script, foreignObject, a, image, use')) node.remove();
@@ -22,4 +22,4 @@ _DRAWING = st.components.v2.component(
 
 def drawing(svg: str, *, key: str, least_px: int = 0) -> None:
     """Show an SVG that scales to its container, down to ``least_px``; below that it scrolls sideways."""
-    _DRAWING(key=key, data={"svg": svg, "least": least_px})
+    _DRAWING(key=key, data=[{"svg": svg, "least": least_px}])

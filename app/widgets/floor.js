@@ -67,15 +67,37 @@ class Floor {
       this.minute = Math.min(this.minute, data.minutes - 1);
     }
     if (!this.quantities) return;
+    this.bound(globalThis.intentwinCursor?.bounds);
     for (const q of this.quantities) q.palette = palette(data.heat, q);
     this.segments(); this.resize();
   }
 
   listen(detail) {
     if (!this.quantities || !detail) return;
+    this.bound(detail.bounds);
     if (detail.rack !== undefined && detail.rack !== this.rack) { this.rack = detail.rack; this.ask(); }
     if (detail.minute === this.committed || this.dragging || this.playing) return;
     this.committed = detail.minute; this.follow(detail.minute);
+  }
+
+  // Bounds of intents: which cells are past them comes as one bit a place and minute.
+  async bound(found = []) {
+    const told = JSON.stringify(found);
+    if (told === this.bounded) return;
+    this.bounded = told;
+    const unpack = async (text) => new Uint8Array(await new Response(new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
+    const made = await Promise.all(found.map(async (item) => ({ ...item, over: item.over ? await unpack(item.over) : null })));
+    if (told !== this.bounded) return;
+    this.bounds = made; this.resize();
+  }
+
+  asked() { return (this.bounds ?? []).filter((item) => item.quantity === this.quantity.name); }
+
+  // Whether a server, one of its GPUs, or (gpu -1) any of them is past what is asked.
+  over(base, server, gpu) {
+    const first = base + (gpu === null ? server : server * GPUS + Math.max(gpu, 0)), last = gpu === -1 ? first + GPUS : first + 1;
+    for (const { over } of this.asking) if (over) for (let at = first; at < last; at++) if (over[at >> 3] & (1 << (at & 7))) return true;
+    return false;
   }
 
   follow(minute) { if (this.quantities && !this.dragging && !this.playing) { this.minute = Math.max(0, Math.min(this.data.minutes - 1, minute)); this.ask(); } }
@@ -158,7 +180,7 @@ class Floor {
       y += slots * this.size.tall + (facing ? 22 : 6);
       return { row, top, facing };
     });
-    this.height = Math.round(y + 2); this.trackHeight = this.narrow ? 148 : 122;
+    this.height = Math.round(y + 2); this.trackHeight = (this.narrow ? 148 : 122) + (this.asked().length ? 16 : 0);
     for (const [canvas, w, h] of [[this.plan, width, this.height], [this.track, width, this.trackHeight], [this.scale, this.narrow ? width : 250, 32]]) {
       canvas.width = Math.round(w * this.ratio); canvas.height = Math.round(h * this.ratio); canvas.style.height = h + 'px';
     }
@@ -215,7 +237,7 @@ class Floor {
   }
 
   // ---- drawing ---------------------------------------------------------------------------------------------------------------
-  ask() { if (!this.asked) { this.asked = true; requestAnimationFrame((now) => { this.asked = false; this.frame(now); }); } }
+  ask() { if (!this.waiting) { this.waiting = true; requestAnimationFrame((now) => { this.waiting = false; this.frame(now); }); } }
 
   frame(now) {
     if (!this.quantities || !this.size) return;
@@ -229,12 +251,13 @@ class Floor {
   }
 
   drawPlan() {
-    const pen = this.pen(this.plan), c = this.colours, q = this.quantity, s = this.size, hot = [];
+    const pen = this.pen(this.plan), c = this.colours, q = this.quantity, s = this.size, hot = [], past = [];
+    this.asking = this.asked();
     const minute = Math.floor(this.minute), base = minute * q.places;
     pen.clearRect(0, 0, s.width, this.height);
     this.places.forEach(({ row, top, facing }, index) => {
       if (facing) this.drawAisle(pen, row, top, minute);
-      let worst = -1, broken = false, label = 1;
+      let worst = -1, broken = false, late = false;
       for (const [place, rack] of row.racks.entries()) {
         const x = s.left + place * s.pitch;
         pen.fillStyle = c.hairline; pen.fillRect(x, top, s.wide, rack.servers * s.tall);
@@ -249,6 +272,7 @@ class Floor {
             const at = x + (fine ? i * s.cell : 0), w = (fine ? s.cell : s.wide) - 1;
             if (code > limit) { broken = true; hot.push([at, y, w, s.tall - 1]); continue; }
             pen.fillStyle = q.palette[code]; pen.fillRect(at, y, w, s.tall - 1);
+            if (this.asking.length && this.over(base, server, q.per === 'gpu' ? (fine ? i : -1) : null)) { late = true; past.push([at, y, w, s.tall - 1]); }
           }
         }
         const chosen = rack.id === this.rack, number = rack.id.slice(rack.id.lastIndexOf('-') + 1);
@@ -259,9 +283,12 @@ class Floor {
       const middle = top + (s.slots * s.tall) / 2;
       this.word(pen, row.id, 0, middle - 3, c.text, { weight: 600 });
       const value = this.rowWorst(index, minute, worst);
-      this.word(pen, shown(value, q), 0, middle + 13, broken ? c.broken_text : c.muted, { weight: broken ? 600 : 400 });
+      this.word(pen, shown(value, q), 0, middle + 13, broken || late ? c.broken_text : c.muted, { weight: broken || late ? 600 : 400 });
       if (!this.narrow) this.drawPower(pen, row, index, top, minute);
     });
+    // Past what an intent asks, yet below the limit: the colour of the heat stays, inside a red frame.
+    pen.strokeStyle = c.hot; pen.lineWidth = 2;
+    for (const [x, y, w, h] of past) pen.strokeRect(x + 1, y + 1, w - 2, h - 2);
     pen.fillStyle = c.hot; pen.strokeStyle = c.hot_outline; pen.lineWidth = 1.5;
     for (const [x, y, w, h] of hot) { pen.fillRect(x, y, w, h); pen.strokeRect(x, y, w, h); }
   }
@@ -323,7 +350,8 @@ class Floor {
     const pen = this.pen(canvas), curves = ['today', 'candidate'].filter((name) => q.worst[name]);
     let low = Infinity, high = -Infinity;
     for (const name of curves) for (const value of q.worst[name]) if (Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
-    for (const limit of q.lines) high = Math.max(high, limit.value);
+    const asked = this.asked();
+    for (const line of [...q.lines, ...asked]) high = Math.max(high, line.value);
     if (!Number.isFinite(low)) { low = q.low; high = q.top; }
     const room = (high - low || 1) * 0.08; low -= room; high += room;
     const y = (value) => span.bottom - ((value - low) / (high - low)) * (span.bottom - span.top), x = (minute) => span.left + (minute / (n - 1)) * span.width;
@@ -336,6 +364,10 @@ class Floor {
       this.word(pen, tick.toFixed(step < 1 ? 1 : 0) + (this.narrow ? '' : GAP + q.unit), span.left - 8, at + 4, c.muted, { align: 'right' });
     }
     for (const limit of q.lines) { pen.fillStyle = c.limit; pen.fillRect(span.left, Math.round(y(limit.value)), span.width, 1); }
+    for (const item of asked) for (const [from, to] of item.spans) {
+      const at = Math.round(y(item.value));
+      pen.fillStyle = c.limit; pen.fillRect(x(from), at, x(to) - x(from), 1); pen.fillRect(x(from), at - 4, 1, 9); pen.fillRect(x(to), at - 4, 1, 9);
+    }
     for (const name of curves) {
       pen.beginPath(); let up = true;
       q.worst[name].forEach((value, i) => { if (!Number.isFinite(value)) { up = true; return; } pen[up ? 'moveTo' : 'lineTo'](x(i), y(value)); up = false; });
@@ -373,6 +405,13 @@ class Floor {
     // Words of the limits stand on the side where the cursor is not; the lower of two is written below its line.
     const away = this.minute > this.data.minutes / 2;
     q.lines.forEach((limit, i) => this.word(pen, limit.words, away ? span.left + 4 : span.left + span.width, this.place.y(limit.value) + (i === q.lines.length - 1 ? -4 : 13), c.broken_text, { align: away ? 'left' : 'right' }));
+    // Words of a bound stand beside the end of its line, or before its beginning where there is no room.
+    for (const item of this.asked()) if (item.spans.length) {
+      pen.font = this.font(); pen.lineWidth = 5; pen.lineJoin = 'round'; pen.strokeStyle = c.surface;
+      const [from, to] = item.spans.at(-1), wide = pen.measureText(item.words).width, after = this.place.x(to) + 6 + wide <= span.left + span.width;
+      const at = after ? this.place.x(to) + 6 : Math.max(span.left + 2, this.place.x(from) - 6 - wide), level = this.place.y(item.value) + (after || at > span.left + 2 ? 4 : 14);
+      pen.textAlign = 'left'; pen.strokeText(item.words, at, level); this.word(pen, item.words, at, level, c.broken_text);
+    }
     const x = this.place.x(minute), base = this.trackHeight - 26, mine = q.worst[this.data.shown]?.[minute], other = this.data.shown === 'candidate' ? q.worst.today?.[minute] : undefined;
     pen.fillStyle = c.text; pen.fillRect(x - 0.6, 12, 1.2, base - 12);
     const r = this.narrow ? 9 : 6;
@@ -392,7 +431,7 @@ class Floor {
   leave() { this.stop(); this.watch.disconnect(); document.removeEventListener('intentwin:floor', this.hear); window.removeEventListener('intentwin:t', this.told); clearTimeout(this.late); }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data: [data], parentElement, setStateValue }) {
   const root = parentElement.querySelector('.floor');
   let floor = instances.get(root);
   if (!floor) { floor = new Floor(root); instances.set(root, floor); }

@@ -1,6 +1,6 @@
 """The floor plan with its scrubber: a day on one canvas, 60 frames a second."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +26,8 @@ _HTML: Final = """
 """
 # What Python says after the mount travels apart from the day itself: the day's message stays the same and is sent once.
 _WORD_JS: Final = """
-export default function ({ data }) {
-  globalThis.intentwinCursor = { minute: data.minute, rack: data.rack };
+export default function ({ data: [data] }) {
+  globalThis.intentwinCursor = { minute: data.minute, rack: data.rack, bounds: data.bounds };
   document.dispatchEvent(new CustomEvent('intentwin:floor', { detail: globalThis.intentwinCursor }));
 }
 """
@@ -41,11 +41,20 @@ _FLOOR = st.components.v2.component(
 _WORD = st.components.v2.component("intentwin.floor_cursor", html="<i hidden>\n</i>", js=_WORD_JS)
 
 
-def floor(day: Mapping[str, Any], minute: int, rack: str, *, key: str, on_minute: Callable[[], None], on_rack: Callable[[], None]) -> None:
-    """Show a day of the floor, the cursor at ``minute`` and ``rack`` outlined.
+def floor(
+    day: Mapping[str, Any],
+    minute: int,
+    rack: str,
+    *,
+    bounds: Sequence[Mapping[str, Any]] = (),
+    key: str,
+    on_minute: Callable[[], None],
+    on_rack: Callable[[], None],
+) -> None:
+    """Show a day of the floor, the cursor at ``minute``, ``rack`` outlined and ``bounds`` of intents drawn (see ``app.floors.bounds``).
 
     ``day`` must be the same for the same run: it is large and the browser keeps it. The state of ``key`` holds ``minute``, ``rack`` and
     ``quantity``, each where the operator left it; ``on_minute`` and ``on_rack`` are called when they come to rest.
     """
-    _WORD(key=f"{key}-cursor", data={"minute": minute, "rack": rack}, height=1)
-    _FLOOR(key=key, data=dict(day), on_minute_change=on_minute, on_rack_change=on_rack, on_quantity_change=lambda: None)
+    _WORD(key=f"{key}-cursor", data=[{"minute": minute, "rack": rack, "bounds": list(bounds)}], height=1)
+    _FLOOR(key=key, data=[dict(day)], on_minute_change=on_minute, on_rack_change=on_rack, on_quantity_change=lambda: None)

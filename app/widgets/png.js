@@ -19,7 +19,7 @@ const picture = (svg, box) => new Promise((resolve, reject) => {
   image.onload = () => resolve(image); image.onerror = reject;
   image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(new XMLSerializer().serializeToString(copy));
 });
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const button = parentElement.querySelector('button');
   button.onclick = async () => {
     const root = document.querySelector('.st-key-' + CSS.escape(data.target));

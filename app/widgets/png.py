@@ -9,4 +9,4 @@ _LINK = st.components.v2.component("intentwin.png", html='<button type="button">
 
 def png_link(target: str, name: str, background: str, *, key: str) -> None:
     """Put a link that saves what is drawn in the container of key ``target`` as ``name``."""
-    _LINK(key=key, data={"target": target, "name": name, "background": background}, width="content")
+    _LINK(key=key, data=[{"target": target, "name": name, "background": background}], width="content")

@@ -36,7 +36,7 @@ const fill = (cell, kind, value, c) => {
   else if (typeof value === 'object') { if (value.lead) cell.append(span('lead', value.lead)); cell.append(value.text); cell.title = value.text; }
   else { cell.textContent = value; cell.title = value; }
 };
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: [data], parentElement, setTriggerValue }) {
   const table = parentElement.querySelector('table'), c = data.colours;
   for (const [name, value] of [['line', c.hairline], ['muted', c.muted], ['text', c.text], ['good', c.good_text], ['bad', c.broken_text], ['fill', c.candidate_fill], ['accent', c.candidate]])
     table.style.setProperty('--' + name, value);

@@ -67,4 +67,4 @@ def rows(
         "chosen": chosen,
         "colours": {name: getattr(tokens, name) for name in names},
     }
-    _ROWS(key=key, data=data, on_picked_change=picked)
+    _ROWS(key=key, data=[data], on_picked_change=picked)

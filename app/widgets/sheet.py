@@ -9,4 +9,4 @@ _SHEET = st.components.v2.component("intentwin.sheet", html='<div class="sheet">
 
 def sheet(html: str, *, key: str) -> None:
     """Show a table of our own making; it scrolls sideways where it is wider than its place."""
-    _SHEET(key=key, data={"html": html})
+    _SHEET(key=key, data=[{"html": html}])

@@ -1,4 +1,7 @@
-"""The browser's side of a component, from the files beside it."""
+"""The browser's side of a component, from the files beside it.
+
+Components take their data as a list of one: Streamlit searches the values of a mapping for data frames, which costs the import of pandas.
+"""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ const make = (name, attributes, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data: [data], parentElement, setStateValue }) {
   const find = (name) => parentElement.querySelector(name);
   const known = memory.get(parentElement) || { t: data.t_s, timer: null };
   memory.set(parentElement, known);

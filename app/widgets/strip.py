@@ -15,4 +15,4 @@ def time_strip(data: Mapping[str, Any], on_move: Callable[[], None], *, key: str
 
     The browser hears every move at once as the window event ``intentwin:t`` (detail: t_s, from); Python hears where it comes to rest.
     """
-    _STRIP(key=key, data=dict(data), on_t_s_change=on_move)
+    _STRIP(key=key, data=[dict(data)], on_t_s_change=on_move)

@@ -19,12 +19,15 @@ const spark = (tile, c) => {
   const series = [...(tile.today || []), ...(tile.shown || [])].filter((v) => v !== null);
   if (series.length < 2) return root;
   if (tile.limit !== null && tile.limit !== undefined) series.push(tile.limit);
+  for (const bound of tile.bounds || []) series.push(bound.value);
   const low = Math.min(...series), high = Math.max(...series), span = high - low || 1;
   const y = (v) => 33 - 30 * (v - low) / span, x = (i, n) => 2 + 98 * i / (n - 1);
   const path = (values) => { let d = '', pen = 'M'; values.forEach((v, i) => { if (v === null) { pen = 'M'; return; }
     d += pen + x(i, values.length).toFixed(1) + ' ' + y(v).toFixed(1); pen = 'L'; }); return d; };
   const line = (d, stroke, more) => root.append(svg('path', { d, fill: 'none', stroke, 'vector-effect': 'non-scaling-stroke', ...more }));
   if (tile.limit !== null && tile.limit !== undefined) line('M0 ' + y(tile.limit) + 'H104', c.limit, { 'stroke-width': 1 });
+  for (const bound of tile.bounds || []) for (const [from, to] of bound.spans)
+    line(`M${(2 + 98 * from).toFixed(1)} ${y(bound.value).toFixed(1)}H${(2 + 98 * to).toFixed(1)}`, c.limit, { 'stroke-width': 1 });
   const values = tile.shown || tile.today;
   if (tile.today) line(path(tile.today), c.today, tile.shown ? { 'stroke-width': 1.3, 'stroke-dasharray': '3 2' } : { 'stroke-width': 1.5, 'stroke-dasharray': '3 2' });
   if (tile.shown) line(path(tile.shown), c.candidate, { 'stroke-width': 1.6 });
@@ -35,7 +38,7 @@ const spark = (tile, c) => {
   }
   return root;
 };
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const root = parentElement.querySelector('.tiles'), c = data.colours;
   for (const [name, value] of [['line', c.hairline], ['surface', c.surface], ['muted', c.muted], ['text', c.text], ['good', c.good_text], ['bad', c.broken_text]])
     root.style.setProperty('--' + name, value);

@@ -15,7 +15,8 @@ def tiles(found: Sequence[Mapping[str, Any]], tokens: Tokens, *, key: str) -> No
     """Draw tiles, four a row, two on a narrow screen.
 
     Each tile: label, meaning, state (or empty), value, unit, change with its sense (better or worse), note, bound, and for the
-    sparkline today, shown (values or null), limit, at (0 to 1, where the cursor stands).
+    sparkline today, shown (values or null), limit, bounds (value, and spans from 0 to 1), at (0 to 1, where the cursor stands).
     """
     names = ("hairline", "surface", "muted", "text", "good_text", "risk_text", "broken_text", "limit", "today", "candidate")
-    _TILES(key=key, data={"tiles": [dict(tile) for tile in found], "colours": {name: getattr(tokens, name) for name in names}})
+    data = {"tiles": [dict(tile) for tile in found], "colours": {name: getattr(tokens, name) for name in names}}
+    _TILES(key=key, data=[data])

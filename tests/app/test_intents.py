@@ -23,7 +23,7 @@ def test_a_tried_intent_shows_its_evidence_and_waits_for_approval(console: AppTe
     assert not at.exception
     assert "I-01 does not hold on the twin" in _words(at)
     assert "1 of 2 bounds is broken on the twin" in _words(at)
-    rows = [json.loads(item.proto.json) for item in at.get("bidi_component") if item.proto.component_name == "intentwin.rows"]
+    rows = [json.loads(item.proto.json)[0] for item in at.get("bidi_component") if item.proto.component_name == "intentwin.rows"]
     found = {row["metric"]: row for row in rows[0]["rows"]}
     assert found["Hottest GPU"]["state"] == "met"
     assert found["Serving cost"]["state"] == "broken"

@@ -16,7 +16,7 @@ NASTY = "<b>now</b>"
 def _component(at: AppTest, name: str) -> Mapping[str, Any]:
     found = [item.proto for item in at.get("bidi_component") if item.proto.component_name == f"intentwin.{name}"]
     assert found, name
-    return dict(json.loads(found[0].json))
+    return dict(json.loads(found[0].json)[0])
 
 
 def _words(at: AppTest) -> str:

@@ -18,7 +18,7 @@ def _words(at: AppTest) -> str:
 def _sent(at: AppTest, name: str) -> dict:
     found = [element.proto for element in at.get("bidi_component") if element.proto.component_name == name]
     assert found, f"{name} is not on the page"
-    return json.loads(found[0].mixed.json if found[0].HasField("mixed") else found[0].json)
+    return json.loads(found[0].json)[0]
 
 
 def test_the_page_opens_on_what_the_day_comes_to(stored: Path) -> None:
