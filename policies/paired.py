@@ -1,4 +1,4 @@
-"""Policies side by side, paired over seeds: differences with their intervals."""
+"""Policies side by side, paired over seeds, with their intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Many questions at once: in this process, a pool of fresh ones, or a cluster."""
+"""Many questions at once: here, in fresh processes, or on a cluster."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait

@@ -1,4 +1,4 @@
-"""Composition root: scenarios x schedules of policy sets x seeds give runs."""
+"""Composition root: scenarios x schedules x seeds give runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,6 +100,11 @@ def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is w
     policy is at the begin (rounded down to the grid of snapshots), and it stops at the end.
     """
     schedule = Schedule.of(schedule) if isinstance(schedule, PolicySet) else schedule
+    if window_s is not None and not (window_s[0] < window_s[1] and window_s[0] < scenario.horizon_s and window_s[1] > 0.0):
+        raise ValueError(
+            f"window_s: {window_s[0]:g} to {window_s[1]:g} s is no part of {scenario.name}, which lasts {scenario.horizon_s:g} s; "
+            "write the begin first"
+        )
     decided = phases(schedule, scenario)
     until_s = None if window_s is None or window_s[1] >= scenario.horizon_s else window_s[1]
     if window_s is not None and start is None:

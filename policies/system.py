@@ -1,4 +1,4 @@
-"""The card of one idea: what it is, which levers it can hold, what it claims."""
+"""The card of one idea: what it is, its levers, what it claims."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

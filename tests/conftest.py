@@ -32,3 +32,8 @@ def tiny_scenario() -> Scenario:
 def tiny_run(tiny_scenario: Scenario) -> Run:
     """Today's policy on the tiny scenario, with a snapshot at ten minutes."""
     return simulate(tiny_scenario, study.phases(Schedule.of(TODAY), tiny_scenario), snapshots_at=(600.0,))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--update-golden``: rewrite the golden values; the difference is reviewed and named in CHANGELOG under Numbers."""
+    parser.addoption("--update-golden", action="store_true", default=False, help="rewrite tests/golden/*.csv from this run")

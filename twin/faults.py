@@ -1,4 +1,4 @@
-"""Faults as every domain takes them: what breaks, where, when and how badly."""
+"""Faults as every domain takes them: what, where, when, how badly."""
 
 from typing import Annotated, Self
 

@@ -1,4 +1,4 @@
-"""simulate(scenario, schedule) gives a Run: immutable, named by its question."""
+"""simulate(scenario, schedule) gives a Run, named by its question."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Stages of serving: load, use, queue, and where the time to first token goes."""
+"""Stages of serving: load, use, queue, and where the first token waits."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The compiled routers: picked a million times a day, imported only when held."""
+"""The compiled routers: picked a million times a day, imported when held."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""The plain holders of the serving levers: static, reactive, blind to heat."""
+"""The plain holders of the serving levers: static, blind to heat."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
@@ -28,7 +28,7 @@ class Static:
 
     def configure(self, seen: ServingObservation) -> ConfigAction:
         """Return the same settings as always."""
-        batch = seen.max_batch if self._knobs.max_batch is None else np.full_like(seen.max_batch, self._knobs.max_batch)
+        batch = seen.configured_max_batch if self._knobs.max_batch is None else np.full_like(seen.max_batch, self._knobs.max_batch)
         return ConfigAction(np.full(len(seen.state), self._knobs.clock_share), batch.copy())
 
 

@@ -1,4 +1,4 @@
-"""The ledger: intents, evidence, approvals, audit, one transaction at a time."""
+"""The ledger: intents, evidence, approvals, audit, by transaction."""
 
 import fcntl
 import os
