@@ -32,7 +32,7 @@ def assemble(
     """Return the reading: one Intent, its findings, and where each part was read."""
     drafts = _kept(work)
     for doubt in work.doubts:
-        if not any(draft.metric == doubt.metric for draft in drafts):
+        if not any(draft.metric == doubt.metric or (draft.concept is not None and draft.concept == doubt.concept) for draft in drafts):
             work.ask(doubt.clause, "value", doubt.text)
     specs, problems = places(work)
     times, clashes = times_of(work)

@@ -99,6 +99,8 @@ def _aimed(board: Board, mark: Mark, clause: Clause) -> bool:
 def _against_today(board: Board, mark: Mark) -> bool:
     """ "20 % lower than today" measures a change; "lower than 20 %" compares."""
     text = board.canon.text[mark.start : mark.end]
+    if text in {"below", "under", "above", "over", "beneath", "beyond"}:
+        return re.match(r" (?:today|now|current|the current|what|present)\b", board.rest[mark.end :]) is not None
     if not text.endswith(" than"):
         return False
     before, after = board.rest[: mark.start], board.rest[mark.end :]

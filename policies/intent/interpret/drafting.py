@@ -15,6 +15,7 @@ from twin.metrics import METRICS
 
 _NARRATIVE: Final = rule("drafting.narrative")
 _OF_CALLS: Final = rule("drafting.of_calls")
+_SERVICES: Final = {"endpoint", "workload", "function", "workflow"}
 _GENERIC: Final = {
     "gpus",
     "temperature",
@@ -88,7 +89,7 @@ def _quantity(work: Draughts, index: int, mark: Mark) -> None:
         _no_metric(work, index, mark)
         return
     work.used.add(mark.start)
-    if concept is not None:
+    if concept is not None and concept in clause.concepts:
         work.spoken.add(concept.start)
     if not chosen.metrics:
         named = [item for item in clause.percentiles if chosen.about != "meaning"]
@@ -185,6 +186,13 @@ def _metric(work: Draughts, index: int, mark: Mark, per: Per | None, change: Mar
     return carried if carried is not None else (None, None)
 
 
+def _foreign(work: Draughts, index: int, chosen: Choice) -> bool:
+    """Return whether a clause names a service that none of the metrics is of: an endpoint has no makespan."""
+    named = {kind for place in work.clauses[index].scopes for kind in place.value.kinds} & _SERVICES
+    kinds = {kind for metric in chosen.metrics for kind in METRICS[metric].scopes} & _SERVICES
+    return bool(named and kinds) and not named & kinds
+
+
 def _elsewhere(chosen: Choice, kinds: set[str], own: frozenset[str] | set[str] = frozenset()) -> bool:
     """Return whether what a noun means cannot be told apart by the service that is named: calls of a function have no makespan."""
     services = (kinds & {"function", "workflow"}) | (own & {"row"})
@@ -217,6 +225,8 @@ def _try(
     percentile = work.percentile(index, mark.start) or (work.percentile(home, concept.start) if home is not None else None)
     kinds = work.scope_kinds(index)
     chosen = choice.choose(named, quantity, per, relative, kinds, percentile)
+    if _foreign(work, index, chosen):
+        return None
     return chosen if chosen.metrics or chosen.about else None
 
 

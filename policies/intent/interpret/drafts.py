@@ -36,6 +36,7 @@ class Doubt:
     clause: int
     metric: str
     text: str
+    concept: Mark | None = None
 
 
 @dataclass(slots=True)

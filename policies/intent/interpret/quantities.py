@@ -154,6 +154,8 @@ def _quantity(match: re.Match[str], board: Board) -> Quantity | None:
         written = match["unit"] if match["unit"] in units() else re.sub(r"[ \-]+", " ", match["unit"]).strip()
         named, factor = units()[written]
         original = board.canon.text[match.end("unit") :]
+        if written == "times" and re.match(r" ?(?:a|an|per|each|every|/) ?(?:day|week|hour|month)", original):
+            return Quantity(sign * figure, "count", figure, signed)
         if match["unit"] in {"m", "s", "h", "b", "g", "t", "j", "l", "d", "point", "points"} and re.match(r"'", original):
             return Quantity(sign * figure, "count", figure, signed)
         return Quantity(_exact(sign * figure, factor), cast(Kind, named), figure, signed)

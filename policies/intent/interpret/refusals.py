@@ -67,6 +67,9 @@ def switched_off(board: Board) -> list[Finding]:
     """Find requests to switch limits, guards or approval off, and take them out."""
     findings = []
     for match in list(_OFF.finditer(board.rest)):
+        if re.match(r"(?: \S+){0,4}? to (?:about )?[\d.]", board.rest[match.end() :]):
+            # A limit that is set to a number is not switched off.
+            continue
         start, end = _clause_around(board.rest, match.start(), match.end())
         board.take("taken", start, end)
         findings.append(

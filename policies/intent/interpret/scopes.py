@@ -22,7 +22,7 @@ _STRANGE: Final = rule("scopes.strange")
 _EXCEPT: Final = rule("scopes.except")
 _KIND_WORDS: Final[Mapping[ScopeKind, str]] = {
     "endpoint": r"endpoints?|models?|services?|deployments?|llms?|bots?|api",
-    "workload": r"workloads?|vms?|tenants?|customers?|jobs?|team|machines?|people|service",
+    "workload": r"workloads?|vms?|tenants?|customers?|machines?",
     "function": r"functions?|lambdas?|invocations?|calls?",
     "workflow": r"workflows?|pipelines?|jobs?|dag|runs?",
 }

@@ -86,6 +86,10 @@ def _by_percentile(work: Draughts, index: int) -> list[Mark]:
 def _prevented(work: Draughts, index: int, mark: Mark) -> int:
     """Return the direction that a hold names and forbids ("no increase in"), 0 where it only protects."""
     text = " ".join(work.board.rest[hold.start : hold.end] for hold in work.words[index].holds)
+    if re.search(r"at or (?:below|under)", text):
+        return 1
+    if re.search(r"at or (?:above|over)", text):
+        return -1
     if re.search(r"increas|rise|growth|uptick|higher|more than|greater|longer|above|over|exceed", text):
         return 1
     if re.search(r"(?:no|any) (?:drop|decrease|dip|decline|reduction|fall)|lower than|less than|fewer|below|under", text):
@@ -128,7 +132,11 @@ def _zero(work: Draughts, index: int, mark: Mark) -> None:
         return
     work.spoken.add(mark.start)
     if not metrics:
-        work.ask(index, chosen.about or "value", chosen.question or f"What bound is meant for {METRICS[chosen.metrics[0]].label}?")
+        if chosen.metrics:
+            label = METRICS[chosen.metrics[0]].label
+            work.doubts.append(Doubt(index, chosen.metrics[0], f"What bound is meant for {label}?", mark))
+        else:
+            work.ask(index, chosen.about or "value", chosen.question or "Which metric is meant?", mark)
         return
     work.inform(metrics[0], chosen.assumed)
     for metric in metrics:
