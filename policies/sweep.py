@@ -28,8 +28,8 @@ class SweepSpec(BaseModel):
 
     scenarios: Annotated[tuple[str, ...], Field(min_length=1)]
     policy: Annotated[tuple[PolicySet, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
-    grid: dict[str, tuple[KnobValue, ...]] = Field(default_factory=dict)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)] = (1,)
+    grid: dict[str, Annotated[tuple[KnobValue, ...], Field(min_length=1)]] = Field(default_factory=dict)
     window_s: tuple[float, float] | None = None
 
 
@@ -65,6 +65,12 @@ def sweep(
 ) -> list[Row]:
     """Run what a sweep file asks for; runs that are stored already are not simulated again."""
     spec = read(path)
+    held = {item.system for policy in spec.policy for stack in policy.levers.values() for item in stack}
+    for name in spec.grid:
+        if name.partition(".")[0] not in held or not name.partition(".")[2]:
+            raise ValueError(
+                f"{path.name}: grid: {name!r} turns no knob; write system.knob of {', '.join(sorted(held)) or 'a system held'}"
+            )
     policies = [pair for policy in spec.policy for pair in _grid(policy, spec.grid)]
     scenarios = [load(name) for name in spec.scenarios]
     if (count := len(policies) * len(scenarios) * len(spec.seeds)) > LIMIT:

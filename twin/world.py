@@ -250,6 +250,7 @@ class World:
         self.t_s = float(state["t_s"])
         self.workloads.restore(state["workloads"])
         self.serving.restore(state["serving"])
+        self.serving.begin_gaps()
         self.plant.restore(state["plant"])
         self._hottest = np.array(state["hottest_c"], dtype=np.float64)
         self.clips.counts = {key: int(value) for key, value in state["clips"].items()}

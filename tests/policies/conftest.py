@@ -53,6 +53,7 @@ def serving_seen() -> Callable[..., ServingObservation]:
         "clock_share": np.ones(n),
         "speed_share": np.ones(n),
         "max_batch": np.full(n, 256),
+        "configured_max_batch": np.full(n, 256),
         "outstanding": np.full(n, 8),
         "queued": np.zeros(n, dtype=np.int64),
         "batch_mean": np.full(n, 8.0),

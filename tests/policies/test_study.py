@@ -132,6 +132,11 @@ def test_a_sweep_runs_each_point_of_its_grid(tmp_path):
         ('scenarios = ["tiny"]\n', "policy: field required"),
         ('scenarios = ["tinny"]\n[[policy]]\nname = "a"\n', "did you mean tiny"),
         ('scenarios = ["tiny"]\nseed = [1]\n[[policy]]\nname = "a"\n', "seed: extra inputs"),
+        ('scenarios = ["tiny"]\nseeds = [-1]\n[[policy]]\nname = "a"\n', "seeds.0: input should be greater than or equal to 0"),
+        ('scenarios = ["tiny"]\n[[policy]]\nname = "a"\n[grid]\n"static.clock_share" = [0.5]\n', "'static.clock_share' turns no knob"),
+        ('scenarios = ["tiny"]\n[[policy]]\nname = "a"\n[grid]\n"static.clock_share" = []\n', "at least 1 item"),
+        ('scenarios = ["tiny"]\nwindow_s = [2400, 3000]\n[[policy]]\nname = "a"\n', "2400 to 3000 s is no part of tiny"),
+        ('scenarios = ["tiny"]\nwindow_s = [600, 300]\n[[policy]]\nname = "a"\n', "write the begin first"),
         ('scenarios = ["tiny"]\n[[policy]]\nname = "a"\n[[policy.levers.instance_scaling]]\nsystem = "reactiv"\n', "did you mean reactive"),
     ],
 )

@@ -12,6 +12,7 @@ from twin import run as runs
 from twin.clock import Window
 from twin.metrics import Scope
 from twin.scenario import Scenario, read
+from twin.serving.batching import MAX_BATCH
 from twin.sources import data_dir, toml
 from twin.world import World
 
@@ -128,6 +129,25 @@ def test_a_schedule_switches_policy_sets_at_its_times(tiny_scenario: Scenario, t
     today, mine = (r.tables["site"].select("t_s", "it_power_w") for r in (tiny_run, switched))
     assert today.filter(before).collect().equals(mine.filter(before).collect())
     assert mine.filter(after).collect()["it_power_w"].mean() < today.filter(after).collect()["it_power_w"].mean()  # type: ignore[operator]
+
+
+def test_going_back_to_today_gives_the_batch_limits_back(tiny_scenario: Scenario) -> None:
+    small = PolicySet.model_validate({"levers": {"instance_config": [{"system": "static", "knobs": {"max_batch": 2}}]}})
+    steps = (Step(from_s=0.0, policy=small), Step(from_s=300.0, policy=TODAY))
+    run = runs.simulate(tiny_scenario, study.phases(Schedule(steps=steps), tiny_scenario), until_s=900.0, snapshots_at=(300.0, 600.0))
+    limits = [run.snapshots[t_s]["serving"]["engines"][0]["instances"][:, MAX_BATCH] for t_s in (300, 600)]
+    assert (limits[0] == 2).all()
+    assert (limits[1] == tiny_scenario.spec.serving.endpoints[0].max_batch).all()
+
+
+def test_a_screened_part_counts_its_own_token_gaps(tiny_scenario: Scenario) -> None:
+    early = _simulate(tiny_scenario, until_s=900.0, snapshots_at=(900.0,))
+    start = runs.Start(early.run_id, 900.0, early.snapshots[900])
+    slow = PolicySet.model_validate({"levers": {"instance_config": [{"system": "static", "knobs": {"clock_share": 0.25}}]}})
+    part = _simulate(tiny_scenario, slow, start=start, until_s=1200.0)
+    tokens = part.tables["endpoints"].select((pl.col("output_tokens_per_s") * pl.col("window_s")).sum()).collect().item()
+    assert part.tables["token_gaps"].select(pl.col("tokens").sum()).collect().item() <= tokens
+    assert part.metrics["serving.tbt_p99_s"] > 5.0 * early.metrics["serving.tbt_p99_s"]
 
 
 def test_a_cancelled_run_keeps_nothing(tiny_scenario: Scenario) -> None:

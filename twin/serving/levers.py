@@ -38,6 +38,7 @@ class ServingObservation:
     Per-window figures (``*_share``, ``*_per_s``, ``batch_mean``) are averages over the last ``window_s``.
     ``gpu_temp_max_c`` is the hottest GPU of the instance now, ``gpu_temp_window_max_c`` over the window,
     ``gpu_power_w`` the mean power of one of its GPUs, ``speed_share`` what its slowest GPU really runs at.
+    ``max_batch`` is the batch limit in force, ``configured_max_batch`` the scenario's.
     ``latency`` holds the coefficients of the latency profile of each instance, columns as in ``twin.serving.latency``.
     """
 
@@ -60,6 +61,7 @@ class ServingObservation:
     clock_share: Floats
     speed_share: Floats
     max_batch: Ints
+    configured_max_batch: Ints
     outstanding: Ints
     queued: Ints
     batch_mean: Floats

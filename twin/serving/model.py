@@ -151,6 +151,7 @@ class Model:
             "instance_gpus": place.gpus,
             "instance_usd_per_h": place.usd_per_h,
             "latency": place.coefficients,
+            "configured_max_batch": np.array([spec.max_batch for spec in specs], dtype=np.int64)[place.endpoint],
             "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
             "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
         }
@@ -246,6 +247,11 @@ class Model:
         self._accounts.restore(state["accounts"])
         for engine, saved in zip(self.engines, state["engines"], strict=True):
             engine.restore(saved)
+
+    def begin_gaps(self) -> None:
+        """Count the gaps between tokens from now on: those of the hour so far belong to the run that gave them."""
+        for engine in self.engines:
+            engine.gaps[:] = 0
 
 
 def _oldest_s(state: State) -> float:

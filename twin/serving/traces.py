@@ -11,7 +11,7 @@ _HEADERS: Final = (
     ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
     ("TIMESTAMP", "NumImages", "ContextTokens", "GeneratedTokens"),
 )
-_STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?$"
+_STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$"
 _HIGHEST: Final = 10_000_000
 
 
@@ -31,6 +31,8 @@ def read_azure(path: Path) -> pl.DataFrame:
     stamp = raw[_TIME]
     day_and_time = stamp.str.replace(_STAMP, "${1} ${2}").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ns", strict=False)
     _refuse(path, _TIME, stamp, ~stamp.str.contains(_STAMP) | day_and_time.is_null(), "write YYYY-MM-DD HH:MM:SS.ffffff")
+    zone = stamp.str.extract(_STAMP, 4).fill_null("")
+    _refuse(path, _TIME, stamp, zone != zone[0], "write every time with the same offset from UTC, or none")
     fraction = stamp.str.extract(_STAMP, 3).cast(pl.Float64).fill_null(0.0)
     seconds = (day_and_time - day_and_time.min()).dt.total_seconds().cast(pl.Float64) + fraction
     columns = {"t_s": seconds - seconds.min()}

@@ -59,6 +59,10 @@ GOOD = "2023-11-16 18:15:46.6805900,374,44\n"
         ("2023-11-16 18:15:47,5\n", "row 3, column GeneratedTokens: the value is missing"),
         ("2023-13-16 18:15:47,5,6\n", "row 3, column TIMESTAMP: the value is '2023-13-16 18:15:47'; write YYYY-MM-DD"),
         ("yesterday,5,6\n", "row 3, column TIMESTAMP: the value is 'yesterday'"),
+        (
+            "2023-11-16 18:15:47+01:00,5,6\n",
+            "the value is '2023-11-16 18:15:47+01:00'; write every time with the same",
+        ),
         (",5,6\n", "row 3, column TIMESTAMP: the value is missing"),
         ("2023-11-16 18:15:47,5,6,7,8\n", "row 3: 5 values where the header has 3; remove the row"),
     ],
