@@ -99,7 +99,7 @@ def unknown_places(scope: Iterable[ScopeSpec], entities: "dict[str, tuple[str, .
     return [spec for spec in scope if spec.kind not in SCOPE_KINDS or spec.id not in entities.get(spec.kind, ())]
 
 
-_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 
 
 def numbers_in(text: str) -> list[float]:
