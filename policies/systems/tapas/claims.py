@@ -23,7 +23,9 @@ PLACEMENT: Final = (
     "the paper's number includes the placement of VMs, which no lever of the twin moves yet; ours is routing, clocks and caps alone"
 )
 SETUP: Final = (
-    "Fixed before TAPAS was first run on it, though its margins and time constants had been chosen on the example scenario: the "
+    "Scenario, seeds and measures were fixed before TAPAS was first run on them; its rules have been revised since, on another "
+    "scenario. What its margins, shares and time constants are was chosen on the example scenario (seeds 7, 11 and 13, and the "
+    "same seeds with bursts a quarter of the time instead of a tenth), which has the same fleet and kind of day as this one: the "
     "example fleet (160 eight-GPU servers in four rows, 80 percent provisioned) from 11:00 to 19:00 "
     "of a hot day in July, half of every row opaque VMs and half 70B endpoints, every knob of TAPAS at its default, three seeds. "
     "Against least-outstanding routing at full clock with uniform row caps. Placement of VMs is the same on both sides; the "

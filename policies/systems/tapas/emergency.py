@@ -1,4 +1,4 @@
-"""Caps at once: managed GPUs first, opaque ones only where nothing else helps."""
+"""Caps at once: managed GPUs first, opaque ones where nothing else helps."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 IDLE_W = 100.0
 # Caps begin this long before a target's window: about four time constants of a heat sink.
 LAG_S = 120.0
+_TAU_S = 10.0
 _RELEASE_BELOW = 0.96
 
 
@@ -33,8 +34,9 @@ class Caps:
         target_c = self._bounds.server_c(seen.t_s, LAG_S)[seen.gpu_servers]
         bound_c = np.minimum(seen.gpu_limit_c, target_c) - self._knobs.emergency_margin_c
         bound_w = np.minimum(seen.row_budget_w, self._bounds.row_w(seen.t_s, LAG_S))
-        # Where it will be one tick from now if it goes on as it did.
-        ahead_c = seen.gpu_temp_c + np.maximum(seen.gpu_temp_c - self._temp_c, 0.0)
+        # Where it will be one tick from now: what is left of a rise falls off with the die's and sink's time constant, so
+        # that a burst which has already heated its GPU is not capped for as much again.
+        ahead_c = seen.gpu_temp_c + np.maximum(seen.gpu_temp_c - self._temp_c, 0.0) * np.exp(-seen.tick_s / _TAU_S)
         self._temp_c = seen.gpu_temp_c.copy()
         calm = bool((ahead_c <= bound_c).all()) and bool((seen.row_power_w <= bound_w).all())
         if calm and bool((self._cap >= 1.0).all()):

@@ -10,7 +10,7 @@ from policies.system import Surroundings
 from policies.systems.tapas.bounds import Bounds
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
-from policies.systems.tapas.routing import Heat, Spared
+from policies.systems.tapas.routing import Heat, admitted
 from policies.systems.tapas.thermal import RiseModel
 from twin.plant.levers import EmergencyAction, PlantObservation
 from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
@@ -18,21 +18,22 @@ from twin.stack import State
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Power and rise are smoothed over about five windows before they teach; peaks, which bursts bring, fade over hours.
+# Power is smoothed over about five windows.
 _SMOOTHING: Final = 0.2
-_PEAK_FADES: Final = 0.99
-_FEAR_EASES: Final = 0.4
-_TREND_SMOOTHING: Final = 0.05
-_TREND_LIMIT_C: Final = 1.0
+# GPUs that draw more than this over idle are at work. Fans of the others turn slowly, so that they teach nothing of heat
+# under load, and the first burst finds them this much hotter than the same load does later.
+_AT_WORK: Final = 1.5
+_COLD_FANS_C: Final = 3.0
 _GRID_STEP: Final = 0.02
-_ARRAYS: Final = ("_clock", "_full_w", "_feared_w", "_drawn_w", "_rise_c", "_peak_c", "_trend_c_per_s", "_last_c", "_row_w")
+_ARRAYS: Final = ("_clock", "_full_w", "_row_w", "_admitted")
 
 
 class Tapas:
     """Keeps every GPU and row inside its bounds with as little loss of speed as its instances allow.
 
-    It guards routing (strikes out instances that would run too hot) and configuration (lowers clocks of those that still
-    would), and holds the emergency lever (caps at once, opaque VMs last). An aisle short of air shows as warmer inlets.
+    It guards configuration (clocks at which no burst can pass the bound) and routing (strikes out the slowest of the
+    instances that the bound slows), and holds the emergency lever (caps at once, opaque VMs last). An aisle short of air
+    shows as warmer inlets.
     """
 
     def __init__(self, knobs: TapasKnobs, surroundings: Surroundings) -> None:
@@ -47,18 +48,12 @@ class Tapas:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
         self._full_w = np.zeros(instances)
-        self._feared_w = np.zeros(instances)
-        self._drawn_w = np.zeros(instances)
-        self._rise_c = np.zeros(instances)
-        self._peak_c = np.zeros(instances)
-        self._trend_c_per_s = np.zeros(instances)
-        self._last_c = np.full(instances, np.nan)
-        self._spared = Spared(instances)
+        self._admitted = np.ones(instances, dtype=np.bool_)
 
     def admit(self, seen: ServingObservation) -> Bools:
         """Return which instances may take new requests, shape I."""
         self._decide(seen)
-        return self._spared.admitted.copy()
+        return self._admitted.copy()
 
     def narrow_config(self, seen: ServingObservation, action: ConfigAction) -> ConfigAction:
         """Return clocks that are nowhere higher than those given; batch limits are left."""
@@ -81,50 +76,30 @@ class Tapas:
         self._decided_s = seen.t_s
         self._learn(seen)
         bound_c = self._bound_c(seen)
-        self._spared.decide(seen, self._knobs, Heat(self._full_w, lambda full_w: self._hottest_c(seen, full_w), bound_c))
-        wanted = np.minimum(self._thermal_clock(seen, bound_c), self._row_clock(seen))
+        air_c = seen.inlet_c + np.where(self._at_work(seen), 0.0, _COLD_FANS_C)
+        thermal = self._thermal_clock(air_c, bound_c)
+        rated_c = air_c + self._rise_model.rise_c(np.ones_like(bound_c))
+        self._admitted = admitted(seen, self._knobs, Heat(rated_c, bound_c, thermal), self._admitted)
+        wanted = np.minimum(thermal, self._row_clock(seen))
         lowest = np.maximum(self._clock - self._knobs.step_down_share, self._knobs.lowest_clock_share)
         self._clock = np.clip(wanted, lowest, np.minimum(self._clock + self._knobs.step_up_share, CLOCK_HIGH))
 
     # -- what is known -------------------------------------------------------
 
+    def _at_work(self, seen: ServingObservation) -> Bools:
+        at_work_w = _AT_WORK * self._knobs.idle_power_share * seen.gpu_tdp_w
+        return np.asarray((seen.state == ON) & (seen.gpu_power_w > at_work_w) & (seen.t_s > 0.0))
+
     def _learn(self, seen: ServingObservation) -> None:
-        # One that was spared has drained and says nothing about how hot it runs under load.
-        busy = (seen.state == ON) & self._spared.admitted & (seen.t_s > 0.0)
+        # Temperature and power of the same tick: means and maxima over a window do not belong together.
+        busy = self._at_work(seen)
+        self._rise_model.learn(seen.gpu_power_w / seen.gpu_tdp_w, seen.gpu_temp_max_c - seen.inlet_c, busy)
+        # One that was spared has drained and says nothing about what it draws under load.
         idle_w = self._knobs.idle_power_share * seen.gpu_tdp_w
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
-        full_w = idle_w + np.maximum(seen.gpu_power_w - idle_w, 0.0) / left
-        full_w = np.minimum(full_w, seen.gpu_tdp_w)
-        self._full_w = _smoothed(self._full_w, full_w, busy)
-        # One that starts or comes back meets whatever has queued up: its rating is feared until it shows less.
-        eased = np.maximum(self._full_w, self._feared_w + _FEAR_EASES * (self._full_w - self._feared_w))
-        self._feared_w = np.where(busy, np.where(self._feared_w > 0.0, eased, self._full_w), seen.gpu_tdp_w)
-        self._drawn_w = _smoothed(self._drawn_w, seen.gpu_power_w, busy)
-        peak_c = seen.gpu_temp_window_max_c - seen.inlet_c
-        self._rise_c = _smoothed(self._rise_c, peak_c, busy)
-        load = self._drawn_w / seen.gpu_tdp_w
-        self._rise_model.learn(load, self._rise_c, busy)
-        most_c = self._rise_model.rise_c(np.ones_like(load)) - self._rise_model.rise_c(load)
-        above = np.clip(peak_c - self._rise_model.rise_c(load), 0.0, np.maximum(most_c, 0.0))
-        # Peaks are kept as they would be at full clock, since they shrink with it.
-        self._peak_c = np.maximum(_PEAK_FADES * self._peak_c, np.where(busy, _shared_peaks(seen, above / left), 0.0))
-        self._follow(seen, busy)
+        full_w = np.minimum(idle_w + np.maximum(seen.gpu_power_w - idle_w, 0.0) / left, seen.gpu_tdp_w)
+        self._full_w = _smoothed(self._full_w, full_w, busy & self._admitted)
         self._row_w = np.maximum(seen.row_power_w, self._row_w + _SMOOTHING * (seen.row_power_w - self._row_w))
-
-    def _follow(self, seen: ServingObservation, busy: Bools) -> None:
-        """Track how fast the temperature at full clock drifts with the day."""
-        level_c = seen.inlet_c + self._rise_model.rise_c(self._full_w / seen.gpu_tdp_w)
-        known = busy & np.isfinite(self._last_c)
-        slope = np.where(known, level_c - self._last_c, 0.0) / max(seen.window_s, 1.0)
-        self._trend_c_per_s = np.where(known, self._trend_c_per_s + _TREND_SMOOTHING * (slope - self._trend_c_per_s), self._trend_c_per_s)
-        self._last_c = np.where(busy, level_c, np.nan)
-
-    def _drift_c(self) -> Floats:
-        return np.clip(self._trend_c_per_s * self._knobs.horizon_s, 0.0, _TREND_LIMIT_C)
-
-    def _hottest_c(self, seen: ServingObservation, full_w: Floats) -> Floats:
-        """Return the hottest GPU of each instance at full clock if it drew ``full_w`` per GPU; the last axis is I."""
-        return seen.inlet_c + self._drift_c() + self._peak_c + self._rise_model.rise_c(full_w / seen.gpu_tdp_w)
 
     def _bound_c(self, seen: ServingObservation) -> Floats:
         target = self._bounds.server_c(seen.t_s, self._knobs.horizon_s)[seen.instance_server]
@@ -132,14 +107,16 @@ class Tapas:
 
     # -- clocks --------------------------------------------------------------
 
-    def _thermal_clock(self, seen: ServingObservation, bound_c: Floats) -> Floats:
-        """Return the highest clock at which each instance stays below its bound, shape I."""
+    def _thermal_clock(self, air_c: Floats, bound_c: Floats) -> Floats:
+        """Return the highest clock at which each instance stays below its bound whatever it is asked, shape I.
+
+        A burst fills an instance with prefill, which draws the rated power, and heats it within one tick: no decision
+        of the next window comes in time, and what was drawn so far says nothing. So the bound must hold at rated power.
+        """
         knobs = self._knobs
         grid = np.append(np.arange(knobs.lowest_clock_share, 1.0 - 1e-9, _GRID_STEP), 1.0)[:, None]
-        idle_w = knobs.idle_power_share * seen.gpu_tdp_w
-        left = power_share(grid)
-        drawn = (idle_w + np.maximum(self._feared_w - idle_w, 0.0) * left) / seen.gpu_tdp_w
-        hottest = seen.inlet_c + self._drift_c() + self._rise_model.rise_c(drawn) + self._peak_c * left
+        drawn = knobs.idle_power_share + (1.0 - knobs.idle_power_share) * power_share(grid)
+        hottest = air_c + self._rise_model.rise_c(drawn)
         room = bound_c - knobs.temperature_margin_c - np.where(grid > self._clock, knobs.hysteresis_c, 0.0)
         fits = hottest <= room
         highest = np.where(fits, grid, 0.0).max(axis=0)
@@ -169,7 +146,6 @@ class Tapas:
             "decided_s": self._decided_s,
             "rise_model": self._rise_model.snapshot(),
             "caps": self._caps.snapshot(),
-            "spared": self._spared.snapshot(),
         }
 
     def restore(self, state: State) -> None:
@@ -180,15 +156,6 @@ class Tapas:
         self._decided_s = float(state["decided_s"])
         self._rise_model.restore(state["rise_model"])
         self._caps.restore(state["caps"])
-        self._spared.restore(state["spared"])
-
-
-def _shared_peaks(seen: ServingObservation, peaks_c: Floats) -> Floats:
-    """Return for each instance the highest peak among those of its endpoint on the same kind of GPU: a burst can hit any of them."""
-    _, group = np.unique(np.stack([seen.instance_endpoint, seen.gpu_tdp_w.astype(np.int64)]), axis=1, return_inverse=True)
-    highest = np.zeros(int(group.max(initial=0)) + 1)
-    np.maximum.at(highest, group, peaks_c)
-    return np.asarray(highest[group])
 
 
 def _smoothed(before: Floats, now: Floats, which: Bools) -> Floats:

@@ -9,12 +9,12 @@ from twin.stack import State
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Before anything is seen: 10 C at no power and 40 C more at rated power, about right for air-cooled H100 and A100.
-_PRIOR: Final = (10.0, 40.0)
+# Before anything is seen: 15 C at no power and 40 C more at rated power, what a badly placed air-cooled A100 would do.
+_PRIOR: Final = (15.0, 40.0)
 _PRIOR_SPREAD: Final = np.diag([100.0, 400.0])
-# Coefficients wander: fans speed up with heat and flatten the line as the day warms. One observation is good to about 1 C.
+# Coefficients wander: fans speed up with heat and flatten the line as the day warms. One observation is good to about 0.5 C.
 _WANDER: Final = np.diag([0.02, 0.2])
-_NOISE_C2: Final = 1.0
+_NOISE_C2: Final = 0.25
 _SLOPE_LOW: Final = 8.0
 _SLOPE_HIGH: Final = 90.0
 

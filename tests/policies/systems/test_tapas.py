@@ -1,6 +1,7 @@
 """TAPAS: learns heat, spares the hottest first, then clocks, then caps."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,12 +22,18 @@ def full(seen):
     return ConfigAction(np.ones(len(seen.state)), seen.max_batch.copy())
 
 
-def settle(holder, serving_seen, inlet_c, minutes=60, rise_c=lambda load: 10.0 + 50.0 * load):
-    """Run a holder against GPUs whose rise over the inlet is linear in power; return the hottest of the last ten minutes."""
+def settle(holder, serving_seen, inlet_c, minutes=60, rise_c=lambda load: 10.0 + 50.0 * load, busy_w=560.0):
+    """Run a holder against GPUs whose rise over the inlet is linear in power, and which draw ``busy_w`` at full clock.
+
+    Return the hottest that a burst (rated power at the clock in force) could have made them in the last ten minutes.
+    """
     clock, hottest = np.ones(8), []
     for minute in range(minutes):
-        power = 126.0 + (560.0 - 126.0) * (0.8 * clock + 0.2 * clock**3)
+        left = 0.8 * clock + 0.2 * clock**3
+        # Load is never quite steady, or nothing could be learned of it.
+        power = 126.0 + (busy_w * (1.0 - 0.1 * (minute % 3)) - 126.0) * left
         temp = inlet_c + rise_c(power / 700.0)
+        hottest.append(inlet_c + rise_c((126.0 + 574.0 * left) / 700.0))
         seen = serving_seen(
             t_s=60.0 + 60.0 * minute,
             inlet_c=inlet_c,
@@ -36,7 +43,6 @@ def settle(holder, serving_seen, inlet_c, minutes=60, rise_c=lambda load: 10.0 +
             gpu_temp_window_max_c=temp,
         )
         clock = holder.narrow_config(seen, full(seen)).clock_share
-        hottest.append(temp)
     return np.max(hottest[-10:], axis=0), clock
 
 
@@ -59,42 +65,103 @@ def test_hours_of_steady_load_teach_nothing_false():
 
 def test_cool_instances_keep_full_clock_and_all_requests(around, serving_seen):
     holder = Tapas(TapasKnobs(targets=(AT_80,)), around)
-    _, clock = settle(holder, serving_seen, np.full(8, 20.0))
+    _, clock = settle(holder, serving_seen, np.full(8, 14.0))
     assert (clock == 1.0).all()
-    assert holder.admit(serving_seen(t_s=7200.0)).all()
+    assert holder.admit(serving_seen(t_s=7200.0, inlet_c=np.full(8, 14.0))).all()
 
 
-def test_a_bound_is_held_by_the_smallest_clock_that_does(around, serving_seen):
+def test_a_bound_is_held_by_the_smallest_fall_of_clocks_that_does(around, serving_seen):
     knobs = TapasKnobs(targets=(AT_80,))
     hottest, clock = settle(Tapas(knobs, around), serving_seen, np.full(8, 33.0))
     assert (hottest <= 80.0).all()
-    assert (hottest >= 80.0 - knobs.temperature_margin_c - 4.0).all(), "it gives up more speed than the bound needs"
+    assert (hottest >= 80.0 - knobs.temperature_margin_c - 3.0).all(), "it gives up more speed than the bound needs"
     assert (clock < 1.0).all()
 
 
+def test_a_burst_after_hours_of_light_load_finds_clocks_that_hold_the_bound(around, serving_seen):
+    hottest, _ = settle(Tapas(TapasKnobs(targets=(AT_80,)), around), serving_seen, np.full(8, 33.0), minutes=180, busy_w=300.0)
+    assert (hottest <= 80.0).all()
+
+
+def test_one_that_stands_idle_is_slowed_more_for_its_fans_are_slow(around, serving_seen):
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,)), around), np.full(8, 30.0)
+    settle(holder, serving_seen, inlet)
+    power = np.where(np.arange(8) < 4, 126.0, 450.0)
+    for minute in range(20):
+        seen = serving_seen(
+            t_s=7200.0 + 60.0 * minute, inlet_c=inlet, gpu_power_w=power, gpu_temp_max_c=inlet + 10.0 + 50.0 * power / 700.0
+        )
+        clock = holder.narrow_config(seen, full(seen)).clock_share
+    assert (clock[:4] < clock[4:]).all()
+
+
+def test_idle_gpus_teach_nothing_of_heat_under_load(around, serving_seen):
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,)), around), np.full(8, 30.0)
+    settle(holder, serving_seen, inlet)
+    before = holder.learned()["rise_c"]
+    for minute in range(20):
+        seen = serving_seen(t_s=7200.0 + 60.0 * minute, inlet_c=inlet, gpu_power_w=np.full(8, 126.0), gpu_temp_max_c=inlet + 3.0)
+        holder.narrow_config(seen, full(seen))
+    np.testing.assert_array_equal(holder.learned()["rise_c"], before)
+
+
+def test_heat_is_learned_from_power_and_temperature_of_the_same_tick(around, serving_seen):
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,)), around), np.full(8, 14.0)
+    for minute in range(120):
+        power = np.full(8, 300.0 + 300.0 * (minute % 2))
+        # A spike earlier in the window, at a power that is gone by its end.
+        seen = serving_seen(
+            t_s=60.0 * (minute + 1),
+            inlet_c=inlet,
+            gpu_power_w=power,
+            gpu_temp_max_c=inlet + 10.0 + 50.0 * power / 700.0,
+            gpu_temp_window_max_c=np.full(8, 74.0),
+        )
+        holder.narrow_config(seen, full(seen))
+    np.testing.assert_allclose(holder.learned()["rise_c"], 50.0, atol=2.0)
+
+
 @settings(max_examples=8, deadline=None)
-@given(inlet_c=st.floats(20.0, 38.0), slope_c=st.floats(30.0, 60.0))
+@given(inlet_c=st.floats(20.0, 38.0), slope_c=st.floats(30.0, 50.0))
 def test_a_bound_that_clocks_can_hold_is_held_whatever_the_heat_sink(around, serving_seen, inlet_c, slope_c):
-    lowest = inlet_c + 10.0 + slope_c * 0.2 * 2.5
-    hottest, _ = settle(
-        Tapas(TapasKnobs(targets=(AT_80,)), around), serving_seen, np.full(8, inlet_c), rise_c=lambda load: 10.0 + slope_c * load
-    )
-    assert (hottest <= max(80.0, lowest)).all()
+    knobs = TapasKnobs(targets=(AT_80,))
+    clock = knobs.lowest_clock_share
+    lowest = inlet_c + 10.0 + slope_c * (0.18 + 0.82 * (0.8 * clock + 0.2 * clock**3))
+    hottest, _ = settle(Tapas(knobs, around), serving_seen, np.full(8, inlet_c), rise_c=lambda load: 10.0 + slope_c * load)
+    assert (hottest <= max(80.0, lowest + 1e-6)).all()
 
 
 def test_a_target_on_one_row_leaves_the_other_row_alone(around, serving_seen):
     target = AT_80.model_copy(update={"scope": (ScopeSpec(kind="row", id="row-2"),), "bound": 70.0})
-    _, clock = settle(Tapas(TapasKnobs(targets=(target,)), around), serving_seen, np.full(8, 33.0))
-    assert (clock[4:] < clock[:4]).all()
+    _, clock = settle(Tapas(TapasKnobs(targets=(target,)), around), serving_seen, np.full(8, 24.0))
+    assert (clock[4:] < 1.0).all()
+    assert (clock[:4] == 1.0).all()
 
 
 def test_the_hottest_instances_are_spared_first(around, serving_seen):
-    holder = Tapas(TapasKnobs(targets=(AT_80,)), around)
-    inlet = np.full(8, 22.0)
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,)), around), np.full(8, 14.0)
     inlet[3] = 36.0
     settle(holder, serving_seen, inlet)
-    seen = serving_seen(t_s=7200.0, inlet_c=inlet, gpu_power_w=np.full(8, 560.0), gpu_temp_window_max_c=inlet + 50.0)
+    seen = serving_seen(t_s=7200.0, inlet_c=inlet, gpu_power_w=np.full(8, 450.0), gpu_temp_max_c=inlet + 42.0)
     np.testing.assert_array_equal(np.flatnonzero(~holder.admit(seen)), [3])
+
+
+def test_of_equally_hot_instances_the_slow_kind_is_spared(around, serving_seen):
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,), capacity_floor_share=0.75), around), np.full(8, 33.0)
+    settle(holder, serving_seen, inlet)
+    latency = serving_seen().latency.copy()
+    latency[[1, 6]] *= 2.0
+    seen = serving_seen(t_s=7200.0, inlet_c=inlet, latency=latency, gpu_power_w=np.full(8, 450.0), gpu_temp_max_c=inlet + 42.0)
+    np.testing.assert_array_equal(np.flatnonzero(~holder.admit(seen)), [1, 6])
+
+
+@pytest.mark.parametrize("burst", [{"prefill_share": np.full(8, 0.65)}, {"queued": np.full(8, 2)}, {"batch_mean": np.full(8, 230.0)}])
+def test_a_burst_brings_back_those_that_were_spared(around, serving_seen, burst):
+    holder, inlet = Tapas(TapasKnobs(targets=(AT_80,)), around), np.full(8, 33.0)
+    settle(holder, serving_seen, inlet)
+    hot = {"inlet_c": inlet, "gpu_power_w": np.full(8, 450.0), "gpu_temp_max_c": inlet + 42.0}
+    assert not holder.admit(serving_seen(t_s=7200.0, **hot)).all()
+    assert holder.admit(serving_seen(t_s=7260.0, **hot, **burst)).all()
 
 
 @settings(max_examples=15, deadline=None)
@@ -166,6 +233,19 @@ def test_only_the_gpu_that_is_too_hot_is_capped_even_an_opaque_one(around, plant
     temp[9] = 88.0
     cap = caps(around, plant_seen, gpu_temp_c=temp)
     np.testing.assert_array_equal(np.flatnonzero(cap < 1.0), [9])
+
+
+def test_a_rise_that_has_run_its_course_is_not_capped_for_twice(around, plant_seen):
+    holder = Caps(TapasKnobs(), Bounds((), around))
+    holder.decide(plant_seen(tick_s=15.0, gpu_temp_c=np.full(32, 50.0)))
+    # 75 C is 12 C below the limit; a start has just added 25 C, most of which the die does within seconds.
+    assert (holder.decide(plant_seen(t_s=615.0, tick_s=15.0, gpu_temp_c=np.full(32, 75.0))) == 1.0).all()
+
+
+def test_a_rise_within_a_second_goes_on(around, plant_seen):
+    holder = Caps(TapasKnobs(), Bounds((), around))
+    holder.decide(plant_seen(tick_s=1.0, gpu_temp_c=np.full(32, 83.0)))
+    assert (holder.decide(plant_seen(t_s=601.0, tick_s=1.0, gpu_temp_c=np.full(32, 85.0))) < 1.0).all()
 
 
 def test_a_restored_holder_decides_the_same(around, serving_seen, plant_seen):
