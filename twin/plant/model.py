@@ -14,6 +14,7 @@ from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.plant import driving, layout, records, step
 from twin.plant.airflow import Airflow
+from twin.plant.averaging import Averaging
 from twin.plant.cooling import Cooling, by_hour
 from twin.plant.hardware import host_model
 from twin.plant.heat import Heat
@@ -125,10 +126,15 @@ class Model:
             self.fine_until_s = max(self.fine_until_s, fault_s + FAULT_FINE_S)
         count = math.ceil(span_s / self._settings.max_step_s - 1e-9)
         dt_s = span_s / count
+        whole = Averaging(self.arrays) if count > 1 else None
         for index in range(count):
             outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)
             if self._step(self.arrays, carried, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
                 self._protect(start_s + (index + 1) * dt_s)
+            if whole is not None:
+                whole.add()
+        if whole is not None:
+            whole.settle()
         self.t_s, self._tick_s, self._seen = until_s, span_s, None
 
     def record(self, sink: Sink) -> None:

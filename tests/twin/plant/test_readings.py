@@ -110,6 +110,24 @@ def test_throttling_is_counted_where_and_when_it_happens(ask: Callable[..., floa
     assert ask("throttled_gpu_share", window=first) == 0.0
 
 
+def test_a_tick_of_several_steps_tells_of_all_of_them(
+    plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model], fleet: Fleet
+) -> None:
+    faults = [Fault(kind="ups_loss", target="site", from_s=600.0), Fault(kind="rack_blocked", target="rack-1", from_s=600.0, severity=0.7)]
+    model, sink = plant(faults), Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu")})
+    run_on(model, load(0.6, 0.4), 1800.0, tick_s=60.0, sink=sink)
+    model.close(sink)
+    told = sink.frames()
+    rows = told["rows"].with_columns(pl.col("row_id").cast(pl.String))
+    assert rows["power_brakes"].sum() == told["events"].filter(pl.col("kind") == "power_brake").height > 0
+    by_row = rows.group_by("row_id").agg((pl.col("power_w") * pl.col("tick_s")).sum().alias("row_j"), pl.col("gpu_temp_max_c").max())
+    racks = told["racks"].with_columns(pl.col("row_id").cast(pl.String))
+    fine = racks.group_by("row_id").agg((pl.col("power_w").cast(pl.Float64) * 60.0).sum().alias("rack_j"), pl.col("gpu_temp_max_c").max())
+    both = by_row.join(fine, on="row_id")
+    assert both["row_j"].to_numpy() == pytest.approx(both["rack_j"].to_numpy(), rel=1e-6)
+    assert both["gpu_temp_max_c"].to_numpy() == pytest.approx(both["gpu_temp_max_c_right"].to_numpy(), abs=1e-4, nan_ok=True)
+
+
 def test_a_window_takes_its_own_hours_only(ask: Callable[..., float | None]) -> None:
     halves = [ask("energy_j", window=Window(hour, hour + 1.0)) for hour in (0.0, 1.0)]
     assert sum(half for half in halves if half is not None) == pytest.approx(ask("energy_j"), rel=1e-12)
