@@ -9,8 +9,9 @@ from policies.intent.model import Expectation, Intent
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
 
-# A value within this share of its bound is at risk.
+# A value within this share of its bound is at risk; a temperature within these degrees, because its zero means nothing.
 AT_RISK_SHARE: Final = 0.05
+AT_RISK_C: Final = 1.0
 Standing = Literal["met", "at risk", "broken", "unknown"]
 # metric, scope, window -> value; None where there is no evidence
 Values = Callable[[str, tuple[Scope, ...], Window | None], float | None]
@@ -54,7 +55,7 @@ def holds(op: str, value: float, bound: float) -> bool:
 
 
 def standing(wish: Expectation, value: float | None, bound: float | None) -> Standing:
-    """Return met, at risk (within 5 % of the bound) or broken; unknown without evidence."""
+    """Return met, at risk (within 5 % of the bound, or 1 C) or broken; unknown without evidence."""
     if value is None or bound is None or math.isnan(value):
         return "unknown"
     if not holds(wish.op, value, bound):
@@ -64,7 +65,8 @@ def standing(wish: Expectation, value: float | None, bound: float | None) -> Sta
         value, bound = 1.0 - value, 1.0 - bound
     if bound == 0.0 or (wish.relative and wish.value == 0.0):
         return "met"
-    return "at risk" if abs(value - bound) < AT_RISK_SHARE * abs(bound) else "met"
+    margin = AT_RISK_C if wish.metric.endswith("_c") else AT_RISK_SHARE * abs(bound)
+    return "at risk" if abs(value - bound) < margin else "met"
 
 
 def judge(intent: Intent, today: Values, candidate: Values) -> tuple[Row, ...]:

@@ -27,7 +27,8 @@ def test_a_bound_holds_under_every_seed_or_is_broken() -> None:
 
 
 def test_a_value_near_its_bound_is_at_risk_as_the_judge_of_intents_says() -> None:
-    assert _line(HOT, (84.0,), (79.0,), Bound("I-01", "<=", 80.0, False, True)).state == "at risk"
+    assert _line(HOT, (84.0,), (79.4,), Bound("I-01", "<=", 80.0, False, True)).state == "at risk"
+    assert _line(HOT, (84.0,), (77.7,), Bound("I-01", "<=", 80.0, False, True)).state == "met"
 
 
 def test_an_interval_that_reaches_past_the_bound_is_at_risk() -> None:

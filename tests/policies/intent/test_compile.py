@@ -86,7 +86,7 @@ def test_a_bound_above_the_limit_of_a_row_is_told(site: Site) -> None:
 def test_rows_say_today_candidate_bound_and_what_binds(site: Site) -> None:
     intent = intent_of(MAIN, site)
     today = {"plant.gpu_temp_max_c": 81.0, "serving.cost_usd_per_h": 1000.0, "serving.ttft_p99_s": 0.5}
-    candidate = {"plant.gpu_temp_max_c": 79.0, "serving.cost_usd_per_h": 950.0, "serving.ttft_p99_s": 0.5}
+    candidate = {"plant.gpu_temp_max_c": 79.5, "serving.cost_usd_per_h": 950.0, "serving.ttft_p99_s": 0.5}
     rows = judge(intent, lambda metric, scope, window: today[metric], lambda metric, scope, window: candidate[metric])
     assert [row.met for row in rows] == [True, False, True]
     assert [row.standing for row in rows] == ["at risk", "broken", "met"]
