@@ -20,6 +20,7 @@ from twin.fleet import Fleet
 from twin.fleet import load as load_fleet
 from twin.plant import model as plant_model
 from twin.serving import model as serving_model
+from twin.serving.readings import REQUESTS
 from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
 from twin.workloads import model as workloads_model
@@ -196,6 +197,11 @@ def _check_unheard(scenario: Scenario) -> None:
     for gpu in serving.tariff_usd_per_h:
         if gpu not in scenario.fleet.model_names:
             raise ValueError(f"serving.tariff_usd_per_h: GPU {gpu!r} is unknown; it is one of {', '.join(scenario.fleet.model_names)}")
+    asked = scenario.horizon_s * sum(each.demand.rate_per_s for each in serving.endpoints if each.demand.kind == "synthetic")
+    if asked > REQUESTS.max_rows:
+        raise ValueError(
+            f"serving.endpoints: {asked:,.0f} requests, the limit is {REQUESTS.max_rows:,}; shorten horizon_s or lower rate_per_s"
+        )
     if SNAPSHOT_GRID_S % serving.window_s:
         raise ValueError(f"serving.window_s: {serving.window_s:g} s does not divide {SNAPSHOT_GRID_S:g} s; write 10, 30, 60 or 300")
 

@@ -57,6 +57,7 @@ def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("plant.inlet.aisle_air_supply_share", {"aisle-1": -1.0}, "aisle-1: input should be greater than 0"),
         ("plant.inlet.leak_share", 1.0, "plant.inlet.leak_share: input should be less than or equal to 0.95"),
         ("serving.tariff_usd_per_h", {"H100": 3.0}, "serving.tariff_usd_per_h: GPU 'H100' is unknown; it is one of h100, a100"),
+        ("serving.endpoints.0.demand.rate_per_s", 9999, "serving.endpoints: 864,086,400 requests, the limit is 40,000,000"),
         ("serving.window_s", 420, "serving.window_s: 420 s does not divide 300 s"),
         ("workloads.vms.3.servers", ["server-3..server-2"], "'server-3..server-2' is not a range of ids"),
         ("workloads.vms.3.servers", ["server-1..server-99999999999"], "is not a range of ids"),
@@ -74,7 +75,7 @@ def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 )
 def test_what_is_wrong_is_one_line_with_place_and_remedy(raw: dict[str, Any], path: str, value: Any, words: str) -> None:
     with pytest.raises(ValueError, match=":") as caught:
-        scenario.read(_set(raw, path, value), "scenarios/tiny.toml")
+        scenario.read(_set({**raw, "horizon_s": "24 h"} if "rate" in path else raw, path, value), "scenarios/tiny.toml")
     message = str(caught.value)
     assert message.startswith("scenarios/tiny.toml: ")
     assert words in message

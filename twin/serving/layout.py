@@ -137,18 +137,19 @@ def _tariff(gpu: str, tariffs: Mapping[str, float]) -> float:
 
 
 def members(place: Layout, fleet: Fleet, endpoint_ids: tuple[str, ...], scopes: tuple[Scope, ...]) -> NDArray[np.bool_]:
-    """Return which instances lie in the scopes, shape I: any of the ids of a kind, every kind that is named."""
-    hit = np.ones(len(place.ids), dtype=np.bool_)
+    """Return which instances lie in the scopes, shape I: of any endpoint that is named, in any of the places that are named."""
     of_kind = {
         "endpoint": (place.endpoint, endpoint_ids),
         "row": (place.row, fleet.row_ids),
         "rack": (place.rack, fleet.rack_ids),
         "server": (place.server, fleet.server_ids),
     }
-    for kind in sorted({scope.kind for scope in scopes}):
-        if kind not in of_kind:
-            return np.zeros(len(place.ids), dtype=np.bool_)
-        index, ids = of_kind[kind]
-        wanted = [ids.index(scope.id) for scope in scopes if scope.kind == kind and scope.id in ids]
-        hit &= np.isin(index, wanted)
+    if any(scope.kind not in of_kind for scope in scopes):
+        return np.zeros(len(place.ids), dtype=np.bool_)
+    hit = np.ones(len(place.ids), dtype=np.bool_)
+    for kinds in (("endpoint",), ("row", "rack", "server")):
+        named = [(of_kind[scope.kind], scope.id) for scope in scopes if scope.kind in kinds]
+        inside = [index == ids.index(name) for (index, ids), name in named if name in ids]
+        if named:
+            hit &= np.logical_or.reduce(inside, axis=0) if inside else False
     return hit

@@ -272,6 +272,10 @@ def test_scopes_pick_instances_by_any_place(start: Callable[..., Any]) -> None:
     assert model.members((Scope("endpoint", "code"),)).tolist() == [False] * 8 + [True] * 2
     assert model.members((Scope("row", "row-2"),)).tolist() == [False] * 4 + [True] * 4 + [False, True]
     assert model.members((Scope("row", "row-2"), Scope("endpoint", "chat"))).sum() == 4
+    assert model.members((Scope("row", "row-2"), Scope("row", "row-1"))).all()
+    one = model.members((Scope("server", "server-1"),))
+    assert (model.members((Scope("row", "row-2"), Scope("server", "server-1"))) == (one | model.members((Scope("row", "row-2"),)))).all()
+    assert one.any()
     assert not model.members((Scope("workload", "search"),)).any()
 
 
