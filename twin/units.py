@@ -3,7 +3,7 @@
 import math
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pint
@@ -34,11 +34,11 @@ MINUS: Final = "\u2212"
 
 
 @cache
-def registry() -> "pint.UnitRegistry":
+def registry() -> "pint.UnitRegistry[Any]":
     """Return the unit registry, with money and tokens; imported late because it is slow to build."""
     import pint
 
-    units: pint.UnitRegistry = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    units: pint.UnitRegistry[Any] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
     units.define("usd = [money] = USD")
     units.define("token = [token] = tokens")
     return units
