@@ -155,7 +155,7 @@ def _diff(record: Any, key: str) -> None:
         if not lines:
             st.html('<p class="iw-note">The policy stays as it is today.</p>')
         st.download_button(
-            "JSON", json.dumps(record.policy, indent=2), f"{record.intent_id}-policy.json", key=f"json-{key}", on_click="ignore"
+            "JSON", lambda: json.dumps(record.policy, indent=2), f"{record.intent_id}-policy.json", key=f"json-{key}", on_click="ignore"
         )
 
 
