@@ -1,4 +1,4 @@
-"""The floor plan with its scrubber: a day on one canvas, 60 frames a second."""
+"""The floor plan with its scrubber: a day on one canvas."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

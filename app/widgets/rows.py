@@ -1,4 +1,4 @@
-"""Tables with states, bullets, intervals and changes; a row can be clicked."""
+"""Tables with states, bullets, intervals and changes; rows can be clicked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
