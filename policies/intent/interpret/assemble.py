@@ -20,9 +20,10 @@ _DESIGN: Final = rule("assemble.design")
 _POINTED: Final = rule("assemble.pointed")
 # Bounds on either side make sense here: too cold is wrong as well, and a pod can be too big.
 _EITHER_SIDE: Final = {
-    "plant.gpu_temp_max_c", "plant.inlet_temp_max_c", "plant.oversubscription_share", "memory.pod_hosts", "workloads.price_cut_share",
-    "plant.row_power_peak_w", "plant.site_power_peak_w",
+    "plant.inlet_temp_max_c", "plant.oversubscription_share", "memory.pod_hosts", "workloads.price_cut_share",
 }  # fmt: skip
+# Only beside a bound on the other side: a band, or a contradiction that is asked about.
+_IN_A_BAND: Final = {"plant.gpu_temp_max_c", "plant.row_power_peak_w", "plant.site_power_peak_w"}
 _DESIGNED: Final = {"memory.pod_hosts", "plant.oversubscription_share"}
 
 
@@ -101,9 +102,13 @@ def _kept(work: Draughts) -> list[Draft]:
 
 
 def _sensible(work: Draughts, draft: Draft) -> bool:
-    """Ask about a bound on the side that nobody minds, such as a serving cost of at least so much."""
-    against = draft.bound.op != bounds.default_op(draft.metric)
-    if not against or draft.bound.relative or draft.metric in _EITHER_SIDE:
+    """Ask about a bound on the side that nobody minds, such as a serving cost of at least so much, now or more than today."""
+    usual = bounds.default_op(draft.metric)
+    if draft.bound.op == usual or draft.metric in _EITHER_SIDE:
+        return True
+    if draft.bound.relative and draft.bound.value * (1 if usual == "<=" else -1) <= 0:
+        return True
+    if draft.metric in _IN_A_BAND and any(other.metric == draft.metric and other.bound.op == usual for other in work.drafts):
         return True
     work.ask(
         draft.clause, "value", f"Is {METRICS[draft.metric].label} to stay on that side of the number, or on the other?", draft.quantity

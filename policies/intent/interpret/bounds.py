@@ -20,6 +20,12 @@ _AMOUNT: Final = rule("bounds.amount")
 _AFTER: Final = re.compile(r"[\s,(]*(?:(?:per|a|an|each|every|/)?\s*[\ue004\w/]+[\s,]*){0,3}?(?:and |as |is |the |at )*")
 _TRAILING: Final = rule("bounds.trailing")
 _FIXED: Final = rule("bounds.fixed")
+# "Above 80 C is not acceptable": what is forbidden is said after the number.
+_FORBIDDEN: Final = re.compile(
+    r"[^;:.,]*?\b(?:(?:is|are|be|would be|counts? as) (?:\w+ )?(?:unacceptable|forbidden|prohibited|banned|off limits|"
+    r"out of the question|violations?|breach(?:es)?|intolerable)|(?:is|are|be)? ?not (?:be )?(?:acceptable|ok(?:ay)?|allowed|permitted|tolerated|tolerable|wanted|fine)|"
+    r"(?:must|should|shall|to) be (?:avoided|prevented))\b"
+)
 _NEAR: Final = re.compile(r"^\W*(?:\ue004+\W*)?(?:or more |or so |a |an |the |in )?\w*\s*$")
 
 
@@ -149,9 +155,12 @@ def side(metric: str, compare: Mark | None, negated: bool) -> Op:
 
 
 def negated(board: Board, words: Words, compare: Mark | None) -> bool:
-    """Return whether a negation before the comparison turns it round; "at most" and its like are never turned."""
+    """Return whether a negation before the comparison, or a verdict after it, turns it round; "at most" is never turned."""
     if compare is None or _FIXED.match(board.canon.text, compare.start, compare.end):
         return False
+    verdict = _FORBIDDEN.match(board.rest, compare.end)
+    if verdict is not None and not re.search(r"\b(?:and|or|but|if|unless|while|because|since)\b", verdict[0]):
+        return True
     return any(mark.end <= compare.start and not re.search(r"[:;.,]", board.rest[mark.end : compare.start]) for mark in words.negations)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from policies.intent.interpret import bounds, ops
 from policies.intent.interpret.aims import meant, objective
 from policies.intent.interpret.canon import Mark
-from policies.intent.interpret.choice import Choice
+from policies.intent.interpret.choice import Choice, kind_of
 from policies.intent.interpret.drafts import Doubt, Draft, Draughts, zeroed
 from policies.intent.interpret.words import Concept, lexicon, rule
 from twin.metrics import METRICS
@@ -14,6 +14,9 @@ from twin.metrics import METRICS
 _IMPERATIVE: Final = rule("wishes.imperative")
 _LEADING: Final = rule("wishes.leading")
 _ALL: Final = re.compile(r"(?<!\w)(?:all|every|each|always|100 percent|every single)(?!\w)")
+_SLOWING: Final = re.compile(
+    r"(?<!\w)(?:not|never|nor|no|without|avoid(?:ing)?|nobody|no one)(?: [^\s,;.]+){0,4}? slow(?:s|ed|er|ing|down)?(?!\w)"
+)
 _WHOLE: Final = {"workloads.notices_honoured_share", "serving.slo_attainment_share"}
 
 
@@ -25,12 +28,24 @@ def wishes(work: Draughts, index: int) -> None:
     free = [mark for mark in free if mark.start not in work.spoken]
     _factors(work, index)
     free = [mark for mark in free if mark.start not in work.spoken]
+    if _slowing(work, index):
+        return
     if words.holds:
         _holds(work, index, free)
     elif words.negations:
         _negated(work, index, free)
     elif not clause.quantities and not words.factors:
         _changes(work, index, free)
+
+
+def _slowing(work: Draughts, index: int) -> bool:
+    """Ask which latency is meant by "without slowing chat-8b"; True where that was asked."""
+    clause = work.clauses[index]
+    timed = [mark for mark in clause.concepts if mark.value.family or any(kind_of(name) in {"time", "rate"} for name in mark.value.metrics)]
+    if timed or clause.percentiles or not _SLOWING.search(work.board.rest, clause.start, clause.end):
+        return False
+    work.ask(index, "meaning", "Which latency is not to get worse: first token, between tokens, end to end or function?")
+    return True
 
 
 def _add(work: Draughts, index: int, mark: Mark, value: float, change: int) -> None:

@@ -39,6 +39,47 @@ def test_the_main_sentence_is_read_whole(read: Read) -> None:
     assert not reading.intent.questions
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("GPU temperature above 80 C is unacceptable", ("plant.gpu_temp_max_c", "<=", 80.0, False)),
+        ("GPUs above 80 C must be avoided", ("plant.gpu_temp_max_c", "<=", 80.0, False)),
+        ("row power above 150 kW is not acceptable", ("plant.row_power_peak_w", "<=", 150e3, False)),
+        ("SLO attainment below 95 % is not acceptable", ("serving.slo_attainment_share", ">=", 0.95, False)),
+    ],
+)
+def test_what_is_forbidden_after_the_number_is_not_asked_for(read: Read, text: str, expected: tuple[str, str, float, bool]) -> None:
+    assert wishes(read(text)) == [expected]
+    assert not asked(read(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GPUs must not be cooler than 82 C",
+        "GPUs don't have to stay under 80 C",
+        "row power may exceed 150 kW",
+        "spend 5 % more on serving",
+    ],
+)
+def test_a_bound_on_the_harmful_side_is_asked_about(read: Read, text: str) -> None:
+    assert asked(read(text)) == ["value"]
+    assert not read(text).intent.expectations
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reduce the serving bill by a fifth without slowing chat-8b",
+        "reduce the serving bill by a fifth but chat-70b must not get slower",
+        "reduce the serving bill by a fifth without slowing down users",
+    ],
+)
+def test_not_to_slow_something_down_is_asked_about_and_never_lost(read: Read, text: str) -> None:
+    assert asked(read(text)) == ["meaning"]
+    assert wishes(read(text)) == [("serving.cost_usd_per_h", "<=", -0.2, True)]
+
+
 def test_the_golden_utterances_for_development_are_read() -> None:
     found = score(_READER, data_dir() / "intents" / "golden_open.jsonl", _SITE)
     assert found.whole_share >= 0.98
