@@ -1,4 +1,4 @@
-"""The console's server: the page, what the browser meets, warm imports.
+"""The console's server: the page, what the browser meets, warm imports."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
