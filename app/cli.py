@@ -69,7 +69,9 @@ def _intents(commands: _Commands) -> None:
     explore.add_argument("--seed", type=_seed, help="seed of the runs (default: the scenario's)")
     for command in (intent, explore):
         command.add_argument("--scenario", default="example", metavar="S", help="packaged scenario or .toml file (default: example)")
-        command.add_argument("--model", metavar="M", help="a LiteLLM model instead of the embedded reader")
+        command.add_argument(
+            "--model", metavar="M", help="a LiteLLM model that reads beside the embedded reader (default: INTENTWIN_MODEL)"
+        )
     approve = commands.add("approve", "words", "approve an intent's candidate")
     rollback = commands.add("rollback", "words", "take an approved intent back")
     for command in (approve, rollback):

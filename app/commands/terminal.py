@@ -110,3 +110,5 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(read_text(path, what))
     except json.JSONDecodeError as error:
         raise ValueError(f"{what} {path}: line {error.lineno}, column {error.colno}: {error.msg}; it must be JSON") from None
+    except RecursionError:
+        raise ValueError(f"{what} {path}: nested too deeply; it must be the JSON that `intentwin policies --json` shows") from None

@@ -11,6 +11,7 @@ from policies.intent.check import check
 from policies.intent.compile import Compiled, compile_intent
 from policies.intent.interpret.understand import Understood, understand
 from policies.intent.model import Finding, Intent, read_back
+from policies.llm import available
 
 if TYPE_CHECKING:
     from policies.intent.lifecycle import Actor
@@ -56,7 +57,7 @@ def _input() -> Iterator[str]:
 def _read(text: str, place: Place, model: str | None) -> tuple[Understood, list[Finding], Compiled]:
     from app.shelf import readings
 
-    understood = understand(text, place.site, model)
+    understood = understand(text, place.site, model or available())
     compiled = compile_intent(understood.intent)
     known = frozenset(readings())
     checked = check(understood.intent, place.site, _active(), measurable=known, covers=place.covers())
@@ -96,7 +97,7 @@ def _saved(arguments: Namespace) -> Answer:
     from policies.intent import lifecycle
 
     record = lifecycle.capture(
-        home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model
+        home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model or available()
     )
     asked = Intent.model_validate(dict(record.intent))
     findings = [Finding.model_validate(item) for item in record.findings]
@@ -109,7 +110,7 @@ def _saved(arguments: Namespace) -> Answer:
 def _actor(arguments: Namespace) -> "Actor":
     from policies.intent.lifecycle import Actor
 
-    return Actor(name=arguments.actor or login(), role=arguments.role)
+    return Actor(name=login() if arguments.actor is None else arguments.actor, role=arguments.role)
 
 
 def explore(arguments: Namespace) -> Answer:

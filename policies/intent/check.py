@@ -26,7 +26,7 @@ def check(
     ``active`` are the intents in force, ``measurable`` the metrics that a run has evidence for, ``covers`` whether the
     scenario's run has any time inside a window.
     """
-    findings = [*_places(intent, site.entities), *_contradictions(intent), *_limits(intent, site), *_conflicts(intent, active)]
+    findings = [*_places(intent, site.entities), *_contradictions(intent), *_limits(intent, site), *conflicts(intent, active)]
     findings += _dropped(intent)
     if measurable is not None:
         wanted = {wish.metric for wish in intent.expectations} | ({intent.objective.metric} if intent.objective else set())
@@ -91,7 +91,7 @@ def _dropped(intent: Intent) -> list[Finding]:
     return findings
 
 
-def _conflicts(intent: Intent, active: Active) -> list[Finding]:
+def conflicts(intent: Intent, active: Active) -> list[Finding]:
     """Refuse what an intent in force excludes; ask where both choose a holder for one lever."""
     findings = []
     for name, other in active:

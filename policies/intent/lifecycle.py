@@ -21,6 +21,7 @@ from policies.intent.versions import (
     live,
     moved,
     must_be_approvable,
+    must_be_free,
     policy_of,
     revise,
     scenario_name,
@@ -60,6 +61,9 @@ def capture(
     if len(text) > len(understood.intent.text):
         raise ValueError(understood.findings[0].text)
     said = scenario.name if isinstance(scenario, Scenario) else str(scenario)
+    if Path(said).suffix == ".toml" and not isinstance(scenario, Scenario):
+        # Read again at each later step, from wherever that is taken.
+        said = str(Path(said).absolute())
     with Ledger(home).transaction() as ledger:
         version = version_of(ledger, ledger.next_intent_id(), 1, text, understood.intent, understood.findings, place, actor, at)
         ledger.add_intent(version)
@@ -174,7 +178,7 @@ def approve(
         if read_back_as is not None and read_back_as.strip() != sentence:
             raise ValueError(f"{intent_id} version {record_.version} reads: {sentence} Read it again before approving")
         must_be_approvable(ledger, record_, intent, place, note)
-        shown = evidence_for(ledger, home, record_)
+        shown = evidence_for(ledger, home, record_, place)
         rows = [Row(**row) for row in shown.verdicts]
         if not meets(rows) and not note.strip():
             missed = next(row.metric for row in rows if row.strength == "must" and not row.met)
@@ -207,10 +211,13 @@ def rollback(home: Path, intent_id: str, version: int | None = None, *, actor: A
         record_ = live(ledger, intent_id, version)
         decide(ledger, record_, "rolled_back", actor, at, note)
         approved = {item.version for item in ledger.approvals(intent_id) if item.decision == "approved"}
-        taken = {item.version for item in ledger.approvals(intent_id) if item.decision == "rolled_back"}
-        before = [item for item in ledger.intents(intent_id) if item.version < record_.version and item.version in approved - taken]
+        # One that was retired or taken back itself has ended for good.
+        before = [item for item in ledger.intents(intent_id) if item.version in approved and item.state == "revised"]
         back = moved(ledger, record_, "retired", actor, at)
-        return moved(ledger, before[-1], "active", actor, at) if before else back
+        if not before:
+            return back
+        must_be_free(ledger, before[-1])
+        return moved(ledger, before[-1], "active", actor, at)
 
 
 def retire(home: Path, intent_id: str, version: int | None = None, *, actor: Actor, at: datetime, note: str = "") -> IntentRecord:

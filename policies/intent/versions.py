@@ -4,18 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from policies import catalogue
-from policies.intent.check import check
+from policies.intent.check import check, conflicts
 from policies.intent.compile import compile_intent
 from policies.intent.interpret.reader import Site
 from policies.intent.model import Finding, Intent, WindowSpec
-from policies.policy import PolicySet
+from policies.policy import PolicySet, Schedule
+from policies.study import phases
 from twin import run as twin_run
 from twin.scenario import Scenario, load
+from twin.stack import Phase
 from twin.store import runs
 from twin.store.ledger import Transaction
 from twin.store.records import Approval, Decision, IntentVersion
@@ -142,24 +143,34 @@ def must_be_approvable(ledger: Transaction, record_: IntentVersion, intent: Inte
         raise ValueError(f"{name} carries no policy set; say what it should do")
 
 
-def evidence_for(ledger: Transaction, home: Path, record_: IntentVersion) -> StoredEvidence:
-    """Return the newest evidence whose candidate runs are of this very policy set."""
+def must_be_free(ledger: Transaction, record_: IntentVersion) -> None:
+    """Raise ValueError, one line, where another intent that came into force since excludes a version."""
+    others = [(item.intent_id, Intent.model_validate(dict(item.intent))) for item in ledger.intents() if item.state in LIVE]
+    found = conflicts(Intent.model_validate(dict(record_.intent)), [item for item in others if item[0] != record_.intent_id])
+    if found:
+        raise ValueError(
+            f"{record_.intent_id} version {record_.version} would come back into force, but {found[0].text} Or retire {record_.intent_id}"
+        )
+
+
+def evidence_for(ledger: Transaction, home: Path, record_: IntentVersion, place: Scenario) -> StoredEvidence:
+    """Return the newest evidence that running this very policy set on the scenario, as both and the code are now, would give."""
     policy = policy_of(record_)
-    wanted = catalogue.complete(policy).canonical()
+    decided = phases(Schedule.of(policy), place)
     for shown in reversed(ledger.evidence(record_.intent_id, record_.version)):
-        if shown.candidate_run_ids and all(ran(run_id, home, wanted) for run_id in shown.candidate_run_ids):
+        if shown.candidate_run_ids and all(ran(run_id, home, place, decided) for run_id in shown.candidate_run_ids):
             return shown
     raise ValueError(
-        f"{record_.intent_id} version {record_.version} has no evidence from a run of policy {policy.policy_id}; try it on the twin first"
+        f"{record_.intent_id} version {record_.version} has no evidence from a run of policy {policy.policy_id} on scenario {place.name} "
+        "as they are now; try it on the twin first"
     )
 
 
-def ran(run_id: str, home: Path, wanted: dict[str, Any]) -> bool:
-    """Return whether a stored run is of this very policy set, from begin to end."""
+def ran(run_id: str, home: Path, place: Scenario, decided: Sequence[Phase]) -> bool:
+    """Return whether a stored run answers the question that a policy set and a scenario pose now: same inputs, same code, whole span."""
     if not runs.exists(run_id, home):
         return False
-    schedule = runs.manifest_of(run_id, home)["schedule"]
-    return len(schedule) == 1 and schedule[0]["policy"] == wanted
+    return twin_run.run_id_of(place, decided, int(runs.manifest_of(run_id, home)["seed"])) == run_id
 
 
 def decide(ledger: Transaction, record_: IntentVersion, decision: Decision, actor: Actor, at: datetime, note: str) -> None:

@@ -393,3 +393,23 @@ def test_reproduce_exits_4_where_a_claim_fails(here: Path, monkeypatch: pytest.M
 
 def test_bench_runs_what_a_checkout_measures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no benchmark measures 'nothing'" in _refused(["bench", "nothing"], capsys)
+
+
+def test_the_model_of_the_environment_is_asked_as_the_readme_says(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTENTWIN_MODEL", "no-such-provider/model")
+    assert main(["intent", "keep every GPU under 80 C", "--scenario", "tiny", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert len(value["intent"]["expectations"]) == 1
+    assert any("second reader did not help: no-such-provider/model" in finding["text"] for finding in value["findings"])
+
+
+def test_nobody_is_not_the_login_name(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "a name and a role" in _refused(["intent", "keep GPUs under 80 C", "--scenario", "tiny", "--save", "--as", ""], capsys)
+
+
+def test_a_policy_file_without_end_is_refused_in_one_line(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    assert "nested too deeply" in _refused(["run", "tiny", "--policy", str(deep)], capsys)

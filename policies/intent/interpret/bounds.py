@@ -23,7 +23,8 @@ _FIXED: Final = rule("bounds.fixed")
 # "Above 80 C is not acceptable": what is forbidden is said after the number.
 _FORBIDDEN: Final = re.compile(
     r"[^;:.,]*?\b(?:(?:is|are|be|would be|counts? as) (?:\w+ )?(?:unacceptable|forbidden|prohibited|banned|off limits|"
-    r"out of the question|violations?|breach(?:es)?|intolerable)|(?:is|are|be)? ?not (?:be )?(?:acceptable|ok(?:ay)?|allowed|permitted|tolerated|tolerable|wanted|fine)|"
+    r"out of the question|violations?|breach(?:es)?|intolerable)|"
+    r"(?:is|are|be)? ?not (?:be )?(?:acceptable|ok(?:ay)?|allowed|permitted|tolerated|tolerable|wanted|fine)|"
     r"(?:must|should|shall|to) be (?:avoided|prevented))\b"
 )
 _NEAR: Final = re.compile(r"^\W*(?:\ue004+\W*)?(?:or more |or so |a |an |the |in )?\w*\s*$")

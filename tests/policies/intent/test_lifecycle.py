@@ -10,6 +10,7 @@ from policies.intent import lifecycle
 from policies.intent.lifecycle import Actor, IntentRecord
 from policies.intent.model import Expectation, Intent, read_back
 from policies.policy import TODAY
+from twin.sources import data_dir
 from twin.store.ledger import Ledger
 
 TEXT = "keep GPU temps under 85 C and cut serving cost by 5 %"
@@ -173,3 +174,62 @@ def test_a_changed_policy_in_the_ledger_is_not_what_the_evidence_showed(
         ledger.replace_intent(replace(ledger.intent("I-01"), policy=policy))
     with pytest.raises(ValueError, match="no evidence"):
         lifecycle.approve(tmp_path, "I-01", actor=ana, at=noon, note="as shown")
+
+
+def test_evidence_from_before_the_scenario_changed_is_none(tmp_path: Path, ana: Actor, noon: datetime) -> None:
+    place = tmp_path / "mine.toml"
+    packaged = (data_dir() / "scenarios" / "tiny.toml").read_text()
+    place.write_text(packaged)
+    lifecycle.capture(tmp_path, TEXT, scenario=place, actor=ana, at=noon)
+    lifecycle.try_on_twin(tmp_path, "I-01", actor=ana, at=noon)
+    place.write_text(packaged.replace("30 min", "15 min", 1))
+    with pytest.raises(ValueError, match="as they are now"):
+        lifecycle.approve(tmp_path, "I-01", actor=ana, at=noon, note="as shown")
+
+
+def test_evidence_from_before_the_code_changed_is_none(
+    kept: IntentRecord, tmp_path: Path, ana: Actor, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle.try_on_twin(tmp_path, "I-01", actor=ana, at=noon)
+    monkeypatch.setattr("twin.run.code_hash", lambda: "other code")
+    with pytest.raises(ValueError, match="as they are now"):
+        lifecycle.approve(tmp_path, "I-01", actor=ana, at=noon, note="as shown")
+
+
+def test_a_scenario_file_is_found_again_from_another_folder(
+    tmp_path: Path, ana: Actor, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text((data_dir() / "scenarios" / "tiny.toml").read_text())
+    monkeypatch.chdir(tmp_path)
+    lifecycle.capture(tmp_path, TEXT, scenario="mine.toml", actor=ana, at=noon)
+    monkeypatch.chdir("/")
+    assert lifecycle.edit(tmp_path, "I-01", Intent(text=TEXT), actor=ana, at=noon).version == 2
+
+
+def in_force(home: Path, intent_id: str, degrees: float, actor: Actor, at: datetime) -> None:
+    """Approve a version that keeps GPUs below a temperature, with its own evidence."""
+    wish = Expectation(metric="plant.gpu_temp_max_c", op="<=", value=degrees)
+    lifecycle.edit(home, intent_id, Intent(text=TEXT, expectations=(wish,)), actor=actor, at=at)
+    lifecycle.try_on_twin(home, intent_id, actor=actor, at=at)
+    lifecycle.approve(home, intent_id, actor=actor, at=at, note="as shown")
+
+
+def test_a_version_that_was_retired_never_comes_back(kept: IntentRecord, tmp_path: Path, ana: Actor, noon: datetime) -> None:
+    in_force(tmp_path, "I-01", 84.0, ana, noon)
+    lifecycle.retire(tmp_path, "I-01", actor=ana, at=noon)
+    in_force(tmp_path, "I-01", 83.0, ana, noon)
+    assert lifecycle.rollback(tmp_path, "I-01", actor=ana, at=noon).state == "retired"
+    assert lifecycle.active(tmp_path) == []
+
+
+def test_a_rollback_does_not_revive_what_another_intent_excludes(kept: IntentRecord, tmp_path: Path, ana: Actor, noon: datetime) -> None:
+    in_force(tmp_path, "I-01", 60.0, ana, noon)
+    in_force(tmp_path, "I-01", 84.0, ana, noon)
+    lifecycle.capture(tmp_path, TEXT, scenario="tiny", actor=ana, at=noon)
+    wish = Expectation(metric="plant.gpu_temp_max_c", op=">=", value=70.0)
+    lifecycle.edit(tmp_path, "I-02", Intent(text=TEXT, expectations=(wish,)), actor=ana, at=noon)
+    lifecycle.try_on_twin(tmp_path, "I-02", actor=ana, at=noon)
+    lifecycle.approve(tmp_path, "I-02", actor=ana, at=noon, note="as shown")
+    with pytest.raises(ValueError, match="I-02 is in force and excludes it"):
+        lifecycle.rollback(tmp_path, "I-01", actor=ana, at=noon)
+    assert [(item.intent_id, item.version) for item in lifecycle.active(tmp_path)] == [("I-01", 3), ("I-02", 2)]
