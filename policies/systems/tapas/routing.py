@@ -1,4 +1,4 @@
-"""Which instances to spare: the slowest of the hot, while the rest has room."""
+"""Which instances to spare: the slowest hot ones, while there is room."""
 
 from dataclasses import dataclass
 from typing import Final
