@@ -84,7 +84,7 @@ def _intents(commands: _Commands) -> None:
     export = commands.add("export", "files", "write what each real system would take")
     export.add_argument("policy", metavar="POLICY", help="policy file, or the id of a policy or an intent in the ledger")
     export.add_argument("-o", "--output", required=True, metavar="PATH", help="folder to make, or a file ending in .zip")
-    export.add_argument("--scenario", default="example", metavar="S", help="the site it is written for (default: example)")
+    export.add_argument("--scenario", metavar="S", help="the site it is written for (default: the intent's own, else example)")
 
 
 def _runs(commands: _Commands) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from app.commands.policies import policy_of
+from app.commands.policies import policy_of, site_of
 from app.commands.terminal import Answer, home
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -34,7 +34,8 @@ def export(arguments: Namespace) -> Answer:
     from twin.scenario import load
 
     target = Path(arguments.output)
-    policy, scenario = policy_of(arguments.policy, home()), load(arguments.scenario)
+    policy = policy_of(arguments.policy, home())
+    scenario = load(arguments.scenario or site_of(arguments.policy, home()))
     check(policy, scenario.entities())
     if target.exists():
         raise ValueError(f"-o {target}: is there already; name a new folder or file")

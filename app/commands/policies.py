@@ -21,6 +21,19 @@ def policy_of(text: str, home: Path) -> PolicySet:
     return _in_ledger(text, home)
 
 
+def site_of(text: str, home: Path) -> str:
+    """Return the scenario that an intent in the ledger was written for; the example for a policy that is no intent's."""
+    from policies.intent.versions import scenario_name
+    from twin.store.ledger import Ledger
+
+    ledger = Ledger(home)
+    if text == "today" or Path(text).is_file() or not ledger.path.exists():
+        return "example"
+    with ledger.transaction() as transaction:
+        intents = [item.intent_id for item in transaction.intents() if text in {item.policy_id, item.intent_id}]
+        return scenario_name(transaction, intents[-1]) if intents else "example"
+
+
 def parse(value: object, place: str) -> PolicySet:
     """Return a policy set from JSON, also where it stands inside what ``intentwin intent --json`` wrote."""
     if isinstance(value, dict) and isinstance(value.get("policy_set"), dict):

@@ -22,13 +22,14 @@ REFUSED = 2
 
 def intent(arguments: Namespace) -> Answer:
     """Read a request, check it, compile it; exit 2 where it is refused."""
+    arguments.text = _utf8(arguments.text)
     if arguments.text == "-":
         return _lines(arguments)
     if not arguments.text.strip():
         raise ValueError("the request is empty; say what the datacenter should do")
     if arguments.save:
         return _saved(arguments)
-    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model)
+    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model or available())
     value = _value(understood.intent, findings, compiled)
     return _answer(value, _words(understood.intent, findings, compiled), findings)
 
@@ -39,7 +40,7 @@ def _lines(arguments: Namespace) -> Answer:
         raise ValueError("--save takes one request at a time; give its text instead of -")
     place = Place(arguments.scenario)
     for line in _input():
-        understood, findings, compiled = _read(line, place, arguments.model)
+        understood, findings, compiled = _read(line, place, arguments.model or available())
         sys.stdout.write(as_json(_value(understood.intent, findings, compiled)) + "\n")
         sys.stdout.flush()
     return Answer(None, silent=True)
@@ -51,13 +52,18 @@ def _input() -> Iterator[str]:
             # What is too long is refused by the reader; the rest of the line must not be taken for another request.
             while (rest := sys.stdin.readline(LONGEST_INPUT)) and not rest.endswith("\n"):
                 pass
-        yield line.rstrip("\n")
+        yield _utf8(line.rstrip("\n"))
+
+
+def _utf8(text: str) -> str:
+    """Return a text with the replacement character for every byte that was not UTF-8: the rest of it can still be read."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _read(text: str, place: Place, model: str | None) -> tuple[Understood, list[Finding], Compiled]:
     from app.shelf import readings
 
-    understood = understand(text, place.site, model or available())
+    understood = understand(text, place.site, model)
     compiled = compile_intent(understood.intent)
     known = frozenset(readings())
     checked = check(understood.intent, place.site, _active(), measurable=known, covers=place.covers())
@@ -96,6 +102,10 @@ def _answer(value: Mapping[str, Any], lines: list[str], findings: list[Finding])
 def _saved(arguments: Namespace) -> Answer:
     from policies.intent import lifecycle
 
+    # What is refused is bad input: it leaves nothing behind. The embedded reader refuses without asking a model.
+    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), None)
+    if understood.blocked:
+        return _answer(_value(understood.intent, findings, compiled), _words(understood.intent, findings, compiled), findings)
     record = lifecycle.capture(
         home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model or available()
     )
@@ -115,7 +125,8 @@ def _actor(arguments: Namespace) -> "Actor":
 
 def explore(arguments: Namespace) -> Answer:
     """Try candidates for a request on the twin; exit 3 where none meets it."""
-    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model)
+    text, model = _utf8(arguments.text), arguments.model or available()
+    understood, findings, compiled = _read(text, Place(arguments.scenario), model)
     asked = understood.intent
     for finding in findings:
         if finding.severity == "block":

@@ -8,6 +8,8 @@ from typing import Any
 
 from app.report.evidence import Asked, Evidence
 from app.report.judgement import Judged, change_words
+from policies.catalogue import complete
+from policies.policy import PolicySet
 from twin.metrics import METRICS
 from twin.units import NARROW_SPACE, show
 
@@ -134,7 +136,7 @@ def provenance(evidence: Evidence) -> list[tuple[str, str]]:
         ("seeds", ", ".join(str(seed) for seed in (evidence.judged.seeds if evidence.judged else (run.brief.seed,)))),
         ("today’s runs", _ids(world.today)),
         ("candidate’s runs", _ids(evidence.candidate)),
-        ("policy", evidence.candidate.policy_id if evidence.candidate else world.today.policy_id if world.today else ""),
+        ("policy", _policy_id(evidence)),
         ("code", f"{_version()}, hash {manifest['code']}"),
         ("arrivals and weather", str(manifest.get("exogenous", ""))),
         *((f"input {name}", str(value)) for name, value in sorted(inputs.items())),
@@ -142,6 +144,16 @@ def provenance(evidence: Evidence) -> list[tuple[str, str]]:
         ("Python", str(manifest.get("python", ""))),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _policy_id(evidence: Evidence) -> str:
+    """Return the id that the ledger, its decisions and an export know the policy set by; a run keeps only its completed form."""
+    held = evidence.candidate or evidence.world.today
+    if held is None:
+        return ""
+    known = [item.version for item in evidence.asked if item.version.policy is not None]
+    same = [v.policy_id for v in known if complete(PolicySet.model_validate(dict(v.policy or {}))).policy_id == held.policy_id]
+    return same[0] or held.policy_id if same else held.policy_id
 
 
 def _ids(held: Any) -> str:

@@ -349,6 +349,10 @@ def test_an_intent_is_kept_tried_approved_and_taken_back(
     assert json.loads(capsys.readouterr().out)["state"] == "active"
     assert main(["report", "I-01", "-o", str(tmp_path / "board.md")]) == 0
     text = (tmp_path / "board.md").read_text()
+    # The id under which the board finds it in the ledger and in an export.
+    assert f"- policy: {lifecycle.record(tmp_path, 'I-01').policy_id}\n" in text
+    assert main(["export", "I-01", "-o", str(tmp_path / "out")]) == 0
+    assert "for the site of scenario tiny" in (tmp_path / "out" / "README.md").read_text()
     assert "approved by jo \\(plant approver\\)" in text or "approved by jo (plant approver)" in text
     capsys.readouterr()
     assert main(["intents"]) == 0
@@ -413,3 +417,20 @@ def test_a_policy_file_without_end_is_refused_in_one_line(here: Path, tmp_path: 
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000)
     assert "nested too deeply" in _refused(["run", "tiny", "--policy", str(deep)], capsys)
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_lines_after_them(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "intent", "-"],
+        env={**os.environ, "INTENTWIN_HOME": str(tmp_path / "none"), "PYTHONPATH": str(ROOT)},
+        input=b"\xff\xfe\nkeep GPUs under 80 C\n", capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [len(answer["intent"]["expectations"]) for answer in answers] == [0, 1]
+
+
+def test_what_is_refused_is_not_saved(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["intent", "delete all logs", "--scenario", "tiny", "--save"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not empty.exists()
