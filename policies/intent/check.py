@@ -27,7 +27,7 @@ def check(
     scenario's run has any time inside a window.
     """
     findings = [*_places(intent, site.entities), *_contradictions(intent), *_limits(intent, site), *conflicts(intent, active)]
-    findings += _dropped(intent)
+    findings += [*_dropped(intent), *_rates(intent)]
     if measurable is not None:
         wanted = {wish.metric for wish in intent.expectations} | ({intent.objective.metric} if intent.objective else set())
         findings += [
@@ -89,6 +89,15 @@ def _dropped(intent: Intent) -> list[Finding]:
             text = f"{METRICS[wish.metric].label} is not known by {left[0].kind}: {scope_words(left)} is left out and it holds everywhere."
             findings.append(_said(wish.metric, text))
     return findings
+
+
+def _rates(intent: Intent) -> list[Finding]:
+    """Tell where an amount is asked for within hours: amounts are held per day, so it is a rate there and not the hours' total."""
+    return [
+        _said(wish.metric, f"{METRICS[wish.metric].label} is counted per day: {spec.words()} the bound is that daily rate, not a total.")
+        for wish in intent.expectations
+        if METRICS[wish.metric].per_day and not wish.relative and wish.value and (spec := intent.window_of(wish)) is not None
+    ]
 
 
 def conflicts(intent: Intent, active: Active) -> list[Finding]:

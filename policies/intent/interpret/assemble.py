@@ -134,7 +134,10 @@ def _soft(work: Draughts, clause: Clause) -> bool:
 def _objective(work: Draughts) -> Objective | None:
     if not work.objectives:
         return None
-    sense, metric, _ = work.objectives[0]
+    sense, metric, said = work.objectives[0]
+    if (sense == "minimize") != (METRICS[metric].better == "lower") and metric not in _EITHER_SIDE:
+        work.ask(-1, "meaning", f"Is {METRICS[metric].label} really to be as {'low' if sense == 'minimize' else 'high'} as possible?", said)
+        return None
     for _, other, _ in work.objectives[1:]:
         if other != metric:
             work.ask(-1, "meaning", f"Only one objective can lead: {METRICS[metric].label} or {METRICS[other].label}?")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.intent import guards
+from policies.intent.check import check
 from policies.intent.interpret.embedded import EmbeddedReader
 from policies.intent.interpret.reader import Reading
 from policies.intent.score import dangerous, example_site, score
@@ -65,6 +66,21 @@ def test_what_is_forbidden_after_the_number_is_not_asked_for(read: Read, text: s
 def test_a_bound_on_the_harmful_side_is_asked_about(read: Read, text: str) -> None:
     assert asked(read(text)) == ["value"]
     assert not read(text).intent.expectations
+
+
+@pytest.mark.parametrize("text", ["maximise GPU temperature", "maximise serving cost", "minimise throughput"])
+def test_an_objective_that_harms_is_asked_about(read: Read, text: str) -> None:
+    assert asked(read(text)) == ["meaning"]
+    assert read(text).intent.objective is None
+
+
+def test_an_amount_within_hours_is_said_to_be_a_daily_rate(read: Read) -> None:
+    def told(text: str) -> bool:
+        return any("daily rate" in finding.text for finding in check(read(text).intent, _SITE))
+
+    assert told("energy below 800 kWh in the afternoon")
+    assert not told("energy below 800 kWh")
+    assert not told("cut energy by 5 % in the afternoon")
 
 
 @pytest.mark.parametrize(
