@@ -44,8 +44,8 @@ def bench(arguments: Namespace) -> Answer:
             row["domain"],
             row["name"],
             f"{row['value']:.4g} {row['unit']}",
-            f"{_bound(row)} {row['unit']}",
-            "meets" if row["meets"] else "misses",
+            _bound(row),
+            "" if row["target"] is None else "meets" if row["meets"] else "misses",
         )
         for row in found
     ]
@@ -53,7 +53,10 @@ def bench(arguments: Namespace) -> Answer:
 
 
 def _bound(row: dict[str, Any]) -> str:
-    return f"{'>=' if row['better'] == 'higher' else '<='} {row['target']:.4g}"
+    """Return a figure's target in words; a figure that is only watched has none."""
+    if row["target"] is None:
+        return "–"
+    return f"{'>=' if row['better'] == 'higher' else '<='} {row['target']:.4g} {row['unit']}"
 
 
 def report(arguments: Namespace) -> Answer:

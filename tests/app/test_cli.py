@@ -434,3 +434,11 @@ def test_what_is_refused_is_not_saved(empty: Path, capsys: pytest.CaptureFixture
     assert main(["intent", "delete all logs", "--scenario", "tiny", "--save"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not empty.exists()
+
+
+def test_a_figure_without_a_target_is_only_watched() -> None:
+    from app.commands.evidence import _bound
+
+    row = {"unit": "s", "better": "lower", "target": None}
+    assert _bound(row) == "–"
+    assert _bound({**row, "target": 2.0}) == "<= 2 s"
