@@ -25,6 +25,8 @@ FINALISTS: Final = 3
 # Where no window is named, the hours in which heat and demand are highest.
 _SCREEN_HOURS: Final = (12.0, 18.0)
 _GRID_S: Final = 300.0
+# A longer window is screened on its hottest part only: a screen ranks candidates, the finalists run the whole day.
+SCREEN_MOST_S: Final = 3 * 3600.0
 # What is tried around a compiled policy set: system -> knob -> values, the most telling first.
 GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "reactive": {"floor_share": (0.25, 0.5, 0.7), "release_order": ("hottest", "slowest", "last"), "outstanding_target": (24.0, 16.0)},
@@ -122,7 +124,7 @@ def _with(policy: PolicySet, changed: dict[tuple[str, str], Any]) -> PolicySet:
 
 
 def screen_s(intent: Intent, scenario: Scenario) -> tuple[float, float]:
-    """Return the seconds of the run to screen on: from the first to the last moment inside the intent's windows."""
+    """Return the seconds of the run to screen on: the intent's windows, or their three hours around the hottest outside."""
     specs = [spec for wish in intent.expectations if (spec := intent.window_of(wish)) is not None]
     windows = [spec.window() for spec in specs] or [Window(*_SCREEN_HOURS)]
     times = np.arange(0.0, scenario.horizon_s, _GRID_S)
@@ -131,8 +133,13 @@ def screen_s(intent: Intent, scenario: Scenario) -> tuple[float, float]:
         inside |= scenario.clock.inside(times, window)
     if not inside.any():
         return 0.0, scenario.horizon_s
-    first, last = times[inside][0], times[inside][-1] + _GRID_S
-    return float(first), float(min(last, scenario.horizon_s))
+    first, last = float(times[inside][0]), float(min(times[inside][-1] + _GRID_S, scenario.horizon_s))
+    if last - first <= SCREEN_MOST_S:
+        return first, last
+    hours = scenario.clock.hour(times)
+    hottest = float(times[inside][np.argmin(np.abs(hours[inside] - scenario.spec.plant.weather.peak_hour))])
+    begin = min(max(hottest - SCREEN_MOST_S / 2.0, first), last - SCREEN_MOST_S)
+    return begin, begin + SCREEN_MOST_S
 
 
 def values_of(run_id: str, home: Path) -> Values:

@@ -1,4 +1,4 @@
-"""What a run costs: the example's day, and a candidate screened on its afternoon.
+"""What a run costs: the example's day, and a candidate screened as exploration does it.
 
 Every figure is taken in a process of its own, with kernels compiled before, and in CPU seconds of all its threads.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
-_AFTERNOON_S = (12 * 3600.0, 18 * 3600.0)
+_TEXT = "keep every GPU under 80 C this afternoon"
 
 
 def _took_s(work: Callable[[], Any]) -> float:
@@ -73,16 +73,20 @@ def _day() -> dict[str, float]:
 
 def _screen() -> dict[str, float]:
     from policies import study
+    from policies.intent.explore import screen_s as part_s
+    from policies.intent.interpret.understand import understand
+    from policies.intent.versions import site_of
     from twin.scenario import load
 
     _compile()
     example = load("example")
+    span_s = part_s(understand(_TEXT, site_of(example)).reading.intent, example)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        lead_in_s = _took_s(lambda: study.lead_in(example, example.seed, _AFTERNOON_S[0], home))
+        lead_in_s = _took_s(lambda: study.lead_in(example, example.seed, span_s[0], home))
 
         def screen_s(bound_c: float) -> float:
-            return _took_s(lambda: study.run(example, _candidate(bound_c), example.seed, home, window_s=_AFTERNOON_S))
+            return _took_s(lambda: study.run(example, _candidate(bound_c), example.seed, home, window_s=span_s))
 
         return {
             "screen_lead_in_cpu_s": lead_in_s,
