@@ -161,7 +161,9 @@ def _said_if_wrong(command: Callable[[], Any]) -> None:
 
 
 def try_it(record: Any, seeds_key: str) -> None:
-    """Start the trial of a version beside the server."""
+    """Start the trial of a version beside the server; pages show its runs once they are stored."""
+    state.set_today(None)
+    state.set_candidate(None)
     first = state.context().seed
     count = int(st.session_state.get(seeds_key) or 1)
     spec = {"intent_id": record.intent_id, "version": record.version, "seeds": list(range(first, first + count))}
@@ -169,7 +171,10 @@ def try_it(record: Any, seeds_key: str) -> None:
 
 
 def explore(record: Any) -> None:
-    """Start the search for candidates beside the server."""
+    """Start the search for candidates beside the server; pages stay with the candidate that they show."""
+    shown = state.context()
+    if shown.today and shown.candidate:
+        state.pin(shown.today, shown.candidate)
     spec = {"intent_id": record.intent_id, "version": record.version, "seed": state.context().seed}
     jobs.submit("explore", spec, state.home())
 

@@ -122,6 +122,8 @@ def candidates(found: Mapping[str, Any], record: Any, intent: Intent, key: str) 
     with parts.panel(title, f"pareto-{key}", data=frame, png=True):
         lines = {name: bound for name, bound in bounds.items() if bound is not None}
         parts.plot(pareto(frame, names[1], names[0], state.colours(), bounds=lines, height_px=280), f"pareto-{key}", alt=title)
+        if any(item["reach"] != "whole day" for item in found["candidates"]):
+            st.html('<p class="iw-note">Screened candidates ran only the hours that are asked about; the best ran the whole day.</p>')
         listed = {_candidate_words(item): item for item in found["candidates"]}
         chosen = listed.get(st.selectbox("Candidate", list(listed), key=f"pick-{key}") or "")
         if chosen is not None:
@@ -158,7 +160,11 @@ def approval(record: Any, lines: Sequence[Line], *, primary: bool, key: str) -> 
             st.html(f'<div class="iw-line"><span class="iw-said">{words}</span>{parts.mark(word, item.decision.replace("_", " "))}</div>')
         st.html(f'<p class="iw-note">You decide as {html.escape(desk.name())}, {html.escape(desk.role())}; change it in the rail.</p>')
         note = st.text_input(
-            "Note for the record", key=f"note-{key}", max_chars=400, placeholder="Note for the record", label_visibility="collapsed"
+            "Note for the record",
+            key=f"note-{key}-{record.state}",
+            max_chars=400,
+            placeholder="Note for the record",
+            label_visibility="collapsed",
         )
         if live:
             with st.container(horizontal=True, gap="small"):

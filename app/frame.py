@@ -83,7 +83,7 @@ def context_bar(view: str) -> None:
                 label_visibility="collapsed",
                 width=100,
             )
-        else:
+        elif now.run_id is not None:
             st.html(f'<span class="iw-only-today iw-seed">seed {now.seed}</span>', width="content")
         if now.run_id is not None:
             _strip(now, now.run_id, view)

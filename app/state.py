@@ -123,6 +123,11 @@ def set_candidate(run_id: str | None) -> None:
     _set(run=run_id, show="candidate" if run_id else None)
 
 
+def pin(today: str, candidate: str) -> None:
+    """Stay with these two runs when newer ones come; which of them is shown does not change."""
+    _set(today=today, run=candidate)
+
+
 def set_shown(shown: Shown) -> None:
     """Choose whether pages show today's run or the candidate's."""
     _set(show=shown)

@@ -52,9 +52,15 @@ def pareto(
     for name, value in (bounds or {}).items():
         words = f"{METRICS[name].label} {show(value, name)}"
         if name == x:
-            fig.add_vline(x=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_font=ink)
+            fig.add_vline(
+                x=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_font=ink,
+                annotation_position="bottom right",
+            )  # fmt: skip
         elif name == y:
-            fig.add_hline(y=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_font=ink)
+            fig.add_hline(
+                y=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_font=ink,
+                annotation_position="top left",
+            )  # fmt: skip
     fig.update_layout(hovermode="closest", clickmode="event+select")
     fig.update_xaxes(title_text=_axis_words(x), showspikes=False, showgrid=True)
     fig.update_yaxes(title_text=_axis_words(y))

@@ -13,7 +13,7 @@ export default function ({ data: [data], parentElement, setStateValue }) {
   const svg = parentElement.querySelector('svg'), c = data.colours;
   const known = memory.get(parentElement) || {};
   memory.set(parentElement, known);
-  if (known.from !== data.t_s) { known.from = data.t_s; known.t = data.t_s; }
+  if (known.from !== data.t_s) { known.from = data.t_s; if (!known.moving) known.t = data.t_s; }
   const height = TOP + PLOT + 10 + LANE * data.lanes.length + 24;
   const clock = (t) => { const m = Math.round((data.start_s + t) / 60); return two(Math.floor(m / 60) % 24) + ':' + two(m % 60); };
   const number = (v) => (v === null || v === undefined ? '–' : v.toFixed(data.digits).replace('-', '\u2212') + data.unit);
@@ -93,7 +93,7 @@ export default function ({ data: [data], parentElement, setStateValue }) {
       const share = ((event.clientX - box.left) * width / box.width - LEFT) / (width - LEFT - RIGHT);
       return Math.min(Math.max(data.begin_s + share * (data.end_s - data.begin_s), data.begin_s), data.end_s); };
   };
-  const move = (t, settle) => { known.t = Math.round(t / 60) * 60; draw();
+  const move = (t, settle) => { known.t = Math.round(t / 60) * 60; known.moving = !settle; draw();
     window.dispatchEvent(new CustomEvent('intentwin:t', { detail: { t_s: known.t, from: 'day' } }));
     if (settle) setStateValue('t_s', known.t); };
   svg.onpointerdown = (event) => { svg.setPointerCapture(event.pointerId); move(known.time(event), false); };

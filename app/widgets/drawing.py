@@ -7,7 +7,7 @@ import streamlit as st
 # The text comes from our own writer, which escapes every word; parsing it as XML and leaving scripts out keeps it inert anyhow.
 _JS: Final = """
 export default function ({ data: [data], parentElement }) {
-  const place = parentElement.querySelector('div');
+  const place = parentElement.querySelector('.drawing > div');
   const found = new DOMParser().parseFromString(data.svg, 'image/svg+xml').documentElement;
   for (const node of found.querySelectorAll('script, foreignObject, a, image, use')) node.remove();
   place.style.minWidth = data.least + 'px';
@@ -15,9 +15,11 @@ export default function ({ data: [data], parentElement }) {
 }
 """
 
-_DRAWING = st.components.v2.component(
-    "intentwin.drawing", html="<div>\n</div>", css=":host { display: block;\n overflow-x: auto; }", js=_JS
-)
+_CSS: Final = """
+:host { display: block; }
+.drawing { overflow-x: auto; }
+"""
+_DRAWING = st.components.v2.component("intentwin.drawing", html='<div class="drawing"><div></div></div>', css=_CSS, js=_JS)
 
 
 def drawing(svg: str, *, key: str, least_px: int = 0) -> None:

@@ -10,7 +10,7 @@ export default function ({ data: [data], parentElement, setStateValue }) {
   const find = (name) => parentElement.querySelector(name);
   const known = memory.get(parentElement) || { t: data.t_s, timer: null };
   memory.set(parentElement, known);
-  if (known.from !== data.t_s) { known.from = data.t_s; if (!known.timer) known.t = data.t_s; }
+  if (known.from !== data.t_s) { known.from = data.t_s; if (!known.timer && !known.moving) known.t = data.t_s; }
   const axis = find('.axis'), clock = find('.clock'), play = find('.play'), read = find('.read');
   const word = (t) => {
     const minutes = Math.floor((data.start_s + t) / 60 + 1e-6), day = Math.floor(minutes / 1440);
@@ -36,9 +36,10 @@ export default function ({ data: [data], parentElement, setStateValue }) {
   const show = (t, tell) => {
     known.t = Math.min(Math.max(t, 0), data.horizon_s);
     draw();
+    if (tell) known.moving = true;  // an older answer from Python must not take the step back
     if (tell) window.dispatchEvent(new CustomEvent('intentwin:t', { detail: { t_s: known.t, from: 'strip' } }));
   };
-  const settle = () => setStateValue('t_s', Math.round(known.t));
+  const settle = () => { known.moving = false; setStateValue('t_s', Math.round(known.t)); };
   const step = (sign) => { show(known.t + sign * data.step_s, true); clearTimeout(known.wait); known.wait = setTimeout(settle, 250); };
   const stop = () => { clearInterval(known.timer); known.timer = null; play.setAttribute('aria-label', 'Play');
     play.querySelector('path').setAttribute('d', 'M4.5 2.500v11L13 8z'); };

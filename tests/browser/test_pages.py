@@ -19,6 +19,7 @@ MODES = [(size, theme) for size in ("wide", "narrow") for theme in ("light", "da
 
 def _asked_about(page: Page) -> tuple[str, str, str]:
     """Return what a page shows: its title, the moment, and which run."""
+    expect(page.locator(CLOCK)).not_to_be_empty()
     shown = page.locator(".st-key-context-bar button[aria-checked=true], .st-key-context-bar .iw-only-today").first
     return page.inner_text("h1.iw-title"), page.locator(CLOCK).inner_text(), shown.inner_text()
 
