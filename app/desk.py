@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 
 from app import jobs, state
+from policies.llm import available
 
 LIVE: Final = ("approved", "active", "met", "at_risk", "broken")
 ROLES: Final = ("operator", "serving approver", "plant approver", "approver")
@@ -26,8 +27,8 @@ def role() -> str:
 
 
 def model() -> str | None:
-    """Return the LiteLLM model that reads this session's words; None takes the embedded reader."""
-    return str(st.session_state.get("you-model") or "") or None
+    """Return the LiteLLM model that reads this session's words (at first INTENTWIN_MODEL); None takes the embedded reader."""
+    return str(st.session_state.get("you-model", available() or "")) or None
 
 
 def _login() -> str:

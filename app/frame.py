@@ -15,6 +15,7 @@ from app.charts.events import FAULTS, HARMS
 from app.charts.tokens import Tokens
 from app.rail import FIRST, VIEWS
 from app.widgets.strip import time_strip
+from policies.llm import available
 from twin.units import show
 
 ICON: Final = Path(__file__).resolve().parent / "static" / "icon.png"
@@ -165,6 +166,7 @@ def _who() -> None:
     st.selectbox("Your role", desk.ROLES, key="you-role", persist_state="session")
     st.text_input(
         "Language model",
+        value=available() or "",
         key="you-model",
         persist_state="session",
         placeholder="embedded reader",

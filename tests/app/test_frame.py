@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import main, parts
@@ -25,6 +26,12 @@ def test_a_link_brings_the_cursor_with_it(console: AppTest) -> None:
     at = console.run()
     strip = next(item.proto for item in at.get("bidi_component") if item.proto.component_name == "intentwin.strip")
     assert '"t_s": 1200.0' in strip.json
+
+
+def test_the_model_of_the_environment_is_the_one_that_is_offered(console: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_MODEL", "openai/house-model")
+    at = console.run()
+    assert at.text_input(key="you-model").value == "openai/house-model"
 
 
 def test_every_answer_carries_the_security_headers() -> None:
