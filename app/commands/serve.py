@@ -1,6 +1,7 @@
 """Starts the console."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def serve(arguments: Namespace) -> Answer:
         *("--server.port", str(arguments.port), "--server.address", arguments.address),
         *("--server.headless", "true", "--logger.hideWelcomeMessage", "true"),
     ]
+    # A service manager or container stops us with SIGTERM: take it as Ctrl-C, so that the server never outlives its starter.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with subprocess.Popen(command, env=environment, cwd=root) as console:  # noqa: S603
         try:
             if example is not None:
