@@ -89,7 +89,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """Start ``intentwin serve`` on an empty store and a free port of this host; stop both at the end."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        pytest.skip("Chromium is not on PATH: sh tests/browser/chromium.sh")
+        pytest.fail("Chromium is not on PATH: sh tests/browser/chromium.sh")
     home = tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
