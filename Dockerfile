@@ -8,7 +8,6 @@ COPY app app
 COPY twin twin
 COPY policies policies
 COPY data data
-COPY .streamlit .streamlit
 RUN pip install --no-cache-dir --no-deps -e . \
     && useradd --create-home operator \
     && mkdir /var/lib/intentwin \
