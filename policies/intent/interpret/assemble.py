@@ -17,6 +17,7 @@ from policies.policy import ScopeSpec
 from twin.metrics import METRICS
 
 _DESIGN: Final = rule("assemble.design")
+_RATIO: Final = rule("assemble.ratio")
 _POINTED: Final = rule("assemble.pointed")
 # Bounds on either side make sense here: too cold is wrong as well, and a pod can be too big.
 _EITHER_SIDE: Final = {
@@ -44,7 +45,7 @@ def assemble(
         work.findings = [item for item in work.findings if item.about != "window" or item.severity == "info"]
     scope, scope_of = lift(specs, drafts, work)
     window, window_of = lift_windows(times, drafts, work)
-    drafts = [draft for draft in drafts if _sensible(work, draft)]
+    drafts = [draft for draft in drafts if _sensible(work, draft) and _no_ratio(work, draft)]
     wishes = tuple(_expectation(work, draft, scope_of, window_of) for draft in drafts)
     objective = _objective(work)
     kind = "functional" if _functional(work, wishes, objective) else "operational"
@@ -147,6 +148,14 @@ def _objective(work: Draughts) -> Objective | None:
 def _functional(work: Draughts, wishes: tuple[Expectation, ...], objective: Objective | None) -> bool:
     spoken = {wish.metric for wish in wishes} | ({objective.metric} if objective else set())
     return bool(spoken & _DESIGNED) or _DESIGN.search(work.board.rest) is not None
+
+
+def _no_ratio(work: Draughts, draft: Draft) -> bool:
+    """Ask where a share is told as a ratio ("one request in 1,000 may miss"): neither figure is the bound by itself."""
+    if not draft.metric.endswith("_share") or not _RATIO.search(work.board.canon.text):
+        return True
+    work.ask(draft.clause, "value", f"Which percentage is meant for {METRICS[draft.metric].label}?", draft.quantity)
+    return False
 
 
 def _distinct(wishes: tuple[Expectation, ...]) -> tuple[Expectation, ...]:

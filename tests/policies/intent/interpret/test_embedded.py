@@ -351,3 +351,11 @@ def test_clauses_in_another_order_say_the_same(read: Read) -> None:
     other = read("10 % less water, GPUs under 80 C in row 3 and PUE below 1.2").intent
     assert not dangerous(one, other, False)
     assert len(one.expectations) == len(other.expectations) == 3
+
+
+def test_a_share_told_as_a_ratio_is_read_or_asked_about(read: Read) -> None:
+    asked = read("only 1 request in 1000 may miss its SLO").intent
+    assert not asked.expectations
+    assert [question.about for question in asked.questions] == ["value"]
+    plain = read("9 out of 10 requests within SLO").intent
+    assert [(wish.op, wish.value) for wish in plain.expectations] == [(">=", 0.9)]
