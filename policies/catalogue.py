@@ -90,6 +90,18 @@ def knobs_of(policy_set: PolicySet) -> dict[str, Knobs]:
     return {system: _knobs(policy_set.name, card(system), values) for system, values in given.items()}
 
 
+def scopes_of(lever: str, system: str) -> tuple[str, ...]:
+    """Return the kinds of scope that a system can be held to on a lever.
+
+    A compiled holder is chosen per endpoint, so a place would widen silently to every endpoint that has an instance there;
+    its guards work instance by instance and may be held to a place.
+    """
+    known = levers()[lever]
+    if known.kind == "compiled" and card(system).levers[lever] == "holder":
+        return ("endpoint",)
+    return _SCOPES_OF.get(known.domain, ())
+
+
 def check(policy_set: PolicySet, entities: Entities) -> None:
     """Raise ValueError, one line with place and remedy, unless the twin can run this policy set.
 
@@ -107,7 +119,7 @@ def check(policy_set: PolicySet, entities: Entities) -> None:
                 raise ValueError(f"{place}: {held.system} cannot hold {lever}; it is held by one of {able}")
             for spec in held.scope:
                 _known_entity(place, spec.kind, spec.id, entities)
-                kinds = _SCOPES_OF.get(levers()[lever].domain, ())
+                kinds = scopes_of(lever, held.system)
                 if spec.kind not in kinds:
                     raise ValueError(f"{place}: {held.system} cannot be held to {spec.kind} {spec.id}; a scope here is {', '.join(kinds)}")
     _check_rest(policy_set)

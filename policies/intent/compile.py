@@ -13,8 +13,6 @@ from policies.system import System, Target
 from twin.clock import DAYS, hour_of
 from twin.metrics import METRICS
 
-# Kinds of place that instances, and so the levers of serving, can be told apart by.
-_SCOPED: Final = {"serving": ("row", "rack", "server", "endpoint")}
 _HEAT: Final = ("plant.gpu_temp_max_c", "plant.inlet_temp_max_c")
 _WAITING: Final = (
     "serving.ttft_p99_s",
@@ -86,8 +84,13 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
             able = ", ".join(item.id for item in catalogue.holders_of(lever))
             findings.append(Finding(severity="question", about=lever, text=f"{system} cannot hold {lever}; it is held by one of {able}."))
             continue
-        kinds = _SCOPED.get(catalogue.levers()[lever].domain, ())
+        kinds = catalogue.scopes_of(lever, system)
         scope = tuple(spec for spec in intent.scope if spec.kind in kinds)
+        if intent.scope and not scope:
+            # Without its scope the choice would reach the whole site, which is wider than what was asked.
+            text = f"{system} on {lever} can be held to {' or '.join(kinds)}, not to {intent.scope[0].id}; is the whole site meant?"
+            findings.append(Finding(severity="question", about=lever, text=text))
+            continue
         knobs = {knob: value for knob, value in choice.items() if knob != "system"}
         levers[lever] = [Held(system=system, scope=scope, knobs=knobs)]
         reasons[lever] = "asked for by name"

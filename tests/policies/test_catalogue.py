@@ -113,6 +113,14 @@ def test_a_scope_that_a_lever_cannot_tell_apart_is_refused():
         catalogue.check(one("emergency", "uniform_cap", ({"kind": "endpoint", "id": "chat-8b"},)), ENTITIES)
 
 
+def test_a_compiled_router_is_held_to_an_endpoint_and_its_guard_to_a_place():
+    row, endpoint = ({"kind": "row", "id": "row-1"},), ({"kind": "endpoint", "id": "chat-8b"},)
+    with pytest.raises(ValueError, match="round_robin cannot be held to row row-1; a scope here is endpoint"):
+        catalogue.check(one("request_routing", "round_robin", row), ENTITIES)
+    catalogue.check(one("request_routing", "round_robin", endpoint), ENTITIES)
+    catalogue.check(one("request_routing", "tapas", row), ENTITIES)
+
+
 def test_completing_twice_changes_nothing_and_writing_out_a_baseline_is_the_same_policy():
     whole = catalogue.complete(TODAY)
     assert catalogue.complete(whole).policy_id == whole.policy_id

@@ -35,6 +35,18 @@ def test_explicit_choices_come_first_and_hold_where_they_were_asked(site: Site) 
     assert [spec.id for spec in policy.levers["request_routing"][1].scope] == ["chat-8b"]
 
 
+def test_a_choice_that_cannot_be_held_to_its_place_is_asked_about_and_never_widened(site: Site) -> None:
+    for text, about in (
+        ("use round robin routing in row 3", "request_routing"),
+        ("use uniform cap for emergencies on chat-8b", "emergency"),
+    ):
+        intent = intent_of(text, site)
+        assert list(intent.settings) == [about], intent
+        compiled = compile_intent(intent)
+        assert not compiled.policy.levers
+        assert [(item.severity, item.about) for item in compiled.findings] == [("question", about)]
+
+
 def test_what_is_not_installed_is_asked_about(site: Site) -> None:
     compiled = compile_intent(intent_of("run functions on junction", site))
     assert compiled.policy.levers == {} or "function_runtime" in compiled.policy.levers
