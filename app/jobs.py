@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from twin.store.files import locked
+
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 KINDS: Final = ("example", "try", "explore", "run", "claims")
 AT_ONCE: Final = 2
@@ -114,7 +116,7 @@ def status(job_id: str, home: Path) -> Job | None:
     now = read(place / _PROGRESS)
     state: State = now.get("state", "queued")
     error = now.get("error")
-    if state in {"queued", "running"} and not _alive(place):
+    if state in {"queued", "running"} and not locked(place / "alive"):
         now = read(place / _PROGRESS)  # it may have ended between the two looks
         state, error = now.get("state", "queued"), now.get("error")
         if state in {"queued", "running"}:
@@ -141,20 +143,6 @@ def _eta_s(now: Mapping[str, Any], share: float) -> float | None:
     elapsed = float(now.get("at_s", time.time())) - float(started)
     since = time.time() - float(now.get("at_s", time.time()))
     return max(0.0, elapsed * (1.0 - share) / share - since)
-
-
-def _alive(place: Path) -> bool:
-    try:
-        handle = os.open(place / "alive", os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def cancel(job_id: str, home: Path) -> None:

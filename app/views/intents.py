@@ -239,7 +239,8 @@ def _all(records: list[Any]) -> None:
         )
         return
     broken = sum(record.state in desk.LIVE and asked.worst(asked.lines(record, now.today, now.run_id)) == "broken" for record in records)
-    words = f"{len(records)} intent{'' if len(records) == 1 else 's'}, " + (f"{broken} broken" if broken else "none broken")
+    count = f"{len(records)} intent{'' if len(records) == 1 else 's'}"
+    words = f"{count}, " + (f"{broken} in force and broken" if broken else "none in force is broken")
     parts.page_title(words, "Click one to see how it was understood, what the twin showed, and who approved it.", legend=False)
     listed = [
         {

@@ -54,7 +54,7 @@ def test_an_unclear_intent_asks_its_question_and_offers_no_trial(console: AppTes
 def test_all_intents_are_listed_with_how_they_stand(console: AppTest) -> None:
     at = _open(console, None)
     assert not at.exception
-    assert "2 intents, none broken" in _words(at)
+    assert "2 intents, none in force is broken" in _words(at)
 
 
 def test_an_empty_store_says_how_it_goes(fresh: AppTest) -> None:

@@ -110,14 +110,21 @@ def leftovers(parent: Path) -> list[Path]:
 
 
 def _abandoned(folder: Path) -> bool:
+    return folder.exists() and not locked(folder)
+
+
+def locked(path: Path) -> bool:
+    """Return whether a living process holds the lock on a file or folder; what is not there is not held, what cannot be opened is."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False
+        return True
     finally:
         os.close(handle)
-    return True
+    return False

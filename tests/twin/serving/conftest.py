@@ -117,7 +117,4 @@ def start(small_fleet: Fleet, router: Any) -> Callable[..., Run]:
 @pytest.fixture
 def azure_conversation(test_data: Path) -> Path:
     """The Azure conversation trace of 2023."""
-    path = test_data / "traces" / "AzureLLMInferenceTrace_conv.csv"
-    if not path.is_file():
-        pytest.skip(f"{path} is not here")
-    return path
+    return test_data / "traces" / "AzureLLMInferenceTrace_conv.csv"

@@ -15,10 +15,7 @@ from twin.serving.traces import read_azure
 
 @pytest.fixture(scope="module")
 def vidur(test_data: Path) -> pl.DataFrame:
-    path = test_data / "crosscheck" / "vidur_1xA100_llama3-8b_azure_conv.parquet"
-    if not path.is_file():
-        pytest.skip(f"{path} is not here")
-    return pl.read_parquet(path)
+    return pl.read_parquet(test_data / "crosscheck" / "vidur_1xA100_llama3-8b_azure_conv.parquet")
 
 
 def ours(trace: pl.DataFrame, router: Any, overhead_s: float, rules: Rules) -> pl.DataFrame:

@@ -58,9 +58,7 @@ def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_
 
 
 def test_the_azure_conversation_trace_is_imported_whole(test_data: Path, tmp_path: Path) -> None:
-    found = sorted(test_data.rglob("*AzureLLMInferenceTrace_conv.csv")) or sorted(test_data.rglob("*conv*.csv"))
-    if not found:
-        pytest.skip("the Azure conversation trace is not among the real data")
-    report = import_file("llm-trace", found[0], "azure-conv", tmp_path)
-    with found[0].open() as file:
+    trace = test_data / "traces" / "AzureLLMInferenceTrace_conv.csv"
+    report = import_file("llm-trace", trace, "azure-conv", tmp_path)
+    with trace.open() as file:
         assert report.rows == sum(1 for line in file if line.strip()) - 1
