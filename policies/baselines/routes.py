@@ -3,16 +3,16 @@
 import numpy as np
 from numba import njit
 
+from twin.serving.batching import OUTSTANDING
 from twin.serving.levers import ROUTE_SIGNATURE, Floats, Ints
 
-# Each router picks among instances first..first+count-1 with allowed != 0; see ROUTE_SIGNATURE for the arguments.
+# Each router picks among instances 0..count-1 with allowed != 0; see ROUTE_SIGNATURE for the arguments.
 
 
 @njit(ROUTE_SIGNATURE, cache=True)
 def least_outstanding(  # noqa: PLR0913 - the signature is the lever's
-    first: int, count: int, prompt_tokens: int, output_tokens: int, outstanding: Ints, pending_tokens: Ints,
-    allowed: Ints, score: Floats, memory: Ints,
-) -> int:  # fmt: skip
+    t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
+) -> int:
     """Take the instance with the fewest outstanding requests; ties go to the next one after the last pick.
 
     Without the rotation low load would pile on the first instance and heat it.
@@ -20,49 +20,44 @@ def least_outstanding(  # noqa: PLR0913 - the signature is the lever's
     best = -1
     start = memory[0] + 1
     for step in range(count):
-        offset = (start + step) % count
-        place = first + offset
-        if allowed[place] != 0 and (best < 0 or outstanding[place] < outstanding[best]):
+        place = (start + step) % count
+        if allowed[place] != 0 and (best < 0 or load[OUTSTANDING, place] < load[OUTSTANDING, best]):
             best = place
-    if best < 0:
-        best = first
-    memory[0] = best - first
+    best = max(best, 0)
+    memory[0] = best
     return best
 
 
 @njit(ROUTE_SIGNATURE, cache=True)
 def round_robin(  # noqa: PLR0913 - the signature is the lever's
-    first: int, count: int, prompt_tokens: int, output_tokens: int, outstanding: Ints, pending_tokens: Ints,
-    allowed: Ints, score: Floats, memory: Ints,
-) -> int:  # fmt: skip
+    t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
+) -> int:
     """Take the next allowed instance after the last pick."""
-    place = first
+    place = 0
     for step in range(count):
-        offset = (memory[0] + 1 + step) % count
-        if allowed[first + offset] != 0:
-            memory[0] = offset
-            place = first + offset
+        candidate = (memory[0] + 1 + step) % count
+        if allowed[candidate] != 0:
+            memory[0] = place = candidate
             break
     return place
 
 
 @njit(ROUTE_SIGNATURE, cache=True)
 def power_of_two(  # noqa: PLR0913 - the signature is the lever's
-    first: int, count: int, prompt_tokens: int, output_tokens: int, outstanding: Ints, pending_tokens: Ints,
-    allowed: Ints, score: Floats, memory: Ints,
-) -> int:  # fmt: skip
+    t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
+) -> int:
     """Draw two allowed instances and take the one with fewer outstanding requests.
 
     Draws are a hash (splitmix64) of the count of requests, so they depend on nothing outside ``memory``.
     """
     able = 0
-    for offset in range(count):
-        if allowed[first + offset] != 0:
+    for place in range(count):
+        if allowed[place] != 0:
             able += 1
     if able == 0:
-        return first
+        return 0
     memory[0] += 1
-    mixed = np.uint64(memory[0]) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(first)
+    mixed = np.uint64(memory[0]) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed = mixed ^ (mixed >> np.uint64(31))
@@ -71,13 +66,13 @@ def power_of_two(  # noqa: PLR0913 - the signature is the lever's
     if two >= one and able > 1:
         two += 1
     left, right, seen = -1, -1, 0
-    for offset in range(count):
-        if allowed[first + offset] != 0:
+    for place in range(count):
+        if allowed[place] != 0:
             if seen == one:
-                left = first + offset
+                left = place
             if seen == two:
-                right = first + offset
+                right = place
             seen += 1
-    if outstanding[right] < outstanding[left]:
+    if load[OUTSTANDING, right] < load[OUTSTANDING, left]:
         return right
     return left

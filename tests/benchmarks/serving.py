@@ -13,9 +13,9 @@ import numpy as np
 
 from twin.serving import batching as b
 from twin.serving import latency
+from twin.serving.batching import ROUTE_SIGNATURE
 from twin.serving.demand import quantiles
 from twin.serving.engine import Engine
-from twin.serving.levers import ROUTE_SIGNATURE
 from twin.serving.traces import read_azure
 
 _TRACE = Path(os.environ.get("INTENTWIN_TEST_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data")))
@@ -25,13 +25,13 @@ _COMPILE = (
 )
 
 
-def _route(first, count, prompt, output, outstanding, pending, allowed, score, memory):  # type: ignore[no-untyped-def]
+def _route(t, i, count, requests, instances, heap, load, allowed, score, memory):  # type: ignore[no-untyped-def]
     best = -1
     for step in range(count):
-        r = first + (memory[0] + step) % count
-        if allowed[r] != 0 and (best < 0 or outstanding[r] < outstanding[best]):
+        r = (memory[0] + step) % count
+        if allowed[r] != 0 and (best < 0 or load[0, r] < load[0, best]):
             best = r
-    memory[0] = (best - first + 1) % count
+    memory[0] = (best + 1) % count
     return best
 
 

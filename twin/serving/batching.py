@@ -32,8 +32,6 @@ import numpy as np
 from numba import types
 from numba.core.types.function_type import CompileResultWAP
 
-from twin.serving.levers import ROUTE_SIGNATURE, ROUTE_TYPE
-
 TICKS_PER_S: Final = 10**11
 FOREVER: Final = 2**62
 
@@ -115,10 +113,23 @@ WHOLE_BATCH: Final = 4  # 1 where attention is charged on the square of an itera
 NEXT_ARRIVAL: Final = 0
 MISROUTED: Final = 1
 
-# Rows of `load`, int64: what the router sees of each instance. PENDING are prompt tokens not yet prefilled and output tokens
-# of unfinished requests.
+# Rows of `load`, int64: what is at each instance. WAITING are the prompt tokens of its requests that are not prefilled yet.
 OUTSTANDING: Final = 0
-PENDING: Final = 1
+WAITING: Final = 1
+LOAD_ROWS: Final = 2
+
+# A compiled router picks among the instances 0..count-1 of one engine one with allowed != 0:
+# route(t, i, count, requests, instances, heap, load, allowed, score, memory) -> instance. ``t`` is the tick, ``i`` the row of
+# the request in ``requests``; these and ``instances``, ``heap`` and ``load`` are the engine's own arrays, to be read only, and
+# of ``requests`` only what has happened: OUTPUT is the future. ``allowed`` is what is on and passes the guards (if the guards
+# leave none, all that are on; if none is on, all), ``score`` what ``refresh`` gave, one row per instance, ``memory`` integers
+# of the engine that the router may keep between requests.
+_TABLE: Final = types.int64[:, ::1]
+ROUTE_SIGNATURE: Final = types.int64(
+    types.int64, types.int64, types.int64, _TABLE, _TABLE, _TABLE, _TABLE, types.uint8[::1], types.float64[:, ::1], types.int64[::1]
+)
+ROUTE_TYPE: Final = types.FunctionType(ROUTE_SIGNATURE)
+ROUTE_MEMORY: Final = 8
 
 # Columns of `stalls`, int64: in the first half since when each stalled group waits for its next token, in the second how many
 # they are. There are at most two groups more than requests in the batch.
@@ -235,7 +246,6 @@ def _commit(instances, stalls, gaps, done, r, k, since):
 def _finish(instances, requests, load, r, i, t):
     requests[i, FINISH] = t
     instances[r, KV] -= requests[i, PROMPT] + requests[i, OUTPUT]
-    load[PENDING, r] -= requests[i, OUTPUT]
     load[OUTSTANDING, r] -= 1
     if load[OUTSTANDING, r] == 0:
         instances[r, EMPTY_SINCE] = t
@@ -354,7 +364,7 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
     done[r, OUTPUT_TOKENS] += count
     done[r, ITERATIONS] += 1
     done[r, PREFILLS] += 1
-    load[PENDING, r] -= instances[r, PREFILL_TOKENS]
+    load[WAITING, r] -= instances[r, PREFILL_TOKENS]
     batch = instances[r, BATCH]
     before = batch
     i = instances[r, PREFILL_HEAD]
@@ -399,7 +409,7 @@ def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r
 def _enqueue(instances, requests, done, load, r, i, t):
     requests[i, PLACE] = r
     load[OUTSTANDING, r] += 1
-    load[PENDING, r] += requests[i, PROMPT] + requests[i, OUTPUT]
+    load[WAITING, r] += requests[i, PROMPT]
     queued = instances[r, QUEUED]
     done[r, ARRIVALS] += 1
     done[r, QUEUE_TIME] += (t - instances[r, QUEUE_SINCE]) * queued
@@ -495,8 +505,6 @@ def _advance(
     """Take every arrival in [since, until) and every boundary before ``until``; ``again`` are requests to place anew now."""
     count = instances.shape[0]
     leaves = tree.shape[0] // 2
-    outstanding = load[OUTSTANDING]
-    pending = load[PENDING]
     for r in range(count):
         if instances[r, REPLAN] == 1:
             instances[r, REPLAN] = 0
@@ -523,15 +531,13 @@ def _advance(
             r = _tree_least(tree, leaves)
             _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, t, since)
             _tree_set(tree, leaves, r, instances[r, NEXT])
-        prompt = requests[c, PROMPT]
-        output = requests[c, OUTPUT]
-        if prompt + output > limits[SMALLEST_KV]:
+        if requests[c, PROMPT] + requests[c, OUTPUT] > limits[SMALLEST_KV]:
             requests[c, PLACE] = REJECTED
             requests[c, FINISH] = t
             continue
         r = 0
         if count > 1:
-            r = _choice(route(0, count, prompt, output, outstanding, pending, allowed, score, memory), allowed, cursor)
+            r = _choice(route(t, c, count, requests, instances, heap, load, allowed, score, memory), allowed, cursor)
         _enqueue(instances, requests, done, load, r, c, t)
         _tree_set(tree, leaves, r, instances[r, NEXT])
     cursor[NEXT_ARRIVAL] = i
@@ -555,7 +561,7 @@ def advance() -> Callable[..., None]:
     """
     one, two = types.int64[::1], types.int64[:, ::1]
     state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, two, one, two)
-    router = (types.uint8[::1], types.float64[::1], one, ROUTE_TYPE)
+    router = (types.uint8[::1], types.float64[:, ::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
     kernel: Any = numba.njit(signature, cache=True)(_advance)
     compiled: Callable[..., None] = kernel.get_compile_result(signature).entry_point

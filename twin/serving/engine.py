@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from twin.serving import batching as b
 from twin.serving import latency
-from twin.serving.levers import BATCH_HIGH, ROUTE_MEMORY
+from twin.serving.levers import BATCH_HIGH
 from twin.stack import State
 
 Floats = NDArray[np.float64]
@@ -16,9 +16,10 @@ _SLOWEST: Final = 0.01
 # Requests are filled in by so many rows at a time, which fit the processor's cache.
 _BLOCK: Final = 4096
 _ARRAYS: Final = (
-    "instances", "prefill", "heap", "stalls", "gaps", "done", "load", "allowed", "score",
-    "memory", "cursor", "speeds", "clean_until",
+    "instances", "prefill", "heap", "stalls", "gaps", "done", "load", "allowed", "cursor", "speeds", "clean_until",
 )  # fmt: skip
+# Those whose shape their owner chooses.
+_REPLACED: Final = ("score", "memory", "again")
 
 
 def ticks(t_s: float) -> int:
@@ -81,10 +82,10 @@ class Engine:
         self.done = np.zeros((count, b.DONE_COLUMNS), dtype=np.int64) if done is None else done
         leaves = 1 << max(1, (count - 1).bit_length())
         self.tree = np.full(2 * leaves, b.FOREVER, dtype=np.int64)
-        self.load = np.zeros((2, count), dtype=np.int64)
+        self.load = np.zeros((b.LOAD_ROWS, count), dtype=np.int64)
         self.allowed = np.ones(count, dtype=np.uint8)
-        self.score = np.zeros(count)
-        self.memory = np.zeros(ROUTE_MEMORY, dtype=np.int64)
+        self.score: Floats = np.zeros((count, 1))
+        self.memory: Ints = np.zeros(b.ROUTE_MEMORY, dtype=np.int64)
         self.again = np.zeros(0, dtype=np.int64)
         self.clean_until = np.zeros(1, dtype=np.int64)
         self.speeds = np.zeros((count, 2))
@@ -190,8 +191,7 @@ class Engine:
 
     def snapshot(self) -> State:
         """Return the state at a window edge: every array, and of the requests only those that are under way."""
-        state: State = {name: getattr(self, name).copy() for name in _ARRAYS}
-        state["again"] = self.again.copy()
+        state: State = {name: getattr(self, name).copy() for name in (*_ARRAYS, *_REPLACED)}
         state["under_way"] = self.requests[self.clean_until[0] : self.cursor[b.NEXT_ARRIVAL]].copy()
         return state
 
@@ -199,5 +199,6 @@ class Engine:
         """Take back a state; requests that had finished before it are not restored and never looked at again."""
         for name in _ARRAYS:
             getattr(self, name)[...] = state[name]
-        self.again = np.array(state["again"], dtype=np.int64)
+        for name in _REPLACED:
+            setattr(self, name, np.array(state[name], dtype=getattr(self, name).dtype))
         self.requests[self.clean_until[0] : self.cursor[b.NEXT_ARRIVAL]] = state["under_way"]

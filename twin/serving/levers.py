@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
+from twin.serving.batching import ROUTE_MEMORY as ROUTE_MEMORY
+from twin.serving.batching import ROUTE_SIGNATURE as ROUTE_SIGNATURE
+from twin.serving.batching import ROUTE_TYPE as ROUTE_TYPE
 from twin.stack import Lever
 
 Floats = NDArray[np.float64]
@@ -133,19 +135,6 @@ class InstanceScaling(Protocol):
 
     def scale(self, seen: ServingObservation) -> ScalingAction:
         """Return the wanted instances for the next window."""
-
-
-# A compiled router picks among the instances first..first+count-1 of one endpoint those with allowed != 0:
-# route(first, count, prompt_tokens, output_tokens, outstanding, pending_tokens, allowed, score, memory) -> instance index.
-# ``outstanding`` and ``pending_tokens`` are the engine's own counters, ``allowed`` what is on and passes the guards
-# (if the guards leave none, all that are on; if none is on, all), ``score`` what ``refresh`` gave, ``memory`` 8 integers
-# per endpoint that the router may keep between requests.
-ROUTE_SIGNATURE: Final = types.int64(
-    types.int64, types.int64, types.int64, types.int64,
-    types.int64[::1], types.int64[::1], types.uint8[::1], types.float64[::1], types.int64[::1],
-)  # fmt: skip
-ROUTE_TYPE: Final = types.FunctionType(ROUTE_SIGNATURE)
-ROUTE_MEMORY: Final = 8
 
 
 class RequestRouting(Protocol):

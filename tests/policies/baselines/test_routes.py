@@ -8,15 +8,12 @@ from hypothesis import strategies as st
 from policies.baselines import routes
 
 ROUTERS = [routes.least_outstanding, routes.round_robin, routes.power_of_two]
-FIRST, COUNT = 3, 7
+COUNT = 7
 
 
 def pick(route, outstanding, allowed, memory):
-    full = np.zeros(FIRST + COUNT + 2, dtype=np.int64)
-    full[FIRST : FIRST + COUNT] = outstanding
-    may = np.ones(FIRST + COUNT + 2, dtype=np.uint8)
-    may[FIRST : FIRST + COUNT] = allowed
-    return route(FIRST, COUNT, 100, 100, full, full, may, np.zeros(len(full)), memory) - FIRST
+    table, load = np.zeros((COUNT, 8), dtype=np.int64), np.array([outstanding, [0] * COUNT], dtype=np.int64)
+    return route(0, 0, COUNT, table, table, table, load, np.array(allowed, dtype=np.uint8), np.zeros((COUNT, 1)), memory)
 
 
 @pytest.mark.parametrize("route", ROUTERS)

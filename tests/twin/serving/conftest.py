@@ -15,20 +15,21 @@ from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import AisleSpec, Fleet, FleetSpec, RowSpec, build
 from twin.metrics import Asked
+from twin.serving.batching import ROUTE_SIGNATURE
 from twin.serving.layout import Endpoint
-from twin.serving.levers import ROUTE_SIGNATURE, ConfigAction
+from twin.serving.levers import ConfigAction
 from twin.serving.model import Model, Settings
 from twin.tables import Sink
 
 
-def least_outstanding(first, count, prompt, output, outstanding, pending, allowed, score, memory):  # type: ignore[no-untyped-def]
+def least_outstanding(t, i, count, requests, instances, heap, load, allowed, score, memory):  # type: ignore[no-untyped-def]
     """Take the least loaded instance; ties go round."""
     best = -1
     for step in range(count):
-        r = first + (memory[0] + step) % count
-        if allowed[r] != 0 and (best < 0 or outstanding[r] < outstanding[best]):
+        r = (memory[0] + step) % count
+        if allowed[r] != 0 and (best < 0 or load[0, r] < load[0, best]):
             best = r
-    memory[0] = (best - first + 1) % count
+    memory[0] = (best + 1) % count
     return best
 
 

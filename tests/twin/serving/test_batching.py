@@ -99,10 +99,10 @@ class Stepper:
         if self.prompt[i] + self.left[i] > self.case.kv_tokens:
             self.place[i], self.finish[i] = b.REJECTED, t
             return
-        outstanding = np.array([len(x.queue) + len(x.running) + len(x.filling) for x in self.replicas])
+        load = np.array([[len(x.queue) + len(x.running) + len(x.filling) for x in self.replicas]])
         allowed = np.array([x.alive for x in self.replicas]).astype(np.uint8)
         many = len(self.replicas) > 1
-        r = self.route(0, len(self.replicas), 0, 0, outstanding, outstanding, allowed, np.zeros(1), self.memory) if many else 0
+        r = self.route(t, i, len(self.replicas), None, None, None, load, allowed, None, self.memory) if many else 0
         self.place[i] = r
         self.replicas[r].queue.append(i)
         if self.replicas[r].end is None:
@@ -324,10 +324,10 @@ def test_gap_bins_are_a_thirty_second_of_an_octave() -> None:
 def test_a_router_that_points_outside_is_counted_and_corrected() -> None:
     import numba
 
-    from twin.serving.levers import ROUTE_SIGNATURE
+    from twin.serving.batching import ROUTE_SIGNATURE
 
     @numba.njit(ROUTE_SIGNATURE)
-    def astray(first, count, prompt, output, outstanding, pending, allowed, score, memory):  # type: ignore[no-untyped-def]
+    def astray(t, i, count, requests, instances, heap, load, allowed, score, memory):  # type: ignore[no-untyped-def]
         return 99
 
     case = Case([0, 1, 2], [5, 5, 5], [3, 3, 3], 2, [0.01, 0, 0, 0, 0.01, 0, 1e-5, 0], 100, 4, 100)
