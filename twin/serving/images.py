@@ -19,10 +19,7 @@ from twin.sources import calibration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_FIELDS: Final = (
-    "name", "attention", "encoder", "language_model", "context_tokens",
-    "decoder_tokens", "cross_tokens", "single_image_tiles", "most_tiles",
-)  # fmt: skip
+_FIELDS: Final = ("attention", "encoder", "decoder_tokens", "cross_tokens", "single_image_tiles", "most_tiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +30,8 @@ class Vision:
     """
 
     model: str
-    name: str
     attention: Literal["cross", "decoder"]
     encoder: str
-    language_model: str
-    context_tokens: int
     decoder_tokens: int
     cross_tokens: int
     single_image_tiles: int
