@@ -1,9 +1,17 @@
 """Traces of LLM requests as their publishers write them."""
 
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
+
+from twin.serving import tabular
 
 _TIME: Final = "TIMESTAMP"
 _COUNTS: Final = {"ContextTokens": "prompt_tokens", "GeneratedTokens": "output_tokens", "NumImages": "images"}
@@ -11,72 +19,164 @@ _HEADERS: Final = (
     ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
     ("TIMESTAMP", "NumImages", "ContextTokens", "GeneratedTokens"),
 )
+_BURSTGPT: Final = ("Timestamp", "Request tokens", "Response tokens")
+_MOONCAKE: Final = ("timestamp", "input_length", "output_length")
 _STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$"
 _HIGHEST: Final = 10_000_000
+_LATEST_S: Final = 1e10
+_ENOUGH_BYTES: Final = 65_536  # of the beginning, to tell the forms apart
+_GZIP: Final = b"\x1f\x8b"
+_COLUMNS: Final = ("t_s", "prompt_tokens", "output_tokens", "images")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace that was read: its form, its requests, and why rows were left out or changed.
+
+    ``requests`` has t_s (seconds since the first request, rising), prompt_tokens, output_tokens (at least 1), images.
+    ``dropped`` counts the rows that are not requests to be served, ``changed`` the values that were not taken as written,
+    both by reason; every row is in ``requests`` or in ``dropped``.
+    """
+
+    form: str
+    requests: pl.DataFrame
+    dropped: Mapping[str, int]
+    changed: Mapping[str, int]
+
+
+def read(path: Path) -> Trace:
+    """Read a trace of any known form, by its contents: Azure, Mooncake, BurstGPT; plain or in gzip.
+
+    ValueError names file, row (line) and column of the first malformed value.
+    """
+    start = _start(path)
+    if start.startswith("{"):
+        return _trace("Mooncake", _mooncake(path))
+    header = start.partition("\n")[0].split(",")
+    if {"Request tokens", "Response tokens"} <= {name.strip() for name in header}:
+        return _burstgpt(path)
+    return _trace("Azure", _azure(path))
 
 
 def read_azure(path: Path) -> pl.DataFrame:
-    """Read an Azure LLM inference trace of 2023, 2024 or 2025 (CSV, or CSV in gzip).
+    """Read an Azure LLM inference trace of 2023, 2024 or 2025 (CSV, or CSV in gzip); see ``Trace.requests``."""
+    return _trace("Azure", _azure(path)).requests
 
-    Returns t_s (seconds since the first request, rising), prompt_tokens, output_tokens, images (0 in traces without them).
-    A count of 0 tokens becomes 1, because a request that is served yields at least one. ValueError names file, row
-    (the header is row 1) and column of the first malformed value.
-    """
-    raw = _text(path)
+
+def _trace(form: str, raw: pl.DataFrame, dropped: Mapping[str, int] | None = None) -> Trace:
+    """Sort by time and serve at least one token: whatever is served yields one."""
+    empty = {
+        f"{name} of 0 counted as 1": int((raw[column] == 0).sum())
+        for name, column in (("prompts", "prompt_tokens"), ("answers", "output_tokens"))
+    }
+    requests = raw.select(
+        (pl.col("t_s") - pl.col("t_s").min()).alias("t_s"),
+        pl.col("prompt_tokens", "output_tokens").clip(lower_bound=1).cast(pl.Int32),
+        pl.col("images").cast(pl.Int32),
+    ).sort("t_s", maintain_order=True)
+    return Trace(form, requests, dropped or {}, {reason: count for reason, count in empty.items() if count})
+
+
+def _azure(path: Path) -> pl.DataFrame:
+    raw = tabular.read(path)
     if tuple(raw.columns) not in _HEADERS:
         wanted = " or ".join(",".join(header) for header in _HEADERS)
-        raise ValueError(f"{path.name}: row 1: the columns are {','.join(raw.columns)[:120]}; an Azure LLM trace has {wanted}")
+        raise ValueError(
+            f"{path.name}: row 1: the columns are {','.join(raw.columns)[:120]}; an Azure LLM trace has {wanted}; "
+            f"BurstGPT has {','.join(_BURSTGPT)}, Mooncake a JSON object a line with {', '.join(_MOONCAKE)}"
+        )
     if raw.is_empty():
         raise ValueError(f"{path.name}: no requests below the header; export the trace again")
     stamp = raw[_TIME]
     day_and_time = stamp.str.replace(_STAMP, "${1} ${2}").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ns", strict=False)
-    _refuse(path, _TIME, stamp, ~stamp.str.contains(_STAMP) | day_and_time.is_null(), "write YYYY-MM-DD HH:MM:SS.ffffff")
+    tabular.refuse(path, _TIME, stamp, ~stamp.str.contains(_STAMP) | day_and_time.is_null(), "write YYYY-MM-DD HH:MM:SS.ffffff")
     zone = stamp.str.extract(_STAMP, 4).fill_null("")
-    _refuse(path, _TIME, stamp, zone != zone[0], "write every time with the same offset from UTC, or none")
+    tabular.refuse(path, _TIME, stamp, zone != zone[0], "write every time with the same offset from UTC, or none")
     fraction = stamp.str.extract(_STAMP, 3).cast(pl.Float64).fill_null(0.0)
-    seconds = (day_and_time - day_and_time.min()).dt.total_seconds().cast(pl.Float64) + fraction
-    columns = {"t_s": seconds - seconds.min()}
+    columns = {"t_s": (day_and_time - day_and_time.min()).dt.total_seconds().cast(pl.Float64) + fraction}
     for name, ours in _COUNTS.items():
-        if name not in raw.columns:
-            columns[ours] = pl.Series(ours, [0], dtype=pl.Int32).new_from_index(0, raw.height)
-            continue
-        values = raw[name].str.strip_chars()
-        counts = values.str.to_integer(strict=False)
-        bad = ~values.str.contains(r"^\d+$") | counts.is_null() | (counts > _HIGHEST)
-        _refuse(path, name, raw[name], bad, f"write a whole number from 0 to {_HIGHEST:,} or remove the row")
-        columns[ours] = counts.clip(lower_bound=0 if ours == "images" else 1).cast(pl.Int32)
-    return pl.DataFrame(columns).select("t_s", "prompt_tokens", "output_tokens", "images").sort("t_s", maintain_order=True)
+        if name in raw.columns:
+            columns[ours] = tabular.counts(path, name, raw[name], _HIGHEST)
+    return _with_images(columns)
 
 
-def _text(path: Path) -> pl.DataFrame:
+def _burstgpt(path: Path) -> Trace:
+    raw = tabular.read(path)
+    raw.columns = [name.strip() for name in raw.columns]
+    if _BURSTGPT[0] not in raw.columns:
+        raise ValueError(f"{path.name}: row 1: no column {_BURSTGPT[0]}; a BurstGPT trace has {','.join(_BURSTGPT)}")
+    if raw.is_empty():
+        raise ValueError(f"{path.name}: no requests below the header; export the trace again")
+    stamp = raw[_BURSTGPT[0]]
+    t_s = stamp.str.strip_chars().cast(pl.Float64, strict=False)
+    bad = t_s.is_null() | ~t_s.is_finite() | ~t_s.is_between(0.0, _LATEST_S)
+    tabular.refuse(path, _BURSTGPT[0], stamp, bad, "write seconds since the trace began")
+    prompt, output = (tabular.counts(path, name, raw[name], _HIGHEST) for name in _BURSTGPT[1:])
+    # The publishers mark a request that failed by an answer without tokens: nobody knows what it would have cost.
+    served = _with_images({"t_s": t_s, "prompt_tokens": prompt, "output_tokens": output}).filter(pl.col("output_tokens") > 0)
+    failed = raw.height - served.height
+    if served.is_empty():
+        raise ValueError(f"{path.name}: all {raw.height:,} requests failed (no response tokens); nothing is left to replay")
+    return _trace("BurstGPT", served, {"failed, without response tokens": failed} if failed else {})
+
+
+def _mooncake(path: Path) -> pl.DataFrame:
+    rows = []
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            rows.append(_mooncake_row(f"{path.name}: line {number}", line))
+    t_s, prompt, output = (list(column) for column in zip(*rows, strict=True))
+    return _with_images({
+        "t_s": pl.Series(t_s, dtype=pl.Float64) / 1e3,
+        "prompt_tokens": pl.Series(prompt, dtype=pl.Int64),
+        "output_tokens": pl.Series(output, dtype=pl.Int64),
+    })  # fmt: skip
+
+
+def _mooncake_row(place: str, line: str) -> tuple[float, int, int]:
     try:
-        return pl.read_csv(path, infer_schema=False)
-    except FileNotFoundError:
-        raise ValueError(f"{path.name}: no such file; give the path of the trace") from None
-    except pl.exceptions.NoDataError:
-        raise ValueError(f"{path.name}: the file is empty; export the trace again") from None
-    except (pl.exceptions.ComputeError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path.name}: {_ragged(path) or f'not a CSV file in UTF-8: {str(error).splitlines()[0]}'}") from None
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f", column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ": nested too deeply"
+        raise ValueError(f"{place}{where}; write one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{place}: not a JSON object; write one with {', '.join(_MOONCAKE)}")
+    for name, highest in zip(_MOONCAKE, (_LATEST_S * 1e3, _HIGHEST, _HIGHEST), strict=True):
+        value: Any = row.get(name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole or (name == _MOONCAKE[0] and isinstance(value, float) and math.isfinite(value))) or not 0 <= value <= highest:
+            shown = f"is {json.dumps(value)[:40]}" if name in row else "is missing"
+            what = "milliseconds since the trace began" if name == _MOONCAKE[0] else f"a whole number from 0 to {_HIGHEST:,}"
+            raise ValueError(f"{place}, {name}: the value {shown}; write {what} or remove the line")
+    return float(row["timestamp"]), row["input_length"], row["output_length"]
 
 
-def _ragged(path: Path) -> str:
-    """Return where the first row with too many values stands, empty where that is not what is wrong."""
+def _with_images(columns: Mapping[str, pl.Series]) -> pl.DataFrame:
+    frame = pl.DataFrame({name: series.rename(name) for name, series in columns.items()})
+    return (frame if "images" in frame.columns else frame.with_columns(pl.lit(0).alias("images"))).select(_COLUMNS)
+
+
+def _start(path: Path) -> str:
+    """Return the beginning of a file, unpacked; what cannot be read or unpacked is for its reader to say."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            width = next(lines).count(",")
-            for row, line in enumerate(lines, start=2):
-                if line.count(",") > width:
-                    return f"row {row}: {line.count(',') + 1} values where the header has {width + 1}; remove the row"
-    except (OSError, UnicodeDecodeError):
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+            file.seek(0)
+            if packed:
+                with gzip.open(file) as unpacked:
+                    begun = unpacked.read(_ENOUGH_BYTES)
+            else:
+                begun = file.read(_ENOUGH_BYTES)
+    except (OSError, EOFError, zlib.error):
         return ""
-    return ""
+    return begun.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
 
 
-def _refuse(path: Path, column: str, values: pl.Series, bad: pl.Series, remedy: str) -> None:
-    """Raise for the first bad value; a missing one is bad."""
-    where = bad.fill_null(True).arg_true()
-    if len(where):
-        row = int(where[0])
-        value = values[row]
-        shown = "is missing" if value is None else f"is {value[:40]!r}"
-        raise ValueError(f"{path.name}: row {row + 2}, column {column}: the value {shown}; {remedy}")
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig").splitlines()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name}: cannot be read ({str(error).splitlines()[0]}); copy the trace again") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name}: byte {error.start}: not UTF-8 text; export the trace again") from None

@@ -1,0 +1,49 @@
+"""Tables from outside: read as text; the first malformed value is named."""
+
+from pathlib import Path
+
+import polars as pl
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read a CSV file, or one in gzip, every value as text; ValueError, one line, for what is no such file."""
+    try:
+        return pl.read_csv(path, infer_schema=False)
+    except FileNotFoundError:
+        raise ValueError(f"{path.name}: no such file; check the path") from None
+    except pl.exceptions.NoDataError:
+        raise ValueError(f"{path.name}: the file is empty; export it again") from None
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path.name}: {_ragged(path) or f'not a CSV file in UTF-8: {str(error).splitlines()[0]}'}") from None
+
+
+def _ragged(path: Path) -> str:
+    """Return where the first row with too many values stands, empty where that is not what is wrong."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            width = next(lines).count(",")
+            for row, line in enumerate(lines, start=2):
+                if line.count(",") > width:
+                    return f"row {row}: {line.count(',') + 1} values where the header has {width + 1}; remove the row"
+    except (OSError, UnicodeDecodeError, StopIteration):
+        return ""
+    return ""
+
+
+def refuse(path: Path, column: str, values: pl.Series, bad: pl.Series, remedy: str) -> None:
+    """Raise for the first bad value; a missing one is bad. Rows count from 1, which is the header."""
+    where = bad.fill_null(True).arg_true()
+    if len(where):
+        row = int(where[0])
+        value = values[row]
+        shown = "is missing" if value is None else f"is {value[:40]!r}"
+        raise ValueError(f"{path.name}: row {row + 2}, column {column}: the value {shown}; {remedy}")
+
+
+def counts(path: Path, column: str, values: pl.Series, highest: int) -> pl.Series:
+    """Return a column of whole numbers from 0 to ``highest``; refuses the first value that is none."""
+    text = values.str.strip_chars()
+    found = text.str.to_integer(strict=False)
+    bad = ~text.str.contains(r"^\d+$") | found.is_null() | (found > highest)
+    refuse(path, column, values, bad, f"write a whole number from 0 to {highest:,} or remove the row")
+    return found
