@@ -7,7 +7,7 @@ from pydantic import Field
 
 from policies.system import Knobs, Surroundings, System
 from twin.serving.latency import decode_s, prefill_s
-from twin.serving.levers import DRAINING, OFF, ON, STARTING, Bools, Floats, Ints, ScalingAction, ServingObservation
+from twin.serving.levers import DRAINING, OFF, ON, ROLE_NAMES, STARTING, Bools, Floats, Ints, ScalingAction, ServingObservation
 from twin.stack import State
 
 
@@ -15,7 +15,9 @@ class ReactiveKnobs(Knobs):
     """How full an instance should be and how slowly capacity is given back."""
 
     outstanding_target: Annotated[float, Field(ge=1, le=256, description="requests in flight per instance to aim for")] = 24.0
-    prefill_target_share: Annotated[float, Field(ge=0.05, le=0.95, description="share of time in prefill per instance to aim for")] = 0.35
+    prefill_target_share: Annotated[
+        float, Field(ge=0.05, le=0.95, description="share of time in prefill, or in encoding images, per instance to aim for")
+    ] = 0.35
     floor_share: Annotated[float, Field(ge=0, le=1, description="share of an endpoint's instances that always stays on")] = 0.25
     hysteresis_share: Annotated[float, Field(ge=0, le=0.5, description="room that must be left before an instance is released")] = 0.1
     cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before instances are released")] = 600.0
@@ -26,60 +28,62 @@ class ReactiveKnobs(Knobs):
 class Reactive:
     """Turns instances on at once when an endpoint is full and releases them slowly when it is not.
 
-    Load of an endpoint is the mean number of requests in its batches plus its queues, and its time in prefill;
-    both grow when clocks fall, so that slowed instances get help.
+    Load of an endpoint is the mean number of requests in its batches plus its queues, and its time in prefill and encoding;
+    both grow when clocks fall, so that slowed instances get help. Instances of each role are scaled on their own, and only
+    those of the configured width.
     """
 
     def __init__(self, knobs: ReactiveKnobs, surroundings: Surroundings) -> None:
         self._knobs = knobs
         self._wanted: Bools = np.zeros(0, dtype=np.bool_)
-        self._needed_s = np.zeros(len(surroundings.endpoint_ids))
+        self._needed_s = np.zeros((len(surroundings.endpoint_ids), len(ROLE_NAMES)))
         self._decided_s = -1.0
 
     def scale(self, seen: ServingObservation) -> ScalingAction:
         """Return the wanted instances for the next window."""
         if len(self._wanted) != len(seen.state):
             self._wanted = np.isin(seen.state, (ON, STARTING))
-            self._needed_s = np.full(len(seen.endpoint_ids), seen.t_s)
+            self._needed_s = np.full((len(seen.endpoint_ids), len(ROLE_NAMES)), seen.t_s)
         # Asked once per scope that it holds, it decides once per window.
         if seen.t_s == self._decided_s:
             return ScalingAction(self._wanted.copy())
         self._decided_s = seen.t_s
+        self._wanted &= seen.configured
         order = _release_rank(seen, self._knobs.release_order)
-        for endpoint in range(len(seen.endpoint_ids)):
-            members = np.flatnonzero(seen.instance_endpoint == endpoint)
-            if len(members):
-                self._scale_endpoint(seen, endpoint, members, order)
+        group = seen.instance_endpoint * len(ROLE_NAMES) + seen.role
+        for place in np.unique(group[seen.configured]):
+            self._scale_pool(seen, divmod(int(place), len(ROLE_NAMES)), np.flatnonzero(seen.configured & (group == place)), order)
         return ScalingAction(self._wanted.copy())
 
-    def _scale_endpoint(self, seen: ServingObservation, endpoint: int, members: Ints, order: Floats) -> None:
+    def _scale_pool(self, seen: ServingObservation, pool: tuple[int, int], members: Ints, order: Floats) -> None:
+        """Scale the instances of one endpoint and role."""
         knobs = self._knobs
         held = int(self._wanted[members].sum())
         floor = max(1, int(np.ceil(knobs.floor_share * len(members))))
         needed = min(max(self._needed(seen, members, 1.0), floor), len(members))
         with_room = min(max(self._needed(seen, members, 1.0 - knobs.hysteresis_share), floor), len(members))
         if with_room >= held:
-            self._needed_s[endpoint] = seen.t_s
+            self._needed_s[pool] = seen.t_s
         if needed > held:
             off = members[~self._wanted[members]]
             # One that still drains or starts is back soonest; then the last to be released.
             readiness = np.select([seen.state[off] == DRAINING, seen.state[off] == STARTING], [0, 1], 2)
             self._wanted[off[np.lexsort((-order[off], readiness))][: needed - held]] = True
-        elif with_room < held and seen.t_s - self._needed_s[endpoint] >= knobs.cool_down_s:
+        elif with_room < held and seen.t_s - self._needed_s[pool] >= knobs.cool_down_s:
             step = max(1, int(knobs.release_step_share * len(members)))
             on = members[self._wanted[members]]
             self._wanted[on[np.argsort(order[on], kind="stable")][: min(step, held - with_room)]] = False
-            self._needed_s[endpoint] = seen.t_s
+            self._needed_s[pool] = seen.t_s
 
     def _needed(self, seen: ServingObservation, members: Ints, fill_share: float) -> int:
         busy = members[seen.state[members] != OFF]
         in_flight = float(seen.batch_mean[busy].sum() + seen.queued[busy].sum())
-        prefill = float(seen.prefill_share[busy].sum())
+        reading = float(seen.prefill_share[busy].sum()) + float(seen.encode_share[busy].sum())
         knobs = self._knobs
-        return int(np.ceil(max(in_flight / knobs.outstanding_target, prefill / knobs.prefill_target_share) / fill_share))
+        return int(np.ceil(max(in_flight / knobs.outstanding_target, reading / knobs.prefill_target_share) / fill_share))
 
     def snapshot(self) -> State:
-        """Return what is wanted on and when each endpoint last needed all it has."""
+        """Return what is wanted on and when each pool last needed all it has."""
         return {"wanted": self._wanted.copy(), "needed_s": self._needed_s.copy(), "decided_s": self._decided_s}
 
     def restore(self, state: State) -> None:

@@ -1,14 +1,15 @@
 """The plain holders of the serving levers: static, blind to heat."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
 
 from policies.baselines.reactive import REACTIVE
+from policies.baselines.stages import LAYOUTS
 from policies.system import Knobs, Surroundings, System
-from twin.serving.levers import BATCH_HIGH, BATCH_LOW, CLOCK_LOW, ConfigAction, Floats, ScalingAction, ServingObservation
+from twin.serving.levers import BATCH_HIGH, BATCH_LOW, CLOCK_LOW, Bools, ConfigAction, Floats, Ints, ScalingAction, ServingObservation
 
 
 class StaticKnobs(Knobs):
@@ -32,15 +33,47 @@ class Static:
         return ConfigAction(np.full(len(seen.state), self._knobs.clock_share), batch.copy())
 
 
-class StaticPeak:
-    """Keeps every instance on, sized for the peak."""
+class StaticPeakKnobs(Knobs):
+    """How much of each endpoint is on, all day."""
 
-    def __init__(self, knobs: Knobs, surroundings: Surroundings) -> None:
-        """Take no knobs: everything is on."""
+    instances: Annotated[
+        int | None, Field(ge=1, le=100_000, description="instances of each endpoint that are on at most; empty is all of them")
+    ] = None
+    tp: Annotated[
+        Literal[1, 2, 4, 8] | None,
+        Field(description="GPUs of each instance that is on; empty, or where an endpoint has none of that width, as configured"),
+    ] = None
+
+
+class StaticPeak:
+    """Keeps the same instances of each endpoint on, sized for the peak: those of one width, the first ones of each role."""
+
+    def __init__(self, knobs: StaticPeakKnobs, surroundings: Surroundings) -> None:
+        self._knobs = knobs
 
     def scale(self, seen: ServingObservation) -> ScalingAction:
-        """Return every instance as wanted."""
-        return ScalingAction(np.ones(len(seen.state), dtype=np.bool_))
+        """Return the instances that are always wanted."""
+        wanted = seen.configured.copy()
+        if self._knobs.tp is not None or self._knobs.instances is not None:
+            for endpoint in range(len(seen.endpoint_ids)):
+                self._narrow(seen, np.flatnonzero(seen.instance_endpoint == endpoint), wanted)
+        return ScalingAction(wanted)
+
+    def _narrow(self, seen: ServingObservation, members: Ints, wanted: Bools) -> None:
+        wide = members[seen.instance_gpus[members] == self._knobs.tp]
+        able = wide if len(wide) else members[seen.configured[members]]
+        wanted[members] = False
+        wanted[able[_first_of_each(seen.role[able], self._knobs.instances or len(able))]] = True
+
+
+def _first_of_each(role: Ints, most: int) -> Ints:
+    """Return the places of the first ``most``, divided among the roles as they stand, at least one of each."""
+    roles, counts = np.unique(role, return_counts=True)
+    most = min(max(most, len(roles)), len(role))
+    take = np.ones(len(roles), dtype=np.int64)
+    for _ in range(most - len(roles)):
+        take[np.argmin(np.where(take < counts, take / counts, np.inf))] += 1
+    return np.sort(np.concatenate([np.flatnonzero(role == each)[:number] for each, number in zip(roles, take, strict=True)]))
 
 
 class Router:
@@ -79,6 +112,7 @@ def _routing(system_id: str, name: str, question: str) -> System:
 
 
 BASELINES: Final = (
+    *LAYOUTS,
     System(
         id="static",
         name="static configuration",
@@ -96,7 +130,7 @@ BASELINES: Final = (
         levers={"instance_scaling": "holder"},
         serves=("serving.ttft_p99_s", "serving.slo_attainment_share"),
         costs=("serving.cost_usd_per_h", "serving.gpus_mean"),
-        knobs=Knobs,
+        knobs=StaticPeakKnobs,
         build=StaticPeak,
     ),
     REACTIVE,
