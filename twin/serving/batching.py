@@ -3,20 +3,37 @@
 
 Semantics (a plain stepper in the tests gives the same ticks):
 
-* Iterations follow one another. At each boundary the queue is looked at first, in order: requests are admitted while the
-  batch limit, the prompt tokens of one prefill iteration and the KV cache allow; a prompt over the token limit goes alone.
-  If any is admitted the iteration is a prefill of all of them and gives each its first token; else it is a decode of the
-  whole batch, one token each. A request's whole KV need (prompt + output) is reserved at its admission.
-* With the scheduler `prefill_first` the running batch stalls during a prefill. With `shared` it decodes one token in the same
-  iteration, which takes the sum of both times, and its requests count against the token limit.
-* Attention costs the sum of the squared prompt lengths, because requests do not attend to each other. Some simulators charge
-  the square of the sum instead; `WHOLE_BATCH` does as they do, for comparisons.
-* An arrival at time t is seen by every boundary at or after t; the router sees completions strictly before t.
-* An iteration keeps the speed at which it started. A blocked queue head waits for a completion.
+* Iterations follow one another. At each boundary the queue is looked at in order: requests are admitted while the batch
+  limit, the prompt tokens of one iteration and the KV cache allow. What an iteration does then depends on the scheduler:
+
+  - `prefill_first`: if any was admitted, a prefill of all of them, while the running batch stalls; else a decode of the whole
+    batch, one token each. A prompt over the token limit goes alone.
+  - `shared`: the running batch decodes one token beside the prefill. The iteration takes the sum of both times, and the batch
+    counts against the token limit.
+  - `chunked`: as `shared`, but the token limit is never passed: the last prompt is cut where it is reached. The cut request
+    stays at the head of the queue with its progress and holds its blocks and its place in the batch.
+
+* The KV cache is kept in blocks. With `paged` a request of context c (prompt and tokens so far) holds ceil(c / block) of them;
+  it is admitted if the blocks of its next token, beside those that everybody has, leave a hundredth of all blocks free (not
+  asked for when the instance is otherwise empty). Where the next iteration of the running batch does not fit, the cut request
+  loses its progress, then the request that was admitted last is preempted, and so on: its tokens so far become prompt, it goes
+  to the head of the queue, and its gap between tokens goes on. Without `paged` all blocks of prompt and output are reserved at
+  admission.
+* A request whose OUTPUT is below zero comes with its keys and values and its first token: at the head of the queue it joins
+  the batch at a boundary, without a prefill, if it fits. Preempted or lost it needs a prefill like any other.
+* At an instance with HANDOVER a request with more than one token leaves after its prefill, its first token given.
+* A prefill that admits requests with tiles encodes their images first. Whoever is prefilled anew is encoded anew.
+* Attention costs the sum of the squared prompt lengths (of a chunk: the square up to its end less that up to its begin),
+  because requests do not attend to each other. Some simulators charge the square of the sum instead; `WHOLE_BATCH` does as
+  they do, for comparisons.
+* An arrival at time t is seen by every boundary at or after t; the router sees completions strictly before t. Lost requests
+  go first at their tick, then arrivals by time, at ties those known from the start before injected ones.
+* An iteration keeps the speed at which it started. A blocked queue head waits for a completion: blocks in use only grow until
+  then, and what a preemption frees goes to those that still run.
 * A request larger than the KV cache of the endpoint's smallest instance is rejected.
-* Between two events (completion, admissible arrival, end of the window) decode iterations are not stepped: k of them at
-  batch B and context sum S take k (d0 + d1 B + d2 S) + d2 B k (k - 1) / 2, and the number up to an arrival is the root of
-  that quadratic, fixed up by one step in integers.
+* Between two events (completion, admissible arrival, preemption, end of the window) decode iterations are not stepped: k of
+  them at batch B and context sum S take k (d0 + d1 B + d2 S) + d2 B k (k - 1) / 2, and the number up to an arrival is the root
+  of that quadratic, fixed up by one step in integers. How many of them fit follows from counters of the contexts by residue.
 
 Time is int64 ticks of 10 ps, so that ties are ties. All state lies in a few plain 2-D arrays that are passed as arguments:
 arrays inside tuples or records cost a reference count at every access, and row views another. Everything the kernel calls
@@ -35,19 +52,24 @@ from numba.core.types.function_type import CompileResultWAP
 TICKS_PER_S: Final = 10**11
 FOREVER: Final = 2**62
 
-# Columns of `requests`, int64, one row (one cache line) per request in the order of arrival. PROMPT and OUTPUT are what is
-# still to be done: a request that lost its instance carries the tokens it already has as prompt.
+# Columns of `requests`, int64, one row per request: those known from the start in the order of arrival, then injected ones.
+# PROMPT and OUTPUT are what is still to be done: a request that lost its instance carries the tokens it already has as prompt.
+# OUTPUT below zero: keys, values and first token come along.
 ARRIVE: Final = 0
 PROMPT: Final = 1
 OUTPUT: Final = 2
 FOLLOWER: Final = 3  # next in its queue
 FIRST: Final = 4  # first token, FOREVER before
-FINISH: Final = 5  # last token (or rejection), FOREVER before
+FINISH: Final = 5  # last token here (or rejection), FOREVER before
 LAST: Final = 6  # latest token before the current stint of decoding
 PLACE: Final = 7  # instance, or one of the two below
 UNPLACED: Final = -1
 REJECTED: Final = -2
-REQUEST_COLUMNS: Final = 8
+ADMITTED: Final = 8  # first admission, FOREVER before
+ENCODE: Final = 9  # encode ticks of the iterations that it was admitted in; 0 without images
+TILES: Final = 10  # image tiles to encode before a prefill
+TURN: Final = 11  # number of its latest admission at its instance
+REQUEST_COLUMNS: Final = 12
 
 # Columns of `instances`, int64.
 BEGAN: Final = 0  # boundary at which the current segment or prefill began
@@ -58,13 +80,13 @@ LEFT: Final = 4  # iterations left in the segment
 BATCH: Final = 5
 CONTEXT: Final = 6  # context tokens of the batch
 STEP: Final = 7  # decode iterations done so far
-KV: Final = 8  # KV tokens reserved
+KV: Final = 8  # blocks in use at the last window edge; `kv_at` tells it for any moment
 HEAD: Final = 9
 TAIL: Final = 10
-QUEUED: Final = 11
+QUEUED: Final = 11  # with the cut request
 PHASE: Final = 12
 PREFILL_HEAD: Final = 13
-PREFILL_COUNT: Final = 14
+PREFILL_COUNT: Final = 14  # requests whose prefill ends with the iteration
 PREFILL_TOKENS: Final = 15
 STALLS: Final = 16  # groups of requests whose last token was not in the preceding decode iteration
 LIVE: Final = 17  # 1 while it may run iterations
@@ -72,11 +94,18 @@ DECODE_BASE: Final = 18
 DECODE_PER_REQUEST: Final = 19
 DECODE_PER_TOKEN: Final = 20
 MAX_BATCH: Final = 21
-KV_LIMIT: Final = 22
+KV_LIMIT: Final = 22  # blocks
 QUEUE_SINCE: Final = 23
 EMPTY_SINCE: Final = 24  # when the last outstanding request left
 REPLAN: Final = 25  # speed or limits changed: the running iteration is the last of its segment
-INSTANCE_COLUMNS: Final = 26
+HELD: Final = 26  # blocks held by prefills and the cut request, and all reserved ones
+PROGRESS: Final = 27  # prompt tokens of the cut request that are done
+CHUNK: Final = 28  # and those being done in this iteration
+ADMISSIONS: Final = 29
+HANDOVER: Final = 30  # 1 where requests leave after their prefill
+GROWN: Final = 31  # whole blocks in the sum of (context - step) of the growing batch
+RESIDUES: Final = 32  # from here on: requests of the growing batch by (context - step) modulo the block size
+INSTANCE_COLUMNS: Final = 32  # and one more for each token of a block
 
 IDLE: Final = 0
 DECODING: Final = 1
@@ -88,10 +117,12 @@ PREFILL_FLOOR: Final = 0
 PREFILL_BASE: Final = 1
 PREFILL_LINEAR: Final = 2
 PREFILL_SQUARE: Final = 3
-PREFILL_COLUMNS: Final = 4
+ENCODE_BASE: Final = 4  # per request with images
+ENCODE_PER_TILE: Final = 5
+PREFILL_COLUMNS: Final = 6
 
 # Columns of `done`, int64: what an instance did since the caller last cleared it; times in ticks, cut at window edges.
-PREFILL_TIME: Final = 0
+PREFILL_TIME: Final = 0  # with encoding
 DECODE_TIME: Final = 1
 PROMPT_TOKENS: Final = 2
 OUTPUT_TOKENS: Final = 3
@@ -100,18 +131,29 @@ PREFILLS: Final = 5
 BATCH_TIME: Final = 6  # integral of the batch over decode time
 QUEUE_TIME: Final = 7  # integral of the queue over time
 QUEUE_MAX: Final = 8
-KV_MAX: Final = 9
+KV_MAX: Final = 9  # blocks
 ARRIVALS: Final = 10
-DONE_COLUMNS: Final = 11
+ENCODE_TIME: Final = 11  # counted whole when the iteration begins
+PREEMPTIONS: Final = 12
+DONE_COLUMNS: Final = 13
 
 # `limits`: what holds for the whole endpoint; `cursor`: where the kernel is.
 PREFILL_LIMIT: Final = 0
-SMALLEST_KV: Final = 1
+SMALLEST_KV: Final = 1  # tokens
 OVERHEAD: Final = 2
-SHARED: Final = 3  # 1 where prefill iterations decode the running batch as well
+SCHEDULER: Final = 3
 WHOLE_BATCH: Final = 4  # 1 where attention is charged on the square of an iteration's prompt tokens together
+PAGED: Final = 5
+PRELOADED: Final = 6  # requests known from the start
+PREFILL_FIRST: Final = 0
+SHARED: Final = 1
+CHUNKED: Final = 2
 NEXT_ARRIVAL: Final = 0
 MISROUTED: Final = 1
+NEXT_INJECTED: Final = 2  # in `coming`, the injected requests by time
+INJECTED_ARRIVALS: Final = 3
+NOW: Final = 4
+CURSOR_PLACES: Final = 5
 
 # Rows of `load`, int64: what is at each instance. WAITING are the prompt tokens of its requests that are not prefilled yet.
 OUTSTANDING: Final = 0
@@ -200,6 +242,33 @@ def _heap_pop(heap, r, size):
 
 
 @numba.njit(cache=True)
+def _heap_remove(heap, r, size, place):
+    """Take out the key at a place of the heap."""
+    size -= 1
+    if place == size:
+        return
+    key = heap[r, size]
+    i = place
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[r, parent] <= key:
+            break
+        heap[r, i] = heap[r, parent]
+        i = parent
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[r, child + 1] < heap[r, child]:
+            child += 1
+        if heap[r, child] >= key:
+            break
+        heap[r, i] = heap[r, child]
+        i = child
+    heap[r, i] = key
+
+
+@numba.njit(cache=True)
 def _iterations_until(first, slope, ticks):
     """Return the smallest k >= 1 whose k iterations take at least ``ticks``."""
     half = np.float64(first) - 0.5 * np.float64(slope)
@@ -214,7 +283,93 @@ def _iterations_until(first, slope, ticks):
 
 
 @numba.njit(cache=True)
-def _commit(instances, stalls, gaps, done, r, k, since):
+def steps_at(instances, r, t):
+    """Return the whole decode iterations of the running segment that end strictly before tick ``t``; for routers too."""
+    if instances[r, PHASE] != DECODING or t <= instances[r, BEGAN]:
+        return 0
+    k = _iterations_until(instances[r, FIRST_GAP], instances[r, SLOPE], t - instances[r, BEGAN]) - 1
+    return min(k, instances[r, LEFT] - 1)
+
+
+@numba.njit(cache=True)
+def kv_at(instances, r, t):
+    """Return the KV blocks in use at tick ``t``; for routers too."""
+    return instances[r, HELD] + _grown(instances, r, instances[r, STEP] + steps_at(instances, r, t))
+
+
+@numba.njit(cache=True)
+def context_at(instances, r, t):
+    """Return the context tokens of the running batch at tick ``t``; for routers too."""
+    return instances[r, CONTEXT] + steps_at(instances, r, t) * instances[r, BATCH]
+
+
+@numba.njit(cache=True)
+def _grown(instances, r, step):
+    """Return the blocks of the growing batch in the iteration that begins at a decode step; 0 where all are reserved.
+
+    The sum of ceil((offset + step) / size) over offsets kept as whole blocks and residues.
+    """
+    size = instances.shape[1] - RESIDUES
+    whole = step // size
+    part = step - whole * size
+    blocks = instances[r, GROWN]
+    for residue in range(size):
+        blocks += instances[r, RESIDUES + residue] * (whole + (part + residue + size - 1) // size)
+    return blocks
+
+
+@numba.njit(cache=True)
+def _grow(instances, r, offset, number):
+    """Count a request of context - step = ``offset`` in (1) or out (-1)."""
+    size = instances.shape[1] - RESIDUES
+    whole = offset // size
+    instances[r, GROWN] += number * whole
+    instances[r, RESIDUES + offset - whole * size] += number
+
+
+@numba.njit(cache=True)
+def _need(instances, requests, limits, i):
+    """Return the blocks that a request holds from its admission."""
+    size = instances.shape[1] - RESIDUES
+    if limits[PAGED] == 1:
+        return requests[i, PROMPT] // size + 1
+    return (requests[i, PROMPT] + abs(requests[i, OUTPUT]) + size - 1) // size
+
+
+@numba.njit(cache=True)
+def _room(instances, limits, r, ahead, room):
+    """Whether the growing batch, so many decode steps ahead, fits into ``room`` blocks; counted only when it is near."""
+    if limits[PAGED] == 0:
+        return room >= 0
+    size = instances.shape[1] - RESIDUES
+    if instances[r, CONTEXT] + (ahead + size - 1) * instances[r, BATCH] <= room * size:
+        return True
+    return _grown(instances, r, instances[r, STEP] + ahead) <= room
+
+
+@numba.njit(cache=True)
+def _fits(instances, limits, r, ahead, need):
+    """Whether a request may be admitted that needs so many blocks, so many decode steps ahead."""
+    room = instances[r, KV_LIMIT] - instances[r, HELD] - need
+    if limits[PAGED] == 1 and instances[r, BATCH] + instances[r, HELD] > 0:
+        room -= instances[r, KV_LIMIT] // 100
+    return _room(instances, limits, r, ahead, room)
+
+
+@numba.njit(cache=True)
+def _note_kv(instances, done, limits, r, ahead):
+    """Keep the largest use of the KV cache, counted only where it may be larger."""
+    used = instances[r, HELD]
+    if limits[PAGED] == 1:
+        size = instances.shape[1] - RESIDUES
+        if instances[r, CONTEXT] + (ahead + size - 1) * instances[r, BATCH] <= (done[r, KV_MAX] - used) * size:
+            return
+        used += _grown(instances, r, instances[r, STEP] + ahead)
+    done[r, KV_MAX] = max(done[r, KV_MAX], used)
+
+
+@numba.njit(cache=True)
+def _commit(instances, stalls, gaps, done, limits, r, k, since):
     """Advance the running decode segment by k whole iterations; nothing finishes before the last of them."""
     batch = instances[r, BATCH]
     first = instances[r, FIRST_GAP]
@@ -222,11 +377,8 @@ def _commit(instances, stalls, gaps, done, r, k, since):
     began = instances[r, BEGAN]
     end = began + first * k + slope * (k * (k - 1) // 2)
     skip = 0
-    groups = instances[r, STALLS]
-    if groups > 0:
-        for q in range(groups):
-            gaps[gap_bin(began + first - stalls[r, q])] += stalls[r, stalls.shape[1] // 2 + q]
-        instances[r, STALLS] = 0
+    if instances[r, STALLS] > 0:
+        _count_stalls(instances, stalls, gaps, r, began + first)
         skip = 1
     if k > skip:
         _count_gaps(gaps, first + slope * skip, slope, k - skip, batch)
@@ -240,15 +392,136 @@ def _commit(instances, stalls, gaps, done, r, k, since):
     instances[r, CONTEXT] += k * batch
     instances[r, STEP] += k
     instances[r, LEFT] -= k
+    _note_kv(instances, done, limits, r, -1)
+
+
+@numba.njit(cache=True)
+def _count_stalls(instances, stalls, gaps, r, t):
+    """Count the gaps of the groups, whose next token is at ``t``."""
+    for q in range(instances[r, STALLS]):
+        gaps[gap_bin(t - stalls[r, q])] += stalls[r, stalls.shape[1] // 2 + q]
+    instances[r, STALLS] = 0
+
+
+@numba.njit(cache=True)
+def _add_stall(instances, stalls, r, t, count):
+    q = instances[r, STALLS]
+    stalls[r, q] = t
+    stalls[r, stalls.shape[1] // 2 + q] = count
+    instances[r, STALLS] = q + 1
 
 
 @numba.njit(cache=True)
 def _finish(instances, requests, load, r, i, t):
     requests[i, FINISH] = t
-    instances[r, KV] -= requests[i, PROMPT] + requests[i, OUTPUT]
     load[OUTSTANDING, r] -= 1
     if load[OUTSTANDING, r] == 0:
         instances[r, EMPTY_SINCE] = t
+
+
+@numba.njit(cache=True)
+def _run_on(instances, heap, requests, limits, r, i):
+    """Take a request into the batch that has the first token of its stint."""
+    batch = instances[r, BATCH]
+    step = instances[r, STEP]
+    _heap_push(heap, r, batch, ((step + requests[i, OUTPUT] - 1) << 31) | i)
+    instances[r, BATCH] = batch + 1
+    instances[r, CONTEXT] += requests[i, PROMPT] + 1
+    if limits[PAGED] == 1:
+        _grow(instances, r, requests[i, PROMPT] + 1 - step, 1)
+
+
+@numba.njit(cache=True)
+def _run_off(instances, requests, limits, r, i, finish_step):
+    """Take a request's context and blocks out of the batch; ``finish_step`` is the step of its last token."""
+    tokens = requests[i, PROMPT] + requests[i, OUTPUT]
+    instances[r, CONTEXT] -= tokens - (finish_step - instances[r, STEP])
+    if limits[PAGED] == 1:
+        _grow(instances, r, tokens - finish_step, -1)
+    else:
+        instances[r, HELD] -= _need(instances, requests, limits, i)
+
+
+@numba.njit(cache=True)
+def _wait(instances, done, r, t, change):
+    """Bring the integral of the queue up to ``t`` and change its length."""
+    queued = instances[r, QUEUED]
+    done[r, QUEUE_TIME] += (t - instances[r, QUEUE_SINCE]) * queued
+    instances[r, QUEUE_SINCE] = t
+    instances[r, QUEUED] = queued + change
+    if change > 0:
+        done[r, QUEUE_MAX] = max(done[r, QUEUE_MAX], queued + change)
+
+
+@numba.njit(cache=True)
+def _make_room(instances, heap, requests, done, load, limits, r, t):
+    """Let the cut request lose its progress, then preempt, until the next iteration of the batch fits."""
+    while instances[r, BATCH] > 0 and not _room(instances, limits, r, 0, instances[r, KV_LIMIT] - instances[r, HELD]):
+        done[r, PREEMPTIONS] += 1
+        if instances[r, PROGRESS] > 0:
+            load[WAITING, r] += instances[r, PROGRESS]
+            instances[r, PROGRESS] = 0
+            instances[r, HELD] -= _need(instances, requests, limits, instances[r, HEAD])
+        else:
+            _preempt(instances, heap, requests, done, load, limits, r, t)
+
+
+@numba.njit(cache=True)
+def _preempt(instances, heap, requests, done, load, limits, r, t):
+    """Put the request that was admitted last back to the head of the queue."""
+    batch = instances[r, BATCH]
+    place = 0
+    for q in range(1, batch):
+        if requests[heap[r, q] & 0x7FFFFFFF, TURN] > requests[heap[r, place] & 0x7FFFFFFF, TURN]:
+            place = q
+    i = heap[r, place] & 0x7FFFFFFF
+    finish_step = heap[r, place] >> 31
+    _heap_remove(heap, r, batch, place)
+    instances[r, BATCH] = batch - 1
+    _run_off(instances, requests, limits, r, i, finish_step)
+    left = finish_step - instances[r, STEP]
+    given = requests[i, OUTPUT] - left
+    if given > 1:
+        requests[i, LAST] = t
+    requests[i, PROMPT] += given
+    requests[i, OUTPUT] = left
+    load[WAITING, r] += requests[i, PROMPT]
+    if instances[r, QUEUED] == 0:
+        instances[r, TAIL] = i
+    requests[i, FOLLOWER] = instances[r, HEAD]
+    instances[r, HEAD] = i
+    _wait(instances, done, r, t, 1)
+
+
+@numba.njit(cache=True)
+def _turn(instances, requests, r, i, t):
+    """Note an admission."""
+    instances[r, ADMISSIONS] += 1
+    requests[i, TURN] = instances[r, ADMISSIONS]
+    if requests[i, ADMITTED] == FOREVER:
+        requests[i, ADMITTED] = t
+
+
+@numba.njit(cache=True)
+def _join(instances, heap, stalls, requests, done, limits, r, t):
+    """Take into the batch what stands at the head of the queue with its keys and values."""
+    while instances[r, QUEUED] > 0:
+        i = instances[r, HEAD]
+        if requests[i, OUTPUT] >= 0 or instances[r, BATCH] >= instances[r, MAX_BATCH]:
+            break
+        need = _need(instances, requests, limits, i)
+        if not _fits(instances, limits, r, 0, need):
+            break
+        _wait(instances, done, r, t, -1)
+        instances[r, HEAD] = requests[i, FOLLOWER]
+        requests[i, OUTPUT] = -requests[i, OUTPUT]
+        _turn(instances, requests, r, i, t)
+        if instances[r, STALLS] == 0:
+            _add_stall(instances, stalls, r, t, instances[r, BATCH])
+        _add_stall(instances, stalls, r, requests[i, LAST], 1)
+        if limits[PAGED] == 0:
+            instances[r, HELD] += need
+        _run_on(instances, heap, requests, limits, r, i)
 
 
 @numba.njit(cache=True)
@@ -256,58 +529,136 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     """Admit from the queue what fits and start its prefill; return whether there was any."""
     head = instances[r, HEAD]
     queued = instances[r, QUEUED]
-    waiting = queued
     batch = instances[r, BATCH]
-    kv = instances[r, KV]
-    shared = limits[SHARED] == 1
-    budget = limits[PREFILL_LIMIT] - (batch if shared else 0)
+    budget = limits[PREFILL_LIMIT] - (batch if limits[SCHEDULER] == SHARED else 0)
     i = head
     count = 0
     tokens = 0
     squares = 0.0
-    while queued > 0 and batch + count < instances[r, MAX_BATCH]:
+    pictured = 0
+    tiles = 0
+    while count < queued and batch + count < instances[r, MAX_BATCH]:
         prompt = requests[i, PROMPT]
-        need = prompt + requests[i, OUTPUT]
-        if kv + need > instances[r, KV_LIMIT] or (count > 0 and tokens + prompt > budget):
+        need = _need(instances, requests, limits, i)
+        if requests[i, OUTPUT] < 0 or (count > 0 and tokens + prompt > budget) or not _fits(instances, limits, r, 0, need):
             break
+        instances[r, HELD] += need
+        _turn(instances, requests, r, i, t)
         count += 1
         tokens += prompt
         squares += np.float64(prompt) * np.float64(prompt)
-        kv += need
-        queued -= 1
+        if requests[i, TILES] > 0:
+            pictured += 1
+            tiles += requests[i, TILES]
         i = requests[i, FOLLOWER]
     if count == 0:
         return False
-    done[r, QUEUE_TIME] += (t - instances[r, QUEUE_SINCE]) * waiting
-    done[r, KV_MAX] = max(done[r, KV_MAX], kv)
-    instances[r, QUEUE_SINCE] = t
-    instances[r, KV] = kv
-    instances[r, QUEUED] = queued
+    _wait(instances, done, r, t, -count)
     instances[r, HEAD] = i
     instances[r, PREFILL_HEAD] = head
     instances[r, PREFILL_COUNT] = count
-    instances[r, PREFILL_TOKENS] = tokens
-    if instances[r, STALLS] == 0 and not shared:
-        stalls[r, 0] = t
-        stalls[r, stalls.shape[1] // 2] = batch
-        instances[r, STALLS] = 1
-    if limits[WHOLE_BATCH] == 1:
-        squares = np.float64(tokens) * np.float64(tokens)
-    linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
-    took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD]
-    if shared and batch > 0:
-        took += (
-            instances[r, DECODE_BASE] + instances[r, DECODE_PER_REQUEST] * batch + instances[r, DECODE_PER_TOKEN] * instances[r, CONTEXT]
-        )
-    instances[r, PHASE] = PREFILLING
-    instances[r, BEGAN] = t
-    instances[r, NEXT] = t + took
+    if instances[r, STALLS] == 0 and limits[SCHEDULER] == PREFILL_FIRST:
+        _add_stall(instances, stalls, r, t, batch)
+    encode = _encode(prefill, requests, done, r, pictured, tiles, head, count)
+    _begin(instances, prefill, done, limits, r, t, tokens, squares, encode)
     return True
 
 
 @numba.njit(cache=True)
+def _admit_chunks(instances, prefill, requests, done, limits, r, t):
+    """Give the tokens that the batch leaves to the prompts in line, the last one perhaps cut; return whether there was any."""
+    head = instances[r, HEAD]
+    queued = instances[r, QUEUED]
+    batch = instances[r, BATCH]
+    budget = limits[PREFILL_LIMIT] - batch
+    progress = instances[r, PROGRESS]
+    chunk = 0
+    i = head
+    fresh = i
+    count = 0
+    admitted = 0
+    tokens = 0
+    squares = 0.0
+    pictured = 0
+    tiles = 0
+    while count < queued and budget > 0:
+        prompt = requests[i, PROMPT]
+        if progress == 0:
+            need = _need(instances, requests, limits, i)
+            if requests[i, OUTPUT] < 0 or batch + count >= instances[r, MAX_BATCH] or not _fits(instances, limits, r, 0, need):
+                break
+            instances[r, HELD] += need
+            _turn(instances, requests, r, i, t)
+            admitted += 1
+            if requests[i, TILES] > 0:
+                pictured += 1
+                tiles += requests[i, TILES]
+        else:
+            fresh = requests[i, FOLLOWER]
+        part = min(prompt - progress, budget)
+        tokens += part
+        squares += np.float64(progress + part) * np.float64(progress + part) - np.float64(progress) * np.float64(progress)
+        budget -= part
+        if progress + part < prompt:
+            chunk = part
+            break
+        progress = 0
+        count += 1
+        i = requests[i, FOLLOWER]
+    if count == 0 and chunk == 0:
+        return False
+    _wait(instances, done, r, t, -count)
+    instances[r, HEAD] = i
+    instances[r, PREFILL_HEAD] = head
+    instances[r, PREFILL_COUNT] = count
+    instances[r, PROGRESS] = progress
+    instances[r, CHUNK] = chunk
+    encode = _encode(prefill, requests, done, r, pictured, tiles, fresh, admitted)
+    _begin(instances, prefill, done, limits, r, t, tokens, squares, encode)
+    return True
+
+
+@numba.njit(cache=True)
+def _encode(prefill, requests, done, r, pictured, tiles, first, count):
+    """Return the ticks that the images of an iteration take; they are noted with each of its admitted requests with images."""
+    if pictured == 0:
+        return 0
+    took = np.int64(np.rint(prefill[r, ENCODE_BASE] * pictured + prefill[r, ENCODE_PER_TILE] * tiles))
+    done[r, ENCODE_TIME] += took
+    i = first
+    for _ in range(count):
+        if requests[i, TILES] > 0:
+            requests[i, ENCODE] += took
+        i = requests[i, FOLLOWER]
+    return took
+
+
+@numba.njit(cache=True)
+def _begin(instances, prefill, done, limits, r, t, tokens, squares, encode):
+    """Begin an iteration with prompts."""
+    _note_kv(instances, done, limits, r, 0)
+    if limits[WHOLE_BATCH] == 1:
+        squares = np.float64(tokens) * np.float64(tokens)
+    linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
+    took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD] + encode
+    if limits[SCHEDULER] != PREFILL_FIRST and instances[r, BATCH] > 0:
+        took += _decode_ticks(instances, r)
+    instances[r, PREFILL_TOKENS] = tokens
+    instances[r, PHASE] = PREFILLING
+    instances[r, BEGAN] = t
+    instances[r, NEXT] = t + took
+
+
+@numba.njit(cache=True)
+def _decode_ticks(instances, r):
+    """Return the ticks of a decode iteration of the batch as it is, without overhead."""
+    per_request, per_token = instances[r, DECODE_PER_REQUEST], instances[r, DECODE_PER_TOKEN]
+    return instances[r, DECODE_BASE] + per_request * instances[r, BATCH] + per_token * instances[r, CONTEXT]
+
+
+@numba.njit(cache=True)
 def _plan(instances, heap, limits, r, t):
-    """Plan decode iterations up to the next completion, or fall idle."""
+    """Plan decode iterations up to the next completion or the last one that fits, or fall idle."""
     batch = instances[r, BATCH]
     instances[r, BEGAN] = t
     if batch == 0:
@@ -317,9 +668,18 @@ def _plan(instances, heap, limits, r, t):
         instances[r, STEP] = 0
         return
     k = (heap[r, 0] >> 31) - instances[r, STEP]
-    per_token = instances[r, DECODE_PER_TOKEN]
-    first = instances[r, DECODE_BASE] + instances[r, DECODE_PER_REQUEST] * batch + per_token * instances[r, CONTEXT] + limits[OVERHEAD]
-    slope = per_token * batch
+    room = instances[r, KV_LIMIT] - instances[r, HELD]
+    if not _room(instances, limits, r, k - 1, room):
+        low = 1
+        while k - low > 1:
+            middle = (low + k) // 2
+            if _grown(instances, r, instances[r, STEP] + middle - 1) <= room:
+                low = middle
+            else:
+                k = middle
+        k = low
+    first = _decode_ticks(instances, r) + limits[OVERHEAD]
+    slope = instances[r, DECODE_PER_TOKEN] * batch
     instances[r, PHASE] = DECODING
     instances[r, LEFT] = k
     instances[r, FIRST_GAP] = first
@@ -328,36 +688,37 @@ def _plan(instances, heap, limits, r, t):
 
 
 @numba.njit(cache=True)
-def _release(instances, heap, requests, load, r, t):
+def _release(instances, heap, requests, load, limits, r, t):
     """Let go the requests of the batch that have all their tokens."""
-    batch = instances[r, BATCH]
     step = instances[r, STEP]
-    while batch > 0 and (heap[r, 0] >> 31) <= step:
+    while instances[r, BATCH] > 0 and (heap[r, 0] >> 31) <= step:
         i = heap[r, 0] & 0x7FFFFFFF
-        _heap_pop(heap, r, batch)
-        batch -= 1
-        instances[r, CONTEXT] -= requests[i, PROMPT] + requests[i, OUTPUT]
+        _heap_pop(heap, r, instances[r, BATCH])
+        instances[r, BATCH] -= 1
+        _run_off(instances, requests, limits, r, i, step)
         _finish(instances, requests, load, r, i, t)
-    instances[r, BATCH] = batch
 
 
 @numba.njit(cache=True)
-def _decode_beside(instances, heap, requests, gaps, done, load, r, t):
+def _decode_beside(instances, heap, stalls, requests, gaps, done, load, limits, r, t):
     """Give the running batch the token that it decoded beside a prefill."""
     batch = instances[r, BATCH]
-    gaps[gap_bin(t - instances[r, BEGAN])] += batch
+    if instances[r, STALLS] > 0:
+        _count_stalls(instances, stalls, gaps, r, t)
+    else:
+        gaps[gap_bin(t - instances[r, BEGAN])] += batch
     done[r, OUTPUT_TOKENS] += batch
     instances[r, STEP] += 1
     instances[r, CONTEXT] += batch
-    _release(instances, heap, requests, load, r, t)
+    _release(instances, heap, requests, load, limits, r, t)
 
 
 @numba.njit(cache=True)
 def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since):
     t = instances[r, NEXT]
-    shared = limits[SHARED] == 1
-    if shared and instances[r, BATCH] > 0:
-        _decode_beside(instances, heap, requests, gaps, done, load, r, t)
+    beside = limits[SCHEDULER] != PREFILL_FIRST
+    if beside and instances[r, BATCH] > 0:
+        _decode_beside(instances, heap, stalls, requests, gaps, done, load, limits, r, t)
     done[r, PREFILL_TIME] += t - max(instances[r, BEGAN], since)
     done[r, PROMPT_TOKENS] += instances[r, PREFILL_TOKENS]
     count = instances[r, PREFILL_COUNT]
@@ -365,8 +726,9 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
     done[r, ITERATIONS] += 1
     done[r, PREFILLS] += 1
     load[WAITING, r] -= instances[r, PREFILL_TOKENS]
-    batch = instances[r, BATCH]
-    before = batch
+    instances[r, PROGRESS] += instances[r, CHUNK]
+    instances[r, CHUNK] = 0
+    before = instances[r, BATCH]
     i = instances[r, PREFILL_HEAD]
     for _ in range(count):
         if requests[i, FIRST] == FOREVER:
@@ -374,20 +736,27 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
         else:
             gaps[gap_bin(t - requests[i, LAST])] += 1
         requests[i, LAST] = t
-        output = requests[i, OUTPUT]
-        if output <= 1:
+        leaves = requests[i, OUTPUT] <= 1 or instances[r, HANDOVER] == 1
+        if leaves or limits[PAGED] == 1:
+            instances[r, HELD] -= _need(instances, requests, limits, i)
+        if leaves:
             _finish(instances, requests, load, r, i, t)
         else:
-            _heap_push(heap, r, batch, ((instances[r, STEP] + output - 1) << 31) | i)
-            batch += 1
-            instances[r, CONTEXT] += requests[i, PROMPT] + 1
+            _run_on(instances, heap, requests, limits, r, i)
         i = requests[i, FOLLOWER]
-    instances[r, BATCH] = batch
-    if batch > before and not shared:
-        q = instances[r, STALLS]
-        stalls[r, q] = t
-        stalls[r, stalls.shape[1] // 2 + q] = batch - before
-        instances[r, STALLS] = q + 1
+    if instances[r, BATCH] > before and not beside:
+        _add_stall(instances, stalls, r, t, instances[r, BATCH] - before)
+
+
+@numba.njit(cache=True)
+def _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
+    """Let the queue in at a boundary; return whether an iteration with prompts began."""
+    _join(instances, heap, stalls, requests, done, limits, r, t)
+    if instances[r, QUEUED] == 0:
+        return False
+    if limits[SCHEDULER] == CHUNKED:
+        return _admit_chunks(instances, prefill, requests, done, limits, r, t)
+    return _admit(instances, prefill, stalls, requests, done, limits, r, t)
 
 
 @numba.njit(cache=True)
@@ -397,49 +766,49 @@ def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r
         t = instances[r, NEXT]
         phase = instances[r, PHASE]
         if phase == DECODING:
-            _commit(instances, stalls, gaps, done, r, instances[r, LEFT], since)
-            _release(instances, heap, requests, load, r, t)
+            _commit(instances, stalls, gaps, done, limits, r, instances[r, LEFT], since)
+            _release(instances, heap, requests, load, limits, r, t)
         elif phase == PREFILLING:
             _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since)
-        if instances[r, QUEUED] == 0 or not _admit(instances, prefill, stalls, requests, done, limits, r, t):
+        if limits[PAGED] == 1:
+            _make_room(instances, heap, requests, done, load, limits, r, t)
+        if instances[r, QUEUED] == 0 or not _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
             _plan(instances, heap, limits, r, t)
 
 
 @numba.njit(cache=True)
-def _enqueue(instances, requests, done, load, r, i, t):
+def _enqueue(instances, requests, done, load, limits, r, i, t):
     requests[i, PLACE] = r
     load[OUTSTANDING, r] += 1
-    load[WAITING, r] += requests[i, PROMPT]
-    queued = instances[r, QUEUED]
+    if requests[i, OUTPUT] > 0:
+        load[WAITING, r] += requests[i, PROMPT]
     done[r, ARRIVALS] += 1
-    done[r, QUEUE_TIME] += (t - instances[r, QUEUE_SINCE]) * queued
-    done[r, QUEUE_MAX] = max(done[r, QUEUE_MAX], queued + 1)
-    instances[r, QUEUE_SINCE] = t
+    queued = instances[r, QUEUED]
+    _wait(instances, done, r, t, 1)
     if queued == 0:
         instances[r, HEAD] = i
     else:
         requests[instances[r, TAIL], FOLLOWER] = i
     instances[r, TAIL] = i
-    instances[r, QUEUED] = queued + 1
     phase = instances[r, PHASE]
     if phase == IDLE:
         if instances[r, LIVE] == 1:
             instances[r, PHASE] = WAKING
             instances[r, BEGAN] = t
             instances[r, NEXT] = t
-    elif phase == DECODING and queued == 0:
-        fits = instances[r, KV] + requests[i, PROMPT] + requests[i, OUTPUT] <= instances[r, KV_LIMIT]
-        if fits and instances[r, BATCH] < instances[r, MAX_BATCH]:
-            _cut(instances, r, t)
+    elif phase == DECODING and queued == 0 and instances[r, BATCH] < instances[r, MAX_BATCH]:
+        _cut(instances, requests, limits, r, i, t)
 
 
 @numba.njit(cache=True)
-def _cut(instances, r, t):
-    """Shorten the planned segment to its first boundary at or after ``t``."""
+def _cut(instances, requests, limits, r, i, t):
+    """Shorten the planned segment to its first boundary at or after ``t`` if the arrival can be admitted there."""
+    if limits[SCHEDULER] == CHUNKED and requests[i, OUTPUT] > 0 and instances[r, BATCH] >= limits[PREFILL_LIMIT]:
+        return
     first = instances[r, FIRST_GAP]
     slope = instances[r, SLOPE]
     k = _iterations_until(first, slope, t - instances[r, BEGAN])
-    if k < instances[r, LEFT]:
+    if k < instances[r, LEFT] and _fits(instances, limits, r, k, _need(instances, requests, limits, i)):
         instances[r, LEFT] = k
         instances[r, NEXT] = instances[r, BEGAN] + first * k + slope * (k * (k - 1) // 2)
 
@@ -482,68 +851,92 @@ def _choice(wanted, allowed, cursor):
 
 
 @numba.njit(cache=True)
-def _split_at(instances, stalls, gaps, done, r, until, since):
+def _split_at(instances, stalls, gaps, done, limits, r, until, since):
     """Settle accounts at the end of a window without ending any iteration."""
-    done[r, QUEUE_TIME] += (until - instances[r, QUEUE_SINCE]) * instances[r, QUEUED]
-    instances[r, QUEUE_SINCE] = until
+    _wait(instances, done, r, until, 0)
     phase = instances[r, PHASE]
     if phase == DECODING:
-        k = _iterations_until(instances[r, FIRST_GAP], instances[r, SLOPE], until - instances[r, BEGAN]) - 1
-        k = min(k, instances[r, LEFT] - 1)
+        k = steps_at(instances, r, until)
         if k > 0:
-            _commit(instances, stalls, gaps, done, r, k, since)
+            _commit(instances, stalls, gaps, done, limits, r, k, since)
         took = until - max(instances[r, BEGAN], since)
         done[r, DECODE_TIME] += took
         done[r, BATCH_TIME] += took * instances[r, BATCH]
     elif phase == PREFILLING:
         done[r, PREFILL_TIME] += until - max(instances[r, BEGAN], since)
+    instances[r, KV] = instances[r, HELD] + (_grown(instances, r, instances[r, STEP]) if instances[r, BATCH] > 0 else 0)
+    done[r, KV_MAX] = max(done[r, KV_MAX], instances[r, KV])
+
+
+@numba.njit(cache=True)
+def _open(instances, done, tree, r):
+    """Begin a window."""
+    if instances[r, REPLAN] == 1:
+        instances[r, REPLAN] = 0
+        if instances[r, PHASE] == DECODING and instances[r, LEFT] > 1:
+            instances[r, LEFT] = 1
+            instances[r, NEXT] = instances[r, BEGAN] + instances[r, FIRST_GAP]
+    done[r, KV_MAX] = max(done[r, KV_MAX], instances[r, KV])
+    done[r, QUEUE_MAX] = max(done[r, QUEUE_MAX], instances[r, QUEUED])
+    _tree_set(tree, tree.shape[0] // 2, r, instances[r, NEXT])
+
+
+@numba.njit(cache=True)
+def _next_arrival(requests, coming, limits, cursor, until):
+    """Return the next request to arrive before ``until``, or -1."""
+    i = cursor[NEXT_ARRIVAL]
+    j = cursor[NEXT_INJECTED]
+    t = until
+    c = -1
+    if i < limits[PRELOADED] and requests[i, ARRIVE] < t:
+        c = i
+        t = requests[i, ARRIVE]
+    if j < coming.shape[0] and requests[coming[j], ARRIVE] < t:
+        cursor[NEXT_INJECTED] = j + 1
+        cursor[INJECTED_ARRIVALS] += 1
+        return coming[j]
+    if c >= 0:
+        cursor[NEXT_ARRIVAL] = i + 1
+    return c
 
 
 def _advance(
-    since, until, limits, cursor, instances, prefill, heap, stalls, requests, again, gaps, done, tree, load, allowed, score, memory, route
-):
+    since, until, limits, cursor, instances, prefill, heap, stalls, requests, again, coming, gaps, done, tree, load, allowed, score,
+    memory, route,
+):  # fmt: skip
     """Take every arrival in [since, until) and every boundary before ``until``; ``again`` are requests to place anew now."""
     count = instances.shape[0]
     leaves = tree.shape[0] // 2
     for r in range(count):
-        if instances[r, REPLAN] == 1:
-            instances[r, REPLAN] = 0
-            if instances[r, PHASE] == DECODING and instances[r, LEFT] > 1:
-                instances[r, LEFT] = 1
-                instances[r, NEXT] = instances[r, BEGAN] + instances[r, FIRST_GAP]
-        done[r, KV_MAX] = max(done[r, KV_MAX], instances[r, KV])
-        done[r, QUEUE_MAX] = max(done[r, QUEUE_MAX], instances[r, QUEUED])
-        _tree_set(tree, leaves, r, instances[r, NEXT])
+        _open(instances, done, tree, r)
     retried = 0
-    i = cursor[NEXT_ARRIVAL]
     while True:
         if retried < again.shape[0]:
             c = again[retried]
             retried += 1
             t = since
-        elif i < requests.shape[0] and requests[i, ARRIVE] < until:
-            c = i
-            i += 1
-            t = requests[c, ARRIVE]
         else:
-            break
+            c = _next_arrival(requests, coming, limits, cursor, until)
+            if c < 0:
+                break
+            t = requests[c, ARRIVE]
         while tree[1] < t:
             r = _tree_least(tree, leaves)
             _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, t, since)
             _tree_set(tree, leaves, r, instances[r, NEXT])
-        if requests[c, PROMPT] + requests[c, OUTPUT] > limits[SMALLEST_KV]:
+        if requests[c, PROMPT] + abs(requests[c, OUTPUT]) > limits[SMALLEST_KV]:
             requests[c, PLACE] = REJECTED
             requests[c, FINISH] = t
             continue
         r = 0
         if count > 1:
             r = _choice(route(t, c, count, requests, instances, heap, load, allowed, score, memory), allowed, cursor)
-        _enqueue(instances, requests, done, load, r, c, t)
+        _enqueue(instances, requests, done, load, limits, r, c, t)
         _tree_set(tree, leaves, r, instances[r, NEXT])
-    cursor[NEXT_ARRIVAL] = i
     for r in range(count):
         _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since)
-        _split_at(instances, stalls, gaps, done, r, until, since)
+        _split_at(instances, stalls, gaps, done, limits, r, until, since)
+    cursor[NOW] = until
 
 
 @cache
@@ -560,7 +953,7 @@ def advance() -> Callable[..., None]:
     longer than an average tick. Arrays of other types than the signature's must therefore not be handed over.
     """
     one, two = types.int64[::1], types.int64[:, ::1]
-    state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, two, one, two)
+    state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, one, two, one, two)
     router = (types.uint8[::1], types.float64[:, ::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
     kernel: Any = numba.njit(signature, cache=True)(_advance)

@@ -43,7 +43,7 @@ def test_with_the_same_rules_vidur_agrees(azure_conversation: Path, theirs: pl.D
 
     Measured: TTFT p50 0.137 s against 0.128, p99 3.99 against 3.59; time per token p50 0.0346 against 0.0338.
     """
-    run = ours(read_azure(azure_conversation), router, 0.003, Rules(shared=True, whole_batch=True))
+    run = ours(read_azure(azure_conversation), router, 0.003, Rules(b.SHARED, whole_batch=True))
     assert against(run, theirs, "ttft_s", 0.5) == pytest.approx(1.0, abs=0.15)
     assert against(run, theirs, "ttft_s", 0.99) == pytest.approx(1.0, abs=0.25)
     assert against(run, theirs, "per_token_s", 0.5) == pytest.approx(1.0, abs=0.20)
@@ -57,7 +57,7 @@ def test_the_default_rules_differ_where_the_rules_do(azure_conversation: Path, t
     because no decode time is added to the iteration that gives the first token.
     """
     trace = read_azure(azure_conversation)
-    shared, first = ours(trace, router, 0.003, Rules(shared=True)), ours(trace, router, 0.003, Rules())
+    shared, first = ours(trace, router, 0.003, Rules(b.SHARED)), ours(trace, router, 0.003, Rules())
     for run in (shared, first):
         assert against(run, theirs, "per_token_s", 0.5) == pytest.approx(1.0, abs=0.20)
         assert against(run, theirs, "ttft_s", 0.99) < 0.5
