@@ -142,16 +142,25 @@ class World:
         for holding, mine in guards(stack, members):
             narrowed = holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted
             wanted[mine] &= narrowed[mine]
+        self.serving.lay(self._lay(phase, seen))
         self.serving.scale(wanted)
         self.serving.configure(self._config(phase, seen))
         self._route(phase, seen)
 
+    def _lay(self, phase: Phase, seen: ServingObservation) -> NDArray[np.int64]:
+        role = seen.role.copy()
+        for holding, mine in shares(phase.stack("stage_layout"), self.serving.members, len(role)):
+            role[mine] = holding.holder.lay(seen).role[mine]
+        return role
+
     def _config(self, phase: Phase, seen: ServingObservation) -> ConfigAction:
         members, stack = self.serving.members, phase.stack("instance_config")
         clock = np.ones(len(seen.state))
-        batch = seen.max_batch.copy()
+        batch, variant = seen.max_batch.copy(), seen.variant.copy()
         for holding, mine in shares(stack, members, len(clock)):
             action = holding.holder.configure(seen)
+            if action.variant is not None:
+                variant[mine] = action.variant[mine]
             bounded = self.clips.clip("instance_config", holding.system, action.clock_share, CLOCK_LOW, CLOCK_HIGH)
             limits = self.clips.clip("instance_config", holding.system, action.max_batch.astype(np.float64), BATCH_LOW, BATCH_HIGH)
             clock[mine], batch[mine] = bounded[mine], limits[mine].astype(np.int64)
@@ -160,7 +169,7 @@ class World:
             bounded = self.clips.clip("instance_config", holding.system, narrowed.clock_share, CLOCK_LOW, CLOCK_HIGH)
             clock[mine] = np.minimum(clock, bounded)[mine]
             batch[mine] = np.clip(np.minimum(batch, narrowed.max_batch), BATCH_LOW, BATCH_HIGH)[mine]
-        return ConfigAction(clock, batch)
+        return ConfigAction(clock, batch, variant)
 
     def _route(self, phase: Phase, seen: ServingObservation) -> None:
         members, stack = self.serving.members, phase.stack("request_routing")
@@ -176,7 +185,7 @@ class World:
                 free[endpoint] = False
                 if holding.system not in scores:
                     scores[holding.system] = np.asarray(holding.holder.refresh(seen), dtype=np.float64)
-                self.serving.route(int(endpoint), holding.holder.route, scores[holding.system], allowed)
+                self.serving.route(int(endpoint), holding.holder, scores[holding.system], allowed)
 
     def _emergency(self) -> Floats:
         seen = self.plant.observe()

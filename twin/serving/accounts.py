@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from twin.clock import HOUR_S
 from twin.serving import batching as b
 from twin.serving import records, windows
-from twin.serving.demand import Requests
-from twin.serving.engine import Engine, ticks
+from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint, Layout
-from twin.serving.readings import ENDPOINTS, INSTANCES, REQUESTS, TOKEN_GAPS
+from twin.serving.levers import PLACEMENT_REASONS, Finished
+from twin.serving.pipeline import Pipeline
+from twin.serving.readings import ENDPOINTS, INSTANCES, PLACEMENTS, REQUESTS, TOKEN_GAPS
 from twin.stack import State
 from twin.tables import EVENTS, Sink, Table, event_columns
 
@@ -21,6 +22,8 @@ Ints = NDArray[np.int64]
 FLUSH_S: Final = 300.0
 _SPANS: Final = ("window", "flush")
 _SUMS: Final = (*_SPANS, "tick")
+_SHARES: Final = ("batch_mean", "prefill_share", "decode_share", "encode_share")
+_RATES: Final = ("arrivals_per_s", "image_arrivals_per_s", "tiles_per_s", "prompt_tokens_per_s", "output_tokens_per_s")
 
 
 class Accounts:
@@ -30,10 +33,8 @@ class Accounts:
     whole window for observations: shapes I (per instance) and E (``endpoint_*``).
     """
 
-    def __init__(
-        self, place: Layout, specs: tuple[Endpoint, ...], engines: Sequence[Engine], asked: Sequence[Requests], window_s: float
-    ) -> None:
-        self._place, self._specs, self._engines, self._asked = place, specs, engines, asked
+    def __init__(self, place: Layout, specs: tuple[Endpoint, ...], pipelines: Sequence[Pipeline], window_s: float) -> None:
+        self._place, self._specs, self._pipelines = place, specs, pipelines
         self._window, self._flush, self._hour = ticks(window_s), ticks(FLUSH_S), ticks(HOUR_S)
         count, endpoints = len(place.ids), len(specs)
         # One array, so that a tick is added to all sums at once.
@@ -42,9 +43,11 @@ class Accounts:
         self._held = {name: np.zeros(count, dtype=np.int64) for name in _SPANS}
         self._since = {"window": 0, "flush": 0, "hour": 0}
         self._arrived = np.zeros(endpoints, dtype=np.int64)
-        self.seen: dict[str, Floats] = {name: np.zeros(count) for name in ("batch_mean", "prefill_share", "decode_share")}
-        for name in ("arrivals_per_s", "prompt_tokens_per_s", "output_tokens_per_s"):
+        self.seen: dict[str, NDArray[Any]] = {name: np.zeros(count) for name in _SHARES}
+        self.seen["preemptions"] = np.zeros(count, dtype=np.int64)
+        for name in _RATES:
             self.seen[f"endpoint_{name}"] = np.zeros(endpoints)
+        self._seen_span = (0, 0)
         self._rows: list[tuple[Table, records.Rows]] = []
         self._events: list[tuple[float, str, str, str, str, float]] = []
 
@@ -62,12 +65,12 @@ class Accounts:
         """Write one event per (entity id, value)."""
         self._events.extend((now / b.TICKS_PER_S, "serving", kind, entity_kind, name, value) for name, value in which)
 
-    def close_spans(self, now: int, clock_share: Floats) -> None:
+    def close_spans(self, now: int, clock_share: Floats, role: Ints) -> None:
         """End the spans whose time has come."""
         if now % self._window == 0:
             self._end_window(now)
         if now % self._flush == 0:
-            self._end_flush(now, clock_share)
+            self._end_flush(now, clock_share, role)
         if now % self._hour == 0:
             self._end_hour(now)
 
@@ -75,9 +78,11 @@ class Accounts:
         span = (self._since["window"], now)
         took, total, held = now - span[0], self._totals["window"], self._held["window"]
         window_s = took / b.TICKS_PER_S
-        arrived = np.array([int(engine.cursor[b.NEXT_ARRIVAL]) for engine in self._engines], dtype=np.int64)
-        ended = [windows.endpoint_row(*each, span) for each in zip(self._engines, self._asked, self._specs, strict=True)]
+        arrived = np.array([pipeline.arrived for pipeline in self._pipelines], dtype=np.int64)
+        ended = [windows.endpoint_row(*each, span) for each in zip(self._pipelines, self._specs, strict=True)]
         decode = total[:, b.DECODE_TIME]
+        image, tiles = self._images(arrived)
+        self._seen_span = span
         rates = {
             "prompt_tokens_per_s": self._by_endpoint(total[:, b.PROMPT_TOKENS]) / window_s,
             "output_tokens_per_s": self._by_endpoint(total[:, b.OUTPUT_TOKENS]) / window_s,
@@ -86,7 +91,11 @@ class Accounts:
             "batch_mean": total[:, b.BATCH_TIME] / np.maximum(decode, 1),
             "prefill_share": total[:, b.PREFILL_TIME] / took,
             "decode_share": decode / took,
+            "encode_share": total[:, b.ENCODE_TIME] / took,
+            "preemptions": total[:, b.PREEMPTIONS].copy(),
             "endpoint_arrivals_per_s": (arrived - self._arrived) / window_s,
+            "endpoint_image_arrivals_per_s": image / window_s,
+            "endpoint_tiles_per_s": tiles / window_s,
             **{f"endpoint_{name}": rate for name, rate in rates.items()},
         }
         rows: records.Rows = {
@@ -102,30 +111,92 @@ class Accounts:
         for name in ("finished", "ttft_p50_s", "ttft_p99_s", "slo_share", "quality_share"):
             rows[name] = np.array([row[name] for row in ended])
         self._rows.append((ENDPOINTS, rows))
+        self._rows.append((PLACEMENTS, self._last_placements(now)))
         rejected = [(spec.id, row["rejected"]) for spec, row in zip(self._specs, ended, strict=True) if row["rejected"]]
         self.note(span[0], "rejected", rejected, "endpoint")
         self._arrived = arrived
         self._begin("window", now)
 
-    def _end_flush(self, now: int, clock_share: Floats) -> None:
+    def _images(self, arrived: Ints) -> tuple[Floats, Floats]:
+        """Return how many requests with images, and tiles, arrived in the window, shape E."""
+        out = np.zeros((2, len(arrived)))
+        for index, pipeline in enumerate(self._pipelines):
+            if pipeline.vision is not None:
+                tiles = pipeline.book.tiles[int(self._arrived[index]) : int(arrived[index])]
+                out[:, index] = np.count_nonzero(tiles), tiles.sum()
+        return out[0], out[1]
+
+    def _last_placements(self, now: int) -> records.Rows:
+        """Return rows of PLACEMENTS for the endpoints that placed a request so far."""
+        found = [(index, pipeline.last_placed()) for index, pipeline in enumerate(self._pipelines)]
+        placed = [(index, *last) for index, last in found if last is not None]
+        table = np.array(placed, dtype=np.int64).reshape(-1, 5)
+        books = [self._pipelines[int(index)].book for index in table[:, 0]]
+        ids = table[:, 1]
+        return {
+            "t_s": np.full(len(table), now / b.TICKS_PER_S),
+            "endpoint_id": table[:, 0].copy(),
+            "arrive_s": np.array([book.arrive_s[i] for book, i in zip(books, ids, strict=True)], dtype=np.float64),
+            "prompt_tokens": np.array([book.prompt_tokens[i] for book, i in zip(books, ids, strict=True)], dtype=np.int32),
+            "instance": (table[:, 2] + 1).astype(np.int16),
+            "feasible": table[:, 3].astype(np.int32),
+            "reason": np.array([_reason(int(code)) for code in table[:, 4]], dtype=object),
+        }
+
+    def finished(self) -> Finished:
+        """Return the requests that finished in the last whole window."""
+        parts = []
+        for index, pipeline in enumerate(self._pipelines):
+            ids = pipeline.finished(*self._seen_span)
+            journey = pipeline.journey(ids)
+            ttft_s, atgt_s, _ = records.latencies(journey.rows, journey.output_tokens)
+            place = journey.rows[:, b.PLACE]
+            tiles = pipeline.book.tiles[ids].astype(np.int64) if pipeline.vision is not None else np.zeros(len(ids), dtype=np.int64)
+            sizes = (pipeline.book.prompt_tokens[ids], journey.output_tokens, tiles)
+            parts.append((np.full(len(ids), index), place + self._place.first[index], *sizes, ttft_s, atgt_s, place >= 0))
+        if not parts:
+            none = np.zeros(0, dtype=np.int64)
+            return Finished(none, none, none, none, none, np.zeros(0), np.zeros(0))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        kept = columns[-1]
+        return Finished(*(column[kept] for column in columns[:-1]))
+
+    def _end_flush(self, now: int, clock_share: Floats, role: Ints) -> None:
         span = (self._since["flush"], now)
-        self._rows.append((INSTANCES, records.instance_rows(self._place, self._totals["flush"], self._held["flush"], clock_share, span)))
-        for index, engine in enumerate(self._engines):
-            self._requests(index, engine.finished(*span), now)
-            engine.forget(now)
+        over = [pipeline.finished(*span) for pipeline in self._pipelines]
+        for index, ids in enumerate(over):
+            self._requests(index, ids, now)
+        none = np.zeros(0, dtype=np.int64)
+        blocks = np.concatenate([none, *(pipeline.seen(b.KV_LIMIT) for pipeline in self._pipelines)])
+        standing = records.Standing(clock_share, role, blocks, self._budgets(over))
+        self._rows.append((INSTANCES, records.instance_rows(self._place, self._totals["flush"], self._held["flush"], standing, span)))
+        for pipeline in self._pipelines:
+            # The last window can still be asked for.
+            pipeline.forget(self._seen_span[0])
         self._begin("flush", now)
 
+    def _budgets(self, over: Sequence[Ints]) -> Floats:
+        """Return the slowest ATGT of some finished requests as a share of the objective, by instance, shape I."""
+        worst = np.zeros(len(self._place.ids))
+        for index, (pipeline, ids) in enumerate(zip(self._pipelines, over, strict=True)):
+            journey = pipeline.journey(ids)
+            _, atgt_s, _ = records.latencies(journey.rows, journey.output_tokens)
+            known = ~np.isnan(atgt_s)
+            place = journey.rows[known, b.PLACE] + self._place.first[index]
+            np.maximum.at(worst, place, atgt_s[known] / self._specs[index].atgt_slo_s)
+        return worst
+
     def _end_hour(self, now: int) -> None:
-        if self._engines:
+        if self._pipelines:
             hour = self._since["hour"] // self._hour
-            self._rows.append((TOKEN_GAPS, records.gap_rows([engine.gaps for engine in self._engines], hour)))
-        for engine in self._engines:
-            engine.gaps[:] = 0
+            self._rows.append((TOKEN_GAPS, records.gap_rows([pipeline.gaps for pipeline in self._pipelines], hour)))
+        for pipeline in self._pipelines:
+            pipeline.clear_gaps()
         self._since["hour"] = now
 
     def _requests(self, index: int, ids: Ints, now: int) -> None:
-        spec = (index, self._specs[index])
-        self._rows.append((REQUESTS, records.request_rows(self._engines[index], self._asked[index], spec, ids, now / b.TICKS_PER_S)))
+        spec, pipeline = (index, self._specs[index]), self._pipelines[index]
+        self._rows.append((REQUESTS, records.request_rows(pipeline.book, pipeline.journey(ids), spec, ids, now / b.TICKS_PER_S)))
 
     def _begin(self, span: str, now: int) -> None:
         self._totals[span][:] = 0
@@ -141,14 +212,14 @@ class Accounts:
             sink.append(EVENTS, event_columns(self._events))
         self._rows, self._events = [], []
 
-    def close(self, sink: Sink, now: int, clock_share: Floats) -> None:
+    def close(self, sink: Sink, now: int, clock_share: Floats, role: Ints) -> None:
         """Write begun spans as well, and the requests that are still under way."""
         if now > self._since["window"]:
             self._end_window(now)
         if now > self._since["flush"]:
-            self._end_flush(now, clock_share)
-        for index, engine in enumerate(self._engines):
-            self._requests(index, engine.under_way(), now)
+            self._end_flush(now, clock_share, role)
+        for index, pipeline in enumerate(self._pipelines):
+            self._requests(index, pipeline.under_way(now), now)
         if now > self._since["hour"]:
             self._end_hour(now)
         self.record(sink)
@@ -161,6 +232,7 @@ class Accounts:
             "totals": {name: total.copy() for name, total in self._totals.items()},
             "held": {name: held.copy() for name, held in self._held.items()},
             "seen": {name: values.copy() for name, values in self.seen.items()},
+            "seen_span": list(self._seen_span),
         }
 
     def restore(self, state: State) -> None:
@@ -171,7 +243,12 @@ class Accounts:
             self._totals[name][...] = total
         self._held = {name: np.array(held) for name, held in state["held"].items()}
         self.seen = {name: np.array(values) for name, values in state["seen"].items()}
+        self._seen_span = (int(state["seen_span"][0]), int(state["seen_span"][1]))
         self._rows, self._events = [], []
 
     def _by_endpoint(self, values: NDArray[Any]) -> Floats:
         return np.bincount(self._place.endpoint, weights=values.astype(np.float64), minlength=len(self._specs)).astype(np.float64)
+
+
+def _reason(code: int) -> str:
+    return PLACEMENT_REASONS[code if 0 <= code < len(PLACEMENT_REASONS) else 0]

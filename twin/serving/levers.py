@@ -1,5 +1,6 @@
 """What a holder of a serving lever may see and move."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -20,7 +21,10 @@ BATCH_LOW: Final = 1
 BATCH_HIGH: Final = 256
 
 LEVERS: Final = (
-    Lever("instance_config", "serving", "by window", "static", "clock and batch limit of each instance", "configure", "narrow_config"),
+    Lever("stage_layout", "serving", "by window", "monolithic", "which stages each instance serves", "lay"),
+    Lever(
+        "instance_config", "serving", "by window", "static", "model, clock and batch limit of each instance", "configure", "narrow_config"
+    ),
     Lever("instance_scaling", "serving", "by window", "static_peak", "which instances are on", "scale", "narrow_scaling"),
     Lever("request_routing", "serving", "compiled", "least_outstanding", "which instance takes a request", "refresh", "admit"),
 )
@@ -31,17 +35,58 @@ STARTING: Final = 1
 ON: Final = 2
 DRAINING: Final = 3
 
+# Roles of an instance: which stages it serves. One that prefills also encodes the images that no image instance has encoded.
+WHOLE: Final = 0  # prefill and decode
+IMAGE: Final = 1  # encodes images, nothing else
+PREFILL: Final = 2  # hands requests over after their first token
+DECODE: Final = 3  # takes them over
+ROLE_NAMES: Final = ("whole", "image", "prefill", "decode")
+
+# What a router may leave behind of its last placement in these places of its memory, and the reasons in words.
+PLACED_FEASIBLE: Final = 1
+PLACED_REASON: Final = 2
+PLACEMENT_REASONS: Final = (
+    "by its rule",
+    "fullest worker that holds",
+    "no worker holds it, least loaded",
+    "fewest pending tokens",
+    "under-running worker first",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The requests that finished in the last window, one entry each; what is not known (ATGT of one token) is not a number.
+
+    ``instance`` is the one that gave the last token. ``prompt_tokens`` are those of the language model, images included.
+    """
+
+    endpoint: Ints
+    instance: Ints
+    prompt_tokens: Ints
+    output_tokens: Ints
+    tiles: Ints
+    ttft_s: Floats
+    atgt_s: Floats
+
 
 @dataclass(frozen=True, slots=True)
 class ServingObservation:
     """Serving and the plant around it at the end of the last window; arrays are read-only.
 
-    Shapes: I instances, E endpoints, R rows. An instance is one model replica on ``instance_gpus`` GPUs of one server.
+    Shapes: I instances, E endpoints, R rows, V variants. An instance is a slot: ``instance_gpus`` neighbouring GPUs of one
+    server, from ``instance_first_gpu`` on, that hold one model replica while it is on. Slots that share GPUs exclude each
+    other; ``configured`` are those of the width that the scenario asks for. ``role`` says which stages it serves, ``variant``
+    which model of the endpoint's list it holds.
     Per-window figures (``*_share``, ``*_per_s``, ``batch_mean``) are averages over the last ``window_s``.
     ``gpu_temp_max_c`` is the hottest GPU of the instance now, ``gpu_temp_window_max_c`` over the window,
     ``gpu_power_w`` the mean power of one of its GPUs, ``speed_share`` what its slowest GPU really runs at.
     ``max_batch`` is the batch limit in force, ``configured_max_batch`` the scenario's.
-    ``latency`` holds the coefficients of the latency profile of each instance, columns as in ``twin.serving.latency``.
+    ``latency`` holds the coefficients of the latency profile of each instance, columns as in ``twin.serving.latency``,
+    ``variant_latency`` the same of every variant (not a number where it does not fit), ``variant_quality_share`` their
+    quality, shape E x V. ``encode_s`` is base and per-tile time of encoding, shape I x 2, zeros where there are no images.
+    ``pending_tokens`` are prompt tokens that wait for prefill, ``pending_tiles`` tiles that wait for an image instance.
+    ``finished()`` gives the requests that finished in the last window.
     """
 
     t_s: float
@@ -52,14 +97,21 @@ class ServingObservation:
     instance_endpoint: Ints
     instance_server: Ints
     instance_row: Ints
+    instance_first_gpu: Ints
     instance_gpus: Ints
+    configured: Bools
     gpu_tdp_w: Floats
     latency: Floats
+    variant_latency: Floats
+    variant_quality_share: Floats
+    encode_s: Floats
     endpoint_ids: tuple[str, ...]
     row_ids: tuple[str, ...]
     instance_usd_per_h: Floats
     # serving
     state: Ints
+    role: Ints
+    variant: Ints
     clock_share: Floats
     speed_share: Floats
     max_batch: Ints
@@ -70,11 +122,19 @@ class ServingObservation:
     kv_share: Floats
     prefill_share: Floats
     decode_share: Floats
+    encode_share: Floats
+    preemptions: Ints
+    pending_tokens: Ints
+    pending_tiles: Ints
     endpoint_arrivals_per_s: Floats
+    endpoint_image_arrivals_per_s: Floats
+    endpoint_tiles_per_s: Floats
+    endpoint_tokens_per_tile: Floats
     endpoint_prompt_tokens_per_s: Floats
     endpoint_output_tokens_per_s: Floats
     endpoint_ttft_slo_s: Floats
     endpoint_atgt_slo_s: Floats
+    finished: Callable[[], Finished]
     # plant, filled by the world
     gpu_temp_max_c: Floats
     gpu_temp_window_max_c: Floats
@@ -102,18 +162,43 @@ class PlantAtInstances:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutAction:
+    """The role of each instance, shape I. One whose role changes drains, loads what it needs and comes back.
+
+    Where an endpoint would be left without a way from prefill to decode its instances stay WHOLE.
+    """
+
+    role: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigAction:
-    """Clock (0.2 to 1) and batch limit (1 to 256) of each instance, shape I, until the next window."""
+    """Clock (0.2 to 1) and batch limit (1 to 256) of each instance, shape I, until the next window.
+
+    ``variant`` is the model that each should hold, by its place in the endpoint's list; None leaves them. One whose variant
+    changes drains, loads the other model and comes back.
+    """
 
     clock_share: Floats
     max_batch: Ints
+    variant: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingAction:
-    """Which instances are wanted on, shape I. One that is no longer wanted drains; one newly wanted starts."""
+    """Which instances are wanted on, shape I. One that is no longer wanted drains; one newly wanted starts.
+
+    Of wanted instances that share GPUs the first keeps them; one newly wanted waits until the GPUs are free.
+    """
 
     wanted: Bools
+
+
+class StageLayout(Protocol):
+    """Which stages each instance serves, by window."""
+
+    def lay(self, seen: ServingObservation) -> LayoutAction:
+        """Return the roles for the next window."""
 
 
 class InstanceConfig(Protocol):
@@ -138,12 +223,18 @@ class InstanceScaling(Protocol):
 
 
 class RequestRouting(Protocol):
-    """Which instance takes a request: a compiled rule, refreshed each window."""
+    """Which instance takes a request: a compiled rule, refreshed each window.
+
+    A holder may also have ``route_decode`` (the rule at the hand-over to decode instances, by default ``route``),
+    ``route_memory`` (how many integers its rules keep per endpoint and stage, by default ROUTE_MEMORY) and ``image_pieces``
+    (over how many image instances the tiles of one request may be split, by default 1). Image instances always take the
+    next piece by the fewest pending image tokens.
+    """
 
     route: Any  # an @njit(ROUTE_SIGNATURE, cache=True) function
 
     def refresh(self, seen: ServingObservation) -> Floats:
-        """Return one score per instance, shape I, for the compiled rule to use until the next window."""
+        """Return scores for the compiled rule to use until the next window, shape I or I x any number."""
 
 
 class RoutingGuard(Protocol):

@@ -1,4 +1,4 @@
-"""Instances come and go: off, starting, on, draining, lost."""
+"""Instances come and go: off, starting, on, draining, lost, loaded anew."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 from twin.faults import Fault
 from twin.serving import batching as b
 from twin.serving.accounts import Accounts
-from twin.serving.engine import Engine, ticks
+from twin.serving.engine import ticks
 from twin.serving.layout import Layout
 from twin.serving.levers import DRAINING, OFF, ON, STARTING
+from twin.serving.pipeline import Pipeline
+from twin.serving.roles import Roles
 from twin.stack import State
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_ARRAYS: Final = ("state", "wanted", "lost", "slowed", "admitted", "_ready_at")
+_ARRAYS: Final = ("state", "wanted", "lost", "slowed", "admitted", "_ready_at", "_loaded")
 
 
 class Lifecycle:
@@ -27,26 +29,42 @@ class Lifecycle:
     A draining instance finishes its requests and goes off; a starting one takes requests after the start-up delay. A lost
     instance's requests go to the endpoint's other instances, with the tokens they already have. Requests that wait at an
     instance that is off are placed anew as soon as another is on or starting. A fault of severity below 1 leaves the
-    instance on and slower by that share.
+    instance on and slower by that share. An instance whose role or model is to change drains first; it is back after the
+    time that loading takes, or at once where it holds the weights already. Of instances that share GPUs only one is on.
     """
 
-    def __init__(self, place: Layout, engines: Sequence[Engine], accounts: Accounts, faults: Sequence[Fault], start_delay_s: float) -> None:
-        self._place, self._engines, self._accounts = place, engines, accounts
+    def __init__(
+        self,
+        place: Layout,
+        pipelines: Sequence[Pipeline],
+        accounts: Accounts,
+        faults: Sequence[Fault],
+        start_delay_s: float,
+        roles: Roles,
+    ) -> None:
+        self._place, self._pipelines, self._accounts, self.roles = place, pipelines, accounts, roles
         self._faults = [(fault, _target(fault, place.ids)) for fault in faults]
         self._edges = sorted({ticks(t_s) for fault in faults for t_s in fault.edges_s()})
         self._start_delay = ticks(start_delay_s)
+        self._rivals = place.rivals()
         count = len(place.ids)
-        self.state = np.full(count, ON, dtype=np.int64)
-        self.wanted = np.ones(count, dtype=np.bool_)
+        self.state = np.where(place.configured, ON, OFF).astype(np.int64)
+        self.wanted = place.configured.copy()
         self.lost = np.zeros(count, dtype=np.bool_)
         self.slowed = np.ones(count)
         self.admitted = np.ones(count, dtype=np.bool_)
         self._ready_at = np.full(count, b.FOREVER, dtype=np.int64)
+        # What the GPUs of a slot hold from its last turn, as a key of roles and model; -1 for nothing.
+        self._loaded = np.where(place.configured, 0, -1).astype(np.int64)
         self._in_between = False
 
     def outstanding(self) -> Ints:
         """Return the requests at each instance, shape I."""
-        return np.concatenate([engine.outstanding for engine in self._engines]) if self._engines else np.zeros(0, dtype=np.int64)
+        return self._of_all("outstanding")
+
+    def _of_all(self, name: str) -> Ints:
+        none = np.zeros(0, dtype=np.int64)
+        return np.concatenate([none, *(getattr(pipeline, name) for pipeline in self._pipelines)])
 
     def next_change(self, now: int) -> int:
         """Return the tick at which an instance becomes ready or a fault begins or ends."""
@@ -56,16 +74,33 @@ class Lifecycle:
         ready = self._ready_at[self.state == STARTING]
         return min(int(ready.min()), edge) if len(ready) else edge
 
+    def lay(self, role: Ints, now: int) -> None:
+        """Take the wanted roles, shape I."""
+        if self.roles.lay(role):
+            self.settle(now)
+
+    def hold(self, variant: Ints, now: int) -> None:
+        """Take the wanted variants, shape I."""
+        if self.roles.hold(variant):
+            self.settle(now)
+
     def scale(self, wanted: Bools, now: int) -> None:
         """Start what is newly wanted, drain what no longer is."""
         state = self.state
-        self.wanted = np.array(wanted, dtype=np.bool_)
+        self.wanted = self._without_rivals(np.array(wanted, dtype=np.bool_))
         self._note(now, "instance_stop", ~self.wanted & ((state == ON) | (state == STARTING)))
         state[~self.wanted & (state == STARTING)] = OFF
         state[~self.wanted & (state == ON)] = DRAINING
-        state[self.wanted & (state == DRAINING)] = ON
-        self._start(self.wanted & (state == OFF) & ~self.lost, now)
+        # One that drains for another role goes on draining.
+        state[self.wanted & (state == DRAINING) & ~self.roles.changing] = ON
         self.settle(now)
+
+    def _without_rivals(self, wanted: Bools) -> Bools:
+        """Return the wanted slots, of those that share GPUs the first one only."""
+        for index in self._rivals:
+            if wanted[index] and wanted[self._rivals[index][self._rivals[index] < index]].any():
+                wanted[index] = False
+        return wanted
 
     def admit(self, endpoint: int, allowed: Bools) -> None:
         """Set which instances (shape I) the guards of one endpoint's router allow."""
@@ -79,8 +114,9 @@ class Lifecycle:
         draining = self.state == DRAINING
         if self._in_between and draining.any():
             emptied = draining & (self.outstanding() == 0)
-            empty_since = np.concatenate([engine.instances[:, b.EMPTY_SINCE] for engine in self._engines])
-            held[emptied] = np.maximum(empty_since[emptied] - since, 0)
+            # One that comes back in another role keeps its GPUs.
+            emptied &= ~(self.roles.changing & self.wanted)
+            held[emptied] = np.maximum(self._of_all("empty_since")[emptied] - since, 0)
         return held
 
     def reach(self, now: int) -> None:
@@ -89,27 +125,52 @@ class Lifecycle:
             self.meet_faults(now)
         elif self._in_between:
             due = bool(((self.state == STARTING) & (self._ready_at <= now)).any())
-            if due or bool((self.state == DRAINING).any()):
+            waits = bool((self.wanted & (self.state == OFF) & ~self.lost).any())
+            if due or waits or bool((self.state == DRAINING).any()):
                 self.settle(now)
 
     def settle(self, now: int) -> None:
         """Let states follow from the time and the work left, and place anew what nobody would serve."""
-        self.state[(self.state == STARTING) & (self._ready_at <= now)] = ON
-        self.state[(self.state == DRAINING) & (self.outstanding() == 0)] = OFF
-        live = (self.state == ON) | (self.state == DRAINING)
-        coming = (self.state == ON) | (self.state == STARTING)
-        for index, engine in enumerate(self._engines):
+        state = self.state
+        state[(state == STARTING) & (self._ready_at <= now)] = ON
+        state[self.roles.changing & (state == ON)] = DRAINING
+        # One that has not begun may change its mind at once.
+        state[self.roles.changing & (state == STARTING)] = OFF
+        state[(state == DRAINING) & (self.outstanding() == 0)] = OFF
+        self._turn(self.roles.changing & (state == OFF))
+        self._start(self.wanted & (state == OFF) & ~self.lost & self._free(), now)
+        live = (state == ON) | (state == DRAINING)
+        coming = (state == ON) | (state == STARTING)
+        for index, pipeline in enumerate(self._pipelines):
             part = self._place.part(index)
-            engine.set_live(live[part], now)
+            pipeline.set_live(live[part], now)
             if coming[part].any():
-                for r in np.flatnonzero((self.state[part] == OFF) & (engine.outstanding > 0)):
-                    engine.lose(int(r))
+                for r in np.flatnonzero((state[part] == OFF) & (pipeline.outstanding > 0)):
+                    pipeline.lose(int(r))
             self._open(index)
         self._note_in_between()
 
+    def _free(self) -> Bools:
+        """Return the slots whose GPUs no other slot holds, shape I."""
+        free = np.ones(len(self.state), dtype=np.bool_)
+        for index, rivals in self._rivals.items():
+            free[index] = not (self.state[rivals] != OFF).any()
+        return free
+
+    def _turn(self, which: Bools) -> None:
+        """Give slots that are off the role and the model that is wanted of them."""
+        if not which.any():
+            return
+        self.roles.turn(which)
+        for index, pipeline in enumerate(self._pipelines):
+            part = self._place.part(index)
+            if which[part].any():
+                pipeline.become(which[part], self.roles.role[part], self.roles.variant[part])
+
     def _note_in_between(self) -> None:
-        """Remember whether any instance is starting or draining: mostly none is, and a tick has nothing to look after."""
-        self._in_between = bool(((self.state == STARTING) | (self.state == DRAINING)).any())
+        """Remember whether any instance is on its way: mostly none is, and a tick has nothing to look after."""
+        going = (self.state == STARTING) | (self.state == DRAINING) | (self.wanted & (self.state == OFF) & ~self.lost)
+        self._in_between = bool(going.any())
 
     def meet_faults(self, now: int) -> None:
         """Take instances away, slow them or give them back as the faults of this moment say."""
@@ -120,42 +181,54 @@ class Lifecycle:
             if fault.from_s <= t_s and (fault.until_s is None or now < ticks(fault.until_s)):
                 lost[target] |= fault.severity >= 1.0
                 self.slowed[target] *= 1.0 if fault.severity >= 1.0 else 1.0 - fault.severity
-        gone, back = lost & ~self.lost, self.lost & ~lost
+        gone = lost & ~self.lost
         self.lost = lost
         self._note(now, "instance_lost", gone)
         for r in np.flatnonzero(gone):
             index = int(self._place.endpoint[r])
-            moved = self._engines[index].lose(int(r - self._place.first[index]))
+            moved = self._pipelines[index].lose(int(r - self._place.first[index]))
             self._accounts.note(now, "requests_requeued", [(self._place.ids[r], float(moved))])
         self.state[gone] = OFF
-        self._start(back & self.wanted, now)
+        self._loaded[gone] = -1
         self.settle(now)
 
     def _start(self, which: Bools, now: int) -> None:
+        """Start slots: cold ones take the start-up delay, those that held other weights what loading takes."""
+        if not which.any():
+            return
         self._note(now, "instance_start", which)
+        key = self.roles.key()
         self.state[which] = STARTING
-        self._ready_at[which] = now + self._start_delay
+        for r in np.flatnonzero(which):
+            turned = self._loaded[r] >= 0 and self.roles.turned[r]
+            delay = self._start_delay
+            if turned:
+                delay = 0 if self._loaded[r] == key[r] else ticks(float(self.roles.reload_s(int(r))))
+            self._ready_at[r] = now + delay
+            self._loaded[r] = key[r]
+            self._loaded[self._rivals.get(int(r), np.zeros(0, dtype=np.int64))] = -1
+        self.roles.turned[which] = False
+        self.state[which & (self._ready_at <= now)] = ON
 
     def _open(self, index: int) -> None:
         """Say which instances may take new requests: on and admitted; else on; else starting; else any that is not lost."""
         part = self._place.part(index)
-        on = self.state[part] == ON
-        allowed = self._engines[index].allowed
-        allowed[:] = 1
-        for choice in (on & self.admitted[part], on, self.state[part] == STARTING, ~self.lost[part]):
-            if choice.any():
-                allowed[:] = choice
-                return
+        state = self.state[part]
+        # What waits for its GPUs comes sooner than what nobody wants.
+        coming = (state == STARTING) | (self.wanted[part] & ~self.lost[part])
+        on = state == ON
+        self._pipelines[index].open([on & self.admitted[part], on, state == STARTING, coming, ~self.lost[part]])
 
     def _note(self, now: int, kind: str, which: Bools) -> None:
         self._accounts.note(now, kind, [(self._place.ids[r], float(self._place.gpus[r])) for r in np.flatnonzero(which)])
 
     def snapshot(self) -> State:
         """Return the state of the instances."""
-        return {name: getattr(self, name).copy() for name in _ARRAYS}
+        return {"roles": self.roles.snapshot(), **{name: getattr(self, name).copy() for name in _ARRAYS}}
 
     def restore(self, state: State) -> None:
         """Take back what ``snapshot`` gave."""
+        self.roles.restore(state["roles"])
         for name in _ARRAYS:
             setattr(self, name, np.array(state[name]))
         self._note_in_between()

@@ -1,8 +1,8 @@
 """LLM serving: every request, from its arrival to its last token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,13 @@ from twin.faults import Fault
 from twin.fleet import GPUS_PER_SERVER, Fleet
 from twin.metrics import Scope
 from twin.serving import batching as b
-from twin.serving import demand, layout, levers
+from twin.serving import demand, images, latency, layout, levers
 from twin.serving.accounts import Accounts
-from twin.serving.engine import Engine, Rules, ticks
-from twin.serving.latency import KV_TOKENS
+from twin.serving.engine import ticks
 from twin.serving.lifecycle import Lifecycle
+from twin.serving.pipeline import Links, Pipeline, Slots
+from twin.serving.roles import Roles
+from twin.sources import calibration
 from twin.stack import State, read_only
 from twin.tables import Sink
 
@@ -30,7 +32,10 @@ _OF_PLANT: Final = tuple(sorted(set(levers.PlantAtInstances.__dataclass_fields__
 
 
 class Settings(BaseModel):
-    """The serving section of a scenario. ``tariff_usd_per_h`` is per GPU by model, where it differs from the calibration."""
+    """The serving section of a scenario. ``tariff_usd_per_h`` is per GPU by model, where it differs from the calibration.
+
+    ``network`` is what image tokens, keys and values travel over between instances.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +43,7 @@ class Settings(BaseModel):
     start_delay_s: Annotated[float, Field(ge=0, le=3600)] = 90.0
     overhead_s: Annotated[float, Field(ge=0, le=1)] = 0.003
     prefill_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
+    network: Literal["rdma", "ethernet"] = "rdma"
     tariff_usd_per_h: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     endpoints: tuple[layout.Endpoint, ...] = ()
 
@@ -86,16 +92,16 @@ class Model:
         self.instance_ids = self.layout.ids
         self.instance_server, self.instance_first_gpu = self.layout.server, self.layout.first_gpu
         self.instance_gpus, self.instance_endpoint = self.layout.gpus, self.layout.endpoint
-        self._gpu_instance = self.layout.gpu_instances(len(fleet.server_ids) * GPUS_PER_SERVER)
+        self._owner: tuple[bytes, Ints] = (b"", np.zeros(0, dtype=np.int64))
         from_s = 0.0 if start is None else _oldest_s(start)
-        self.asked = [demand.draw(spec.demand, clock, horizon_s, seed, spec.id, from_s) for spec in settings.endpoints]
         self._done = np.zeros((len(self.instance_ids), b.DONE_COLUMNS), dtype=np.int64)
         self._parts = [self.layout.part(index) for index in range(len(self.endpoint_ids))]
-        self.engines = [self._engine(index) for index in range(len(self.endpoint_ids))]
-        self._routes: list[Any] = [None] * len(self.endpoint_ids)
-        self._accounts = Accounts(self.layout, settings.endpoints, self.engines, self.asked, settings.window_s)
+        self.pipelines = [self._pipeline(index, clock, horizon_s, seed, from_s) for index in range(len(self.endpoint_ids))]
+        self._routes: list[tuple[Any, Any] | None] = [None] * len(self.endpoint_ids)
+        self._accounts = Accounts(self.layout, settings.endpoints, self.pipelines, settings.window_s)
         mine = [fault for fault in faults if fault.kind in FAULT_KINDS]
-        self._instances = Lifecycle(self.layout, self.engines, self._accounts, mine, settings.start_delay_s)
+        roles = Roles(self.layout, settings.endpoints, self._reload_s)
+        self._instances = Lifecycle(self.layout, self.pipelines, self._accounts, mine, settings.start_delay_s, roles)
         self._clock_share = np.ones(len(self.instance_ids))
         # Speeds in force; none until the first advance, and none after a restored state, which brings the engines' own.
         self._speeds = np.zeros((2, 0))
@@ -103,13 +109,22 @@ class Model:
         self._fixed = self._fixed_arrays()
         self._instances.meet_faults(0)
 
-    def _engine(self, index: int) -> Engine:
-        part, spec, asked = self._parts[index], self.settings.endpoints[index], self.asked[index]
-        sizes = (asked.prompt_tokens, asked.output_tokens)
-        rules = Rules(spec.scheduler == "shared", spec.attention == "whole_batch")
-        coefficients = self.layout.coefficients[part]
-        limits = (spec.max_batch, self.settings.prefill_tokens)
-        return Engine(coefficients, asked.arrive_s, sizes, *limits, rules, self._done[part], asked.first)
+    def _pipeline(self, index: int, clock: Clock, horizon_s: float, seed: int, from_s: float) -> Pipeline:
+        part, spec, place = self._parts[index], self.settings.endpoints[index], self.layout
+        # Whose images wait for a CPU at some hour depends on the hours before.
+        asked = demand.draw(spec.demand, clock, horizon_s, seed, spec.id, 0.0 if spec.vision is not None else from_s)
+        link = calibration("serving")["link"][self.settings.network]
+        kv_s_per_token = latency.kv_bytes_per_token(spec.model) / link["bytes_per_s"]
+        links = Links(images.transfer_s(self.settings.network), link["latency_s"], kv_s_per_token)
+        slots = Slots(place.profiles[:, part], place.encode_s[:, part], place.configured[part], self._done[part])
+        workers = images.preprocess_workers(len(np.unique(place.server[part])))
+        return Pipeline(spec, slots, asked, self.settings.prefill_tokens, links, workers)
+
+    def _reload_s(self, r: int) -> float:
+        """Return how long an instance takes to load the model that is wanted of it."""
+        spec = self.settings.endpoints[int(self.layout.endpoint[r])]
+        choice = spec.choices[int(self._instances.roles.variant[r])]
+        return latency.reload_s(choice.model, choice.precision, int(self.layout.gpus[r]))
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""
@@ -118,15 +133,21 @@ class Model:
     def observe(self, plant: levers.PlantAtInstances) -> levers.ServingObservation:
         """Return what a holder may see at the end of a window."""
         t_s = self._now / b.TICKS_PER_S
-        rows = [engine.instances for engine in self.engines]
-        instances = np.concatenate(rows) if rows else np.zeros((0, b.INSTANCE_COLUMNS), dtype=np.int64)
+        roles, place = self._instances.roles, self.layout
+        each = np.arange(len(self.instance_ids))
         arrays: dict[str, NDArray[Any]] = {
             "state": self._instances.state.copy(),
+            "role": roles.role.copy(),
+            "variant": roles.variant.copy(),
+            "latency": place.profiles[roles.variant, each],
+            "encode_s": place.encode_s[roles.variant, each],
             "clock_share": self._clock_share,
-            "max_batch": instances[:, b.MAX_BATCH],
-            "queued": instances[:, b.QUEUED],
+            "max_batch": self._of_slots(lambda pipeline: pipeline.seen(b.MAX_BATCH)),
+            "queued": self._of_slots(lambda pipeline: pipeline.queued),
             "outstanding": self._instances.outstanding(),
-            "kv_share": instances[:, b.KV] / self.layout.coefficients[:, KV_TOKENS],
+            "kv_share": self._of_slots(lambda pipeline: pipeline.kv_share),
+            "pending_tokens": self._of_slots(lambda pipeline: pipeline.pending_tokens),
+            "pending_tiles": self._of_slots(lambda pipeline: pipeline.pending_tiles),
             **self._accounts.seen,
             **{name: getattr(plant, name) for name in _OF_PLANT},
         }
@@ -137,9 +158,14 @@ class Model:
             outside_c=plant.outside_c,
             endpoint_ids=self.endpoint_ids,
             row_ids=self._fleet.row_ids,
+            finished=self._accounts.finished,
             **self._fixed,
             **{name: read_only(array) for name, array in arrays.items()},
         )
+
+    def _of_slots(self, of: Callable[[Pipeline], NDArray[Any]]) -> NDArray[Any]:
+        """Return what every pipeline says of its slots, shape I."""
+        return np.concatenate([of(pipeline) for pipeline in self.pipelines]) if self.pipelines else np.zeros(0, dtype=np.int64)
 
     def _fixed_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the part of an observation that is the same at every window."""
@@ -148,30 +174,43 @@ class Model:
             "instance_endpoint": place.endpoint,
             "instance_server": place.server,
             "instance_row": place.row,
+            "instance_first_gpu": place.first_gpu,
             "instance_gpus": place.gpus,
             "instance_usd_per_h": place.usd_per_h,
-            "latency": place.coefficients,
+            "configured": place.configured,
+            "variant_latency": place.profiles,
+            "variant_quality_share": _qualities(specs),
+            "endpoint_tokens_per_tile": np.array([_tokens_per_tile(spec) for spec in specs], dtype=np.float64),
             "configured_max_batch": np.array([spec.max_batch for spec in specs], dtype=np.int64)[place.endpoint],
             "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
             "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
         }
         return {name: read_only(array) for name, array in arrays.items()}
 
+    def lay(self, role: Ints) -> None:
+        """Give instances their roles, shape I; one whose role changes drains first."""
+        self._instances.lay(role, self._now)
+
     def scale(self, wanted: Bools) -> None:
         """Start what is newly wanted and drain what no longer is, shape I; a lost instance starts when it is back."""
         self._instances.scale(wanted, self._now)
 
     def configure(self, action: levers.ConfigAction) -> None:
-        """Set clock and batch limit of each instance."""
+        """Set clock, batch limit and model of each instance."""
         self._clock_share = np.clip(action.clock_share, levers.CLOCK_LOW, levers.CLOCK_HIGH)
         max_batch = np.clip(action.max_batch, levers.BATCH_LOW, levers.BATCH_HIGH).astype(np.int64)
-        for engine, part in zip(self.engines, self._parts, strict=True):
-            engine.set_max_batch(max_batch[part])
+        for pipeline, part in zip(self.pipelines, self._parts, strict=True):
+            pipeline.set_max_batch(max_batch[part])
+        if action.variant is not None:
+            self._instances.hold(action.variant, self._now)
 
-    def route(self, endpoint_index: int, compiled_route: Any, score: Floats, allowed: Bools) -> None:
-        """Give an endpoint its router, the scores and what the guards allow (both shape I) until the next window."""
-        self._routes[endpoint_index] = b.entry(compiled_route)
-        self.engines[endpoint_index].score[:] = score[self._parts[endpoint_index]]
+    def route(self, endpoint_index: int, holder: levers.RequestRouting, score: Floats, allowed: Bools) -> None:
+        """Give an endpoint its router, the scores (shape I or I x any) and what the guards allow (shape I) until the next window."""
+        decode = getattr(holder, "route_decode", holder.route)
+        self._routes[endpoint_index] = (b.entry(holder.route), b.entry(decode))
+        memory = int(getattr(holder, "route_memory", b.ROUTE_MEMORY))
+        pieces = int(getattr(holder, "image_pieces", 1))
+        self.pipelines[endpoint_index].steer(score[self._parts[endpoint_index]], memory, pieces)
         self._instances.admit(endpoint_index, allowed)
 
     def advance(self, until_s: float, prefill_speed: Floats, decode_speed: Floats) -> None:
@@ -183,21 +222,22 @@ class Model:
             self._set_speeds(np.stack([prefill_speed, decode_speed]) * self._instances.slowed)
             self._serve(min(until, self._accounts.next_end(self._now), self._instances.next_change(self._now)))
             self._instances.reach(self._now)
-            self._accounts.close_spans(self._now, self._clock_share)
+            self._accounts.close_spans(self._now, self._clock_share, self._instances.roles.role)
 
     def _set_speeds(self, speeds: Floats) -> None:
         """Hand new speeds to the engines, shape 2 x I: prefill and decode. Most ticks change none."""
         if np.array_equal(speeds, self._speeds):
             return
         self._speeds = speeds
-        for engine, part in zip(self.engines, self._parts, strict=True):
-            engine.set_speeds(speeds[0, part], speeds[1, part])
+        for pipeline, part in zip(self.pipelines, self._parts, strict=True):
+            pipeline.set_speeds(np.ascontiguousarray(speeds[:, part]))
 
     def _serve(self, until: int) -> None:
-        for index, engine in enumerate(self.engines):
-            if self._routes[index] is None:
+        for index, pipeline in enumerate(self.pipelines):
+            routes = self._routes[index]
+            if routes is None:
                 raise ValueError(f"endpoint {self.endpoint_ids[index]} has no router; give it one before the first tick")
-            engine.advance(self._now, until, self._routes[index])
+            pipeline.advance(self._now, until, *routes)
         self._accounts.add(self._done, self._instances.held(self._now, until))
         self._done[:] = 0
         self._now = until
@@ -209,13 +249,48 @@ class Model:
         decode = tick[:, b.DECODE_TIME]
         # One column more than instances, for the GPUs that carry none.
         loads = np.zeros((5, len(self.instance_ids) + 1))
-        loads[0, :-1] = tick[:, b.PREFILL_TIME] / took
+        # Encoding is as heavy on a GPU as prefill; on instances that prefill it is part of it already.
+        encoding = np.where(self._instances.roles.role == levers.IMAGE, tick[:, b.ENCODE_TIME], 0)
+        loads[0, :-1] = (tick[:, b.PREFILL_TIME] + encoding) / took
         loads[1, :-1] = decode / took
         loads[2, :-1] = tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
         loads[3, :-1] = self._instances.state != levers.OFF
         loads[4, :-1], loads[4, -1] = self._clock_share, 1.0
-        prefill, decoding, batch, resident, clock = loads.take(self._gpu_instance, axis=1)
+        prefill, decoding, batch, resident, clock = loads.take(self._gpu_instance(), axis=1)
         return ServingLoad(prefill, decoding, batch, resident > 0.0, clock)
+
+    def _gpu_instance(self) -> Ints:
+        """Return the instance of each GPU, shape G; it changes where slots of several widths share GPUs."""
+        held = self._instances.state != levers.OFF
+        key = held.tobytes() if not self.layout.configured.all() else b"fixed"
+        if key != self._owner[0]:
+            self._owner = (key, self.layout.gpu_instances(len(self._fleet.server_ids) * GPUS_PER_SERVER, held))
+        return self._owner[1]
+
+    def inject(self, endpoint_id: str, arrive_s: Floats, prompt_tokens: Ints, output_tokens: Ints, images_each: Ints | None = None) -> Ints:
+        """Add requests to an endpoint while the run goes on, and return their ids; ValueError names what cannot be.
+
+        They arrive at or after the present time; ``prompt_tokens`` are of text, without the images.
+        """
+        if endpoint_id not in self.endpoint_ids:
+            raise ValueError(f"endpoint {endpoint_id!r} is unknown; it is one of {', '.join(self.endpoint_ids)}")
+        if len(arrive_s) and ticks(float(arrive_s.min())) < self._now:
+            raise ValueError(
+                f"{endpoint_id}: a request at {arrive_s.min():.3f} s lies before {self._now / b.TICKS_PER_S:.3f} s; inject it in time"
+            )
+        if len(arrive_s) and (min(int(prompt_tokens.min()), int(output_tokens.min())) < 1):
+            raise ValueError(f"{endpoint_id}: a request has no tokens; give it one of prompt and one of output at least")
+        none = np.zeros(len(arrive_s), dtype=np.int64)
+        pipeline = self.pipelines[self.endpoint_ids.index(endpoint_id)]
+        return pipeline.inject(arrive_s, prompt_tokens, output_tokens, none if images_each is None else images_each)
+
+    def outcome(self, endpoint_id: str, ids: Ints) -> tuple[Floats, Floats]:
+        """Return when requests gave their first token and were over, seconds; infinite for not yet, not a number if rejected."""
+        rows = self.pipelines[self.endpoint_ids.index(endpoint_id)].requests[ids]
+        times = rows[:, [b.FIRST, b.FINISH]].astype(np.float64) / b.TICKS_PER_S
+        times[rows[:, [b.FIRST, b.FINISH]] == b.FOREVER] = np.inf
+        times[rows[:, b.PLACE] == b.REJECTED] = np.nan
+        return times[:, 0], times[:, 1]
 
     def record(self, sink: Sink) -> None:
         """Write the rows of the windows that have ended."""
@@ -223,7 +298,7 @@ class Model:
 
     def close(self, sink: Sink) -> None:
         """Write what is left: begun windows, and the requests that are still under way."""
-        self._accounts.close(sink, self._now, self._clock_share)
+        self._accounts.close(sink, self._now, self._clock_share, self._instances.roles.role)
 
     def snapshot(self) -> State:
         """Return the state at the end of an advance; rows that ``record`` has not written yet are not part of it."""
@@ -234,7 +309,7 @@ class Model:
             "clock_share": self._clock_share.copy(),
             "instances": self._instances.snapshot(),
             "accounts": self._accounts.snapshot(),
-            "engines": [engine.snapshot() for engine in self.engines],
+            "pipelines": [pipeline.snapshot() for pipeline in self.pipelines],
         }
 
     def restore(self, state: State) -> None:
@@ -245,16 +320,31 @@ class Model:
         self._speeds = np.zeros((2, 0))
         self._instances.restore(state["instances"])
         self._accounts.restore(state["accounts"])
-        for engine, saved in zip(self.engines, state["engines"], strict=True):
-            engine.restore(saved)
+        for pipeline, saved in zip(self.pipelines, state["pipelines"], strict=True):
+            pipeline.restore(saved)
 
     def begin_gaps(self) -> None:
         """Count the gaps between tokens from now on: those of the hour so far belong to the run that gave them."""
-        for engine in self.engines:
-            engine.gaps[:] = 0
+        for pipeline in self.pipelines:
+            pipeline.clear_gaps()
 
 
 def _oldest_s(state: State) -> float:
     """Return the arrival of the oldest request that a state still holds, or its own time if it holds none."""
-    arrived = [int(engine["under_way"][0, b.ARRIVE]) for engine in state["engines"] if len(engine["under_way"])]
+    texts = [pipeline["text"] for pipeline in state["pipelines"]]
+    arrived = [int(text["under_way"][0, b.ARRIVE]) for text in texts if len(text["under_way"])]
     return min([int(state["now"]), *arrived]) / b.TICKS_PER_S
+
+
+def _qualities(specs: Sequence[layout.Endpoint]) -> Floats:
+    """Return the quality of each endpoint's variants, shape E x V; not a number beyond an endpoint's list."""
+    most = max((len(spec.choices) for spec in specs), default=1)
+    table = np.full((len(specs), most), np.nan)
+    for index, spec in enumerate(specs):
+        table[index, : len(spec.choices)] = [choice.quality_share for choice in spec.choices]
+    return table
+
+
+def _tokens_per_tile(spec: layout.Endpoint) -> float:
+    """Return what a tile adds to the sequence of the language model."""
+    return 0.0 if spec.vision is None else float(spec.vision.decoder_tokens)

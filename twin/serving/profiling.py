@@ -18,7 +18,7 @@ SUBJECT: Final = ("gpu", "engine", "model", "tp", "precision")
 _MEASURED: Final = ("phase", "batch", "tokens", "ms")
 _DEFAULTS: Final = {"engine": "vllm", "precision": "bf16"}
 _FEWEST: Final = 6
-_SMALL_TOKENS: Final = 256  # below, a prefill takes what reading the weights takes: those points make the floor
+_SMALL_TOKENS: Final = 256  # shorter prefills take what reading the weights takes: they make the floor
 _WORST_MEAN_ERROR_SHARE: Final = 0.30
 _HIGHEST: Final = 100_000_000
 _MOST_POINTS: Final = 1_000_000
@@ -144,16 +144,18 @@ def _fitted(design: Floats, ms: Floats) -> tuple[Floats, tuple[float, float]]:
 
 
 def _fitted_prefill(design: Floats, ms: Floats, reading_ms: float) -> tuple[Floats, float, tuple[float, float]]:
-    """Return coefficients, floor and errors. The floor is what the shortest prompts took; at most a decode's fixed part without."""
+    """Return coefficients, floor and errors. The floor fits the short prompts best; at most a decode's fixed part without any."""
     small = design[:, 1] < _SMALL_TOKENS
     large = ~small
     # Too little above the floor to tell the terms apart: everything is fitted.
     if np.linalg.matrix_rank(design[large] / design.max(axis=0)) < design.shape[1] or large.sum() < _FEWEST:
         large = np.ones_like(large)
     coefficients, _ = _fitted(design[large], ms[large])
-    shortest = ms[design[:, 1] == design[:, 1].min()]
-    floor = float(np.median(shortest)) if small.any() else min(reading_ms, float(ms.min()))
-    return coefficients, floor, _errors(np.maximum(floor, design @ coefficients), ms)
+    line, floor = design @ coefficients, min(reading_ms, float(ms.min()))
+    if small.any():
+        tried = np.unique(np.quantile(ms[small], np.linspace(0.0, 1.0, 101)))
+        floor = float(min(tried, key=lambda each: float(np.abs(np.maximum(each, line[small]) / ms[small] - 1.0).mean())))
+    return coefficients, floor, _errors(np.maximum(floor, line), ms)
 
 
 def _errors(model_ms: Floats, ms: Floats) -> tuple[float, float]:

@@ -22,12 +22,17 @@ REQUESTS: Final = Table(
         Column("arrive_s", pl.Float64, "arrival, seconds since the start of the run"),
         Column("endpoint_id", pl.String, "endpoint asked", entity="endpoint"),
         Column("instance", pl.Int16, "number of the instance that finished it, 0 for none"),
-        Column("prompt_tokens", pl.Int32, "prompt tokens"),
+        Column("prompt_tokens", pl.Int32, "tokens that the language model reads, with those of images where it reads these"),
         Column("output_tokens", pl.Int32, "output tokens asked"),
         Column("images", pl.Int16, "images in the request"),
         Column("ttft_s", pl.Float32, "arrival to first token; not a number before it"),
         Column("atgt_s", pl.Float32, "average token generation time after the first; not a number for one token"),
         Column("e2e_s", pl.Float32, "arrival to last token; not a number before it"),
+        Column("prepare_s", pl.Float32, "preparation of its images on a CPU, with the wait for one"),
+        Column("encode_wait_s", pl.Float32, "wait for an image instance"),
+        Column("encode_s", pl.Float32, "encoding of its images, apart or in the iteration of its prefill"),
+        Column("transfer_s", pl.Float32, "way of the image tokens to the instance that prefills"),
+        Column("queue_s", pl.Float32, "wait for the prefill; not a number before it"),
         Column("status", pl.UInt8, "0 finished, 1 rejected, 2 unfinished when the run ended"),
         Column("slo", pl.Int8, "1 both objectives met, 0 missed, -1 not yet known when the run ended"),
     ),
@@ -40,13 +45,17 @@ INSTANCES: Final = Table(
         Column("t_s", pl.Float64, "begin of the 5 minutes"),
         Column("instance_id", pl.String, "endpoint and number", entity="instance"),
         Column("on_share", pl.Float32, "time that its GPUs were held"),
+        Column("role", pl.UInt8, "stages it serves at the end: 0 whole, 1 image, 2 prefill, 3 decode"),
         Column("clock_share", pl.Float32, "clock set at the end"),
-        Column("prefill_share", pl.Float32, "time in prefill"),
+        Column("encode_share", pl.Float32, "time in encoding images, for others or within its prefills"),
+        Column("prefill_share", pl.Float32, "time in prefill iterations, with the encoding in them"),
         Column("decode_share", pl.Float32, "time in decode"),
         Column("batch_mean", pl.Float32, "mean batch while decoding"),
         Column("queue_mean", pl.Float32, "mean queue"),
         Column("queue_max", pl.Int32, "longest queue"),
-        Column("kv_share", pl.Float32, "highest share of the KV cache reserved"),
+        Column("kv_share", pl.Float32, "highest share of the KV cache in use"),
+        Column("preemptions", pl.Int32, "requests put back because the KV cache was full"),
+        Column("atgt_budget_share", pl.Float32, "slowest request that finished there, share of the ATGT objective"),
         Column("arrivals", pl.Int32, "requests sent to it"),
     ),
     ahead_s=300.0,
@@ -83,7 +92,21 @@ TOKEN_GAPS: Final = Table(
     ),
     telemetry=False,
 )
-TABLES: Final = (REQUESTS, INSTANCES, ENDPOINTS, TOKEN_GAPS)
+PLACEMENTS: Final = Table(
+    "placements",
+    "one row per endpoint and window: where its last request went, and why",
+    (
+        Column("t_s", pl.Float64, "end of the window"),
+        Column("endpoint_id", pl.String, "endpoint", entity="endpoint"),
+        Column("arrive_s", pl.Float64, "arrival of the request"),
+        Column("prompt_tokens", pl.Int32, "tokens that the language model reads"),
+        Column("instance", pl.Int16, "number of the instance that took it"),
+        Column("feasible", pl.Int32, "instances that could have taken it, as far as its router says; 0 where it does not"),
+        Column("reason", pl.String, "why it went there"),
+    ),
+    telemetry=False,
+)
+TABLES: Final = (REQUESTS, INSTANCES, ENDPOINTS, TOKEN_GAPS, PLACEMENTS)
 
 
 def _rows(asked: Asked, table: str, time: str, columns: list[str]) -> pl.DataFrame | None:

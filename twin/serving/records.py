@@ -1,15 +1,14 @@
 """From ticks and counters to the rows of the domain's tables."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.serving import batching as b
-from twin.serving.demand import Requests
-from twin.serving.engine import Engine
-from twin.serving.latency import KV_TOKENS
+from twin.serving.book import Book
 from twin.serving.layout import Endpoint, Layout
 from twin.serving.readings import FINISHED, REJECTED_STATUS, UNFINISHED
 
@@ -17,6 +16,13 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = dict[str, NDArray[Any]]
 _MAXIMA: Final = slice(b.QUEUE_MAX, b.KV_MAX + 1)
+# Columns of the marks of a request with images, ticks, 0 before: when it came out of preparation, out of the queue of the
+# encoder, out of the encoder, and to the queue of the text stage.
+READY: Final = 0
+ENCODE_BEGAN: Final = 1
+ENCODED: Final = 2
+AT_TEXT: Final = 3
+MARKS: Final = 4
 
 
 def gather(totals: Ints, done: Ints) -> None:
@@ -52,28 +58,82 @@ def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint,
     return np.where(missed, 0, np.where(np.isnan(e2e), -1, 1)).astype(np.int8)
 
 
-def request_rows(engine: Engine, asked: Requests, spec: tuple[int, Endpoint], ids: Ints, t_s: float) -> Rows:
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """How far some requests are: rows of the kernel's columns, what they ask, and their way to the text stage.
+
+    ``marks`` has the columns of `this module, None where the requests go to the text stage at once; ``image_ticks``
+    is what it takes from the encoder there.
+    """
+
+    rows: Ints
+    output_tokens: Ints
+    marks: Ints | None
+    image_ticks: int
+
+
+def stages(journey: Journey) -> dict[str, Floats]:
+    """Return what the time to the first token is made of, seconds by stage; the rest of it is the prefill.
+
+    A stage that a request has not reached is not a number, one that it does not need is 0.
+    """
+    rows, marks = journey.rows, journey.marks
+    per_tick = 1.0 / b.TICKS_PER_S
+    admitted = rows[:, b.ADMITTED] < b.FOREVER
+    inside = rows[:, b.ENCODE] * per_tick
+    if marks is None:
+        none = np.zeros(len(rows))
+        waited = (rows[:, b.ADMITTED] - rows[:, b.ARRIVE]) * per_tick
+        return _stages(none, none, inside, none, np.where(admitted, waited, np.nan))
+    apart = marks[:, ENCODED] > 0
+    reached = marks[:, AT_TEXT] > 0
+    encoded = np.where(apart, (marks[:, ENCODED] - marks[:, ENCODE_BEGAN]) * per_tick, inside)
+    return _stages(
+        (marks[:, READY] - rows[:, b.ARRIVE]) * per_tick,
+        np.where(apart, (marks[:, ENCODE_BEGAN] - marks[:, READY]) * per_tick, 0.0),
+        np.where(reached, encoded, np.nan),
+        np.where(apart, journey.image_ticks * per_tick, 0.0),
+        np.where(admitted & reached, (rows[:, b.ADMITTED] - marks[:, AT_TEXT]) * per_tick, np.nan),
+    )
+
+
+def _stages(prepare: Any, wait: Any, encode: Any, transfer: Any, queue: Any) -> dict[str, Floats]:
+    return {"prepare_s": prepare, "encode_wait_s": wait, "encode_s": encode, "transfer_s": transfer, "queue_s": queue}
+
+
+def request_rows(book: Book, journey: Journey, spec: tuple[int, Endpoint], ids: Ints, t_s: float) -> Rows:
     """Return rows of REQUESTS for some requests of one endpoint (its index and specification)."""
-    rows, tokens = engine.requests[ids], asked.output_tokens[ids]
+    rows, tokens = journey.rows, journey.output_tokens
     ttft, atgt, e2e = known = latencies(rows, tokens)
     place = rows[:, b.PLACE]
     status = np.where(place == b.REJECTED, REJECTED_STATUS, np.where(np.isnan(e2e), UNFINISHED, FINISHED))
     return {
-        "arrive_s": asked.arrive_s[ids],
+        "arrive_s": book.arrive_s[ids],
         "endpoint_id": np.full(len(ids), spec[0], dtype=np.uint32),
         "instance": np.where(place >= 0, place + 1, 0).astype(np.int16),
-        "prompt_tokens": asked.prompt_tokens[ids].astype(np.int32),
+        "prompt_tokens": book.prompt_tokens[ids].astype(np.int32),
         "output_tokens": tokens.astype(np.int32),
-        "images": asked.images[ids].astype(np.int16),
+        "images": book.images[ids].astype(np.int16),
         "ttft_s": ttft.astype(np.float32),
         "atgt_s": atgt.astype(np.float32),
         "e2e_s": e2e.astype(np.float32),
+        **{name: values.astype(np.float32) for name, values in stages(journey).items()},
         "status": status.astype(np.uint8),
         "slo": objectives(rows, known, spec[1], t_s),
     }
 
 
-def instance_rows(place: Layout, done: Ints, held: Ints, clock_share: Floats, span: tuple[int, int]) -> Rows:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What instances were at the end of a span and how near they came to the ATGT objective in it, shape I."""
+
+    clock_share: Floats
+    role: Ints
+    kv_blocks: Ints
+    atgt_budget_share: Floats
+
+
+def instance_rows(place: Layout, done: Ints, held: Ints, state: Standing, span: tuple[int, int]) -> Rows:
     """Return rows of INSTANCES over a span of ticks."""
     took = span[1] - span[0]
     decode = done[:, b.DECODE_TIME]
@@ -81,13 +141,17 @@ def instance_rows(place: Layout, done: Ints, held: Ints, clock_share: Floats, sp
         "t_s": np.full(len(done), span[0] / b.TICKS_PER_S),
         "instance_id": np.arange(len(done)),
         "on_share": (held / took).astype(np.float32),
-        "clock_share": clock_share.astype(np.float32),
+        "role": state.role.astype(np.uint8),
+        "clock_share": state.clock_share.astype(np.float32),
+        "encode_share": (done[:, b.ENCODE_TIME] / took).astype(np.float32),
         "prefill_share": (done[:, b.PREFILL_TIME] / took).astype(np.float32),
         "decode_share": (decode / took).astype(np.float32),
         "batch_mean": (done[:, b.BATCH_TIME] / np.maximum(decode, 1)).astype(np.float32),
         "queue_mean": (done[:, b.QUEUE_TIME] / took).astype(np.float32),
         "queue_max": done[:, b.QUEUE_MAX].astype(np.int32),
-        "kv_share": (done[:, b.KV_MAX] / place.coefficients[:, KV_TOKENS]).astype(np.float32),
+        "kv_share": (done[:, b.KV_MAX] / state.kv_blocks).astype(np.float32),
+        "preemptions": done[:, b.PREEMPTIONS].astype(np.int32),
+        "atgt_budget_share": state.atgt_budget_share.astype(np.float32),
         "arrivals": done[:, b.ARRIVALS].astype(np.int32),
     }
 

@@ -4,7 +4,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +35,14 @@ class Trace:
 
     ``requests`` has t_s (seconds since the first request, rising), prompt_tokens, output_tokens (at least 1), images.
     ``dropped`` counts the rows that are not requests to be served, ``changed`` the values that were not taken as written,
-    both by reason; every row is in ``requests`` or in ``dropped``.
+    both by reason; every row is in ``requests`` or in ``dropped``. ``unused`` names the columns that say more than is simulated.
     """
 
     form: str
     requests: pl.DataFrame
     dropped: Mapping[str, int]
     changed: Mapping[str, int]
+    unused: tuple[str, ...]
 
 
 def read(path: Path) -> Trace:
@@ -51,7 +52,7 @@ def read(path: Path) -> Trace:
     """
     start = _start(path)
     if start.startswith("{"):
-        return _trace("Mooncake", _mooncake(path))
+        return _mooncake(path)
     header = start.partition("\n")[0].split(",")
     if {"Request tokens", "Response tokens"} <= {name.strip() for name in header}:
         return _burstgpt(path)
@@ -63,7 +64,7 @@ def read_azure(path: Path) -> pl.DataFrame:
     return _trace("Azure", _azure(path)).requests
 
 
-def _trace(form: str, raw: pl.DataFrame, dropped: Mapping[str, int] | None = None) -> Trace:
+def _trace(form: str, raw: pl.DataFrame, dropped: Mapping[str, int] | None = None, unused: Iterable[str] = ()) -> Trace:
     """Sort by time and serve at least one token: whatever is served yields one."""
     empty = {
         f"{name} of 0 counted as 1": int((raw[column] == 0).sum())
@@ -74,7 +75,7 @@ def _trace(form: str, raw: pl.DataFrame, dropped: Mapping[str, int] | None = Non
         pl.col("prompt_tokens", "output_tokens").clip(lower_bound=1).cast(pl.Int32),
         pl.col("images").cast(pl.Int32),
     ).sort("t_s", maintain_order=True)
-    return Trace(form, requests, dropped or {}, {reason: count for reason, count in empty.items() if count})
+    return Trace(form, requests, dropped or {}, {reason: count for reason, count in empty.items() if count}, tuple(unused))
 
 
 def _azure(path: Path) -> pl.DataFrame:
@@ -117,27 +118,32 @@ def _burstgpt(path: Path) -> Trace:
     failed = raw.height - served.height
     if served.is_empty():
         raise ValueError(f"{path.name}: all {raw.height:,} requests failed (no response tokens); nothing is left to replay")
-    return _trace("BurstGPT", served, {"failed, without response tokens": failed} if failed else {})
+    dropped = {"failed, without response tokens": failed} if failed else {}
+    return _trace("BurstGPT", served, dropped, (name for name in raw.columns if name not in _BURSTGPT))
 
 
-def _mooncake(path: Path) -> pl.DataFrame:
-    rows = []
+def _mooncake(path: Path) -> Trace:
+    rows: list[tuple[float, int, int]] = []
+    unused: dict[str, None] = {}
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            rows.append(_mooncake_row(f"{path.name}: line {number}", line))
+            row = _mooncake_row(f"{path.name}: line {number}", line)
+            rows.append((row["timestamp"] / 1e3, row["input_length"], row["output_length"]))
+            unused.update(dict.fromkeys(name for name in row if name not in _MOONCAKE))
     t_s, prompt, output = (list(column) for column in zip(*rows, strict=True))
-    return _with_images({
-        "t_s": pl.Series(t_s, dtype=pl.Float64) / 1e3,
+    columns = {
+        "t_s": pl.Series(t_s, dtype=pl.Float64),
         "prompt_tokens": pl.Series(prompt, dtype=pl.Int64),
         "output_tokens": pl.Series(output, dtype=pl.Int64),
-    })  # fmt: skip
+    }
+    return _trace("Mooncake", _with_images(columns), unused=unused)
 
 
-def _mooncake_row(place: str, line: str) -> tuple[float, int, int]:
+def _mooncake_row(place: str, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f", column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ": nested too deeply"
+    except (ValueError, RecursionError) as error:
+        where = f", column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {error}"
         raise ValueError(f"{place}{where}; write one JSON object a line") from None
     if not isinstance(row, dict):
         raise ValueError(f"{place}: not a JSON object; write one with {', '.join(_MOONCAKE)}")
@@ -148,7 +154,7 @@ def _mooncake_row(place: str, line: str) -> tuple[float, int, int]:
             shown = f"is {json.dumps(value)[:40]}" if name in row else "is missing"
             what = "milliseconds since the trace began" if name == _MOONCAKE[0] else f"a whole number from 0 to {_HIGHEST:,}"
             raise ValueError(f"{place}, {name}: the value {shown}; write {what} or remove the line")
-    return float(row["timestamp"]), row["input_length"], row["output_length"]
+    return row
 
 
 def _with_images(columns: Mapping[str, pl.Series]) -> pl.DataFrame:
@@ -175,7 +181,7 @@ def _start(path: Path) -> str:
 def _lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
-        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig").splitlines()
+        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig").split("\n")
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name}: cannot be read ({str(error).splitlines()[0]}); copy the trace again") from None
     except UnicodeDecodeError as error:

@@ -10,9 +10,8 @@ import numpy as np
 from numba import types
 
 from twin.serving import batching as b
-from twin.serving.demand import Requests
-from twin.serving.engine import Engine
 from twin.serving.layout import Endpoint
+from twin.serving.pipeline import Pipeline
 
 # What is counted of the requests that were over in the window, besides the first tokens given in it.
 FINISHED: Final = 0
@@ -21,11 +20,14 @@ MET: Final = 2  # finished within both objectives
 FIRST_TOKENS: Final = 3
 
 
-def endpoint_row(engine: Engine, asked: Requests, spec: Endpoint, span: tuple[int, int]) -> dict[str, float]:
+def endpoint_row(pipeline: Pipeline, spec: Endpoint, span: tuple[int, int]) -> dict[str, float]:
     """Return what a window (its begin and end in ticks) says of one endpoint's requests: counts and latencies."""
-    low, high = int(engine.clean_until[0]), int(engine.cursor[b.NEXT_ARRIVAL])
-    ttft_s, counts = np.empty(high - low), np.zeros(4, dtype=np.int64)
-    _counter()(engine.requests, asked.output_tokens, low, high, *span, spec.ttft_slo_s, spec.atgt_slo_s, ttft_s, counts)
+    ranges = pipeline.ranges()
+    ttft_s, counts = np.empty(sum(high - low for low, high in ranges)), np.zeros(4, dtype=np.int64)
+    by_place = np.zeros(len(pipeline.roles), dtype=np.int64)
+    tables = (pipeline.requests, np.ascontiguousarray(pipeline.book.output_tokens, dtype=np.int64))
+    for low, high in ranges:
+        _counter()(*tables, low, high, *span, spec.ttft_slo_s, spec.atgt_slo_s, ttft_s, counts, by_place)
     finished, rejected, met, began = counts.tolist()
     in_order = np.sort(ttft_s[:began])
     return {
@@ -34,7 +36,7 @@ def endpoint_row(engine: Engine, asked: Requests, spec: Endpoint, span: tuple[in
         "ttft_p50_s": _quantile(in_order, 0.5),
         "ttft_p99_s": _quantile(in_order, 0.99),
         "slo_share": met / (finished + rejected) if finished + rejected else np.nan,
-        "quality_share": spec.quality_share,
+        "quality_share": float(by_place @ pipeline.quality_share / finished) if finished else spec.quality_share,
     }
 
 
@@ -49,7 +51,7 @@ def _quantile(in_order: Any, share: float) -> float:
     return high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part
 
 
-def _count(requests, output_tokens, low, high, since, until, ttft_slo_s, atgt_slo_s, ttft_s, counts):
+def _count(requests, output_tokens, low, high, since, until, ttft_slo_s, atgt_slo_s, ttft_s, counts, by_place):
     per_tick = 1.0 / b.TICKS_PER_S
     for i in range(low, high):
         first = requests[i, b.FIRST]
@@ -62,6 +64,7 @@ def _count(requests, output_tokens, low, high, since, until, ttft_slo_s, atgt_sl
                 counts[REJECTED] += 1
                 continue
             counts[FINISHED] += 1
+            by_place[requests[i, b.PLACE]] += 1
             late = (first - requests[i, b.ARRIVE]) * per_tick > ttft_slo_s
             if output_tokens[i] > 1:
                 late |= (finish - first) * per_tick / (output_tokens[i] - 1) > atgt_slo_s
@@ -74,7 +77,7 @@ def _counter() -> Callable[..., None]:
     """Return the compiled count; compiled at the first call and kept on disk."""
     number, share = types.int64, types.float64
     tokens = types.Array(number, 1, "C", readonly=True)
-    signature = types.void(number[:, ::1], tokens, number, number, number, number, share, share, share[::1], number[::1])
+    signature = types.void(number[:, ::1], tokens, number, number, number, number, share, share, share[::1], number[::1], number[::1])
     kernel: Any = numba.njit(signature, cache=True)(_count)
     counter: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return counter

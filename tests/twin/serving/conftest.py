@@ -71,10 +71,15 @@ class Run:
         self.sink = Sink({"instance": self.model.instance_ids, "endpoint": self.model.endpoint_ids})
         self.everywhere()
 
+    @property
+    def route(self) -> Any:
+        """The rule, where a holder has it."""
+        return self.router
+
     def everywhere(self) -> None:
         count = len(self.model.instance_ids)
         for index in range(len(self.model.endpoint_ids)):
-            self.model.route(index, self.router, np.zeros(count), np.ones(count, dtype=np.bool_))
+            self.model.route(index, self, np.zeros(count), np.ones(count, dtype=np.bool_))
 
     def to(self, until_s: float, tick_s: float = 10.0, each: Callable[[float], None] | None = None) -> "Run":
         speed = np.full(len(self.model.instance_ids), self.speed)

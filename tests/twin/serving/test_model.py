@@ -57,7 +57,7 @@ def test_every_request_that_came_is_written_once(start: Callable[..., Any]) -> N
     tables = run.tables()
     for index, name in enumerate(("chat", "code")):
         rows = tables["requests"].filter(pl.col("endpoint_id") == name).sort("arrive_s")
-        asked = run.model.asked[index]
+        asked = run.model.pipelines[index].book
         assert np.array_equal(rows["arrive_s"].to_numpy(), asked.arrive_s)
         assert np.array_equal(rows["prompt_tokens"].to_numpy(), asked.prompt_tokens)
     finished = tables["requests"].filter(pl.col("status") == 0)
@@ -137,7 +137,7 @@ def test_a_lost_instance_hands_its_requests_on_and_comes_back(start: Callable[..
     assert (states[120.0], states[130.0], states[410.0], states[500.0]) == (ON, OFF, STARTING, ON)
     tables = run.to(900.0).tables()
     rows = tables["requests"]
-    assert rows.height == len(run.model.asked[0])
+    assert rows.height == len(run.model.pipelines[0].book)
     moved = tables["events"].filter(pl.col("kind") == "requests_requeued")
     assert moved["value"].to_list()[0] > 0
     assert rows.filter((pl.col("arrive_s").is_between(130, 380)) & (pl.col("instance") == 2)).is_empty()
@@ -207,7 +207,7 @@ def test_everything_off_makes_requests_wait_until_something_starts(start: Callab
 
 def test_the_guards_strike_instances_out(start: Callable[..., Any]) -> None:
     run = start((CHAT,), {"chat": (0,)}, 300.0)
-    run.model.route(0, run.router, np.zeros(4), np.array([False, True, False, True]))
+    run.model.route(0, run, np.zeros(4), np.array([False, True, False, True]))
     rows = run.to(300.0).tables()["requests"]
     assert set(rows["instance"]) == {2, 4}
 
@@ -256,7 +256,7 @@ def test_requests_over_the_cache_are_rejected_and_noted(start: Callable[..., Any
 def test_observations_carry_the_last_window_and_cannot_be_written(start: Callable[..., Any]) -> None:
     run = start((CHAT, CODE), BOTH, 600.0).to(300.0)
     seen = run.model.observe(plant(10))
-    asked = run.model.asked[0].arrive_s
+    asked = run.model.pipelines[0].book.arrive_s
     assert seen.endpoint_arrivals_per_s[0] == pytest.approx(((asked >= 240) & (asked < 300)).sum() / 60)
     assert seen.t_s == 300.0
     assert seen.hour == pytest.approx(300 / 3600)

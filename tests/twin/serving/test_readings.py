@@ -135,7 +135,7 @@ def test_a_run_without_serving_has_no_evidence() -> None:
 
 def test_columns_say_what_they_are_and_their_unit() -> None:
     shares_and_counts = {"instance", "images", "status", "slo", "arrivals", "finished", "queue_mean", "queue_max", "queue", "batch_mean"}
-    plain = shares_and_counts | {"gpus_on", "hour", "tokens", "usd_per_h"}
+    plain = shares_and_counts | {"gpus_on", "hour", "tokens", "usd_per_h", "role", "preemptions", "feasible", "reason"}
     for table in TABLES:
         for column in table.columns:
             assert column.meaning

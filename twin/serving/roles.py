@@ -1,0 +1,86 @@
+"""What each instance does and which model it holds, and what is wanted of it."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.serving.layout import Endpoint, Layout
+from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE
+from twin.stack import State
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_ARRAYS: Final = ("role", "variant", "wanted_role", "wanted_variant", "turned")
+
+
+class Roles:
+    """Roles and variants of every instance, shape I: those in force and those wanted.
+
+    ``turned`` are instances that took another role or model when they last went off. ``reload_s(r)`` is how long one takes
+    to load what is wanted of it.
+    """
+
+    def __init__(self, place: Layout, specs: tuple[Endpoint, ...], reload_s: Callable[[int], float]) -> None:
+        self._place, self._specs, self.reload_s = place, specs, reload_s
+        count = len(place.ids)
+        self.role, self.variant = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        self.wanted_role, self.wanted_variant = self.role.copy(), self.variant.copy()
+        self.turned = np.zeros(count, dtype=np.bool_)
+        self._fits: Bools = np.asarray(~np.isnan(place.profiles).any(axis=2))
+
+    @property
+    def changing(self) -> Bools:
+        """Return which instances are to become something else, shape I."""
+        return np.asarray((self.role != self.wanted_role) | (self.variant != self.wanted_variant))
+
+    def lay(self, role: Ints) -> bool:
+        """Take wanted roles; return whether anything is new. Roles that leave no way through an endpoint become WHOLE."""
+        wanted = np.clip(np.asarray(role, dtype=np.int64), WHOLE, DECODE)
+        for index, spec in enumerate(self._specs):
+            part = self._place.part(index)
+            wanted[part] = _whole_way(wanted[part], spec.vision is not None)
+        new = not np.array_equal(wanted, self.wanted_role)
+        self.wanted_role = wanted
+        return new
+
+    def hold(self, variant: Ints) -> bool:
+        """Take wanted variants; return whether anything is new. Where one does not fit, the configured model stays."""
+        wanted = np.clip(np.asarray(variant, dtype=np.int64), 0, len(self._fits) - 1)
+        wanted = np.where(self._fits[wanted, np.arange(len(wanted))], wanted, 0)
+        new = not np.array_equal(wanted, self.wanted_variant)
+        self.wanted_variant = wanted
+        return new
+
+    def turn(self, which: Bools) -> None:
+        """Let instances be what is wanted of them."""
+        self.role[which], self.variant[which] = self.wanted_role[which], self.wanted_variant[which]
+        self.turned |= which
+
+    def key(self) -> Ints:
+        """Return a number per instance for what it must have loaded: encoders and language models differ."""
+        return np.asarray(self.variant * 2 + (self.role == IMAGE))
+
+    def snapshot(self) -> State:
+        """Return roles and variants."""
+        return {name: getattr(self, name).copy() for name in _ARRAYS}
+
+    def restore(self, state: State) -> None:
+        """Take back what ``snapshot`` gave."""
+        for name in _ARRAYS:
+            setattr(self, name, np.array(state[name]))
+
+
+def _whole_way(role: Ints, reads_images: bool) -> Ints:
+    """Return roles that lead from prefill to decode: what cannot stand alone becomes WHOLE."""
+    out = role.copy()
+    if not reads_images:
+        out[out == IMAGE] = WHOLE
+    if not (out == PREFILL).any():
+        out[out == DECODE] = WHOLE
+    if not (out == DECODE).any():
+        out[out == PREFILL] = WHOLE
+    if len(out) and (out == IMAGE).all():
+        out[:] = WHOLE
+    return out
