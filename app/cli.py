@@ -116,6 +116,14 @@ def _evidence(commands: _Commands) -> None:
     imports.add_argument("kind", metavar="KIND", choices=IMPORTS, help=", ".join(IMPORTS))
     imports.add_argument("file", metavar="FILE", help="the file to read")
     imports.add_argument("--name", metavar="NAME", help="what scenarios will call it (default: the file's name)")
+    for name, text in (
+        ("gpu", "the GPU it was measured on, such as h100"),
+        ("engine", "vllm (default) or trtllm"),
+        ("model", "the model, such as 8b"),
+        ("tp", "how many GPUs held it"),
+        ("precision", "bf16 (default) or fp8"),
+    ):
+        imports.add_argument(f"--{name}", metavar=name.upper(), help=f"latency-profile: {text}; or a column of the file")
 
 
 def _lists(commands: _Commands) -> None:

@@ -14,6 +14,7 @@ from app.commands.policies import policy_of, site_of
 from app.commands.terminal import Answer, home
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_SUBJECT = ("gpu", "engine", "model", "tp", "precision")
 
 
 def import_(arguments: Namespace) -> Answer:
@@ -22,9 +23,11 @@ def import_(arguments: Namespace) -> Answer:
 
     path = Path(arguments.file)
     name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40]
-    report = import_file(arguments.kind, path, name, home())
-    lines = [f"{report.kind} {report.name}: {report.rows:,} rows over {report.span_s / 3600.0:.1f} h", *report.notes]
-    return Answer(asdict(report), lines)
+    options = {key: value for key in _SUBJECT if (value := getattr(arguments, key)) is not None}
+    report = import_file(arguments.kind, path, name, home(), options)
+    over = f" over {report.span_s / 3600.0:.1f} h" if report.span_s else ""
+    left_out = f", {report.dropped:,} left out" if report.dropped else ""
+    return Answer(asdict(report), [f"{report.kind} {report.name}: {report.rows:,} rows{over}{left_out}", *report.notes])
 
 
 def export(arguments: Namespace) -> Answer:

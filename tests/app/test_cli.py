@@ -221,8 +221,26 @@ def test_import_reads_a_trace_and_names_the_bad_row(
     assert main(["import", "llm-trace", str(good), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "azure-2023"
     assert "ContextTokens" in _refused(["import", "llm-trace", str(bad)], capsys)
-    assert "can: llm-trace" in _refused(["import", "weather", str(good)], capsys)
+    assert "can: latency-profile, llm-trace" in _refused(["import", "weather", str(good)], capsys)
     assert [path.name for path in (tmp_path / "home" / "imports" / "llm-trace").iterdir()] == ["azure-2023.parquet"]
+
+
+def test_import_fits_measured_latencies_and_shows_them_beside_the_built_in_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "home"))
+    path = tmp_path / "mine.csv"
+    rows = [f"prefill,1,{tokens},{5 + 0.03 * tokens}" for tokens in (256, 512, 1024, 2048, 4096, 8192)]
+    rows += [f"decode,{batch},{tokens},{6 + 0.02 * batch + 1e-4 * batch * tokens}" for batch in (1, 16) for tokens in (256, 512, 4096)]
+    path.write_text("\n".join(("Phase,Batch,Tokens,ms", *rows)) + "\n")
+    assert "give --gpu, or add the column" in _refused(["import", "latency-profile", str(path)], capsys)
+    assert main(["import", "latency-profile", str(path), "--gpu", "h100", "--model", "8b", "--tp", "1"]) == 0
+    first, fitted, built_in = capsys.readouterr().out.splitlines()
+    assert first == "latency-profile mine: 12 rows"
+    assert "fitted    prefill max(6.00, 5.00 + 30.00 kT + 0.000 kT2) ms" in fitted
+    assert "decode 6.00 + 0.0200 B + 0.1000 kS ms" in fitted
+    assert "built-in  prefill max(8.67, 2.85 + 19.33 kT" in built_in
+    assert (tmp_path / "home" / "imports" / "latency-profile" / "mine.parquet").is_file()
 
 
 # -- the program itself ------------------------------------------------------------

@@ -15,32 +15,51 @@ _NAME = re.compile(r"^[a-z0-9-]{1,40}$")
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What was imported: how many rows, over how many seconds, and what is worth knowing about them."""
+    """What was imported: how many rows, over how many seconds, how many were left out, and what is worth knowing about them."""
 
     kind: str
     name: str
     rows: int
     span_s: float
     notes: tuple[str, ...]
+    dropped: int = 0
 
 
-def import_file(kind: str, path: Path, name: str, home: Path) -> ImportReport:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a reader made of a file: the table to keep, and what to report about it."""
+
+    frame: pl.DataFrame
+    rows: int
+    span_s: float
+    notes: tuple[str, ...]
+    dropped: int = 0
+
+
+_NO_OPTIONS: Final[Mapping[str, str]] = {}
+
+
+def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[str, str] = _NO_OPTIONS) -> ImportReport:
     """Read a file of a kind, check it and keep it as ``imports/<kind>/<name>.parquet``.
 
-    Raises ValueError, one line, for an unknown kind, a bad name, a malformed file, and a name that is taken by other
-    contents; nothing is written then.
+    ``options`` say what the file does not: what latencies were measured on. Raises ValueError, one line, for an unknown kind,
+    a bad name, an option that the kind does not take, a malformed file, and a name that is taken by other contents; nothing
+    is written then.
     """
     if kind not in READERS:
         raise ValueError(f"{kind!r} cannot be imported; what can: {', '.join(sorted(READERS))}")
     if not _NAME.match(name):
         raise ValueError(f"{name!r} is not a name for an import; use 1 to 40 of a-z, 0-9 and '-'")
+    unknown = sorted(set(options) - set(OPTIONS.get(kind, ())))
+    if unknown:
+        raise ValueError(f"--{unknown[0]} says nothing about a {kind}; leave it out")
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    frame = READERS[kind](path)
-    if frame.is_empty():
+    contents = READERS[kind](path, options)
+    if contents.frame.is_empty():
         raise ValueError(f"{path.name}: holds no row; nothing was imported")
-    _keep(frame, home / "imports" / kind / f"{name}.parquet")
-    return ImportReport(kind, name, frame.height, _span_s(frame), _notes(frame))
+    _keep(contents.frame, home / "imports" / kind / f"{name}.parquet")
+    return ImportReport(kind, name, contents.rows, contents.span_s, contents.notes, contents.dropped)
 
 
 def _keep(frame: pl.DataFrame, target: Path) -> None:
@@ -55,10 +74,26 @@ def _keep(frame: pl.DataFrame, target: Path) -> None:
         files.sync(target.parent)
 
 
-def _llm_trace(path: Path) -> pl.DataFrame:
+def _llm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.serving import traces  # the other kinds must not wait for the serving domain
 
-    return traces.read_azure(path)
+    trace = traces.read(path)
+    frame = trace.requests
+    pictured = int((frame["images"] > 0).sum())
+    notes = [f"{pictured:,} requests carry images" if pictured else "no request carries an image"]
+    notes += [f"{count:,} rows left out: {reason}" for reason, count in trace.dropped.items()]
+    notes += [f"{count:,} {reason}" for reason, count in trace.changed.items()]
+    notes += [f"not used: {', '.join(trace.unused)[:200]}"] if trace.unused else []
+    return Contents(frame, frame.height, _span_s(frame), (f"{trace.form} trace", *notes), sum(trace.dropped.values()))
+
+
+def _latency_profile(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.serving import profiling
+
+    points = profiling.read(path, options)
+    profiles = profiling.fit_all(points, path.name)
+    notes = tuple(line for profile in profiles for line in profiling.beside_built_in(profile))
+    return Contents(profiling.frame(profiles), points.height, 0.0, notes)
 
 
 def _span_s(frame: pl.DataFrame) -> float:
@@ -66,9 +101,8 @@ def _span_s(frame: pl.DataFrame) -> float:
     return float(high) - float(low)
 
 
-def _notes(frame: pl.DataFrame) -> tuple[str, ...]:
-    pictured = int((frame["images"] > 0).sum()) if "images" in frame.columns else 0
-    return (f"{pictured:,} requests carry images" if pictured else "no request carries an image",)
-
-
-READERS: Final[Mapping[str, Callable[[Path], pl.DataFrame]]] = {"llm-trace": _llm_trace}
+READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
+    "llm-trace": _llm_trace,
+    "latency-profile": _latency_profile,
+}
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {"latency-profile": ("gpu", "engine", "model", "tp", "precision")}

@@ -20,7 +20,8 @@ def test_a_trace_is_kept_under_its_name(trace: Path, tmp_path: Path) -> None:
     report = import_file("llm-trace", trace, "azure-conv", tmp_path)
     assert (report.kind, report.name, report.rows) == ("llm-trace", "azure-conv", 2)
     assert report.span_s == pytest.approx(0.052)
-    assert report.notes == ("no request carries an image",)
+    assert report.notes == ("Azure trace", "no request carries an image")
+    assert report.dropped == 0
     kept = pl.read_parquet(tmp_path / "imports" / "llm-trace" / "azure-conv.parquet")
     assert kept["prompt_tokens"].to_list() == [4808, 3180]
     assert import_file("llm-trace", trace, "azure-conv", tmp_path) == report
@@ -48,13 +49,31 @@ def test_a_malformed_trace_writes_nothing(trace: Path, tmp_path: Path, spoiled: 
 
 
 def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'weather' cannot be imported; what can: llm-trace"):
+    with pytest.raises(ValueError, match=r"'weather' cannot be imported; what can: latency-profile, llm-trace"):
         import_file("weather", trace, "x", tmp_path)
     for name in ("", "../x", "A", "a" * 41, "a/b"):
         with pytest.raises(ValueError, match="is not a name for an import"):
             import_file("llm-trace", trace, name, tmp_path)
     with pytest.raises(ValueError, match="no such file"):
         import_file("llm-trace", tmp_path / "missing.csv", "x", tmp_path)
+
+
+def test_every_row_of_a_trace_is_kept_or_counted(trace: Path, tmp_path: Path) -> None:
+    trace.write_text("Timestamp,Request tokens,Response tokens,Model\n1,10,20,GPT-4\n2,30,0,GPT-4\n3,0,5,GPT-4\n")
+    report = import_file("llm-trace", trace, "burst", tmp_path)
+    assert (report.rows, report.dropped, report.span_s) == (2, 1, 2.0)
+    assert report.notes == (
+        "BurstGPT trace", "no request carries an image", "1 rows left out: failed, without response tokens",
+        "1 prompts of 0 counted as 1", "not used: Model",
+    )  # fmt: skip
+    trace.write_text('{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}\n')
+    report = import_file("llm-trace", trace, "mooncake", tmp_path)
+    assert (report.rows, report.notes[0], report.notes[-1]) == (1, "Mooncake trace", "not used: hash_ids")
+
+
+def test_an_option_that_says_nothing_about_a_kind_is_refused(trace: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^--gpu says nothing about a llm-trace; leave it out$"):
+        import_file("llm-trace", trace, "conv", tmp_path, {"gpu": "h100"})
 
 
 def test_the_azure_conversation_trace_is_imported_whole(test_data: Path, tmp_path: Path) -> None:
