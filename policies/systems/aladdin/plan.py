@@ -1,0 +1,139 @@
+"""The best worker: how many requests it holds, how many a second it takes.
+
+A worker with batch B gives each of its requests a token every ``decode(B) + B s / out`` seconds, if ``s`` is the prefill
+time of a request and ``out`` its output tokens: in the time in which one token of each is decoded, B / out requests must be
+prefilled, and decoding waits for that. So the share of time in prefill needs no iteration, and the largest batch within
+the ATGT objective is the root of a linear equation. Time to the first token is bounded by the tail of an M/G/1 queue of
+prefills. Facts: "Optimal worker configuration" (procedure from memory of the paper; the closed forms are ours).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from twin.serving import latency as lat
+from twin.serving.levers import Bools, Floats, Ints
+
+# What a request takes of the KV cache beside its tokens: up to one block that is not full.
+KV_OVERHEAD_TOKENS: Final = 16.0
+# Loads of an instance that only prefills are told apart in thousandths of its time.
+_LEVELS: Final = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Means of the requests that each slot would serve, shape I: tokens, squared prompt tokens, context held in a batch."""
+
+    prompt_tokens: Floats
+    squared_prompt_tokens: Floats
+    output_tokens: Floats
+    context_tokens: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """Objectives of each slot, shape I: time to first token, time per token, and the share of requests that may miss them."""
+
+    ttft_s: Floats
+    atgt_s: Floats
+    tail_share: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Which stages each slot serves, shape I."""
+
+    prefills: Bools
+    decodes: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one worker on each slot can do, shape I: largest batch, requests per second, whether the objectives are met."""
+
+    batch: Ints
+    rate_per_s: Floats
+    meets: Bools
+
+
+def capacity(coefficients: Floats, mix: Mix, aims: Aims, duty: Duty, theta: float, gamma: float, batch_limit: Ints) -> Capacity:
+    """Return what one worker on each slot can do; ``coefficients`` as in ``twin.serving.latency``, shape I x columns.
+
+    Where no batch meets the objectives it is the largest that memory and the limit allow.
+    """
+    worker = _Worker(coefficients, mix, duty)
+    room = np.floor(theta * coefficients[:, lat.KV_TOKENS] / (mix.context_tokens + KV_OVERHEAD_TOKENS))
+    held = np.where(duty.decodes, np.clip(room, 1.0, batch_limit), _LEVELS - 1.0)
+    low, high = np.zeros_like(held), np.clip(worker.most_within(gamma * aims.atgt_s, held), 0.0, held)
+    # Waiting grows with the batch: bisect for the largest that is in time.
+    while bool((low < high).any()):
+        middle = np.ceil(0.5 * (low + high))
+        fits = worker.first_token_s(middle, aims.tail_share) <= aims.ttft_s
+        low, high = np.where(fits, middle, low), np.where(fits, high, np.maximum(middle - 1.0, low))
+    meets = low >= 1.0
+    level = np.where(meets, low, held)
+    batch = np.where(duty.decodes, level, batch_limit).astype(np.int64)
+    return Capacity(batch, worker.rate_per_s(level), meets)
+
+
+class _Worker:
+    """One worker per slot under a level of load: its mean batch, or where nothing decodes thousandths of time in prefill."""
+
+    def __init__(self, coefficients: Floats, mix: Mix, duty: Duty) -> None:
+        c, self._duty = coefficients, duty
+        self._output = np.where(duty.decodes, np.maximum(mix.output_tokens, 1.0), 1.0)
+        per_context = c[:, lat.DECODE_PER_CONTEXT_TOKEN_S] * mix.context_tokens
+        self._base_s = np.where(duty.decodes, c[:, lat.DECODE_S] + c[:, lat.OVERHEAD_S], 0.0)
+        self._each_s = np.where(duty.decodes, c[:, lat.DECODE_PER_REQUEST_S] + per_context, 0.0)
+        linear, square = c[:, lat.PREFILL_PER_TOKEN_S], c[:, lat.PREFILL_PER_SQUARED_TOKEN_S]
+        fixed = c[:, lat.PREFILL_S] + c[:, lat.OVERHEAD_S]
+        mean = fixed + linear * mix.prompt_tokens + square * mix.squared_prompt_tokens
+        self._prefill_s = np.where(duty.prefills, np.maximum(mean, c[:, lat.FLOOR_S] + c[:, lat.OVERHEAD_S]), 0.0)
+        # The second moment with attention's share as a longer token.
+        slope = linear + square * mix.squared_prompt_tokens / np.maximum(mix.prompt_tokens, 1.0)
+        squared = fixed**2 + 2.0 * fixed * slope * mix.prompt_tokens + slope**2 * mix.squared_prompt_tokens
+        self._squared_s = np.where(duty.prefills, np.maximum(squared, self._prefill_s**2), 0.0)
+
+    def most_within(self, atgt_s: Floats, held: Floats) -> Floats:
+        """Return the largest batch whose tokens come within a time each, below zero where not even one does."""
+        each_s = np.maximum(self._each_s + self._prefill_s / self._output, 1e-15)
+        return np.asarray(np.where(self._duty.decodes, np.floor((atgt_s - self._base_s) / each_s), held))
+
+    def rate_per_s(self, level: Floats) -> Floats:
+        """Return the requests per second at a level of load."""
+        busy_s = self._output * (self._base_s + self._each_s * level) + level * self._prefill_s
+        alone = level / _LEVELS / np.maximum(self._prefill_s, 1e-9)
+        return np.asarray(np.where(self._duty.decodes, level / np.maximum(busy_s, 1e-9), alone))
+
+    def first_token_s(self, level: Floats, tail_share: Floats) -> Floats:
+        """Return the time to the first token that this share of requests may pass; zero where nothing is prefilled."""
+        rate = self.rate_per_s(level)
+        busy = np.minimum(rate * self._prefill_s, 1.0 - 1e-6)
+        mean_wait_s = rate * self._squared_s / (2.0 * (1.0 - busy))
+        wait_s = mean_wait_s / np.maximum(busy, 1e-9) * np.maximum(np.log(np.maximum(busy, 1e-12) / tail_share), 0.0)
+        return np.asarray(np.where(self._duty.prefills, self._base_s + self._each_s * level + self._prefill_s + wait_s, 0.0))
+
+
+def widths(seen_gpus: Ints, groups: Ints, found: Capacity) -> Ints:
+    """Return how many GPUs a worker of each group should have, shape I (the same for all slots of a group).
+
+    ``groups`` numbers the slots that are alternatives of one another (those of one pool on one server). Widths that meet the
+    objectives come first, then the one with the highest throughput per GPU; where none meets them, the widest.
+    """
+    per_gpu = found.rate_per_s / seen_gpus
+    value = np.where(found.meets, 1.0 + per_gpu / max(float(per_gpu.max(initial=0.0)), 1e-12), seen_gpus / 1e3)
+    order = np.lexsort((np.arange(len(value)), -value, groups))
+    first = np.concatenate([[True], groups[order][1:] != groups[order][:-1]]) if len(order) else np.zeros(0, dtype=np.bool_)
+    best = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
+    best[groups[order][first]] = seen_gpus[order][first]
+    return np.asarray(best[groups])
+
+
+def workers_needed(rate_per_s: Floats, demand_per_s: float) -> int:
+    """Return how many workers, taken in this order, carry a demand; one more than there are if they do not.
+
+    >>> workers_needed(np.array([2.0, 2.0, 1.0]), 3.5), workers_needed(np.array([2.0]), 0.0), workers_needed(np.array([2.0]), 3.0)
+    (2, 1, 2)
+    """
+    return max(1, int(np.searchsorted(np.cumsum(rate_per_s), demand_per_s - 1e-12)) + 1)

@@ -1,0 +1,208 @@
+"""Aladdin decides: which worker, how many, and which request goes where."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from policies.system import Surroundings
+from policies.systems.aladdin import routes, scores
+from policies.systems.aladdin.goals import Goals
+from policies.systems.aladdin.knobs import AladdinKnobs
+from policies.systems.aladdin.lengths import Drift, Lengths, Sizes
+from policies.systems.aladdin.plan import Aims, Capacity, Duty, Mix, capacity
+from policies.systems.aladdin.scaling import Need, Workers, pools_of
+from twin.serving.levers import (
+    DECODE,
+    IMAGE,
+    PREFILL,
+    ROLE_NAMES,
+    WHOLE,
+    ConfigAction,
+    Finished,
+    Floats,
+    Ints,
+    ScalingAction,
+    ServingObservation,
+)
+from twin.stack import State
+
+_ROLES: Final = len(ROLE_NAMES)
+# Requests of an endpoint that must have finished before its workers are counted.
+_EVIDENCE: Final = 30.0
+# A worker that starts takes about this long, so that objectives are met from the begin of their hours.
+_AHEAD_S: Final = 180.0
+_SMOOTHING: Final = 0.3
+_ARRAYS: Final = ("_batch", "_arrivals_per_s", "_missed", "_ended", "_more")
+
+
+class Aladdin:
+    """Sizes workers and their number for the objectives, and packs requests on as few of them as hold.
+
+    What was decided for a window is decided once, whichever lever asks first.
+    """
+
+    route_memory: Final = routes.MEMORY
+
+    def __init__(self, knobs: AladdinKnobs, surroundings: Surroundings) -> None:
+        self._knobs = knobs
+        self._around = surroundings
+        self._goals = Goals(knobs.targets, surroundings)
+        self.route: Any = routes.best_fit
+        self.route_decode: Any = routes.best_fit_decode
+        self._begin(0)
+
+    def _begin(self, instances: int) -> None:
+        endpoints = len(self._around.endpoint_ids)
+        self._lengths = Lengths(endpoints, self._knobs.prior_output_tokens)
+        self._sizes = Sizes(endpoints, self._knobs.prior_output_tokens)
+        self._drift = Drift(instances, self._knobs.heartbeat_s)
+        self._workers = Workers(self._knobs.cool_down_s)
+        self._batch = np.zeros(instances, dtype=np.int64)
+        self._arrivals_per_s, self._missed, self._ended = (np.zeros(endpoints) for _ in range(3))
+        self._more = np.zeros(endpoints, dtype=np.int64)
+        self._decided_s = self._configured_s = self._began_s = -1.0
+        self._beat_s = -np.inf
+
+    # -- levers ----------------------------------------------------------------
+
+    def scale(self, seen: ServingObservation) -> ScalingAction:
+        """Return the wanted workers for the next window."""
+        self._decide(seen)
+        return ScalingAction(self._workers.wanted.copy())
+
+    def configure(self, seen: ServingObservation) -> ConfigAction:
+        """Return full clock and the batch that the objectives allow each worker; models are left."""
+        self._decide(seen)
+        self._configured_s = seen.t_s
+        return ConfigAction(np.ones(len(seen.state)), self._batch.copy())
+
+    def refresh(self, seen: ServingObservation) -> Floats:
+        """Return what the placement rule needs of each worker, shape I x SCORE_COLUMNS."""
+        self._decide(seen)
+        # Where another system sets batch limits, those in force count.
+        batch = np.minimum(self._batch, seen.configured_max_batch) if self._configured_s == seen.t_s else seen.max_batch
+        packing = scores.Packing(self._knobs.theta, self._knobs.gamma, self._knobs.schedulers)
+        return scores.table(seen, batch, self._aims(seen, 0.0), self._sizes, self._lengths.table(), self._drift.tokens, packing)
+
+    # -- what is learned --------------------------------------------------------
+
+    def _decide(self, seen: ServingObservation) -> None:
+        if len(self._batch) != len(seen.state):
+            self._begin(len(seen.state))
+            self._began_s = seen.t_s
+            self._workers.begin(self._at_first(seen), len(seen.endpoint_ids) * _ROLES, seen.t_s)
+        if seen.t_s == self._decided_s:
+            return
+        self._learn(seen)
+        self._decided_s = seen.t_s
+        if seen.t_s - self._beat_s >= self._knobs.heartbeat_s - 1e-6:
+            self._beat(seen)
+            self._beat_s = seen.t_s
+
+    def _learn(self, seen: ServingObservation) -> None:
+        done = seen.finished()
+        error = self._lengths.learn(done, seen.window_s)
+        self._sizes.learn(done, seen.window_s)
+        self._drift.learn(done.instance, error, seen.window_s)
+        now = seen.endpoint_arrivals_per_s
+        eased = self._arrivals_per_s + _SMOOTHING * (now - self._arrivals_per_s)
+        self._arrivals_per_s = np.where(self._sizes.seen > 0.0, np.maximum(eased, 0.0), now).astype(np.float64)
+        self._judge(seen, done)
+
+    def _judge(self, seen: ServingObservation, done: Finished) -> None:
+        """Count who missed an objective since the last heartbeat."""
+        aims, count = self._aims(seen, 0.0), len(seen.endpoint_ids)
+        first = np.full(count, np.inf)
+        token = np.full(count, np.inf)
+        first[seen.instance_endpoint], token[seen.instance_endpoint] = aims.ttft_s, aims.atgt_s
+        late = (done.ttft_s > first[done.endpoint]) | (done.atgt_s > token[done.endpoint])
+        self._missed += np.bincount(done.endpoint, weights=late, minlength=count)
+        self._ended += np.bincount(done.endpoint, minlength=count)
+
+    # -- the heartbeat ------------------------------------------------------------
+
+    def _beat(self, seen: ServingObservation) -> None:
+        """Decide anew on widths, batch limits and numbers of workers."""
+        self._ask_for_more(seen)
+        limit = seen.configured_max_batch if self._knobs.max_batch is None else np.full(len(seen.state), self._knobs.max_batch)
+        rated = self._capacity(seen, np.asarray(seen.latency), limit)
+        self._batch = np.asarray(rated.batch, dtype=np.int64)
+        actual = self._capacity(seen, scores.slowed(seen), limit)
+        # Width by what a worker is rated for, number by what it does at the speed it runs.
+        found = Capacity(rated.batch, np.minimum(actual.rate_per_s, rated.rate_per_s), rated.meets)
+        pools = pools_of(seen, _ROLES)
+        for pool in np.unique(pools):
+            endpoint, role = divmod(int(pool), _ROLES)
+            if role == IMAGE or not self._known(seen, endpoint):
+                continue
+            members = np.flatnonzero(pools == pool)
+            part = Capacity(found.batch[members], found.rate_per_s[members], found.meets[members])
+            self._workers.decide(seen, int(pool), members, part, self._knobs.tp, self._need(seen, endpoint))
+
+    def _need(self, seen: ServingObservation, endpoint: int) -> Need:
+        arriving = max(float(seen.endpoint_arrivals_per_s[endpoint]), float(self._arrivals_per_s[endpoint]))
+        return Need(self._knobs.peak_factor * arriving, self._knobs.workers, int(self._more[endpoint]))
+
+    def _ask_for_more(self, seen: ServingObservation) -> None:
+        """Add a worker where more missed an objective than may, beyond what chance explains; take it back when none did."""
+        allowed = np.full(len(seen.endpoint_ids), 1.0)
+        allowed[seen.instance_endpoint] = self._aims(seen, 0.0).tail_share
+        expected = allowed * self._ended
+        short = self._missed > expected + 2.0 * np.sqrt(expected) + 1.0
+        slots = np.bincount(seen.instance_endpoint, minlength=len(allowed))
+        calm = self._missed <= 0.5 * expected
+        self._more = np.where(short, np.minimum(self._more + 1, slots), np.where(calm, np.maximum(self._more - 1, 0), self._more))
+        self._missed[:], self._ended[:] = 0.0, 0.0
+
+    def _capacity(self, seen: ServingObservation, coefficients: Floats, limit: Ints) -> Capacity:
+        endpoint, sizes = seen.instance_endpoint, self._sizes
+        means = (sizes.prompt_tokens, sizes.squared_prompt_tokens, sizes.output_tokens, sizes.context_tokens)
+        mix = Mix(*(mean[endpoint] for mean in means))
+        duty = Duty(np.isin(seen.role, (WHOLE, PREFILL)), np.isin(seen.role, (WHOLE, DECODE)))
+        knobs = self._knobs
+        return capacity(coefficients, mix, self._aims(seen, _AHEAD_S), duty, knobs.theta, knobs.gamma, limit)
+
+    def _aims(self, seen: ServingObservation, ahead_s: float) -> Aims:
+        goals, endpoint, t_s = self._goals, seen.instance_endpoint, seen.t_s
+        ttft_s = goals.ttft_s(seen.endpoint_ttft_slo_s, t_s, ahead_s)
+        atgt_s = goals.atgt_s(seen.endpoint_atgt_slo_s, t_s, ahead_s)
+        tail = goals.tail_share(self._knobs.tail_share, len(seen.endpoint_ids), t_s, ahead_s)
+        return Aims(ttft_s[endpoint], atgt_s[endpoint], tail[endpoint])
+
+    def _known(self, seen: ServingObservation, endpoint: int) -> bool:
+        """Whether enough has finished to count workers; an endpoint that nobody asks is known to need one."""
+        idle = seen.t_s - self._began_s >= self._knobs.cool_down_s and not self._sizes.seen[endpoint]
+        return bool(self._sizes.seen[endpoint] >= _EVIDENCE or idle)
+
+    def _at_first(self, seen: ServingObservation) -> Any:
+        """Return what is wanted before anything was seen: every slot of the scenario's width, or of the fixed one."""
+        width = self._knobs.tp
+        if width is None:
+            return seen.configured
+        for endpoint, name in enumerate(seen.endpoint_ids):
+            there = np.unique(seen.instance_gpus[seen.instance_endpoint == endpoint])
+            if len(there) and width not in there:
+                able = ", ".join(str(int(gpus)) for gpus in there)
+                raise ValueError(f"aladdin.tp: endpoint {name} has no instances of {width} GPUs but of {able}; add it to its tp_choices")
+        return np.asarray(seen.instance_gpus == width)
+
+    # -- memory --------------------------------------------------------------------
+
+    def snapshot(self) -> State:
+        """Return everything that the next decision depends on."""
+        kept = {name.lstrip("_"): getattr(self, name).copy() for name in _ARRAYS}
+        times = {name: getattr(self, f"_{name}") for name in ("decided_s", "configured_s", "began_s", "beat_s")}
+        parts = {"lengths": self._lengths.snapshot(), "sizes": self._sizes.snapshot(), "workers": self._workers.snapshot()}
+        return {**kept, **times, **parts, "drift_tokens": self._drift.tokens.copy()}
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot."""
+        self._begin(len(state["batch"]))
+        for name in _ARRAYS:
+            setattr(self, name, np.array(state[name.lstrip("_")]))
+        for name in ("decided_s", "configured_s", "began_s", "beat_s"):
+            setattr(self, f"_{name}", float(state[name]))
+        self._lengths.restore(state["lengths"])
+        self._sizes.restore(state["sizes"])
+        self._workers.restore(state["workers"])
+        self._drift.tokens = np.array(state["drift_tokens"], dtype=np.float64)

@@ -1,0 +1,288 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
+# ruff: noqa: PLR0913 - the signature is the lever's, and what compiled functions share is passed as plain arrays
+"""Aladdin's placement, compiled: the fullest worker on which all constraints hold.
+
+Constraints on putting a request on a worker (facts sheet, "Placement"; forms from memory of the paper):
+
+* (a) prefills that wait there, this one included, end within the TTFT objective;
+* (b) no running request that would meet its ATGT budget misses it because of this prefill and the slower iterations;
+* (c) the iteration afterwards lasts no longer than gamma x the ATGT objective;
+* (d) the KV cache stays below theta x its size whenever requests are predicted to end;
+* (e) the batch limit.
+
+(a), (c), (e) and the KV cache as it is cost a few operations a worker and sort out most. The fullest that are left are then
+held against (b) and (d), which look at every running request. Of a request only its prompt and the tokens that it has are
+looked at; how long it will be is predicted. Sums over a batch are of integers, so that they do not depend on the order in
+which the engine keeps it, which is that of completion.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from twin.serving.batching import (
+    BATCH,
+    BEGAN,
+    CONTEXT,
+    DECODING,
+    FIRST,
+    FIRST_GAP,
+    NEXT,
+    OUTPUT,
+    OUTSTANDING,
+    PHASE,
+    PREFILL_TOKENS,
+    PREFILLING,
+    PROMPT,
+    SLOPE,
+    STEP,
+    WAITING,
+)
+from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, ROUTE_SIGNATURE, Floats, Ints
+
+# Columns of the score, one row per worker; times in ticks at its present speed.
+BATCH_SHARE: Final = 0  # 1 / batch limit
+KV_SHARE: Final = 1  # 1 / (theta x KV tokens)
+ITERATION_SHARE: Final = 2  # 1 / (gamma x ATGT objective)
+DECODE_BASE: Final = 3  # with the engine's overhead
+DECODE_PER_REQUEST: Final = 4
+DECODE_PER_TOKEN: Final = 5
+TTFT_SHARE: Final = 6  # 1 / TTFT objective
+PREFILL_BASE: Final = 7  # with the engine's overhead
+PREFILL_PER_TOKEN: Final = 8
+PREFILL_PER_SQUARE: Final = 9
+WAITING_PER_TOKEN: Final = 10  # of prompts of usual length, attention included
+ERROR: Final = 11  # tokens by which its requests ran over what was predicted
+SCHEDULERS: Final = 12
+USUAL_PROMPT: Final = 13  # the endpoint's mean, tokens
+USUAL_OUTPUT: Final = 14
+BIN_TOKENS: Final = 15  # width of the bins in which predicted completions are counted
+TABLE: Final = 16  # predicted output by bucket of the prompt
+BUCKETS: Final = 21
+SCORE_COLUMNS: Final = TABLE + BUCKETS
+
+# Places of the memory beside the two of the lever.
+SPRAYED: Final = 0
+OVERFLOWS: Final = 3  # requests that no worker could hold
+PLACED: Final = 4
+CANDIDATES: Final = 8
+TRIES: Final = 4  # how many of the fullest are looked at closely
+KEYS: Final = CANDIDATES + TRIES
+ALIVE: Final = KEYS + TRIES
+BINS: Final = 32
+HELD: Final = ALIVE + BINS
+MEMORY: Final = HELD + BINS
+
+# Places of PLACEMENT_REASONS.
+FULLEST: Final = 1
+LEAST_LOADED: Final = 2
+UNDER_RUNNING: Final = 4
+
+BLOCK_TOKENS: Final = 16.0
+_ID_MASK: Final = 0x7FFFFFFF
+_KEY_SCALE: Final = 2.0**40
+# What a close look finds.
+_NO: Final = 0
+_YES: Final = 1
+_NO_FOR_ERROR: Final = 2
+
+
+@njit(cache=True)
+def prompt_bucket(tokens):
+    """Return the bucket of a prompt: its binary logarithm, read off the float's bits."""
+    return min(max((np.float64(tokens).view(np.int64) >> 52) - 1023, 0), BUCKETS - 1)
+
+
+@njit(cache=True)
+def _iterations_done(instances, r, t):
+    """Return how many decode iterations of the running segment ended before ``t``."""
+    if instances[r, PHASE] != DECODING:
+        return 0
+    first, slope, passed = instances[r, FIRST_GAP], instances[r, SLOPE], t - instances[r, BEGAN]
+    if passed <= first:
+        return 0
+    half = np.float64(first) - 0.5 * np.float64(slope)
+    k = int(2.0 * passed / (half + np.sqrt(half * half + 2.0 * np.float64(slope) * np.float64(passed))))
+    while first * k + slope * (k * (k - 1) // 2) >= passed:
+        k -= 1
+    while first * (k + 1) + slope * ((k + 1) * k // 2) < passed:
+        k += 1
+    return k
+
+
+@njit(cache=True)
+def _close_look(t, prompt, reads, r, requests, instances, heap, load, score, memory):
+    """Return whether a request of ``prompt`` tokens can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
+    batch = instances[r, BATCH]
+    waiting = load[OUTSTANDING, r] - batch
+    done = _iterations_done(instances, r, t)
+    context = instances[r, CONTEXT] + done * batch
+    # What waits brings its prompt; where it was read elsewhere the engine does not say how long it is.
+    coming = max(load[WAITING, r], np.int64(waiting * score[r, USUAL_PROMPT])) if reads == 0 else load[WAITING, r]
+    after = batch + waiting + 1
+    gap_now = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * batch + score[r, DECODE_PER_TOKEN] * context
+    error = score[r, ERROR]
+    plain_gap = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * after + score[r, DECODE_PER_TOKEN] * (context + coming + prompt)
+    gap = plain_gap + score[r, DECODE_PER_TOKEN] * error
+    stall = 0.0
+    if reads == 1:
+        unread = load[WAITING, r]
+        if instances[r, PHASE] == PREFILLING:
+            stall = np.float64(instances[r, NEXT] - t)
+            unread = max(unread - instances[r, PREFILL_TOKENS], 0)
+        stall += score[r, PREFILL_BASE] + score[r, WAITING_PER_TOKEN] * unread
+        stall += score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * np.float64(prompt) * np.float64(prompt)
+        if (stall + gap_now) * score[r, TTFT_SHARE] > 1.0:
+            return _NO
+    if after * score[r, BATCH_SHARE] > 1.0 + 1e-9 or min(plain_gap, gap) * score[r, ITERATION_SHARE] > 1.0:
+        return _NO
+    allowance = 1.0 / score[r, ITERATION_SHARE]
+    width = np.int64(score[r, BIN_TOKENS])
+    for j in range(2 * BINS):
+        memory[ALIVE + j] = 0
+    over = np.int64(0)
+    step = instances[r, STEP]
+    for j in range(batch):
+        key = heap[r, j]
+        i = key & _ID_MASK
+        given = abs(requests[i, OUTPUT]) - ((key >> 31) - step) + done
+        left = np.int64(score[0, TABLE + prompt_bucket(requests[i, PROMPT])]) - given
+        if left < 1:
+            over -= left
+            left = 1
+        # Its budget is what its tokens may take together; one that misses it anyway stands in nobody's way.
+        spent = np.float64(t - requests[i, FIRST])
+        budget = allowance * (given + left - 1)
+        if spent + stall + left * gap > budget and spent + left * gap_now <= budget:
+            return _NO
+        place = min(left // width, BINS - 1)
+        memory[ALIVE + place] += 1
+        memory[HELD + place] += requests[i, PROMPT] + given
+    _expect(memory, waiting, coming, np.int64(score[r, USUAL_OUTPUT]) // width)
+    _expect(memory, 1, prompt, np.int64(score[0, TABLE + prompt_bucket(prompt)]) // width)
+    peak = _peak(memory, width) + BLOCK_TOKENS * after + over
+    if gap * score[r, ITERATION_SHARE] > 1.0 or (peak + error) * score[r, KV_SHARE] > 1.0:
+        plainly = plain_gap * score[r, ITERATION_SHARE] <= 1.0 and peak * score[r, KV_SHARE] <= 1.0
+        return _NO_FOR_ERROR if plainly else _NO
+    return _YES
+
+
+@njit(cache=True)
+def _expect(memory, count, tokens, place):
+    """Count requests that are not running yet among the predicted completions."""
+    place = min(place, BINS - 1)
+    memory[ALIVE + place] += count
+    memory[HELD + place] += tokens
+
+
+@njit(cache=True)
+def _peak(memory, width):
+    """Return the most tokens held at once, if each bin's requests all stay to its end."""
+    alive, held, peak = np.int64(0), np.int64(0), np.int64(0)
+    for back in range(BINS):
+        place = BINS - 1 - back
+        alive += memory[ALIVE + place]
+        held += memory[HELD + place]
+        peak = max(peak, held + alive * (place + 1) * width)
+    return peak
+
+
+@njit(cache=True)
+def _scan(prompt, reads, low, stride, count, instances, load, allowed, score, memory):
+    """Put the fullest workers that pass the cheap constraints into memory.
+
+    Return how many pass, the emptiest of them, and the least loaded worker of all.
+    """
+    for j in range(TRIES):
+        memory[CANDIDATES + j] = -1
+        memory[KEYS + j] = -1
+    passing, emptiest, least = 0, -1, -1
+    lowest, lightest = np.inf, np.inf
+    square = np.float64(prompt) * np.float64(prompt)
+    for r in range(low, count, stride):
+        if allowed[r] == 0:
+            continue
+        after = np.float64(load[OUTSTANDING, r] + 1)
+        waiting = np.float64(load[WAITING, r])
+        if reads == 0:
+            waiting = max(waiting, (load[OUTSTANDING, r] - instances[r, BATCH]) * score[r, USUAL_PROMPT])
+        tokens = np.float64(instances[r, CONTEXT] + prompt) + waiting + score[r, ERROR]
+        gap = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * after + score[r, DECODE_PER_TOKEN] * tokens
+        full, slow = after * score[r, BATCH_SHARE], gap * score[r, ITERATION_SHARE]
+        kept = (tokens + BLOCK_TOKENS * after) * score[r, KV_SHARE]
+        norm = full * full + kept * kept + slow * slow
+        if norm < lightest:
+            lightest, least = norm, r
+        if full > 1.0 + 1e-9 or kept > 1.0 or slow > 1.0:
+            continue
+        if reads == 1:
+            read = score[r, PREFILL_BASE] + score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * square
+            # Half of what waits may be in a prefill that is about to end; the close look knows.
+            if (read + 0.5 * score[r, WAITING_PER_TOKEN] * waiting) * score[r, TTFT_SHARE] > 1.0:
+                continue
+        passing += 1
+        if norm < lowest:
+            lowest, emptiest = norm, r
+        key = np.int64(norm * _KEY_SCALE)
+        if key > memory[KEYS + TRIES - 1]:
+            j = TRIES - 1
+            while j > 0 and memory[KEYS + j - 1] < key:
+                memory[KEYS + j] = memory[KEYS + j - 1]
+                memory[CANDIDATES + j] = memory[CANDIDATES + j - 1]
+                j -= 1
+            memory[KEYS + j] = key
+            memory[CANDIDATES + j] = r
+    return passing, emptiest, least
+
+
+@njit(cache=True)
+def _place(t, i, reads, low, stride, count, requests, instances, heap, load, allowed, score, memory):
+    """Return the fullest worker of a group that holds the request, or minus one and the least loaded one."""
+    prompt = requests[i, PROMPT]
+    passing, emptiest, least = _scan(prompt, reads, low, stride, count, instances, load, allowed, score, memory)
+    steered = False
+    for j in range(min(passing, TRIES + 1)):
+        r = emptiest if j == TRIES else memory[CANDIDATES + j]
+        found = _close_look(t, prompt, reads, r, requests, instances, heap, load, score, memory)
+        if found == _YES:
+            memory[PLACED_FEASIBLE] = passing
+            memory[PLACED_REASON] = UNDER_RUNNING if steered else FULLEST
+            return r, least
+        steered = steered or found == _NO_FOR_ERROR
+    return -1, least
+
+
+@njit(cache=True)
+def _choose(t, i, reads, count, requests, instances, heap, load, allowed, score, memory):
+    """Place a request: in its scheduler's group, else anywhere, else where the load is least."""
+    memory[PLACED] += 1
+    groups = max(int(score[0, SCHEDULERS]), 1)
+    if groups > 1:
+        memory[SPRAYED] = (memory[SPRAYED] + 1) % groups
+        chosen, least = _place(t, i, reads, memory[SPRAYED], groups, count, requests, instances, heap, load, allowed, score, memory)
+        if chosen >= 0:
+            return chosen
+    chosen, least = _place(t, i, reads, 0, 1, count, requests, instances, heap, load, allowed, score, memory)
+    if chosen >= 0:
+        return chosen
+    memory[OVERFLOWS] += 1
+    memory[PLACED_FEASIBLE] = 0
+    memory[PLACED_REASON] = LEAST_LOADED
+    return max(least, 0)
+
+
+@njit(ROUTE_SIGNATURE, cache=True)
+def best_fit(
+    t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
+) -> int:
+    """Take the fullest worker on which the constraints hold; none: the least loaded, counted in ``memory[OVERFLOWS]``."""
+    return int(_choose(t, i, 1, count, requests, instances, heap, load, allowed, score, memory))
+
+
+@njit(ROUTE_SIGNATURE, cache=True)
+def best_fit_decode(
+    t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
+) -> int:
+    """Do so where nothing is prefilled any more: constraints (b) to (e)."""
+    return int(_choose(t, i, 0, count, requests, instances, heap, load, allowed, score, memory))

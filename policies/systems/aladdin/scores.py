@@ -1,0 +1,74 @@
+"""What the compiled rule is told of each worker."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from policies.systems.aladdin import routes
+from policies.systems.aladdin.lengths import Sizes
+from policies.systems.aladdin.plan import Aims
+from twin.serving import latency as lat
+from twin.serving.batching import TICKS_PER_S
+from twin.serving.levers import Floats, Ints, ServingObservation
+
+# Decode is memory bound: it slows down only below this share of the top clock (facts sheet on heat and power, 5a).
+_DECODE_KNEE_SHARE: Final = 0.6
+_SLOWEST: Final = 0.2
+# An error never counts for more than this share of a worker's KV cache.
+_ERROR_SHARE: Final = 0.25
+
+
+def slowed(seen: ServingObservation) -> Floats:
+    """Return the latency coefficients of each slot at the speed at which its GPUs run, shape I x columns."""
+    found = np.array(seen.latency, dtype=np.float64)
+    speed = np.clip(seen.speed_share, _SLOWEST, 1.0)[:, None]
+    found[:, lat.FLOOR_S : lat.DECODE_S] /= speed
+    found[:, lat.DECODE_S : lat.OVERHEAD_S] /= np.minimum(1.0, speed / _DECODE_KNEE_SHARE)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How far workers may be filled: share of the KV cache, share of the ATGT objective, and how many schedulers fill them."""
+
+    theta: float
+    gamma: float
+    schedulers: int
+
+
+def table(
+    seen: ServingObservation, batch: Ints, aims: Aims, sizes: Sizes, predicted: Floats, drift_tokens: Floats, packing: Packing
+) -> Floats:
+    """Return the score of each slot, shape I x SCORE_COLUMNS; ``predicted`` is the output by endpoint and bucket.
+
+    Columns are named in ``routes``: shares are reciprocals of limits, times are in ticks.
+    """
+    c, endpoint = slowed(seen), seen.instance_endpoint
+    out = np.zeros((len(c), routes.SCORE_COLUMNS))
+    kv_tokens = np.maximum(c[:, lat.KV_TOKENS], 1.0)
+    prompt, squared = sizes.prompt_tokens[endpoint], sizes.squared_prompt_tokens[endpoint]
+    overhead = c[:, lat.OVERHEAD_S]
+    times_s = {
+        routes.DECODE_BASE: c[:, lat.DECODE_S] + overhead,
+        routes.DECODE_PER_REQUEST: c[:, lat.DECODE_PER_REQUEST_S],
+        routes.DECODE_PER_TOKEN: c[:, lat.DECODE_PER_CONTEXT_TOKEN_S],
+        routes.PREFILL_BASE: c[:, lat.PREFILL_S] + overhead,
+        routes.PREFILL_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S],
+        routes.PREFILL_PER_SQUARE: c[:, lat.PREFILL_PER_SQUARED_TOKEN_S],
+        routes.WAITING_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S] + c[:, lat.PREFILL_PER_SQUARED_TOKEN_S] * squared / np.maximum(prompt, 1.0),
+    }
+    for column, time_s in times_s.items():
+        out[:, column] = time_s * TICKS_PER_S
+    out[:, routes.BATCH_SHARE] = 1.0 / np.maximum(batch, 1)
+    out[:, routes.KV_SHARE] = 1.0 / (packing.theta * kv_tokens)
+    out[:, routes.ITERATION_SHARE] = 1.0 / (packing.gamma * aims.atgt_s * TICKS_PER_S)
+    out[:, routes.TTFT_SHARE] = 1.0 / (aims.ttft_s * TICKS_PER_S)
+    out[:, routes.ERROR] = np.clip(drift_tokens, -_ERROR_SHARE * kv_tokens, _ERROR_SHARE * kv_tokens)
+    out[:, routes.SCHEDULERS] = packing.schedulers
+    out[:, routes.USUAL_PROMPT] = np.rint(prompt)
+    out[:, routes.USUAL_OUTPUT] = np.rint(sizes.output_tokens[endpoint])
+    whole = np.maximum(np.rint(predicted), 1.0)
+    out[:, routes.BIN_TOKENS] = np.ceil((whole.max(axis=1) + 1.0) / routes.BINS)[endpoint]
+    out[:, routes.TABLE :] = whole[endpoint]
+    return out
