@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.catalogue import cards
-from policies.system import Claim
+from policies.claim import Claim
 from twin.units import MINUS, show_change
 
 

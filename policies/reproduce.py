@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policies import catalogue, pool, study
+from policies import catalogue, pool, probes, study
+from policies.claim import Capacity, Claim, Fixed, Found, Measured, Search, Verdict, judge, middle
 from policies.policy import PolicySet, Schedule
-from policies.system import Claim, System, Verdict, judge
+from policies.system import System
 from twin.run import Progress
 from twin.scenario import Scenario, load, names
 from twin.store import runs
-
-Found = Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
 def reproduce(
@@ -24,28 +23,39 @@ def reproduce(
 ) -> list[dict[str, Any]]:
     """Run what the claims of one system, or of all, need and hold ours against the papers'.
 
-    Returns one row per claim: system, claim, metric, paper, ours, unit, tolerance, verdict, fitted_parameters, source,
-    and ``why``. A claim that cannot be computed is "not comparable" with its reason; runs that are stored are reused.
+    Returns one row per claim: system, claim, metric, paper, paper_high, ours, unit, tolerance, verdict, fitted_parameters,
+    source, ``why``, and of a claim that was searched ``points`` (its own first, then its sweeps), ``probes`` and
+    ``probes_limit``. A claim that cannot be computed is "not comparable" with its reason; runs that are stored are reused.
     """
     cards = [catalogue.card(system)] if system is not None else list(catalogue.systems().values())
     asked = [(card, claim) for card in cards for claim in card.claims]
     out: list[dict[str, Any]] = []
     for index, (card, claim) in enumerate(asked):
-        ours, verdict = _check(claim, home, workers, _share(progress, index, len(asked), f"{card.name}: {claim.id}"), cancel)
-        out.append(_row(card, claim, ours, verdict))
+        told = _share(progress, index, len(asked), f"{card.name}: {claim.id}")
+        if claim.scenario in names():
+            verdict, sought = check(claim, load(claim.scenario), home, workers=workers, progress=told, cancel=cancel)
+        else:
+            sought, verdict = {}, Verdict(None, "not comparable", f"its scenario {claim.scenario!r} is not part of this installation")
+        out.append({**_row(card, claim, verdict), **sought})
     return out
 
 
-def _check(
-    claim: Claim, home: Path, workers: int, progress: pool.Report | None, cancel: pool.Cancel | None
-) -> tuple[float | None, Verdict]:
-    if claim.scenario not in names():
-        return None, Verdict(None, "not comparable", f"its scenario {claim.scenario!r} is not part of this installation")
-    found = evidence(claim, load(claim.scenario), home, workers=workers, progress=progress, cancel=cancel)
-    ours = claim.read(found)
-    if ours is None:
-        return None, Verdict(None, "not comparable", _missing(claim, found))
-    return ours, judge(claim, ours)
+def check(
+    claim: Claim,
+    scenario: Scenario,
+    home: Path,
+    *,
+    workers: int = 1,
+    progress: pool.Report | None = None,
+    cancel: pool.Cancel | None = None,
+) -> tuple[Verdict, dict[str, Any]]:
+    """Return the verdict on one claim, and of one that was searched its points and how many runs it took."""
+    if isinstance(claim.evidence, Search):
+        outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
+        return _searched(claim, claim.evidence, outcomes)
+    found = evidence(claim, scenario, home, workers=workers, progress=progress, cancel=cancel)
+    ours = claim.evidence.read(found)
+    return (Verdict(None, "not comparable", _missing(claim, found)) if ours is None else judge(claim, ours)), {}
 
 
 def evidence(
@@ -57,7 +67,8 @@ def evidence(
     progress: pool.Report | None = None,
     cancel: pool.Cancel | None = None,
 ) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Return label -> metric -> one value per seed of the runs that a claim needs; a metric without evidence is left out."""
+    """Return label -> metric -> one value per seed of the runs that a fixed claim needs; without evidence it is left out."""
+    assert isinstance(claim.evidence, Fixed)
     policies = {label: PolicySet.model_validate(policy) for label, policy in claim.policies.items()}
     questions = [study.Question(label, scenario, Schedule.of(p), seed, home) for label, p in policies.items() for seed in claim.seeds]
     # Claims of one card share their runs: what is stored is not worth a fresh process.
@@ -65,7 +76,7 @@ def evidence(
     run_ids = pool.answer(study.ask, questions, workers=1 if stored else workers, progress=progress, cancel=cancel)
     by_label = {label: [r for q, r in zip(questions, run_ids, strict=True) if q.label == label] for label in policies}
     study.same_world(by_label, claim.seeds, home)
-    return {label: _values(claim.metrics, ids, home) for label, ids in by_label.items()}
+    return {label: _values(claim.evidence.metrics, ids, home) for label, ids in by_label.items()}
 
 
 def _values(metrics: Sequence[str], run_ids: Sequence[str], home: Path) -> dict[str, tuple[float, ...]]:
@@ -83,13 +94,71 @@ def _missing(claim: Claim, found: Found) -> str:
     return f"{claim.metric} of these runs does not give the claim's number"
 
 
-def _row(card: System, claim: Claim, ours: float | None, verdict: Verdict) -> dict[str, Any]:
+def _searched(claim: Claim, search: Search, outcomes: Sequence[probes.Outcome]) -> tuple[Verdict, dict[str, Any]]:
+    points = [_point(search, point, [o for o in outcomes if o.point == point]) for point in probes.points_of(search)]
+    told = {"points": points, "probes": probes.counted(outcomes), "probes_limit": probes.limit_of(search, claim.seeds)}
+    own = points[0]
+    if own["ours"] is None:
+        return _unfound(claim, search, own), told
+    verdict = judge(claim, own["ours"])
+    around = _around(points)
+    return Verdict(verdict.ours, verdict.word, f"{verdict.why}{around}", own["labels"]), told
+
+
+def _point(search: Search, point: probes.Point, outcomes: Sequence[probes.Outcome]) -> dict[str, Any]:
+    """Return one point of a claim: the median over seeds with its ends, and what each contender reached."""
+    answers = {outcome.label: outcome.answers for outcome in outcomes}
+    per_seed = [
+        search.compare({label: each[place].value for label, each in answers.items()}) for place in range(len(next(iter(answers.values()))))
+    ]
+    known = [value for value in per_seed if value is not None]
+    return {
+        "sweep": point.sweep,
+        "x": point.x,
+        "own": not point.sweep,
+        "ours": middle(per_seed),
+        "low": min(known, default=None),
+        "high": max(known, default=None),
+        "labels": {label: middle([answer.value for answer in each]) for label, each in answers.items()},
+        "failed": [label for label, each in answers.items() if any(answer.value is None for answer in each)],
+        "exact": all(answer.exact for each in answers.values() for answer in each),
+        "chosen": {label: [dict(answer.chosen) for answer in each] for label, each in answers.items()},
+        "run_ids": {label: [answer.run_id for answer in each] for label, each in answers.items()},
+    }
+
+
+def _unfound(claim: Claim, search: Search, own: Mapping[str, Any]) -> Verdict:
+    failed = list(own["failed"])
+    what = "run" if isinstance(search.find, Measured) else "load" if isinstance(search.find, Capacity) else "size"
+    why = f"no {what} that was tried holds the objective for {', '.join(failed)}" if failed else "the runs hold no evidence for it"
+    others = [label for label in search.against if label not in failed]
+    # Where the baseline does it and ours does not, that is an answer.
+    word = not claim.comparable and search.ours in failed and others and not isinstance(search.find, Measured)
+    return Verdict(None, "not reproduced" if word else "not comparable", claim.comparable or why)
+
+
+def _around(points: Sequence[Mapping[str, Any]]) -> str:
+    """Return in words how ours moves over the sweeps."""
+    words = []
+    for name in dict.fromkeys(point["sweep"] for point in points[1:]):
+        there = [point for point in points if point["sweep"] == name]
+        known = [point for point in there if point["ours"] is not None]
+        if known:
+            least, most = min(known, key=lambda p: float(p["ours"])), max(known, key=lambda p: float(p["ours"]))
+            words.append(f"over {name} from {least['ours']:.3g} (at {least['x']}) to {most['ours']:.3g} (at {most['x']})")
+        if len(known) < len(there):
+            words.append(f"not found at {name} {', '.join(str(p['x']) for p in there if p['ours'] is None)}")
+    return f"; {'; '.join(words)}" if words else ""
+
+
+def _row(card: System, claim: Claim, verdict: Verdict) -> dict[str, Any]:
     return {
         "system": card.id,
         "claim": claim.id,
         "metric": claim.metric,
         "paper": claim.paper,
-        "ours": ours,
+        "paper_high": claim.paper_high,
+        "ours": verdict.ours,
         "unit": claim.unit,
         "tolerance": claim.tolerance,
         "verdict": verdict.word,

@@ -1,17 +1,17 @@
 """The card of one idea: what it is, its levers, what it claims."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policies.claim import Claim
 from policies.policy import ScopeSpec
 from twin.clock import Window
 from twin.metrics import Scope
 
 Role = Literal["holder", "guard"]
-VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
 
 
 class Target(BaseModel):
@@ -66,43 +66,6 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Ours beside the paper's."""
-
-    ours: float | None
-    word: VerdictWord
-    why: str
-    details: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A published number, its set-up, and how ours is computed from runs.
-
-    ``setup`` says in words what was fixed before tuning; ``policies`` are the policy sets to run on ``scenario`` by label;
-    ``read`` is a pure function of the metrics of those runs: label -> metric -> value per seed.
-    ``tolerance`` is the share of the paper's number within which ours counts as reproduced.
-    """
-
-    id: str
-    text: str
-    metric: str
-    paper: float
-    unit: str
-    source: str
-    tolerance: float
-    fitted_parameters: int
-    setup: str
-    scenario: str
-    policies: Mapping[str, Any]
-    metrics: tuple[str, ...]
-    read: Callable[[Mapping[str, Mapping[str, tuple[float, ...]]]], float | None]
-    better: Literal["lower", "higher"] = "higher"
-    seeds: tuple[int, ...] = (1, 2, 3)
-    comparable: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class System:
     """The card. ``build(knobs, surroundings)`` returns a fresh holder object for one run.
 
@@ -121,18 +84,3 @@ class System:
     paper: str | None = None
     watch: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
-
-
-def judge(claim: Claim, ours: float | None) -> Verdict:
-    """Hold our number against the paper's: inside the tolerance, right direction only, or neither."""
-    if claim.comparable:
-        return Verdict(ours, "not comparable", claim.comparable)
-    if ours is None:
-        return Verdict(None, "not comparable", "the runs hold no evidence for it")
-    gap = abs(ours - claim.paper)
-    allowed = abs(claim.paper) * claim.tolerance
-    if gap <= allowed:
-        return Verdict(ours, "reproduced", f"within {claim.tolerance:.0%} of the paper's number")
-    if ours * claim.paper > 0:
-        return Verdict(ours, "direction only", f"same direction, off by {gap / abs(claim.paper):.0%} of the paper's number")
-    return Verdict(ours, "not reproduced", "the effect is absent or points the other way")

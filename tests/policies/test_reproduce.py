@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from policies import catalogue
+from policies.claim import judge
 from policies.reproduce import evidence, reproduce
-from policies.system import judge
 
 CLAIM = catalogue.card("tapas").claims[0]
 
@@ -16,7 +16,7 @@ def test_a_claim_is_read_off_runs_of_its_policies(tiny_scenario, tmp_path):
     found = evidence(claim, tiny_scenario, tmp_path)
     assert set(found) == {"baseline", "tapas"}
     before, after = found["baseline"][claim.metric][0], found["tapas"][claim.metric][0]
-    assert claim.read(found) == pytest.approx(after / before - 1.0)
+    assert claim.evidence.read(found) == pytest.approx(after / before - 1.0)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_what_cannot_be_compared_shows_ours_and_says_why():
 def test_a_baseline_without_events_leaves_nothing_to_avoid():
     throttling = next(claim for claim in catalogue.card("tapas").claims if claim.id == "thermal-throttling")
     metric = throttling.metric
-    assert throttling.read({"baseline": {metric: (0.0, 0.0)}, "tapas": {metric: (0.0, 0.0)}}) is None
-    assert throttling.read({"baseline": {metric: (10.0, 30.0)}, "tapas": {metric: (0.0, 2.0)}}) == pytest.approx(-0.95)
+    assert throttling.evidence.read({"baseline": {metric: (0.0, 0.0)}, "tapas": {metric: (0.0, 0.0)}}) is None
+    assert throttling.evidence.read({"baseline": {metric: (10.0, 30.0)}, "tapas": {metric: (0.0, 2.0)}}) == pytest.approx(-0.95)
 
 
 def test_an_unknown_system_is_one_line(tmp_path):

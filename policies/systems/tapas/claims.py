@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from policies.system import Claim
+from policies.claim import Claim, Fixed
 
 Read = Callable[[Mapping[str, Mapping[str, tuple[float, ...]]]], float | None]
 POLICIES: Final = {
@@ -58,9 +58,7 @@ def _claim(claim_id: str, text: str, metric: str, paper: float, tolerance: float
         fitted_parameters=0,
         setup=SETUP,
         scenario="tapas",
-        policies=POLICIES,
-        metrics=(metric,),
-        read=_change(metric),
+        evidence=Fixed(POLICIES, (metric,), _change(metric)),
         better="lower",
         comparable=PLACEMENT,
     )

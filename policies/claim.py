@@ -1,0 +1,218 @@
+"""A published number, the evidence that ours comes from, the verdict."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from statistics import median
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from twin.clock import Window
+
+VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
+# Label -> metric -> one value per seed.
+Found = Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Policy sets by label, each run as it stands on the claim's scenario; ``read`` is a pure function of their metrics."""
+
+    policies: Mapping[str, Any]
+    metrics: tuple[str, ...]
+    read: Callable[[Found], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What must hold for a size or a load to count, over all endpoints or those named."""
+
+    metric: str
+    op: Literal["<=", ">="]
+    bound: float
+    endpoints: tuple[str, ...] = ()
+
+    def holds(self, value: float | None) -> bool:
+        """Return whether a run's value meets the bound; a run without evidence does not."""
+        return value is not None and (value <= self.bound if self.op == "<=" else value >= self.bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """The policy sets of one label: a template, the settings of its knobs that are tried, and the knob that gives its size.
+
+    Knobs are written ``system.knob``. Every try is a setting of them; the best try counts. ``sizes`` are given to the knob
+    ``size``, ascending in what they cost; they are left out where nothing is sized.
+    """
+
+    policy: Mapping[str, Any]
+    tries: tuple[Mapping[str, Any], ...] = ({},)
+    size: str = ""
+    sizes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A value of the scenario over which a claim is repeated; ``own`` is the claim's own, fixed before tuning.
+
+    ``paths`` are places as ``twin.scenario.varied`` takes them; each is set to the value.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    values: tuple[float | str, ...]
+    own: float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """The least of ``quantity`` (less what all contenders share, ``shared``) at which the objectives hold, over sizes and tries.
+
+    ``window`` leaves the time out in which instances start.
+    """
+
+    objectives: tuple[Objective, ...]
+    quantity: str = "serving.gpus_mean"
+    shared: float = 0.0
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The highest load at which the objectives hold: ``scales``, ascending, times the rates at the places ``rates``."""
+
+    objectives: tuple[Objective, ...]
+    rates: tuple[str, ...]
+    scales: tuple[float, ...]
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A pure function of a stored run's tables, as ``read`` of a module, so that it can be sent to another process."""
+
+    read: Callable[[Mapping[str, pl.LazyFrame]], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Evidence that is looked for: the best of each contender at the claim's own point and over its sweeps.
+
+    Ours is the value of ``ours`` over the best of ``against``: their ratio, the relative change, or, against nobody, the
+    value itself. ``vary`` sets values of the scenario before anything else. Each contender has ``probes`` runs per point and
+    seed at most, the same for all.
+    """
+
+    find: Sizing | Capacity | Measured
+    contenders: Mapping[str, Contender]
+    ours: str
+    against: tuple[str, ...] = ()
+    form: Literal["change", "ratio", "value"] = "change"
+    sweeps: tuple[Sweep, ...] = ()
+    vary: Mapping[str, Any] = field(default_factory=dict)
+    probes: int = 24
+
+    def compare(self, values: Mapping[str, float | None]) -> float | None:
+        """Return ours of one seed from each label's value; None where one that is needed found none.
+
+        >>> search = Search(Measured(lambda tables: None), {}, "new", ("old", "older"))
+        >>> search.compare({"new": 4.0, "old": 8.0, "older": 10.0})
+        -0.5
+        """
+        mine = values.get(self.ours)
+        others = [value for label in self.against if (value := values.get(label)) is not None]
+        if mine is None or (self.against and not others):
+            return None
+        if self.form == "value":
+            return mine
+        best = max(others) if isinstance(self.find, Capacity) else min(others)
+        if best <= 0.0:
+            return None
+        return mine / best - 1.0 if self.form == "change" else mine / best
+
+
+Evidence = Fixed | Search
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Ours beside the paper's."""
+
+    ours: float | None
+    word: VerdictWord
+    why: str
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A published number, its set-up, and how ours is computed from runs.
+
+    ``setup`` says in words what was fixed before tuning. ``paper_high`` is the other end where the paper gives a range.
+    ``tolerance`` is the share of the paper's number within which ours counts as reproduced.
+    """
+
+    id: str
+    text: str
+    metric: str
+    paper: float
+    unit: str
+    source: str
+    tolerance: float
+    fitted_parameters: int
+    setup: str
+    scenario: str
+    evidence: Evidence
+    better: Literal["lower", "higher"] = "higher"
+    seeds: tuple[int, ...] = (1, 2, 3)
+    comparable: str = ""
+    paper_high: float | None = None
+
+    @property
+    def policies(self) -> Mapping[str, Any]:
+        """Return the policy set of each label, as the card writes it."""
+        if isinstance(self.evidence, Fixed):
+            return self.evidence.policies
+        return {label: contender.policy for label, contender in self.evidence.contenders.items()}
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Return the paper's number from low to high; both ends are one where it gives no range."""
+        ends = (self.paper, self.paper if self.paper_high is None else self.paper_high)
+        return min(ends), max(ends)
+
+
+NOTHING: Final = "the runs hold no evidence for it"
+
+
+def judge(claim: Claim, ours: float | None) -> Verdict:
+    """Hold our number against the paper's: inside the tolerance, right direction only, or neither."""
+    if claim.comparable:
+        return Verdict(ours, "not comparable", claim.comparable)
+    if ours is None or not isfinite(ours):
+        return Verdict(None, "not comparable", NOTHING)
+    low, high = claim.span
+    nearest = min(max(ours, low), high)
+    gap, allowed = abs(ours - nearest), abs(nearest) * claim.tolerance
+    paper = "the paper's number" if claim.paper_high is None else "the paper's range"
+    if claim.paper_high is not None and gap == 0.0:
+        return Verdict(ours, "reproduced", f"inside {paper}")
+    if gap <= allowed:
+        return Verdict(ours, "reproduced", f"within {claim.tolerance:.0%} of {paper}")
+    # A ratio of one is no effect, as a change of zero is.
+    none = 1.0 if claim.unit.startswith("x") else 0.0
+    if (ours - none) * (nearest - none) > 0:
+        size = "more" if abs(ours - none) > abs(nearest - none) else "less"
+        return Verdict(ours, "direction only", f"same direction, {size} by {gap / (abs(nearest) or inf):.0%} of {paper}")
+    return Verdict(ours, "not reproduced", "the effect is absent or points the other way")
+
+
+def middle(values: list[float | None]) -> float | None:
+    """Return the median over seeds; None as soon as one seed found nothing, which a median would hide.
+
+    >>> middle([3.0, 1.0, 2.0]), middle([1.0, None, 2.0])
+    (2.0, None)
+    """
+    known = [value for value in values if value is not None]
+    return median(known) if known and len(known) == len(values) else None
