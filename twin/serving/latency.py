@@ -13,7 +13,8 @@ Models and precisions that were not measured are scaled from those that were; a 
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -190,8 +191,15 @@ def import_name(latency: str) -> str | None:
 
 def imported_profiles(name: str) -> tuple[Profile, ...]:
     """Return the profiles that were imported under a name, one per (gpu, engine, model, tp), as they were measured."""
+    path = imported("latency-profile", name)
+    return _imported(path, path.stat().st_mtime_ns)
+
+
+# Every slot of an endpoint asks for its profile; a file that has changed is read again.
+@lru_cache(maxsize=16)
+def _imported(path: Path, changed_ns: int) -> tuple[Profile, ...]:
     found = []
-    for row in pl.read_parquet(imported("latency-profile", name)).iter_rows(named=True):
+    for row in pl.read_parquet(path).iter_rows(named=True):
         capacity = float(kv_capacity_tokens(row["gpu"], row["model"], row["tp"], row["precision"]))
         found.append(
             Profile(
@@ -199,7 +207,7 @@ def imported_profiles(name: str) -> tuple[Profile, ...]:
                 (*(row[column] for column in COLUMNS[:OVERHEAD_S]), 0.0, capacity),
                 (row["prefill_error_mean_share"], row["prefill_error_max_share"]),
                 (row["decode_error_mean_share"], row["decode_error_max_share"]),
-                f"imported:{name}", row["precision"],
+                f"imported:{path.stem}", row["precision"],
             )
         )  # fmt: skip
     return tuple(found)

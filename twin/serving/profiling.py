@@ -32,7 +32,7 @@ def read(path: Path, subject: Mapping[str, str]) -> pl.DataFrame:
     for the whole file in ``subject``. Returns these nine columns. ValueError names file, row (the header is row 1), column.
     """
     raw = tabular.read(path)
-    names = [name.strip().lower() for name in raw.columns]
+    names = [name.lower() for name in raw.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{path.name}: row 1: the column {twice[0]} is there twice; remove one")

@@ -6,15 +6,21 @@ import polars as pl
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Read a CSV file, or one in gzip, every value as text; ValueError, one line, for what is no such file."""
+    """Read a CSV file, or one in gzip, every value as text and no column twice; ValueError, one line, for what is no such file."""
     try:
-        return pl.read_csv(path, infer_schema=False)
+        raw = pl.read_csv(path, infer_schema=False)
     except FileNotFoundError:
         raise ValueError(f"{path.name}: no such file; check the path") from None
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path.name}: the file is empty; export it again") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path.name}: {_ragged(path) or f'not a CSV file in UTF-8: {str(error).splitlines()[0]}'}") from None
+    names = [" ".join(name.split()) for name in raw.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path.name}: row 1: the column {twice[0][:80]} is there twice; remove one")
+    raw.columns = names
+    return raw
 
 
 def _ragged(path: Path) -> str:

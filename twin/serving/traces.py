@@ -103,7 +103,6 @@ def _azure(path: Path) -> pl.DataFrame:
 
 def _burstgpt(path: Path) -> Trace:
     raw = tabular.read(path)
-    raw.columns = [name.strip() for name in raw.columns]
     if _BURSTGPT[0] not in raw.columns:
         raise ValueError(f"{path.name}: row 1: no column {_BURSTGPT[0]}; a BurstGPT trace has {','.join(_BURSTGPT)}")
     if raw.is_empty():

@@ -85,6 +85,8 @@ def test_a_malformed_row_is_one_line_with_its_place_and_remedy(tmp_path: Path, r
     [
         ("", "the file is empty"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "no requests below the header"),
+        ('"TIMESTAMP\nContextTokens,GeneratedTokens"\n1\n', "row 1: the columns are TIMESTAMP ContextTokens,GeneratedTokens"),
+        ("TIMESTAMP, TIMESTAMP ,GeneratedTokens\n1,2,3\n", "row 1: the column TIMESTAMP is there twice; remove one"),
         ("time,tokens\n1,2\n", "row 1: the columns are time,tokens; an Azure LLM trace has TIMESTAMP,ContextTokens,GeneratedTokens or"),
     ],
 )
