@@ -1,6 +1,6 @@
 """Observations as the twin hands them over, for tests of single decisions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from policies.system import Surroundings
 from twin.plant.levers import PlantObservation
 from twin.serving.latency import profile
-from twin.serving.levers import ON, ServingObservation
+from twin.serving.levers import ON, Finished, ServingObservation
 from twin.stack import read_only
 
 INSTANCES = 8
@@ -31,6 +31,15 @@ def around() -> Surroundings:
     )
 
 
+def finished(prompt_tokens: Sequence[int], output_tokens: int = 200, tiles: int = 0) -> Finished:
+    """Return requests of the first endpoint that have finished, all alike but for their prompts."""
+    count = len(prompt_tokens)
+    same = {"output_tokens": np.full(count, output_tokens), "tiles": np.full(count, tiles)}
+    times = {"ttft_s": np.full(count, 0.5), "atgt_s": np.full(count, 0.02)}
+    none = np.zeros(count, dtype=np.int64)
+    return Finished(endpoint=none, instance=none, prompt_tokens=np.array(prompt_tokens, dtype=np.int64), **same, **times)
+
+
 @pytest.fixture(scope="session")
 def serving_seen() -> Callable[..., ServingObservation]:
     """Eight instances of four GPUs on four servers, all on, half busy, cool; change what the test is about."""
@@ -43,13 +52,20 @@ def serving_seen() -> Callable[..., ServingObservation]:
         "instance_endpoint": np.zeros(n, dtype=np.int64),
         "instance_server": np.arange(n) // 2,
         "instance_row": np.arange(n) // 4,
+        "instance_first_gpu": np.arange(n) * 4,
         "instance_gpus": np.full(n, 4),
+        "configured": np.ones(n, dtype=np.bool_),
         "gpu_tdp_w": np.full(n, 700.0),
         "latency": np.tile(np.array(profile("h100", "vllm", "70b", 8).coefficients), (n, 1)),
+        "variant_latency": np.tile(np.array(profile("h100", "vllm", "70b", 8).coefficients), (1, n, 1)),
+        "variant_quality_share": np.ones((1, 1)),
+        "encode_s": np.zeros((n, 2)),
         "endpoint_ids": ("chat",),
         "row_ids": ("row-1", "row-2"),
         "instance_usd_per_h": np.full(n, 10.0),
         "state": np.full(n, ON),
+        "role": np.zeros(n, dtype=np.int64),
+        "variant": np.zeros(n, dtype=np.int64),
         "clock_share": np.ones(n),
         "speed_share": np.ones(n),
         "max_batch": np.full(n, 256),
@@ -60,11 +76,19 @@ def serving_seen() -> Callable[..., ServingObservation]:
         "kv_share": np.full(n, 0.2),
         "prefill_share": np.full(n, 0.1),
         "decode_share": np.full(n, 0.8),
+        "encode_share": np.zeros(n),
+        "preemptions": np.zeros(n, dtype=np.int64),
+        "pending_tokens": np.zeros(n, dtype=np.int64),
+        "pending_tiles": np.zeros(n, dtype=np.int64),
         "endpoint_arrivals_per_s": np.array([4.0]),
+        "endpoint_image_arrivals_per_s": np.zeros(1),
+        "endpoint_tiles_per_s": np.zeros(1),
+        "endpoint_tokens_per_tile": np.zeros(1),
         "endpoint_prompt_tokens_per_s": np.array([4000.0]),
         "endpoint_output_tokens_per_s": np.array([800.0]),
         "endpoint_ttft_slo_s": np.array([2.0]),
         "endpoint_atgt_slo_s": np.array([0.1]),
+        "finished": lambda: finished(prompt_tokens=()),
         "gpu_temp_max_c": np.full(n, 55.0),
         "gpu_temp_window_max_c": np.full(n, 55.0),
         "gpu_limit_c": np.full(n, 87.0),
