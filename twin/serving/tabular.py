@@ -20,7 +20,8 @@ def read(path: Path) -> pl.DataFrame:
     if twice:
         raise ValueError(f"{path.name}: row 1: the column {twice[0][:80]} is there twice; remove one")
     raw.columns = names
-    return raw
+    filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return raw.head(int(filled[-1]) + 1 if len(filled) else 0)  # blank lines at the end are no rows
 
 
 def _ragged(path: Path) -> str:

@@ -153,6 +153,12 @@ def test_an_older_burstgpt_without_sessions_is_read(tmp_path: Path) -> None:
     assert trace.requests.rows() == [(0.0, 472, 18, 0)]
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+def test_blank_lines_at_the_end_and_a_byte_order_mark_are_no_rows(tmp_path: Path, end: str) -> None:
+    for text in ("\ufeffTimestamp,Request tokens,Response tokens\n7,2,3" + end, "\ufeff" + GOOD_LINE.replace(": 1", ": 3", 1) + end):
+        assert read(written(tmp_path, text)).requests.height == 1
+
+
 def test_an_azure_trace_is_read_as_before(tmp_path: Path) -> None:
     path = written(tmp_path, f"TIMESTAMP,ContextTokens,GeneratedTokens\n{GOOD}2023-11-16 18:15:47.0,0,44\n")
     trace = read(path)
