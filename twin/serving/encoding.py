@@ -25,12 +25,14 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from twin.serving.batching import FOREVER, TICKS_PER_S
+from twin.serving.batching import TICKS_PER_S
 from twin.stack import State
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
+# As in batching; here again because numba's disk cache only watches the file of the compiled function.
+FOREVER: Final = 2**62
 
 # Columns of `jobs`, int64, one row per job in the order of ``inject``.
 READY: Final = 0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twin.serving import batching
 from twin.serving import encoding as e
 from twin.serving.batching import FOREVER, TICKS_PER_S
 from twin.serving.encoding import Encoder
@@ -256,6 +257,10 @@ def test_an_image_of_four_tiles_takes_19_ms_on_an_h100() -> None:
     encoder.inject(np.array([5 * MS]), np.array([4]))
     encoder.advance(0, TICKS_PER_S)
     assert (encoder.finish - encoder.begin).tolist() == [round((1.75 + 4 * 4.34) * MS)]
+
+
+def test_both_engines_mean_the_same_by_forever() -> None:
+    assert e.FOREVER == batching.FOREVER
 
 
 def test_many_images_are_encoded_side_by_side() -> None:
