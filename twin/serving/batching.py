@@ -104,8 +104,9 @@ CHUNK: Final = 28  # and those being done in this iteration
 ADMISSIONS: Final = 29
 HANDOVER: Final = 30  # 1 where requests leave after their prefill
 GROWN: Final = 31  # whole blocks in the sum of (context - step) of the growing batch
-RESIDUES: Final = 32  # from here on: requests of the growing batch by (context - step) modulo the block size
-INSTANCE_COLUMNS: Final = 32  # and one more for each token of a block
+BLOCK_SHIFT: Final = 32  # a block has 2 ** BLOCK_SHIFT tokens
+RESIDUES: Final = 33  # from here on: requests of the growing batch by (context - step) modulo the block size
+INSTANCE_COLUMNS: Final = 33  # and one more for each token of a block
 
 IDLE: Final = 0
 DECODING: Final = 1
@@ -190,14 +191,19 @@ def gap_edges() -> np.ndarray[Any, np.dtype[np.int64]]:
 
 _EDGES: Final = gap_edges()
 
+# Nothing here makes an array or keeps one, so references to the arguments need no counting; the counting would take as long
+# as the rest. Numba's name for that is its own (an unknown name would be refused).
+_OPTIONS: Final[dict[str, bool]] = {"cache": True, "_nrt": False}
+_compiled: Any = numba.njit(**_OPTIONS)
 
-@numba.njit(cache=True)
+
+@_compiled
 def gap_bin(gap):
     """Return the bin of a gap in ticks; what lies outside counts in the first or last bin."""
     return min(max((np.float64(gap).view(np.int64) >> _BIN_SHIFT) - _BIN_OFFSET, 0), GAP_BINS - 1)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _count_gaps(gaps, first, slope, count, weight):
     """Count the gaps first, first + slope, …: ``count`` of them, each ``weight`` times."""
     low = gap_bin(first)
@@ -211,7 +217,7 @@ def _count_gaps(gaps, first, slope, count, weight):
     gaps[high] += (count - j) * weight
 
 
-@numba.njit(cache=True)
+@_compiled
 def _heap_push(heap, r, size, key):
     i = size
     while i > 0:
@@ -223,7 +229,7 @@ def _heap_push(heap, r, size, key):
     heap[r, i] = key
 
 
-@numba.njit(cache=True)
+@_compiled
 def _heap_pop(heap, r, size):
     size -= 1
     key = heap[r, size]
@@ -241,7 +247,7 @@ def _heap_pop(heap, r, size):
     heap[r, i] = key
 
 
-@numba.njit(cache=True)
+@_compiled
 def _heap_remove(heap, r, size, place):
     """Take out the key at a place of the heap."""
     size -= 1
@@ -268,7 +274,7 @@ def _heap_remove(heap, r, size, place):
     heap[r, i] = key
 
 
-@numba.njit(cache=True)
+@_compiled
 def _iterations_until(first, slope, ticks):
     """Return the smallest k >= 1 whose k iterations take at least ``ticks``."""
     half = np.float64(first) - 0.5 * np.float64(slope)
@@ -282,7 +288,7 @@ def _iterations_until(first, slope, ticks):
     return k
 
 
-@numba.njit(cache=True)
+@_compiled
 def steps_at(instances, r, t):
     """Return the whole decode iterations of the running segment that end strictly before tick ``t``; for routers too."""
     if instances[r, PHASE] != DECODING or t <= instances[r, BEGAN]:
@@ -291,63 +297,61 @@ def steps_at(instances, r, t):
     return min(k, instances[r, LEFT] - 1)
 
 
-@numba.njit(cache=True)
+@_compiled
 def kv_at(instances, r, t):
     """Return the KV blocks in use at tick ``t``; for routers too."""
     return instances[r, HELD] + _grown(instances, r, instances[r, STEP] + steps_at(instances, r, t))
 
 
-@numba.njit(cache=True)
+@_compiled
 def context_at(instances, r, t):
     """Return the context tokens of the running batch at tick ``t``; for routers too."""
     return instances[r, CONTEXT] + steps_at(instances, r, t) * instances[r, BATCH]
 
 
-@numba.njit(cache=True)
+@_compiled
 def _grown(instances, r, step):
     """Return the blocks of the growing batch in the iteration that begins at a decode step; 0 where all are reserved.
 
     The sum of ceil((offset + step) / size) over offsets kept as whole blocks and residues.
     """
-    size = instances.shape[1] - RESIDUES
-    whole = step // size
-    part = step - whole * size
+    shift = instances[r, BLOCK_SHIFT]
+    up = (1 << shift) - 1
     blocks = instances[r, GROWN]
-    for residue in range(size):
-        blocks += instances[r, RESIDUES + residue] * (whole + (part + residue + size - 1) // size)
+    for residue in range(up + 1):
+        blocks += instances[r, RESIDUES + residue] * ((step + residue + up) >> shift)
     return blocks
 
 
-@numba.njit(cache=True)
+@_compiled
 def _grow(instances, r, offset, number):
     """Count a request of context - step = ``offset`` in (1) or out (-1)."""
-    size = instances.shape[1] - RESIDUES
-    whole = offset // size
+    whole = offset >> instances[r, BLOCK_SHIFT]
     instances[r, GROWN] += number * whole
-    instances[r, RESIDUES + offset - whole * size] += number
+    instances[r, RESIDUES + (offset - (whole << instances[r, BLOCK_SHIFT]))] += number
 
 
-@numba.njit(cache=True)
-def _need(instances, requests, limits, i):
+@_compiled
+def _need(instances, requests, limits, r, i):
     """Return the blocks that a request holds from its admission."""
-    size = instances.shape[1] - RESIDUES
+    shift = instances[r, BLOCK_SHIFT]
     if limits[PAGED] == 1:
-        return requests[i, PROMPT] // size + 1
-    return (requests[i, PROMPT] + abs(requests[i, OUTPUT]) + size - 1) // size
+        return (requests[i, PROMPT] >> shift) + 1
+    return (requests[i, PROMPT] + abs(requests[i, OUTPUT]) + (1 << shift) - 1) >> shift
 
 
-@numba.njit(cache=True)
+@_compiled
 def _room(instances, limits, r, ahead, room):
     """Whether the growing batch, so many decode steps ahead, fits into ``room`` blocks; counted only when it is near."""
     if limits[PAGED] == 0:
         return room >= 0
-    size = instances.shape[1] - RESIDUES
-    if instances[r, CONTEXT] + (ahead + size - 1) * instances[r, BATCH] <= room * size:
+    shift = instances[r, BLOCK_SHIFT]
+    if instances[r, CONTEXT] + (ahead + (1 << shift) - 1) * instances[r, BATCH] <= room << shift:
         return True
     return _grown(instances, r, instances[r, STEP] + ahead) <= room
 
 
-@numba.njit(cache=True)
+@_compiled
 def _fits(instances, limits, r, ahead, need):
     """Whether a request may be admitted that needs so many blocks, so many decode steps ahead."""
     room = instances[r, KV_LIMIT] - instances[r, HELD] - need
@@ -356,19 +360,19 @@ def _fits(instances, limits, r, ahead, need):
     return _room(instances, limits, r, ahead, room)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _note_kv(instances, done, limits, r, ahead):
     """Keep the largest use of the KV cache, counted only where it may be larger."""
     used = instances[r, HELD]
     if limits[PAGED] == 1:
-        size = instances.shape[1] - RESIDUES
-        if instances[r, CONTEXT] + (ahead + size - 1) * instances[r, BATCH] <= (done[r, KV_MAX] - used) * size:
+        shift = instances[r, BLOCK_SHIFT]
+        if instances[r, CONTEXT] + (ahead + (1 << shift) - 1) * instances[r, BATCH] <= (done[r, KV_MAX] - used) << shift:
             return
         used += _grown(instances, r, instances[r, STEP] + ahead)
     done[r, KV_MAX] = max(done[r, KV_MAX], used)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _commit(instances, stalls, gaps, done, limits, r, k, since):
     """Advance the running decode segment by k whole iterations; nothing finishes before the last of them."""
     batch = instances[r, BATCH]
@@ -395,7 +399,7 @@ def _commit(instances, stalls, gaps, done, limits, r, k, since):
     _note_kv(instances, done, limits, r, -1)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _count_stalls(instances, stalls, gaps, r, t):
     """Count the gaps of the groups, whose next token is at ``t``."""
     for q in range(instances[r, STALLS]):
@@ -403,7 +407,7 @@ def _count_stalls(instances, stalls, gaps, r, t):
     instances[r, STALLS] = 0
 
 
-@numba.njit(cache=True)
+@_compiled
 def _add_stall(instances, stalls, r, t, count):
     q = instances[r, STALLS]
     stalls[r, q] = t
@@ -411,7 +415,7 @@ def _add_stall(instances, stalls, r, t, count):
     instances[r, STALLS] = q + 1
 
 
-@numba.njit(cache=True)
+@_compiled
 def _finish(instances, requests, load, r, i, t):
     requests[i, FINISH] = t
     load[OUTSTANDING, r] -= 1
@@ -419,7 +423,7 @@ def _finish(instances, requests, load, r, i, t):
         instances[r, EMPTY_SINCE] = t
 
 
-@numba.njit(cache=True)
+@_compiled
 def _run_on(instances, heap, requests, limits, r, i):
     """Take a request into the batch that has the first token of its stint."""
     batch = instances[r, BATCH]
@@ -431,7 +435,7 @@ def _run_on(instances, heap, requests, limits, r, i):
         _grow(instances, r, requests[i, PROMPT] + 1 - step, 1)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _run_off(instances, requests, limits, r, i, finish_step):
     """Take a request's context and blocks out of the batch; ``finish_step`` is the step of its last token."""
     tokens = requests[i, PROMPT] + requests[i, OUTPUT]
@@ -439,10 +443,10 @@ def _run_off(instances, requests, limits, r, i, finish_step):
     if limits[PAGED] == 1:
         _grow(instances, r, tokens - finish_step, -1)
     else:
-        instances[r, HELD] -= _need(instances, requests, limits, i)
+        instances[r, HELD] -= _need(instances, requests, limits, r, i)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _wait(instances, done, r, t, change):
     """Bring the integral of the queue up to ``t`` and change its length."""
     queued = instances[r, QUEUED]
@@ -453,7 +457,7 @@ def _wait(instances, done, r, t, change):
         done[r, QUEUE_MAX] = max(done[r, QUEUE_MAX], queued + change)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _make_room(instances, heap, requests, done, load, limits, r, t):
     """Let the cut request lose its progress, then preempt, until the next iteration of the batch fits."""
     while instances[r, BATCH] > 0 and not _room(instances, limits, r, 0, instances[r, KV_LIMIT] - instances[r, HELD]):
@@ -461,12 +465,12 @@ def _make_room(instances, heap, requests, done, load, limits, r, t):
         if instances[r, PROGRESS] > 0:
             load[WAITING, r] += instances[r, PROGRESS]
             instances[r, PROGRESS] = 0
-            instances[r, HELD] -= _need(instances, requests, limits, instances[r, HEAD])
+            instances[r, HELD] -= _need(instances, requests, limits, r, instances[r, HEAD])
         else:
             _preempt(instances, heap, requests, done, load, limits, r, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _preempt(instances, heap, requests, done, load, limits, r, t):
     """Put the request that was admitted last back to the head of the queue."""
     batch = instances[r, BATCH]
@@ -493,7 +497,7 @@ def _preempt(instances, heap, requests, done, load, limits, r, t):
     _wait(instances, done, r, t, 1)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _turn(instances, requests, r, i, t):
     """Note an admission."""
     instances[r, ADMISSIONS] += 1
@@ -502,14 +506,14 @@ def _turn(instances, requests, r, i, t):
         requests[i, ADMITTED] = t
 
 
-@numba.njit(cache=True)
+@_compiled
 def _join(instances, heap, stalls, requests, done, limits, r, t):
     """Take into the batch what stands at the head of the queue with its keys and values."""
     while instances[r, QUEUED] > 0:
         i = instances[r, HEAD]
         if requests[i, OUTPUT] >= 0 or instances[r, BATCH] >= instances[r, MAX_BATCH]:
             break
-        need = _need(instances, requests, limits, i)
+        need = _need(instances, requests, limits, r, i)
         if not _fits(instances, limits, r, 0, need):
             break
         _wait(instances, done, r, t, -1)
@@ -524,7 +528,7 @@ def _join(instances, heap, stalls, requests, done, limits, r, t):
         _run_on(instances, heap, requests, limits, r, i)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     """Admit from the queue what fits and start its prefill; return whether there was any."""
     head = instances[r, HEAD]
@@ -539,7 +543,7 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     tiles = 0
     while count < queued and batch + count < instances[r, MAX_BATCH]:
         prompt = requests[i, PROMPT]
-        need = _need(instances, requests, limits, i)
+        need = _need(instances, requests, limits, r, i)
         if requests[i, OUTPUT] < 0 or (count > 0 and tokens + prompt > budget) or not _fits(instances, limits, r, 0, need):
             break
         instances[r, HELD] += need
@@ -564,7 +568,7 @@ def _admit(instances, prefill, stalls, requests, done, limits, r, t):
     return True
 
 
-@numba.njit(cache=True)
+@_compiled
 def _admit_chunks(instances, prefill, requests, done, limits, r, t):
     """Give the tokens that the batch leaves to the prompts in line, the last one perhaps cut; return whether there was any."""
     head = instances[r, HEAD]
@@ -584,7 +588,7 @@ def _admit_chunks(instances, prefill, requests, done, limits, r, t):
     while count < queued and budget > 0:
         prompt = requests[i, PROMPT]
         if progress == 0:
-            need = _need(instances, requests, limits, i)
+            need = _need(instances, requests, limits, r, i)
             if requests[i, OUTPUT] < 0 or batch + count >= instances[r, MAX_BATCH] or not _fits(instances, limits, r, 0, need):
                 break
             instances[r, HELD] += need
@@ -618,7 +622,7 @@ def _admit_chunks(instances, prefill, requests, done, limits, r, t):
     return True
 
 
-@numba.njit(cache=True)
+@_compiled
 def _encode(prefill, requests, done, r, pictured, tiles, first, count):
     """Return the ticks that the images of an iteration take; they are noted with each of its admitted requests with images."""
     if pictured == 0:
@@ -633,7 +637,7 @@ def _encode(prefill, requests, done, r, pictured, tiles, first, count):
     return took
 
 
-@numba.njit(cache=True)
+@_compiled
 def _begin(instances, prefill, done, limits, r, t, tokens, squares, encode):
     """Begin an iteration with prompts."""
     _note_kv(instances, done, limits, r, 0)
@@ -649,14 +653,14 @@ def _begin(instances, prefill, done, limits, r, t, tokens, squares, encode):
     instances[r, NEXT] = t + took
 
 
-@numba.njit(cache=True)
+@_compiled
 def _decode_ticks(instances, r):
     """Return the ticks of a decode iteration of the batch as it is, without overhead."""
     per_request, per_token = instances[r, DECODE_PER_REQUEST], instances[r, DECODE_PER_TOKEN]
     return instances[r, DECODE_BASE] + per_request * instances[r, BATCH] + per_token * instances[r, CONTEXT]
 
 
-@numba.njit(cache=True)
+@_compiled
 def _plan(instances, heap, limits, r, t):
     """Plan decode iterations up to the next completion or the last one that fits, or fall idle."""
     batch = instances[r, BATCH]
@@ -687,7 +691,7 @@ def _plan(instances, heap, limits, r, t):
     instances[r, NEXT] = t + first * k + slope * (k * (k - 1) // 2)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _release(instances, heap, requests, load, limits, r, t):
     """Let go the requests of the batch that have all their tokens."""
     step = instances[r, STEP]
@@ -699,7 +703,7 @@ def _release(instances, heap, requests, load, limits, r, t):
         _finish(instances, requests, load, r, i, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _decode_beside(instances, heap, stalls, requests, gaps, done, load, limits, r, t):
     """Give the running batch the token that it decoded beside a prefill."""
     batch = instances[r, BATCH]
@@ -713,7 +717,7 @@ def _decode_beside(instances, heap, stalls, requests, gaps, done, load, limits, 
     _release(instances, heap, requests, load, limits, r, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since):
     t = instances[r, NEXT]
     beside = limits[SCHEDULER] != PREFILL_FIRST
@@ -738,7 +742,7 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
         requests[i, LAST] = t
         leaves = requests[i, OUTPUT] <= 1 or instances[r, HANDOVER] == 1
         if leaves or limits[PAGED] == 1:
-            instances[r, HELD] -= _need(instances, requests, limits, i)
+            instances[r, HELD] -= _need(instances, requests, limits, r, i)
         if leaves:
             _finish(instances, requests, load, r, i, t)
         else:
@@ -748,7 +752,7 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
         _add_stall(instances, stalls, r, t, instances[r, BATCH] - before)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
     """Let the queue in at a boundary; return whether an iteration with prompts began."""
     _join(instances, heap, stalls, requests, done, limits, r, t)
@@ -759,7 +763,7 @@ def _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
     return _admit(instances, prefill, stalls, requests, done, limits, r, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since):
     """Let one instance reach ``until``: every boundary before it is passed."""
     while instances[r, NEXT] < until:
@@ -776,7 +780,7 @@ def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r
             _plan(instances, heap, limits, r, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _enqueue(instances, requests, done, load, limits, r, i, t):
     requests[i, PLACE] = r
     load[OUTSTANDING, r] += 1
@@ -800,7 +804,7 @@ def _enqueue(instances, requests, done, load, limits, r, i, t):
         _cut(instances, requests, limits, r, i, t)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _cut(instances, requests, limits, r, i, t):
     """Shorten the planned segment to its first boundary at or after ``t`` if the arrival can be admitted there."""
     if limits[SCHEDULER] == CHUNKED and requests[i, OUTPUT] > 0 and instances[r, BATCH] >= limits[PREFILL_LIMIT]:
@@ -808,12 +812,12 @@ def _cut(instances, requests, limits, r, i, t):
     first = instances[r, FIRST_GAP]
     slope = instances[r, SLOPE]
     k = _iterations_until(first, slope, t - instances[r, BEGAN])
-    if k < instances[r, LEFT] and _fits(instances, limits, r, k, _need(instances, requests, limits, i)):
+    if k < instances[r, LEFT] and _fits(instances, limits, r, k, _need(instances, requests, limits, r, i)):
         instances[r, LEFT] = k
         instances[r, NEXT] = instances[r, BEGAN] + first * k + slope * (k * (k - 1) // 2)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _tree_set(tree, leaves, r, value):
     """Put the next event of an instance into the tournament of minima."""
     i = leaves + r
@@ -827,7 +831,7 @@ def _tree_set(tree, leaves, r, value):
         i >>= 1
 
 
-@numba.njit(cache=True)
+@_compiled
 def _tree_least(tree, leaves):
     i = 1
     value = tree[1]
@@ -838,7 +842,7 @@ def _tree_least(tree, leaves):
     return i - leaves
 
 
-@numba.njit(cache=True)
+@_compiled
 def _choice(wanted, allowed, cursor):
     """Return the router's choice, or the first allowed instance (counted) where the choice is not allowed."""
     if 0 <= wanted < allowed.shape[0] and allowed[wanted] != 0:
@@ -850,7 +854,7 @@ def _choice(wanted, allowed, cursor):
     return 0
 
 
-@numba.njit(cache=True)
+@_compiled
 def _split_at(instances, stalls, gaps, done, limits, r, until, since):
     """Settle accounts at the end of a window without ending any iteration."""
     _wait(instances, done, r, until, 0)
@@ -868,7 +872,7 @@ def _split_at(instances, stalls, gaps, done, limits, r, until, since):
     done[r, KV_MAX] = max(done[r, KV_MAX], instances[r, KV])
 
 
-@numba.njit(cache=True)
+@_compiled
 def _open(instances, done, tree, r):
     """Begin a window."""
     if instances[r, REPLAN] == 1:
@@ -881,7 +885,7 @@ def _open(instances, done, tree, r):
     _tree_set(tree, tree.shape[0] // 2, r, instances[r, NEXT])
 
 
-@numba.njit(cache=True)
+@_compiled
 def _next_arrival(requests, coming, limits, cursor, until):
     """Return the next request to arrive before ``until``, or -1."""
     i = cursor[NEXT_ARRIVAL]
@@ -956,6 +960,6 @@ def advance() -> Callable[..., None]:
     state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, one, two, one, two)
     router = (types.uint8[::1], types.float64[:, ::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
-    kernel: Any = numba.njit(signature, cache=True)(_advance)
+    kernel: Any = numba.njit(signature, **_OPTIONS)(_advance)
     compiled: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return compiled

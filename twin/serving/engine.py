@@ -64,6 +64,8 @@ class Engine:
         tiles: NDArray[np.integer[Any]] | None = None,
     ) -> None:
         count, number = len(coefficients), len(arrive_s)
+        if block_tokens < 1 or block_tokens & (block_tokens - 1):
+            raise ValueError(f"block_tokens is {block_tokens}; it must be a power of two, such as 16")
         self.coefficients = np.array(coefficients)
         self.encoder = np.zeros((count, 2))
         self.requests: Ints = np.zeros((number, b.REQUEST_COLUMNS), dtype=np.int64)
@@ -82,6 +84,7 @@ class Engine:
         self.instances[:, b.NEXT] = b.FOREVER
         self.instances[:, b.LIVE] = 1
         self.instances[:, b.MAX_BATCH] = max_batch
+        self.instances[:, b.BLOCK_SHIFT] = block_tokens.bit_length() - 1
         self.prefill = np.zeros((count, b.PREFILL_COLUMNS))
         self.heap = np.zeros((count, BATCH_HIGH), dtype=np.int64)
         self.stalls = np.zeros((count, 2 * (BATCH_HIGH + 2)), dtype=np.int64)
@@ -168,9 +171,9 @@ class Engine:
         self.instances[:, b.HANDOVER] = handover
 
     def _set_capacity(self) -> None:
-        block = self.instances.shape[1] - b.INSTANCE_COLUMNS
-        self.instances[:, b.KV_LIMIT] = self.coefficients[:, latency.KV_TOKENS].astype(np.int64) // block
-        self.limits[b.SMALLEST_KV] = self.instances[:, b.KV_LIMIT].min() * block
+        shift = self.instances[0, b.BLOCK_SHIFT]
+        self.instances[:, b.KV_LIMIT] = self.coefficients[:, latency.KV_TOKENS].astype(np.int64) >> shift
+        self.limits[b.SMALLEST_KV] = self.instances[:, b.KV_LIMIT].min() << shift
 
     def _set_times(self) -> None:
         """Turn coefficients into ticks at the present speeds."""

@@ -285,8 +285,8 @@ class Pipeline:
         upto = self._fed + int(np.searchsorted(self.marks[self._feed[self._fed :], READY], until))
         ids = self._feed[self._fed : upto]
         self._fed = upto
-        # Where no slot encodes for others, those that prefill encode for themselves.
-        seen = (self.book.tiles[ids] > 0) & bool((self.roles == IMAGE).any())
+        # Where no slot that is on encodes for others, those that prefill encode for themselves.
+        seen = (self.book.tiles[ids] > 0) & bool(self.encoder.instances[:, encoding.LIVE].any())
         if seen.any():
             self._of_encoder.append(ids[seen])
             self.encoder.inject(self.marks[ids[seen], READY], self.book.tiles[ids[seen]].astype(np.int64))

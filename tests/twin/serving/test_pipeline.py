@@ -1,0 +1,265 @@
+"""Stages of an endpoint: images, prefill apart from decode, slots that change, requests from outside."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from twin.faults import Fault
+from twin.serving import batching as b
+from twin.serving import images, latency
+from twin.serving.demand import Synthetic
+from twin.serving.layout import Endpoint, Variant
+from twin.serving.levers import DECODE, DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, ConfigAction
+
+SEEING = Endpoint(
+    id="see", model="llama-3.2-11b", tp=2, tp_choices=(1, 4), demand=Synthetic(rate_per_s=6.0, image_share=0.5, lengths="text")
+)
+READING = Endpoint(id="read", model="8b", tp=2, demand=Synthetic(rate_per_s=12.0))
+H100S = {"see": (0, 1), "read": (2, 3)}
+Start = Callable[..., Any]
+
+
+def requests(run: Any) -> pl.DataFrame:
+    return run.tables()["requests"].sort("endpoint_id", "arrive_s")  # type: ignore[no-any-return]
+
+
+def roles(run: Any, see: tuple[int, ...] = (), read: tuple[int, ...] = ()) -> Any:
+    """Give the first slots of each endpoint these roles."""
+    model = run.model
+    wanted = np.zeros(len(model.instance_ids), dtype=np.int64)
+    for index, given_roles in ((0, see), (1, read)):
+        part = model.layout.part(index)
+        wanted[part.start : part.start + len(given_roles)] = given_roles
+    model.lay(wanted)
+    return run
+
+
+def test_the_time_to_the_first_token_is_made_of_its_stages(start: Start) -> None:
+    for layout in ((), (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE)):
+        run = start((SEEING, READING), H100S, horizon_s=600.0)
+        rows = requests(roles(run, see=layout).to(700.0)).filter(pl.col("status") == 0)
+        parts = rows.select("prepare_s", "encode_wait_s", "encode_s", "transfer_s", "queue_s").sum_horizontal()
+        left = (rows["ttft_s"] - parts).to_numpy()
+        seen = (rows["images"] > 0).to_numpy()
+        assert (left > -1e-4).all(), "what is left is the prefill"
+        assert (rows["prepare_s"].to_numpy()[seen] > 0).all()
+        assert (rows["encode_s"].to_numpy()[seen] > 0).all()
+        assert (
+            rows.filter(pl.col("images") == 0).select("prepare_s", "encode_wait_s", "encode_s", "transfer_s").sum_horizontal() == 0
+        ).all() or not layout
+        transfer = rows["transfer_s"].to_numpy()[seen & (rows["endpoint_id"].to_numpy() == "see")]
+        assert np.allclose(transfer, images.transfer_s("rdma") if layout else 0.0)
+
+
+def test_a_lone_request_takes_what_its_stages_take(start: Start) -> None:
+    """One request at a time: the first token comes after CPU, encoder, transfer and prefill, each as its coefficients say."""
+    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+    run = roles(start((quiet, READING), H100S, horizon_s=600.0), see=(IMAGE, PREFILL, DECODE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE))
+    run.model.scale(
+        np.isin(np.arange(len(run.model.instance_ids)), [0, 1, 2, *range(run.model.layout.part(1).start, len(run.model.instance_ids))])
+    )
+    run.to(200.0)
+    model = run.model
+    one = np.array([1])
+    ids = model.inject("see", np.array([210.0]), 500 * one, 40 * one, one)
+    run.to(230.0)
+    first_s, finish_s = model.outcome("see", ids)
+    vision = SEEING.vision
+    assert vision is not None
+    tiles = int(images.tiles(vision, one)[0])
+    base_s, per_tile_s = images.encode_s(vision, "h100", 2)
+    coefficients = model.layout.coefficients[0]
+    tokens = int(images.prompt_tokens(vision, 500 * one, tiles * one)[0])
+    prefill_s = float(latency.prefill_s(coefficients, tokens, tokens**2))
+    ready_s = tiles * vision.preprocess_s_per_tile + base_s + tiles * per_tile_s + images.transfer_s("rdma")
+    assert first_s[0] - 210.0 == pytest.approx(ready_s + prefill_s, abs=1e-6)
+    steps = sum(float(latency.decode_s(coefficients, 1, tokens + 1 + k)) for k in range(39))
+    kv_s = 0.001 + tokens * latency.kv_bytes_per_token(SEEING.model) / 25e9
+    assert finish_s[0] - first_s[0] == pytest.approx(kv_s + steps, abs=1e-6)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([WHOLE, IMAGE, PREFILL, DECODE]), min_size=8, max_size=8), st.sampled_from([7.0, 31.0]))
+def test_whatever_the_layout_each_request_is_served_once_and_windows_do_not_matter(start: Start, layout: list[int], tick_s: float) -> None:
+    tables = []
+    for tick in (10.0, tick_s):
+        run = roles(start((SEEING, READING), H100S, horizon_s=300.0), see=tuple(layout), read=(PREFILL, DECODE))
+        tables.append(run.to(620.0, tick).tables())
+    rows = tables[0]["requests"]
+    assert (rows["status"] == 0).all()
+    assert (rows["e2e_s"] >= rows["ttft_s"]).all()
+    for index in (0, 1):
+        assert rows.filter(pl.col("endpoint_id") == ("see", "read")[index]).height == len(run.model.pipelines[index].book)
+    assert_frame_equal(rows.sort("endpoint_id", "arrive_s"), tables[1]["requests"].sort("endpoint_id", "arrive_s"))
+    windows = tables[0]["endpoints"]
+    given_tokens = (windows["output_tokens_per_s"] * windows["window_s"]).sum()
+    assert given_tokens == pytest.approx(rows["output_tokens"].sum(), rel=1e-4)
+
+
+def test_decoding_does_not_stall_behind_images_that_are_encoded_apart(start: Start) -> None:
+    busy = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=24.0, image_share=0.6, lengths="text", burst_factor=1.0)})
+    stalled = {}
+    for name, layout in (("whole", ()), ("apart", (IMAGE, IMAGE, IMAGE, IMAGE, WHOLE, WHOLE, WHOLE, WHOLE))):
+        run = roles(start((busy, READING), {"see": (4, 5), "read": (2, 3)}, horizon_s=300.0), see=layout)
+        # The same four instances decode in both.
+        wanted = run.model.layout.configured.copy()
+        wanted[:4] = bool(layout)
+        run.model.scale(wanted)
+        rows = requests(run.to(400.0)).filter((pl.col("endpoint_id") == "see") & (pl.col("output_tokens") > 20))
+        stalled[name] = rows["atgt_s"].quantile(0.95)
+    assert stalled["apart"] < 0.8 * stalled["whole"]
+
+
+def test_a_state_goes_on_as_if_nothing_had_been(start: Start) -> None:
+    layout = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE)
+    whole = roles(start((SEEING, READING), H100S, horizon_s=900.0), see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(900.0)
+    half = roles(start((SEEING, READING), H100S, horizon_s=900.0), see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(600.0)
+    state = half.model.snapshot()
+    again = start((SEEING, READING), H100S, horizon_s=900.0)
+    again.model.restore(state)
+    again._now_s = 600.0
+    again.everywhere()
+    later = again.to(900.0).tables()
+    for name, time in (("requests", "arrive_s"), ("instances", "t_s"), ("endpoints", "t_s")):
+        mine = whole.tables()[name] if name == "requests" else whole.sink.frames()[name]
+        if name == "requests":
+            keys = later[name].select("endpoint_id", "arrive_s")
+            mine = mine.join(keys, on=["endpoint_id", "arrive_s"], how="semi").sort("endpoint_id", "arrive_s")
+            assert_frame_equal(mine, later[name].sort("endpoint_id", "arrive_s"))
+            assert later[name].height > 1000
+        else:
+            assert_frame_equal(mine.filter(pl.col(time) >= 600.0), later[name])
+
+
+def test_slots_that_share_gpus_exclude_each_other_and_wait_for_each_other(start: Start) -> None:
+    run = start((SEEING, READING), H100S, horizon_s=900.0)
+    model = run.model
+    place = model.layout
+    part = place.part(0)
+    assert sorted(set(place.gpus[part].tolist())) == [1, 2, 4]
+    assert (place.gpus[part][:8] == 2).all(), "the configured width comes first"
+    wanted = np.ones(len(model.instance_ids), dtype=np.bool_)
+    wanted[part] = place.gpus[part] == 4
+    seen = set()
+
+    def each(t_s: float) -> None:
+        if t_s == 60.0:
+            model.scale(wanted)
+        state = model._instances.state
+        held = np.zeros(8 * 8)
+        for index in np.flatnonzero(state != OFF):
+            held[place.first_gpu[index] : place.first_gpu[index] + place.gpus[index]] += 1
+        assert held.max() <= 1
+        seen.update(int(value) for value in state[part])
+
+    run.to(600.0, each=each)
+    assert seen == {OFF, STARTING, ON, DRAINING}
+    now = model._instances.state[part]
+    assert (now[place.gpus[part] == 4] == ON).all()
+    assert (now[place.gpus[part] != 4] == OFF).all()
+    tables = run.to(950.0).tables()
+    assert (tables["requests"]["status"] == 0).all()
+    assert tables["endpoints"].filter(pl.col("endpoint_id") == "see")["gpus_on"].max() <= 16.001
+    load = model.gpu_load()
+    assert load.resident[:16].all()
+
+
+def test_overlapping_wishes_go_to_the_first(start: Start) -> None:
+    run = start((SEEING, READING), H100S)
+    run.model.scale(np.ones(len(run.model.instance_ids), dtype=np.bool_))
+    assert run.model._instances.wanted.tolist() == run.model.layout.configured.tolist()
+
+
+def test_another_model_is_loaded_with_its_latency_and_quality(start: Start) -> None:
+    mixed = Endpoint(id="read", model="70b", tp=4, variants=(Variant(model="8b", quality_share=0.8),), demand=Synthetic(rate_per_s=2.0))
+    run = start((mixed,), {"read": (2,)}, horizon_s=3600.0)
+    model = run.model
+    count = len(model.instance_ids)
+    run.to(600.0)
+    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.array([0, 1])))
+    run.to(3600.0)
+    tables = run.tables()
+    rows, windows = tables["requests"], tables["endpoints"]
+    late = rows.filter((pl.col("arrive_s") > 1500) & (pl.col("status") == 0))
+    slow, fast = (late.filter(pl.col("instance") == number)["atgt_s"].median() for number in (1, 2))
+    assert fast < 0.6 * slow
+    quality = windows.filter(pl.col("t_s") > 1500)["quality_share"].mean()
+    assert 0.82 < quality < 0.98
+    assert windows.filter(pl.col("t_s") < 500)["quality_share"].min() == 1.0
+    starts = tables["events"].filter(pl.col("kind") == "instance_start")
+    assert starts.height == 1
+
+
+def test_loading_other_weights_takes_time_but_the_same_weights_none(start: Start) -> None:
+    run = start((READING,), {"read": (2, 3)}, horizon_s=600.0)
+    run.to(60.0)
+    role = np.array([PREFILL] * 4 + [DECODE] * 4)
+    run.model.lay(role)
+    run.to(70.0)
+    state = run.model._instances.state
+    assert not (state == STARTING).any(), "prefill and decode instances hold the same weights"
+    assert latency.reload_s("8b", "bf16", 2) > 1.0
+
+
+def test_roles_without_a_way_through_stay_whole(start: Start) -> None:
+    run = roles(start((SEEING, READING), H100S), see=(DECODE,) * 8, read=(IMAGE, PREFILL))
+    assert (run.model._instances.roles.wanted_role == WHOLE).all()
+
+
+@pytest.mark.parametrize("target", ["see/1", "see/3", "see/5"])
+def test_a_lost_instance_of_any_stage_loses_no_request(start: Start, target: str) -> None:
+    fault = Fault(kind="instance_loss", target=target, from_s=100.0, until_s=200.0)
+    layout = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE, WHOLE, WHOLE)
+    run = roles(start((SEEING, READING), H100S, horizon_s=300.0, faults=(fault,)), see=layout)
+    assert (requests(run.to(500.0))["status"] == 0).all()
+
+
+def test_requests_come_from_outside_while_the_run_goes_on(start: Start) -> None:
+    run = start((SEEING, READING), H100S, horizon_s=600.0)
+    run.to(100.0)
+    model = run.model
+    before = len(model.pipelines[1].book)
+    ids = model.inject("read", np.array([105.0, 101.0, 160.0]), np.array([100, 2000, 50]), np.array([10, 1, 200]))
+    assert ids.tolist() == [before, before + 1, before + 2]
+    first_s, finish_s = model.outcome("read", ids)
+    assert np.isinf(first_s).all()
+    run.to(150.0)
+    first_s, finish_s = model.outcome("read", ids)
+    assert (first_s[:2] > [105.0, 101.0]).all()
+    assert finish_s[1] == first_s[1], "one token"
+    assert np.isinf(finish_s[2])
+    with pytest.raises(ValueError, match="lies before 150.000 s"):
+        model.inject("read", np.array([120.0]), np.array([10]), np.array([10]))
+    with pytest.raises(ValueError, match="endpoint 'red' is unknown"):
+        model.inject("red", np.array([420.0]), np.array([10]), np.array([10]))
+    rows = requests(run.to(600.0))
+    mine = rows.filter(pl.col("arrive_s").is_in([105.0, 101.0, 160.0]))
+    assert mine.height == 3
+    assert (mine["status"] == 0).all()
+
+
+def test_what_images_do_is_felt_by_the_gpus_that_encode(start: Start) -> None:
+    run = roles(start((SEEING, READING), H100S, horizon_s=300.0), see=(IMAGE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE)).to(300.0)
+    table = run.tables()["instances"]
+    encoder = table.filter(pl.col("instance_id") == "see/1")
+    assert encoder["role"].to_list() == [IMAGE]
+    assert encoder["encode_share"][0] > 0.02
+    assert encoder["prefill_share"][0] == 0.0
+    assert encoder["arrivals"][0] > 0
+
+
+def test_pages_of_the_cache_are_counted(start: Start) -> None:
+    """A cache too small for the batch that its requests would make: some are put back, none is lost."""
+    tight = Endpoint(id="read", model="llama-2-13b", tp=1, demand=Synthetic(rate_per_s=48.0, burst_factor=1.0))
+    run = start((tight,), {"read": (4,)}, horizon_s=300.0).to(900.0)
+    tables = run.tables()
+    assert tables["instances"]["preemptions"].sum() > 0
+    assert tables["instances"]["kv_share"].max() <= 1.0
+    assert (tables["requests"]["status"] == 0).all()
+    assert b.BATCH  # the kernel's own columns are what a router reads
