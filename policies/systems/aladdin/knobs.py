@@ -22,7 +22,7 @@ class AladdinKnobs(Knobs):
     ] = 0.9
     gamma: Annotated[
         float, Field(ge=0.3, le=1, description="share of the ATGT objective that placements may use (role published, value proposed)")
-    ] = 0.9
+    ] = 0.8
     heartbeat_s: Annotated[
         float, Field(ge=10, le=3600, description="how often width and number of workers are decided anew (proposed)")
     ] = 60.0

@@ -82,7 +82,8 @@ class Aladdin:
         # Where another system sets batch limits, those in force count.
         batch = np.minimum(self._batch, seen.configured_max_batch) if self._configured_s == seen.t_s else seen.max_batch
         packing = scores.Packing(self._knobs.theta, self._knobs.gamma, self._knobs.schedulers)
-        return scores.table(seen, batch, self._aims(seen, 0.0), self._sizes, self._lengths.table(), self._drift.tokens, packing)
+        learned = scores.Learned(self._sizes, self._lengths.table(), self._drift.tokens)
+        return scores.table(scores.slowed(seen), seen.instance_endpoint, batch, self._aims(seen, 0.0), learned, packing)
 
     # -- what is learned --------------------------------------------------------
 

@@ -22,12 +22,14 @@ import numpy as np
 from numba import njit
 
 from twin.serving.batching import (
+    ARRIVE,
     BATCH,
     BEGAN,
     CONTEXT,
     DECODING,
     FIRST,
     FIRST_GAP,
+    HEAD,
     NEXT,
     OUTPUT,
     OUTSTANDING,
@@ -35,30 +37,33 @@ from twin.serving.batching import (
     PREFILL_TOKENS,
     PREFILLING,
     PROMPT,
+    QUEUED,
     SLOPE,
     STEP,
     WAITING,
 )
 from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, ROUTE_SIGNATURE, Floats, Ints
 
-# Columns of the score, one row per worker; times in ticks at its present speed.
+# Columns of the score, one row per worker. The first six are all that most workers are asked for, and share a cache line.
 BATCH_SHARE: Final = 0  # 1 / batch limit
 KV_SHARE: Final = 1  # 1 / (theta x KV tokens)
-ITERATION_SHARE: Final = 2  # 1 / (gamma x ATGT objective)
-DECODE_BASE: Final = 3  # with the engine's overhead
-DECODE_PER_REQUEST: Final = 4
-DECODE_PER_TOKEN: Final = 5
-TTFT_SHARE: Final = 6  # 1 / TTFT objective
-PREFILL_BASE: Final = 7  # with the engine's overhead
-PREFILL_PER_TOKEN: Final = 8
-PREFILL_PER_SQUARE: Final = 9
-WAITING_PER_TOKEN: Final = 10  # of prompts of usual length, attention included
-ERROR: Final = 11  # tokens by which its requests ran over what was predicted
-SCHEDULERS: Final = 12
-USUAL_PROMPT: Final = 13  # the endpoint's mean, tokens
-USUAL_OUTPUT: Final = 14
-BIN_TOKENS: Final = 15  # width of the bins in which predicted completions are counted
-TABLE: Final = 16  # predicted output by bucket of the prompt
+ERROR: Final = 2  # tokens by which its requests ran over what was predicted
+SLOW_BASE: Final = 3  # terms of a decode iteration over gamma x the ATGT objective
+SLOW_PER_REQUEST: Final = 4
+SLOW_PER_TOKEN: Final = 5
+# Times in ticks at its present speed.
+TTFT: Final = 6  # objective
+ATGT: Final = 7  # gamma x objective
+PREFILL_BASE: Final = 8  # with the engine's overhead
+PREFILL_PER_TOKEN: Final = 9
+PREFILL_PER_SQUARE: Final = 10
+WAITING_PER_TOKEN: Final = 11  # of prompts of usual length, attention included
+SLACK: Final = 12  # 1 / gamma
+SCHEDULERS: Final = 13
+USUAL_PROMPT: Final = 14  # the endpoint's mean, tokens
+USUAL_OUTPUT: Final = 15
+BIN_TOKENS: Final = 16  # width of the bins in which predicted completions are counted
+TABLE: Final = 17  # predicted output by bucket of the prompt
 BUCKETS: Final = 21
 SCORE_COLUMNS: Final = TABLE + BUCKETS
 
@@ -112,6 +117,25 @@ def _iterations_done(instances, r, t):
 
 
 @njit(cache=True)
+def _stall(t, prompt, r, requests, instances, load, score):
+    """Return how long prefills will hold up worker ``r``, one of ``prompt`` tokens included; below zero: too long for (a)."""
+    unread, stall = load[WAITING, r], 0.0
+    if instances[r, PHASE] == PREFILLING:
+        stall = np.float64(instances[r, NEXT] - t)
+        unread = max(unread - instances[r, PREFILL_TOKENS], 0)
+    stall += score[r, PREFILL_BASE] + score[r, WAITING_PER_TOKEN] * unread
+    stall += score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * np.float64(prompt) * np.float64(prompt)
+    if stall > score[r, TTFT]:
+        return -1.0
+    if instances[r, QUEUED] > 0:
+        # Whoever waits longest may get its first token together with this one; if it is late anyway it stands in nobody's way.
+        waited = np.float64(t - requests[instances[r, HEAD], ARRIVE])
+        if waited + stall > score[r, TTFT] and waited <= score[r, TTFT]:
+            return -1.0
+    return stall
+
+
+@njit(cache=True)
 def _close_look(t, prompt, reads, r, requests, instances, heap, load, score, memory):
     """Return whether a request of ``prompt`` tokens can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
     batch = instances[r, BATCH]
@@ -121,51 +145,41 @@ def _close_look(t, prompt, reads, r, requests, instances, heap, load, score, mem
     # What waits brings its prompt; where it was read elsewhere the engine does not say how long it is.
     coming = max(load[WAITING, r], np.int64(waiting * score[r, USUAL_PROMPT])) if reads == 0 else load[WAITING, r]
     after = batch + waiting + 1
-    gap_now = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * batch + score[r, DECODE_PER_TOKEN] * context
-    error = score[r, ERROR]
-    plain_gap = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * after + score[r, DECODE_PER_TOKEN] * (context + coming + prompt)
-    gap = plain_gap + score[r, DECODE_PER_TOKEN] * error
-    stall = 0.0
-    if reads == 1:
-        unread = load[WAITING, r]
-        if instances[r, PHASE] == PREFILLING:
-            stall = np.float64(instances[r, NEXT] - t)
-            unread = max(unread - instances[r, PREFILL_TOKENS], 0)
-        stall += score[r, PREFILL_BASE] + score[r, WAITING_PER_TOKEN] * unread
-        stall += score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * np.float64(prompt) * np.float64(prompt)
-        if (stall + gap_now) * score[r, TTFT_SHARE] > 1.0:
-            return _NO
-    if after * score[r, BATCH_SHARE] > 1.0 + 1e-9 or min(plain_gap, gap) * score[r, ITERATION_SHARE] > 1.0:
+    stall = _stall(t, prompt, r, requests, instances, load, score) if reads == 1 else 0.0
+    error, per_token = score[r, ERROR], score[r, SLOW_PER_TOKEN]
+    plain = score[r, SLOW_BASE] + score[r, SLOW_PER_REQUEST] * after + per_token * (context + coming + prompt)
+    slow = plain + per_token * error
+    if stall < 0.0 or after * score[r, BATCH_SHARE] > 1.0 + 1e-9 or min(plain, slow) > 1.0:
         return _NO
-    allowance = 1.0 / score[r, ITERATION_SHARE]
+    atgt = score[r, ATGT]
+    gap = slow * atgt
+    gap_now = (score[r, SLOW_BASE] + score[r, SLOW_PER_REQUEST] * batch + per_token * context) * atgt
     width = np.int64(score[r, BIN_TOKENS])
     for j in range(2 * BINS):
         memory[ALIVE + j] = 0
-    over = np.int64(0)
-    step = instances[r, STEP]
+    over, step = np.int64(0), instances[r, STEP] + done
     for j in range(batch):
         key = heap[r, j]
         i = key & _ID_MASK
-        given = abs(requests[i, OUTPUT]) - ((key >> 31) - step) + done
-        left = np.int64(score[0, TABLE + prompt_bucket(requests[i, PROMPT])]) - given
+        given = abs(requests[i, OUTPUT]) - ((key >> 31) - step)
+        left = np.int64(score[r, TABLE + prompt_bucket(requests[i, PROMPT])]) - given
         if left < 1:
             over -= left
             left = 1
-        # Its budget is what its tokens may take together; one that misses it anyway stands in nobody's way.
+        # Its budget is what its tokens may take together; one that misses its objective anyway stands in nobody's way.
         spent = np.float64(t - requests[i, FIRST])
-        budget = allowance * (given + left - 1)
-        if spent + stall + left * gap > budget and spent + left * gap_now <= budget:
+        budget = atgt * (given + left - 1)
+        if spent + stall + left * gap > budget and spent + left * gap_now <= budget * score[r, SLACK]:
             return _NO
         place = min(left // width, BINS - 1)
         memory[ALIVE + place] += 1
         memory[HELD + place] += requests[i, PROMPT] + given
     _expect(memory, waiting, coming, np.int64(score[r, USUAL_OUTPUT]) // width)
-    _expect(memory, 1, prompt, np.int64(score[0, TABLE + prompt_bucket(prompt)]) // width)
-    peak = _peak(memory, width) + BLOCK_TOKENS * after + over
-    if gap * score[r, ITERATION_SHARE] > 1.0 or (peak + error) * score[r, KV_SHARE] > 1.0:
-        plainly = plain_gap * score[r, ITERATION_SHARE] <= 1.0 and peak * score[r, KV_SHARE] <= 1.0
-        return _NO_FOR_ERROR if plainly else _NO
-    return _YES
+    _expect(memory, 1, prompt, np.int64(score[r, TABLE + prompt_bucket(prompt)]) // width)
+    kept = (_peak(memory, width) + BLOCK_TOKENS * after + over) * score[r, KV_SHARE]
+    if slow <= 1.0 and kept + error * score[r, KV_SHARE] <= 1.0:
+        return _YES
+    return _NO_FOR_ERROR if plain <= 1.0 and kept <= 1.0 else _NO
 
 
 @njit(cache=True)
@@ -195,45 +209,47 @@ def _scan(prompt, reads, low, stride, count, instances, load, allowed, score, me
     Return how many pass, the emptiest of them, and the least loaded worker of all.
     """
     for j in range(TRIES):
-        memory[CANDIDATES + j] = -1
-        memory[KEYS + j] = -1
-    passing, emptiest, least = 0, -1, -1
+        memory[CANDIDATES + j] = memory[KEYS + j] = -1
+    passing, emptiest, least, bar = 0, -1, -1, 0.0
     lowest, lightest = np.inf, np.inf
-    square = np.float64(prompt) * np.float64(prompt)
     for r in range(low, count, stride):
         if allowed[r] == 0:
             continue
-        after = np.float64(load[OUTSTANDING, r] + 1)
-        waiting = np.float64(load[WAITING, r])
-        if reads == 0:
-            waiting = max(waiting, (load[OUTSTANDING, r] - instances[r, BATCH]) * score[r, USUAL_PROMPT])
-        tokens = np.float64(instances[r, CONTEXT] + prompt) + waiting + score[r, ERROR]
-        gap = score[r, DECODE_BASE] + score[r, DECODE_PER_REQUEST] * after + score[r, DECODE_PER_TOKEN] * tokens
-        full, slow = after * score[r, BATCH_SHARE], gap * score[r, ITERATION_SHARE]
-        kept = (tokens + BLOCK_TOKENS * after) * score[r, KV_SHARE]
+        outstanding = load[OUTSTANDING, r]
+        after, tokens = np.float64(outstanding + 1), prompt + score[r, ERROR]
+        if outstanding > 0:
+            tokens += np.float64(load[WAITING, r] + instances[r, CONTEXT])
+            if reads == 0:
+                tokens += (outstanding - instances[r, BATCH]) * score[r, USUAL_PROMPT]
+        slow = score[r, SLOW_BASE] + score[r, SLOW_PER_REQUEST] * after + score[r, SLOW_PER_TOKEN] * tokens
+        full, kept = after * score[r, BATCH_SHARE], (tokens + BLOCK_TOKENS * after) * score[r, KV_SHARE]
         norm = full * full + kept * kept + slow * slow
         if norm < lightest:
             lightest, least = norm, r
         if full > 1.0 + 1e-9 or kept > 1.0 or slow > 1.0:
             continue
-        if reads == 1:
-            read = score[r, PREFILL_BASE] + score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * square
-            # Half of what waits may be in a prefill that is about to end; the close look knows.
-            if (read + 0.5 * score[r, WAITING_PER_TOKEN] * waiting) * score[r, TTFT_SHARE] > 1.0:
-                continue
+        # Half of what waits may be in a prefill that is about to end; the close look knows.
+        if reads == 1 and load[WAITING, r] > 0 and 0.5 * score[r, WAITING_PER_TOKEN] * load[WAITING, r] > score[r, TTFT]:
+            continue
         passing += 1
         if norm < lowest:
             lowest, emptiest = norm, r
-        key = np.int64(norm * _KEY_SCALE)
-        if key > memory[KEYS + TRIES - 1]:
-            j = TRIES - 1
-            while j > 0 and memory[KEYS + j - 1] < key:
-                memory[KEYS + j] = memory[KEYS + j - 1]
-                memory[CANDIDATES + j] = memory[CANDIDATES + j - 1]
-                j -= 1
-            memory[KEYS + j] = key
-            memory[CANDIDATES + j] = r
+        if norm >= bar:
+            bar = _keep(memory, np.int64(norm * _KEY_SCALE), r)
     return passing, emptiest, least
+
+
+@njit(cache=True)
+def _keep(memory, key, r):
+    """Put a worker in line by its key, behind equal ones; return the norm from which on another one gets in."""
+    j = TRIES - 1
+    while j > 0 and memory[KEYS + j - 1] < key:
+        memory[KEYS + j] = memory[KEYS + j - 1]
+        memory[CANDIDATES + j] = memory[CANDIDATES + j - 1]
+        j -= 1
+    memory[KEYS + j] = key
+    memory[CANDIDATES + j] = r
+    return (memory[KEYS + TRIES - 1] + 1) / _KEY_SCALE
 
 
 @njit(cache=True)

@@ -37,22 +37,29 @@ class Packing:
     schedulers: int
 
 
-def table(
-    seen: ServingObservation, batch: Ints, aims: Aims, sizes: Sizes, predicted: Floats, drift_tokens: Floats, packing: Packing
-) -> Floats:
-    """Return the score of each slot, shape I x SCORE_COLUMNS; ``predicted`` is the output by endpoint and bucket.
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What requests were like: means by endpoint, output by endpoint and bucket, and by how much each slot's ran over."""
 
-    Columns are named in ``routes``: shares are reciprocals of limits, times are in ticks.
+    sizes: Sizes
+    output_tokens: Floats
+    drift_tokens: Floats
+
+
+def table(coefficients: Floats, endpoint: Ints, batch: Ints, aims: Aims, learned: Learned, packing: Packing) -> Floats:
+    """Return the score of each slot, shape I x SCORE_COLUMNS.
+
+    ``coefficients`` are those at present speeds, ``endpoint`` and ``batch`` limit of each slot have shape I. Columns are named
+    in ``routes``: shares are reciprocals of limits, times are in ticks.
     """
-    c, endpoint = slowed(seen), seen.instance_endpoint
+    c, sizes = coefficients, learned.sizes
     out = np.zeros((len(c), routes.SCORE_COLUMNS))
     kv_tokens = np.maximum(c[:, lat.KV_TOKENS], 1.0)
     prompt, squared = sizes.prompt_tokens[endpoint], sizes.squared_prompt_tokens[endpoint]
     overhead = c[:, lat.OVERHEAD_S]
     times_s = {
-        routes.DECODE_BASE: c[:, lat.DECODE_S] + overhead,
-        routes.DECODE_PER_REQUEST: c[:, lat.DECODE_PER_REQUEST_S],
-        routes.DECODE_PER_TOKEN: c[:, lat.DECODE_PER_CONTEXT_TOKEN_S],
+        routes.TTFT: aims.ttft_s,
+        routes.ATGT: packing.gamma * aims.atgt_s,
         routes.PREFILL_BASE: c[:, lat.PREFILL_S] + overhead,
         routes.PREFILL_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S],
         routes.PREFILL_PER_SQUARE: c[:, lat.PREFILL_PER_SQUARED_TOKEN_S],
@@ -60,15 +67,21 @@ def table(
     }
     for column, time_s in times_s.items():
         out[:, column] = time_s * TICKS_PER_S
+    decode_s = {
+        routes.SLOW_BASE: c[:, lat.DECODE_S] + overhead,
+        routes.SLOW_PER_REQUEST: c[:, lat.DECODE_PER_REQUEST_S],
+        routes.SLOW_PER_TOKEN: c[:, lat.DECODE_PER_CONTEXT_TOKEN_S],
+    }
+    for column, time_s in decode_s.items():
+        out[:, column] = time_s / (packing.gamma * aims.atgt_s)
     out[:, routes.BATCH_SHARE] = 1.0 / np.maximum(batch, 1)
     out[:, routes.KV_SHARE] = 1.0 / (packing.theta * kv_tokens)
-    out[:, routes.ITERATION_SHARE] = 1.0 / (packing.gamma * aims.atgt_s * TICKS_PER_S)
-    out[:, routes.TTFT_SHARE] = 1.0 / (aims.ttft_s * TICKS_PER_S)
-    out[:, routes.ERROR] = np.clip(drift_tokens, -_ERROR_SHARE * kv_tokens, _ERROR_SHARE * kv_tokens)
+    out[:, routes.ERROR] = np.clip(learned.drift_tokens, -_ERROR_SHARE * kv_tokens, _ERROR_SHARE * kv_tokens)
+    out[:, routes.SLACK] = 1.0 / packing.gamma
     out[:, routes.SCHEDULERS] = packing.schedulers
     out[:, routes.USUAL_PROMPT] = np.rint(prompt)
     out[:, routes.USUAL_OUTPUT] = np.rint(sizes.output_tokens[endpoint])
-    whole = np.maximum(np.rint(predicted), 1.0)
+    whole = np.maximum(np.rint(learned.output_tokens), 1.0)
     out[:, routes.BIN_TOKENS] = np.ceil((whole.max(axis=1) + 1.0) / routes.BINS)[endpoint]
     out[:, routes.TABLE :] = whole[endpoint]
     return out
