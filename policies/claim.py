@@ -1,6 +1,6 @@
 """A published number, the evidence that ours comes from, the verdict."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import median
@@ -40,29 +40,41 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """The policy sets of one label: a template, the settings of its knobs that are tried, and the knob that gives its size.
+    """The policy sets of one label: a template, the settings of its knobs that are tried, and its sizes.
 
-    Knobs are written ``system.knob``. Every try is a setting of them; the best try counts. ``sizes`` are given to the knob
-    ``size``, ascending in what they cost; they are left out where nothing is sized.
+    A setting is ``system.knob`` -> value. The best try counts. ``sizes`` are settings too, ascending in what they cost; they
+    are left out where nothing is sized.
     """
 
     policy: Mapping[str, Any]
     tries: tuple[Mapping[str, Any], ...] = ({},)
-    size: str = ""
-    sizes: tuple[float, ...] = ()
+    sizes: tuple[Mapping[str, Any], ...] = ()
+
+
+def steps(knob: str, values: Iterable[Any]) -> tuple[dict[str, Any], ...]:
+    """Return the sizes that one knob gives.
+
+    >>> steps("static_peak.instances", range(1, 3))
+    ({'static_peak.instances': 1}, {'static_peak.instances': 2})
+    """
+    return tuple({knob: value} for value in values)
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """A value of the scenario over which a claim is repeated; ``own`` is the claim's own, fixed before tuning.
 
-    ``paths`` are places as ``twin.scenario.varied`` takes them; each is set to the value.
+    ``settings`` gives what each value sets: places, as ``twin.variation.varied`` takes them, to values.
     """
 
     name: str
-    paths: tuple[str, ...]
-    values: tuple[float | str, ...]
     own: float | str
+    settings: Mapping[float | str, Mapping[str, Any]]
+
+
+def over(name: str, own: float | str, place: str, values: Iterable[float | str]) -> Sweep:
+    """Return a sweep that sets one place."""
+    return Sweep(name, own, {value: {place: value} for value in values})
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def points_of(search: Search) -> tuple[Point, ...]:
     """Return the claim's own point and those of its sweeps."""
     points = [Point("", None, {})]
     for sweep in search.sweeps:
-        points += [Point(sweep.name, x, dict.fromkeys(sweep.paths, x)) for x in sweep.values if x != sweep.own]
+        points += [Point(sweep.name, x, values) for x, values in sweep.settings.items() if x != sweep.own]
     return tuple(points)
 
 
@@ -62,7 +62,9 @@ def seek(branch: Branch, progress: pool.Report | None, cancel: pool.Cancel | Non
     for place, seed in enumerate(branch.seeds):
         told = _told(branch, place, seed, progress)
         trial = Trial(branch.search, branch.label, scenario, seed, branch.home, worlds, told, cancel)
-        answers.append(measured(trial) if isinstance(branch.search.find, Measured) else best_of(trial, guesses))
+        # Whole runs are kept of the claim's own point; of the sweeps what they showed is enough.
+        keep = not branch.point.sweep
+        answers.append(measured(trial, keep) if isinstance(branch.search.find, Measured) else best_of(trial, guesses, keep))
     return Outcome(branch.label, branch.point, tuple(answers), worlds)
 
 

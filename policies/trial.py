@@ -3,26 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from policies import pool, study
 from policies.claim import Capacity, Contender, Measured, Objective, Search, Sizing
-from policies.policy import PolicySet
+from policies.policy import PolicySet, Schedule
 from policies.search import fewest
+from twin import run as twin_run
 from twin.clock import Window
 from twin.metrics import Scope
-from twin.run import Cancelled
+from twin.run import Cancelled, Run
 from twin.scenario import Scenario
-from twin.store import runs
+from twin.store import probes, runs
 from twin.variation import value_at, varied
+
+_WORLD: Final = "exogenous"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one contender reaches at one point and seed; ``value`` None where nothing that was tried holds.
 
-    ``chosen`` are the knobs of the best try with its size or scale, ``run_id`` the run that shows it. ``exact`` is False
-    where the budget of runs ended first.
+    ``chosen`` are the knobs of the best try with its size, ``run_id`` the run that shows it. ``exact`` is False where the
+    budget of runs ended first.
     """
 
     seed: int
@@ -49,6 +52,15 @@ def settled(policy: Mapping[str, Any], knobs: Mapping[str, Any], name: str) -> P
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What one run showed: whether the objectives hold, and the size, load or share that it stands for."""
+
+    run_id: str
+    holds: bool
+    reached: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Best:
     reached: float
     attempt: int
@@ -72,7 +84,7 @@ class Trial:
     told: Callable[[int], None] | None
     cancel: pool.Cancel | None
     probes: int = 0
-    seen: dict[tuple[int, int], tuple[bool, float | None, str]] = field(default_factory=dict)
+    seen: dict[tuple[int, int], Probe] = field(default_factory=dict)
 
     @property
     def contender(self) -> Contender:
@@ -96,57 +108,95 @@ class Trial:
 
     def knobs(self, attempt: int, index: int) -> dict[str, Any]:
         """Return the knobs of one try at one size."""
-        knobs = dict(self.contender.tries[attempt])
-        return {**knobs, self.contender.size: self.contender.sizes[index]} if self.contender.size else knobs
+        return {**self.contender.tries[attempt], **(self.contender.sizes[index] if self.contender.sizes else {})}
 
-    def run(self, attempt: int, index: int) -> str:
-        """Run one try at one size, or at one scale of the load, and return its run_id."""
-        if self.cancel is not None and self.cancel():
-            raise Cancelled
-        self.probes += 1
-        if self.told is not None:
-            self.told(self.probes)
+    def question(self, attempt: int, index: int) -> study.Question:
+        """Return what one try asks at one size, or at one scale of the load."""
         find = self.search.find
-        scale = find.scales[index] if isinstance(find, Capacity) else 1.0
-        scenario = _scaled(self.scenario, find.rates, scale) if isinstance(find, Capacity) else self.scenario
+        scenario = _scaled(self.scenario, find.rates, find.scales[index]) if isinstance(find, Capacity) else self.scenario
         policy = settled(self.contender.policy, self.knobs(attempt, index), self.label)
-        run_id = study.run(scenario, policy, self.seed, self.home, cancel=self.cancel, label=self.label)
-        self._same_world(f"seed {self.seed}, load x {scale:g}", run_id)
-        return run_id
+        return study.Question(self.label, scenario, Schedule.of(policy), self.seed, self.home)
 
-    def _same_world(self, place: str, run_id: str) -> None:
-        world = str(runs.manifest_of(run_id, self.home)["exogenous"])
+    def probe(self, attempt: int, index: int) -> Probe:
+        """Return what one try shows at one size or load; asked once, and kept with the store for the next time."""
+        if (attempt, index) not in self.seen:
+            self.probes += 1
+            if self.told is not None:
+                self.told(self.probes)
+            if self.cancel is not None and self.cancel():
+                raise Cancelled
+            question = self.question(attempt, index)
+            run_id = study.run_id_of(question)
+            shown = self._shown(run_id, question)
+            self._same_world(index, run_id, str(shown[_WORLD]))
+            self.seen[attempt, index] = self._judged(run_id, shown, index)
+        return self.seen[attempt, index]
+
+    def keep(self, attempt: int, index: int) -> None:
+        """Store the whole run of one try, for those who want to look at it."""
+        study.ask(self.question(attempt, index), None, self.cancel)
+
+    def _shown(self, run_id: str, question: study.Question) -> Mapping[str, Any]:
+        wanted = _readings(self.search.find)
+        known = probes.load(run_id, self.home)
+        if _WORLD in known and set(wanted) <= set(known):
+            return known
+        if runs.exists(run_id, self.home):
+            run = runs.load(run_id, self.home)
+        else:
+            phases = study.phases(question.schedule, question.scenario)
+            run = twin_run.simulate(question.scenario, phases, seed=self.seed, cancel=self.cancel)
+        shown = {_WORLD: run.manifest["exogenous"], **{name: read(run) for name, read in wanted.items()}}
+        probes.save(run_id, shown, self.home)
+        return shown
+
+    def _same_world(self, index: int, run_id: str, world: str) -> None:
+        find = self.search.find
+        place = f"seed {self.seed}, load x {find.scales[index] if isinstance(find, Capacity) else 1.0:g}"
         if self.worlds.setdefault(place, world) != world:
             raise RuntimeError(f"{place}: run {run_id} of {self.label} met other arrivals or weather than the runs before it")
 
-    def probe(self, attempt: int, index: int) -> tuple[bool, float | None, str]:
-        """Return whether the objectives hold, what it costs or carries, and the run; asked once."""
-        if (attempt, index) not in self.seen:
-            run_id = self.run(attempt, index)
-            find = self.search.find
-            assert not isinstance(find, Measured)
-            held = all(objective.holds(_value(self, run_id, objective, find.window)) for objective in find.objectives)
-            self.seen[attempt, index] = (held, self._reached(find, run_id, index), run_id)
-        return self.seen[attempt, index]
-
-    def _reached(self, find: Sizing | Capacity, run_id: str, index: int) -> float | None:
+    def _judged(self, run_id: str, shown: Mapping[str, Any], index: int) -> Probe:
+        find = self.search.find
+        if isinstance(find, Measured):
+            return Probe(run_id, True, shown[_of_function(find)])
+        holds = all(objective.holds(shown[_of_metric(objective, find.window)]) for objective in find.objectives)
         if isinstance(find, Capacity):
-            return find.scales[index]
-        cost = study.value(run_id, self.home, find.quantity, (), find.window)
-        return None if cost is None else cost - find.shared
+            return Probe(run_id, holds, find.scales[index])
+        cost = shown[_of_metric(find.quantity, find.window)]
+        return Probe(run_id, holds, None if cost is None else cost - find.shared)
 
 
-def _value(trial: Trial, run_id: str, objective: Objective, window: Window | None) -> float | None:
-    scope = tuple(Scope("endpoint", endpoint) for endpoint in objective.endpoints)
-    return study.value(run_id, trial.home, objective.metric, scope, window)
+def _readings(find: Sizing | Capacity | Measured) -> dict[str, Callable[[Run], float | None]]:
+    """Return what is read off each run, by the name under which it is kept."""
+    if isinstance(find, Measured):
+        return {_of_function(find): lambda run: find.read(run.tables)}
+    asked: list[Objective | str] = [*find.objectives, *([find.quantity] if isinstance(find, Sizing) else [])]
+    return {_of_metric(each, find.window): _reading(each, find.window) for each in asked}
+
+
+def _reading(asked: Objective | str, window: Window | None) -> Callable[[Run], float | None]:
+    name, endpoints = (asked, ()) if isinstance(asked, str) else (asked.metric, asked.endpoints)
+    scope = tuple(Scope("endpoint", endpoint) for endpoint in endpoints)
+    return lambda run: twin_run.read(run, name, scope, window)
+
+
+def _of_metric(asked: Objective | str, window: Window | None) -> str:
+    name, endpoints = (asked, ()) if isinstance(asked, str) else (asked.metric, asked.endpoints)
+    hours = "" if window is None else f" {window.from_hour} to {window.to_hour} on {window.days}"
+    return f"{name} of {', '.join(endpoints) or 'all'}{hours}"
+
+
+def _of_function(find: Measured) -> str:
+    return f"{find.read.__module__}.{find.read.__qualname__}"
 
 
 def _scaled(scenario: Scenario, rates: Sequence[str], scale: float) -> Scenario:
     return varied(scenario, {path: scale * float(value_at(scenario, path)) for path in rates})
 
 
-def best_of(trial: Trial, guesses: dict[int, int]) -> Answer:
-    """Return the best over all tries; a try that cannot beat the best so far costs few runs."""
+def best_of(trial: Trial, guesses: dict[int, int], keep: bool) -> Answer:
+    """Return the best over all tries, its run stored where it is to be kept; a try that cannot win costs few runs."""
     best: _Best | None = None
     exact = True
     for attempt in range(len(trial.contender.tries)):
@@ -160,7 +210,9 @@ def best_of(trial: Trial, guesses: dict[int, int]) -> Answer:
             best = found if best is None or _better(found.reached, best.reached, trial.upwards) else best
     if best is None:
         return Answer(trial.seed, None, trial.probes, exact, {}, None)
-    run_id = trial.probe(best.attempt, best.index)[2]
+    if keep:
+        trial.keep(best.attempt, best.index)
+    run_id = trial.probe(best.attempt, best.index).run_id
     return Answer(trial.seed, best.reached, trial.probes, exact, trial.knobs(best.attempt, best.index), run_id)
 
 
@@ -173,16 +225,16 @@ def _tried(trial: Trial, attempt: int, guess: int | None, best: _Best | None) ->
         return index if upwards else count - 1 - index
 
     def hopeless(index: int) -> bool:
-        reached = trial.probe(attempt, there(index))[1]
+        reached = trial.probe(attempt, there(index)).reached
         return best is not None and reached is not None and not _better(reached, best.reached, upwards)
 
     begin = guess if guess is not None else None if best is None else best.index
     found = fewest(
-        lambda index: trial.probe(attempt, there(index))[0], count, trial.left, None if begin is None else there(begin), hopeless
+        lambda index: trial.probe(attempt, there(index)).holds, count, trial.left, None if begin is None else there(begin), hopeless
     )
     if found.index is None:
         return None, found.exact
-    reached = trial.probe(attempt, there(found.index))[1]
+    reached = trial.probe(attempt, there(found.index)).reached
     return (None if reached is None else _Best(reached, attempt, there(found.index))), found.exact
 
 
@@ -190,10 +242,9 @@ def _better(one: float, other: float, upwards: bool) -> bool:
     return one < other if upwards else one > other
 
 
-def measured(trial: Trial) -> Answer:
+def measured(trial: Trial, keep: bool) -> Answer:
     """Return what a pure function reads off the tables of the contender's one run."""
-    find = trial.search.find
-    assert isinstance(find, Measured)
-    run_id = trial.run(0, 0)
-    value = find.read(runs.load(run_id, trial.home).tables)
-    return Answer(trial.seed, value, trial.probes, True, trial.knobs(0, 0), run_id)
+    found = trial.probe(0, 0)
+    if keep:
+        trial.keep(0, 0)
+    return Answer(trial.seed, found.reached, trial.probes, True, trial.knobs(0, 0), found.run_id)

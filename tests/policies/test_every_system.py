@@ -16,7 +16,7 @@ from twin.run import simulate
 from twin.scenario import load
 from twin.sources import sources
 from twin.stack import Phase
-from twin.variation import value_at, varied
+from twin.variation import varied
 
 IDS = sorted(catalogue.cards())
 
@@ -73,11 +73,11 @@ def test_claims_that_are_searched_can_be_asked_everywhere_and_try_everybody_alik
             there = varied(scenario, {**search.vary, **point.values})
             for label, contender in search.contenders.items():
                 for knobs in contender.tries:
-                    sized = {**knobs, contender.size: contender.sizes[0]} if contender.size else knobs
-                    catalogue.check(settled(contender.policy, sized, label), there.entities())
+                    for size in contender.sizes or ({},):
+                        catalogue.check(settled(contender.policy, {**knobs, **size}, label), there.entities())
+        own = varied(scenario, search.vary)
         for sweep in search.sweeps:
-            assert sweep.own in sweep.values
-            assert all(value_at(varied(scenario, search.vary), path) == sweep.own for path in sweep.paths)
+            assert varied(own, sweep.settings[sweep.own]).canonical() == own.canonical(), "the claim's own point is in the sweep"
         if not isinstance(search.find, Measured):
             assert {objective.metric for objective in search.find.objectives} <= set(METRICS)
             assert len({len(contender.tries) for contender in search.contenders.values()}) == 1, "as many tries for each"

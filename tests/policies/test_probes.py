@@ -7,19 +7,20 @@ import polars as pl
 import pytest
 
 from policies import study
-from policies.claim import Capacity, Claim, Contender, Measured, Objective, Search, Sizing, Sweep
+from policies.claim import Capacity, Claim, Contender, Measured, Objective, Search, Sizing, over, steps
 from policies.probes import Branch, Outcome, counted, limit_of, one_world, points_of, seek, sought
 from policies.reproduce import check
 from policies.trial import settled
 from twin.metrics import Scope
 from twin.run import Cancelled
 from twin.scenario import Scenario
+from twin.store import runs
 from twin.variation import varied
 
 RATE = "serving.endpoints[chat-70b].demand.rate_per_s"
 CLOCKED = {"levers": {"instance_config": [{"system": "static"}]}}
 ROBIN = {"levers": {"instance_config": [{"system": "static"}], "request_routing": [{"system": "round_robin"}]}}
-SIZES = tuple(round(0.2 + 0.1 * step, 1) for step in range(9))
+SIZES = steps("static.clock_share", (round(0.2 + 0.1 * step, 1) for step in range(9)))
 
 
 def tokens_within(bound_s: float) -> tuple[Objective, ...]:
@@ -30,8 +31,8 @@ def clock_search(bound_s: float, **changes: object) -> Search:
     """The least energy at which tokens come in time, over the clock of all instances."""
     find = Sizing(tokens_within(bound_s), "plant.energy_j")
     contenders = {
-        "ours": Contender(CLOCKED, size="static.clock_share", sizes=SIZES),
-        "full": Contender(ROBIN, tries=({"static.max_batch": 256}, {"static.max_batch": 64}), size="static.clock_share", sizes=SIZES[-1:]),
+        "ours": Contender(CLOCKED, sizes=SIZES),
+        "full": Contender(ROBIN, tries=({"static.max_batch": 256}, {"static.max_batch": 64}), sizes=SIZES[-1:]),
     }
     return replace(Search(find, contenders, "ours", ("full",), probes=8), **changes)
 
@@ -49,8 +50,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bounds(short: Scenario, home: Path) -> tuple[float, float, float]:
     """Objectives on the time per token: hardly met at full clock, met at half of it, met by nobody."""
-    runs = [study.run(short, settled(CLOCKED, {"static.clock_share": share}, "plain"), 1, home) for share in (1.0, 0.4)]
-    full, half = (study.value(run_id, home, "serving.atgt_p99_s", (Scope("endpoint", "chat-70b"),)) for run_id in runs)
+    made = [study.run(short, settled(CLOCKED, {"static.clock_share": share}, "plain"), 1, home) for share in (1.0, 0.4)]
+    full, half = (study.value(run_id, home, "serving.atgt_p99_s", (Scope("endpoint", "chat-70b"),)) for run_id in made)
     assert full < half
     return 1.02 * full, 1.02 * half, 0.5 * full
 
@@ -68,7 +69,7 @@ def test_the_least_size_is_found_and_a_looser_objective_takes_less(short, home, 
 def test_what_was_found_holds_and_the_size_below_does_not(short, home, bounds):
     search = clock_search(bounds[1])
     found = best(search, short, home)["static.clock_share"]
-    below = SIZES[SIZES.index(found) - 1]
+    below = SIZES[[size["static.clock_share"] for size in SIZES].index(found) - 1]
     only = replace(search.contenders["ours"], sizes=(below,))
     outcome = seek(Branch(replace(search, contenders={"ours": only}), "ours", points_of(search)[0], short, (1,), home), None, None)
     assert outcome.answers[0].value is None
@@ -88,7 +89,7 @@ def test_a_budget_bounds_the_runs_and_says_that_it_ended(short, home, bounds):
 
 
 def test_the_highest_load_is_found_and_a_looser_objective_carries_more(short, home):
-    scales = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    scales = (1.0, 2.0, 3.0, 4.0, 4.5, 5.0, 6.0, 8.0)
     plain = {"plain": Contender(CLOCKED)}
     found = []
     for bound_s in (1.5, 60.0):
@@ -115,6 +116,17 @@ def test_a_share_is_read_off_stored_tables_and_moves_with_the_scenario(short, ho
     assert long.probes == 1
 
 
+def test_what_was_probed_is_not_simulated_again_and_only_the_answer_is_stored_whole(short, tmp_path, bounds):
+    search = clock_search(bounds[1])
+    first = sought(search, short, (1,), tmp_path)
+    assert set(runs.run_ids(tmp_path)) == {outcome.answers[0].run_id for outcome in first}
+    probed = list((tmp_path / "probes").iterdir())
+    assert len(probed) == counted(first)
+    written = {path: path.stat().st_mtime_ns for path in probed}
+    assert [outcome.answers for outcome in sought(search, short, (1,), tmp_path)] == [outcome.answers for outcome in first]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "probes").iterdir()} == written
+
+
 def test_a_search_can_be_cancelled_and_tells_its_runs(short, tmp_path, bounds):
     said = []
     with pytest.raises(Cancelled):
@@ -134,7 +146,9 @@ def test_contenders_that_met_other_arrivals_are_not_compared(short, home):
 def test_two_processes_find_what_one_does(short, home, bounds):
     search = clock_search(bounds[1])
     alone, together = (sought(search, short, (1,), home, workers=workers) for workers in (1, 2))
-    assert [outcome.answers for outcome in alone] == [outcome.answers for outcome in together]
+    assert [[(a.value, a.probes, a.chosen) for a in o.answers] for o in alone] == [
+        [(a.value, a.probes, a.chosen) for a in o.answers] for o in together
+    ]
 
 
 def test_a_knob_of_nobody_is_refused():
@@ -148,7 +162,7 @@ def claim_of(search: Search) -> Claim:
 
 
 def test_a_searched_claim_tells_its_points_its_runs_and_where_it_holds(short, home, bounds):
-    sweep = Sweep("requests per second", (RATE,), (0.75, 1.5), 1.5)
+    sweep = over("requests per second", 1.5, RATE, (0.75, 1.5))
     verdict, told = check(claim_of(clock_search(bounds[1], sweeps=(sweep,))), short, home)
     own, other = told["points"]
     assert own["own"]
