@@ -61,8 +61,8 @@ class ModServe:
         """Return the roles for the next window."""
         self._lays = True
         self._decide(seen)
-        # What is off has no stage: an image instance that is off must not be waited for.
-        rest = WHOLE if self._scales else seen.role
+        # What is off has no stage; what is given up keeps its own until it is.
+        rest = np.where((seen.state == OFF) & self._scales, WHOLE, seen.role)
         return LayoutAction(np.where(self._held != NONE, self._held, rest))
 
     def scale(self, seen: ServingObservation) -> ScalingAction:
