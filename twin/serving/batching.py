@@ -341,39 +341,32 @@ def _need(instances, requests, limits, r, i):
 
 
 @_compiled
-def _room(instances, limits, r, ahead, room):
-    """Whether the growing batch, so many decode steps ahead, fits into ``room`` blocks; counted only when it is near."""
-    if limits[PAGED] == 0:
-        return room >= 0
+def _surely(instances, r, ahead, room):
+    """Whether the growing batch, so many decode steps ahead, fits into ``room`` blocks whatever its residues are."""
     shift = instances[r, BLOCK_SHIFT]
-    if instances[r, CONTEXT] + (ahead + (1 << shift) - 1) * instances[r, BATCH] <= room << shift:
-        return True
-    return _grown(instances, r, instances[r, STEP] + ahead) <= room
+    return instances[r, CONTEXT] + (ahead + (1 << shift) - 1) * instances[r, BATCH] <= room << shift
 
 
 @_compiled
 def _fits(instances, limits, r, ahead, need):
     """Whether a request may be admitted that needs so many blocks, so many decode steps ahead."""
     room = instances[r, KV_LIMIT] - instances[r, HELD] - need
-    if limits[PAGED] == 1 and instances[r, BATCH] + instances[r, HELD] > 0:
+    if limits[PAGED] == 0:
+        return room >= 0
+    if instances[r, BATCH] + instances[r, HELD] > 0:
         room -= instances[r, KV_LIMIT] // 100
-    return _room(instances, limits, r, ahead, room)
+    return _surely(instances, r, ahead, room) or _grown(instances, r, instances[r, STEP] + ahead) <= room
 
 
 @_compiled
-def _note_kv(instances, done, limits, r, ahead):
+def _note_kv(instances, done, r, ahead):
     """Keep the largest use of the KV cache, counted only where it may be larger."""
-    used = instances[r, HELD]
-    if limits[PAGED] == 1:
-        shift = instances[r, BLOCK_SHIFT]
-        if instances[r, CONTEXT] + (ahead + (1 << shift) - 1) * instances[r, BATCH] <= (done[r, KV_MAX] - used) << shift:
-            return
-        used += _grown(instances, r, instances[r, STEP] + ahead)
-    done[r, KV_MAX] = max(done[r, KV_MAX], used)
+    if not _surely(instances, r, ahead, done[r, KV_MAX] - instances[r, HELD]):
+        done[r, KV_MAX] = max(done[r, KV_MAX], instances[r, HELD] + _grown(instances, r, instances[r, STEP] + ahead))
 
 
 @_compiled
-def _commit(instances, stalls, gaps, done, limits, r, k, since):
+def _commit(instances, stalls, gaps, done, r, k, since):
     """Advance the running decode segment by k whole iterations; nothing finishes before the last of them."""
     batch = instances[r, BATCH]
     first = instances[r, FIRST_GAP]
@@ -396,7 +389,7 @@ def _commit(instances, stalls, gaps, done, limits, r, k, since):
     instances[r, CONTEXT] += k * batch
     instances[r, STEP] += k
     instances[r, LEFT] -= k
-    _note_kv(instances, done, limits, r, -1)
+    _note_kv(instances, done, r, -1)
 
 
 @_compiled
@@ -460,7 +453,7 @@ def _wait(instances, done, r, t, change):
 @_compiled
 def _make_room(instances, heap, requests, done, load, limits, r, t):
     """Let the cut request lose its progress, then preempt, until the next iteration of the batch fits."""
-    while instances[r, BATCH] > 0 and not _room(instances, limits, r, 0, instances[r, KV_LIMIT] - instances[r, HELD]):
+    while _grown(instances, r, instances[r, STEP]) + instances[r, HELD] > instances[r, KV_LIMIT]:
         done[r, PREEMPTIONS] += 1
         if instances[r, PROGRESS] > 0:
             load[WAITING, r] += instances[r, PROGRESS]
@@ -640,7 +633,7 @@ def _encode(prefill, requests, done, r, pictured, tiles, first, count):
 @_compiled
 def _begin(instances, prefill, done, limits, r, t, tokens, squares, encode):
     """Begin an iteration with prompts."""
-    _note_kv(instances, done, limits, r, 0)
+    _note_kv(instances, done, r, 0)
     if limits[WHOLE_BATCH] == 1:
         squares = np.float64(tokens) * np.float64(tokens)
     linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
@@ -661,6 +654,22 @@ def _decode_ticks(instances, r):
 
 
 @_compiled
+def _steps_that_fit(instances, r, k, room):
+    """Return how many of k iterations fit into ``room`` blocks; the first does."""
+    step = instances[r, STEP] - 1
+    if _grown(instances, r, step + k) <= room:
+        return k
+    low = 1
+    while k - low > 1:
+        middle = (low + k) // 2
+        if _grown(instances, r, step + middle) <= room:
+            low = middle
+        else:
+            k = middle
+    return low
+
+
+@_compiled
 def _plan(instances, heap, limits, r, t):
     """Plan decode iterations up to the next completion or the last one that fits, or fall idle."""
     batch = instances[r, BATCH]
@@ -673,15 +682,8 @@ def _plan(instances, heap, limits, r, t):
         return
     k = (heap[r, 0] >> 31) - instances[r, STEP]
     room = instances[r, KV_LIMIT] - instances[r, HELD]
-    if not _room(instances, limits, r, k - 1, room):
-        low = 1
-        while k - low > 1:
-            middle = (low + k) // 2
-            if _grown(instances, r, instances[r, STEP] + middle - 1) <= room:
-                low = middle
-            else:
-                k = middle
-        k = low
+    if limits[PAGED] == 1 and not _surely(instances, r, k - 1, room):
+        k = _steps_that_fit(instances, r, k, room)
     first = _decode_ticks(instances, r) + limits[OVERHEAD]
     slope = instances[r, DECODE_PER_TOKEN] * batch
     instances[r, PHASE] = DECODING
@@ -753,30 +755,27 @@ def _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r,
 
 
 @_compiled
-def _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
-    """Let the queue in at a boundary; return whether an iteration with prompts began."""
-    _join(instances, heap, stalls, requests, done, limits, r, t)
-    if instances[r, QUEUED] == 0:
-        return False
-    if limits[SCHEDULER] == CHUNKED:
-        return _admit_chunks(instances, prefill, requests, done, limits, r, t)
-    return _admit(instances, prefill, stalls, requests, done, limits, r, t)
-
-
-@_compiled
 def _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since):
     """Let one instance reach ``until``: every boundary before it is passed."""
     while instances[r, NEXT] < until:
         t = instances[r, NEXT]
         phase = instances[r, PHASE]
         if phase == DECODING:
-            _commit(instances, stalls, gaps, done, limits, r, instances[r, LEFT], since)
+            _commit(instances, stalls, gaps, done, r, instances[r, LEFT], since)
             _release(instances, heap, requests, load, limits, r, t)
         elif phase == PREFILLING:
             _end_prefill(instances, heap, stalls, requests, gaps, done, load, limits, r, since)
-        if limits[PAGED] == 1:
+        if limits[PAGED] == 1 and not _surely(instances, r, 0, instances[r, KV_LIMIT] - instances[r, HELD]):
             _make_room(instances, heap, requests, done, load, limits, r, t)
-        if instances[r, QUEUED] == 0 or not _look(instances, prefill, heap, stalls, requests, done, load, limits, r, t):
+        if instances[r, QUEUED] > 0 and requests[instances[r, HEAD], OUTPUT] < 0:
+            _join(instances, heap, stalls, requests, done, limits, r, t)
+        prompts = False
+        if instances[r, QUEUED] > 0:
+            if limits[SCHEDULER] == CHUNKED:
+                prompts = _admit_chunks(instances, prefill, requests, done, limits, r, t)
+            else:
+                prompts = _admit(instances, prefill, stalls, requests, done, limits, r, t)
+        if not prompts:
             _plan(instances, heap, limits, r, t)
 
 
@@ -862,7 +861,7 @@ def _split_at(instances, stalls, gaps, done, limits, r, until, since):
     if phase == DECODING:
         k = steps_at(instances, r, until)
         if k > 0:
-            _commit(instances, stalls, gaps, done, limits, r, k, since)
+            _commit(instances, stalls, gaps, done, r, k, since)
         took = until - max(instances[r, BEGAN], since)
         done[r, DECODE_TIME] += took
         done[r, BATCH_TIME] += took * instances[r, BATCH]
