@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from policies.system import Surroundings
 from policies.systems.modserve.bounds import IMAGE_TTFT, TTFT, Bounds
 from policies.systems.modserve.knobs import ModServeKnobs
-from policies.systems.modserve.load import PROMPT, TILES, Load
+from policies.systems.modserve.load import OUTPUT, PROMPT, TILES, Load
 from policies.systems.modserve.placement import NONE, Present, Readiness, Slots, towards
 from policies.systems.modserve.pools import Asked, Endpoint
 from policies.systems.modserve.profile import token_s
 from policies.systems.modserve.sizing import Sizing, Terms
-from twin.serving.levers import DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, LayoutAction, ScalingAction, ServingObservation
+from twin.serving.levers import DECODE, DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, LayoutAction, ScalingAction, ServingObservation
 from twin.stack import State
 
 Floats = NDArray[np.float64]
@@ -126,13 +126,17 @@ class ModServe:
         if burst:
             per_s = np.maximum(per_s, self._load.latest_per_s(index))
         per_s = per_s + waiting / (knobs.burst_drain_s if burst else knobs.interval_s)
-        asked = Asked(per_s, self._load.mix(index), *goals.tolist())
-        endpoint = Endpoint.of(seen, members, self._usable(seen, members))
-        # In a burst it is the idle instances of the other stages that are borrowed.
-        busy = seen.outstanding[members] > 0 if burst else np.ones(len(members), dtype=np.bool_)
         if self._begun_s[index] == _NEVER:
             self._begun_s[index] = seen.t_s
-        fill = not knobs.autoscale or not self._scales or seen.t_s - self._begun_s[index] < knobs.cool_down_s
+        settled = bool(seen.t_s - self._begun_s[index] >= knobs.cool_down_s)
+        usable = self._usable(seen, members)
+        # A text instance is slow to change its width, so it does that once the mix of requests is known.
+        as_it_was = usable & seen.configured[members]
+        endpoint = Endpoint.of(seen, members, usable, usable if settled or not as_it_was.any() else as_it_was)
+        asked = Asked(per_s, self._load.mix(index), *goals.tolist())
+        # In a burst it is the idle instances of the other stages that are borrowed.
+        busy = seen.outstanding[members] > 0 if burst else np.ones(len(members), dtype=np.bool_)
+        fill = not knobs.autoscale or not self._scales or not settled
         terms = Terms(seen.t_s, fill, most_gpus, None if self._lays else seen.role[members])
         laid = self._sizing.size(index, endpoint, asked, Present(self._held[members], busy), terms)
         if laid is not None:
@@ -141,12 +145,20 @@ class ModServe:
             self._sized_s[index] = seen.t_s
 
     def _bursts(self, seen: ServingObservation, index: int, members: Ints, waiting: Floats) -> bool:
-        """Return whether more work waits at a pool than the slack, in the time that those of its instances that are on need."""
-        on = self._held[members][seen.state[members] == ON]
-        for column, roles in ((TILES, (IMAGE,)), (PROMPT, (WHOLE, PREFILL))):
-            capacity = sum(float(self._sizing.capacity[index, role]) * max(1, int((on == role).sum())) for role in roles)
-            if capacity > 0.0 and waiting[column] / capacity > self._knobs.burst_slack_s:
-                return True
+        """Return whether a pool is asked more than it was sized for, or more work waits there than the slack.
+
+        Work is counted in the time that the instances that are on need for it.
+        """
+        wanted, on = self._target[members], seen.state[members] == ON
+        latest = self._load.latest_per_s(index)
+        for column, roles in ((TILES, (IMAGE,)), (PROMPT, (WHOLE, PREFILL)), (OUTPUT, (DECODE,))):
+            for role in roles:
+                each = float(self._sizing.capacity[index, role])
+                if each <= 0.0:
+                    continue
+                late = waiting[column] > self._knobs.burst_slack_s * each * max(1, int((on & (self._held[members] == role)).sum()))
+                if late or latest[column] > each * int((wanted == role).sum()):
+                    return True
         return False
 
     def _usable(self, seen: ServingObservation, members: Ints) -> Bools:

@@ -51,20 +51,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The slots of one endpoint (shape n), those of them that may be used, and their coefficients."""
+    """The slots of one endpoint (shape n), those of them that may be used, and for text at present, and their coefficients."""
 
     slots: Slots
     usable: Bools
+    for_text: Bools
     latency: Floats
     encode_s: Floats
     max_batch: Ints
 
     @classmethod
-    def of(cls, seen: ServingObservation, members: Ints, usable: Bools) -> "Endpoint":
-        """Return the endpoint of the instances ``members``; ``usable`` has their shape."""
+    def of(cls, seen: ServingObservation, members: Ints, usable: Bools, for_text: Bools) -> "Endpoint":
+        """Return the endpoint of the instances ``members``; ``usable`` and ``for_text`` have their shape."""
         fits = ~np.isnan(seen.latency[members]).any(axis=1)
         batch = seen.configured_max_batch[members]
-        return cls(Slots.of(seen, members), usable & fits, seen.latency[members], seen.encode_s[members], batch)
+        return cls(Slots.of(seen, members), usable & fits, for_text & fits, seen.latency[members], seen.encode_s[members], batch)
 
     @property
     def reads_images(self) -> bool:
@@ -125,7 +126,9 @@ def pools_of(
     room = endpoint.slots.all_gpus - (len(roles) - 1) * int(widths.min())
     for role in roles:
         capacity = endpoint.capacity(role, IMAGE in roles, asked, knobs)
-        able = endpoint.usable & (endpoint.slots.gpus <= max(room, int(widths.min()))) & (capacity.per_s > 0.0)
+        able = (endpoint.usable if role == IMAGE else endpoint.for_text) & (capacity.per_s > 0.0)
+        narrow = able & (endpoint.slots.gpus <= room)
+        able = narrow if narrow.any() else able
         if given is not None:
             able = able & (given == role)
         if not able.any():
