@@ -194,10 +194,11 @@ _EDGES: Final = gap_edges()
 # Nothing here makes an array or keeps one, so references to the arguments need no counting; the counting would take as long
 # as the rest. Numba's name for that is its own (an unknown name would be refused).
 _OPTIONS: Final[dict[str, bool]] = {"cache": True, "_nrt": False}
-_compiled: Any = numba.njit(**_OPTIONS)
+# Called from compiled code only, so without the ways in from elsewhere, which take as long to compile.
+_compiled: Any = numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_compiled
+@numba.njit(**_OPTIONS)
 def gap_bin(gap):
     """Return the bin of a gap in ticks; what lies outside counts in the first or last bin."""
     return min(max((np.float64(gap).view(np.int64) >> _BIN_SHIFT) - _BIN_OFFSET, 0), GAP_BINS - 1)
@@ -288,7 +289,7 @@ def _iterations_until(first, slope, ticks):
     return k
 
 
-@_compiled
+@numba.njit(**_OPTIONS)
 def steps_at(instances, r, t):
     """Return the whole decode iterations of the running segment that end strictly before tick ``t``; for routers too."""
     if instances[r, PHASE] != DECODING or t <= instances[r, BEGAN]:
@@ -297,13 +298,13 @@ def steps_at(instances, r, t):
     return min(k, instances[r, LEFT] - 1)
 
 
-@_compiled
+@numba.njit(**_OPTIONS)
 def kv_at(instances, r, t):
     """Return the KV blocks in use at tick ``t``; for routers too."""
     return instances[r, HELD] + _grown(instances, r, instances[r, STEP] + steps_at(instances, r, t))
 
 
-@_compiled
+@numba.njit(**_OPTIONS)
 def context_at(instances, r, t):
     """Return the context tokens of the running batch at tick ``t``; for routers too."""
     return instances[r, CONTEXT] + steps_at(instances, r, t) * instances[r, BATCH]
@@ -318,8 +319,12 @@ def _grown(instances, r, step):
     shift = instances[r, BLOCK_SHIFT]
     up = (1 << shift) - 1
     blocks = instances[r, GROWN]
-    for residue in range(up + 1):
-        blocks += instances[r, RESIDUES + residue] * ((step + residue + up) >> shift)
+    residue = 0
+    while residue <= up:
+        count = instances[r, RESIDUES + residue]
+        if count > 0:
+            blocks += count * ((step + residue + up) >> shift)
+        residue += 1
     return blocks
 
 
