@@ -195,7 +195,10 @@ def towards(slots: Slots, now: Ints, target: Ints, state: Readiness, turn_gpus: 
     quota = turn_gpus - int(slots.gpus[state.between].sum())
     # Were slots wider than what may turn, none would ever.
     least = 0 if quota == turn_gpus else turn_gpus
-    for slot in np.flatnonzero((target != NONE) & (target != now)):
+    coming = np.flatnonzero((target != NONE) & (target != now))
+    # One of each role in turn: prefill instances without decode instances are of no use.
+    nth = np.array([int((target[coming[:place]] == target[slot]).sum()) for place, slot in enumerate(coming)], dtype=np.int64)
+    for slot in coming[np.argsort(nth, kind="stable")]:
         window = slots.covers(int(slot))
         over = leaving & (slots.first_gpu < window.stop) & (slots.first_gpu + slots.gpus > window.start)
         turned = int(slots.gpus[over].sum())
