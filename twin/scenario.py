@@ -19,6 +19,7 @@ from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.fleet import load as load_fleet
 from twin.plant import model as plant_model
+from twin.serving import latency
 from twin.serving import model as serving_model
 from twin.serving.readings import REQUESTS
 from twin.sources import data_dir, digest, imported, toml
@@ -172,7 +173,9 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
 def _imports(spec: ScenarioSpec) -> dict[str, str]:
     """Return the digest of every imported file that the scenario draws on."""
     traces = {endpoint.demand.name for endpoint in spec.serving.endpoints if endpoint.demand.kind == "trace"}
-    return {f"llm-trace/{name}": digest(imported("llm-trace", name).read_bytes()) for name in sorted(traces)}
+    profiles = {name for endpoint in spec.serving.endpoints if (name := latency.import_name(endpoint.latency))}
+    named = [("llm-trace", name) for name in sorted(traces)] + [("latency-profile", name) for name in sorted(profiles)]
+    return {f"{kind}/{name}": digest(imported(kind, name).read_bytes()) for kind, name in named}
 
 
 def _check_places(scenario: Scenario) -> None:
@@ -197,7 +200,7 @@ def _check_unheard(scenario: Scenario) -> None:
     for gpu in serving.tariff_usd_per_h:
         if gpu not in scenario.fleet.model_names:
             raise ValueError(f"serving.tariff_usd_per_h: GPU {gpu!r} is unknown; it is one of {', '.join(scenario.fleet.model_names)}")
-    asked = scenario.horizon_s * sum(each.demand.rate_per_s for each in serving.endpoints if each.demand.kind == "synthetic")
+    asked = scenario.horizon_s * sum(each.demand.mean_rate_per_s for each in serving.endpoints if each.demand.kind == "synthetic")
     if asked > REQUESTS.max_rows:
         raise ValueError(
             f"serving.endpoints: {asked:,.0f} requests, the limit is {REQUESTS.max_rows:,}; shorten horizon_s or lower rate_per_s"

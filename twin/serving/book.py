@@ -30,8 +30,7 @@ class Book:
         prompt, tiles = asked.prompt_tokens, np.zeros(0, dtype=np.int32)
         if vision is not None:
             tiles = np.asarray(images.tiles(vision, asked.images), dtype=np.int32)
-            text = images.text_tokens(asked.prompt_tokens, asked.images)
-            prompt = np.asarray(images.prompt_tokens(vision, text, tiles.astype(np.int64)), dtype=np.int64)
+            prompt = np.asarray(images.prompt_tokens(vision, asked.text_tokens, tiles.astype(np.int64)), dtype=np.int64)
         self._arrays: dict[str, NDArray[Any]] = {
             "arrive_s": asked.arrive_s,
             "prompt_tokens": prompt,

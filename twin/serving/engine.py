@@ -330,18 +330,30 @@ class Engine:
         state: State = {name: getattr(self, name).copy() for name in (*_ARRAYS, *_REPLACED)}
         (low, high), (injected, number) = self.spans()
         state["under_way"], state["injected"] = self.requests[low:high].copy(), self.requests[injected:number].copy()
-        state["requests"] = number
+        state["requests"], state["preloaded"] = number, int(self.limits[b.PRELOADED])
         return state
 
     def restore(self, state: State) -> None:
-        """Take back a state; requests that had finished before it are not restored and never looked at again."""
+        """Take back a state; requests that had finished before it are not restored and never looked at again.
+
+        The state may come from a run that knew more or fewer requests from the start: ids of injected ones move with that.
+        """
+        known = int(self.limits[b.PRELOADED])
         for name in _ARRAYS:
             getattr(self, name)[...] = state[name]
         for name in _REPLACED:
             setattr(self, name, np.array(state[name], dtype=getattr(self, name).dtype))
-        self._reach(int(state["requests"]))
+        self.limits[b.PRELOADED] = known
+        rows = [np.array(state[name]) for name in ("under_way", "injected")]
+        shift = known - int(state["preloaded"])
+        if shift:
+            places = (rows[0][:, b.FOLLOWER], rows[1][:, b.FOLLOWER], self.again, self.coming, self.heap, self.clean_until[1:])
+            links = tuple(self.instances[:, column] for column in (b.HEAD, b.TAIL, b.PREFILL_HEAD))
+            for ids in (*places, *links):
+                ids[(ids & 0x7FFFFFFF) >= known - shift] += shift
+        self._reach(int(state["requests"]) + shift)
         (low, high), (injected, number) = self.spans()
-        self.requests[low:high], self.requests[injected:number] = state["under_way"], state["injected"]
+        self.requests[low:high], self.requests[injected:number] = rows
 
 
 def _fill(rows: Ints, arrive: NDArray[Any], prompt: NDArray[Any], output: NDArray[Any], tiles: NDArray[Any] | None) -> None:

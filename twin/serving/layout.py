@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Width = Literal[1, 2, 4, 8]
-Precision = Literal["bf16", "fp8", "int8"]
+Precision = Literal["bf16", "fp8"]
 
 
 class Variant(BaseModel):
@@ -29,7 +29,12 @@ class Variant(BaseModel):
 
     model: str
     precision: Precision = "bf16"
-    quality_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    quality_share: Annotated[float | None, Field(ge=0, le=1)] = None
+
+    @property
+    def quality(self) -> float:
+        """Return how good its answers are, the largest model's being 1; the calibration's where the scenario says nothing."""
+        return latency.quality_share(self.model, self.precision) if self.quality_share is None else self.quality_share
 
     @field_validator("model")
     @classmethod
@@ -47,7 +52,7 @@ class Endpoint(Variant):
     whether the running batch stalls during a prefill, shares its iteration, or shares it with chunks of prompts;
     ``attention`` what a prefill of several prompts is charged for; ``kv`` whether the cache grows while decoding (and
     requests are preempted when it is full) or is reserved at admission (``twin.serving.batching``). ``latency`` is the
-    built-in profile or ``imported:NAME``.
+    built-in profile or ``imported:NAME`` for ``model``; variants have built-in ones.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
@@ -56,7 +61,7 @@ class Endpoint(Variant):
     tp_choices: tuple[Width, ...] = ()
     variants: tuple[Variant, ...] = ()
     engine: Literal["vllm", "trtllm"] = "vllm"
-    latency: Annotated[str, Field(pattern=r"^(built-in|imported:.+)$")] = "built-in"
+    latency: Annotated[str, Field(pattern=r"^(built-in|imported:[a-z0-9-]{1,40})$")] = "built-in"
     scheduler: Literal["prefill_first", "shared", "chunked"] = "prefill_first"
     attention: Literal["per_request", "whole_batch"] = "per_request"
     kv: Literal["paged", "reserved"] = "paged"

@@ -48,6 +48,11 @@ class Lifecycle:
         self._start_delay = ticks(start_delay_s)
         self._rivals = place.rivals()
         count = len(place.ids)
+        # The GPUs of all slots one after the other, and whose they are.
+        self._slot = np.repeat(np.arange(count), place.gpus)
+        ends = np.cumsum(place.gpus)
+        self._flat = np.arange(len(self._slot)) + np.repeat(place.first_gpu - (ends - place.gpus), place.gpus)
+        self._gpus = int(self._flat.max()) + 1 if count else 0
         self.state = np.where(place.configured, ON, OFF).astype(np.int64)
         self.wanted = place.configured.copy()
         self.lost = np.zeros(count, dtype=np.bool_)
@@ -97,10 +102,17 @@ class Lifecycle:
 
     def _without_rivals(self, wanted: Bools) -> Bools:
         """Return the wanted slots, of those that share GPUs the first one only."""
-        for index in self._rivals:
-            if wanted[index] and wanted[self._rivals[index][self._rivals[index] < index]].any():
-                wanted[index] = False
+        if self._rivals and (self._holders(wanted) > 1).any():
+            for index, rivals in self._rivals.items():
+                if wanted[index] and wanted[rivals[rivals < index]].any():
+                    wanted[index] = False
         return wanted
+
+    def _holders(self, which: Bools) -> Ints:
+        """Return how many of some slots each GPU belongs to."""
+        of_gpu = np.zeros(self._gpus, dtype=np.int64)
+        np.add.at(of_gpu, self._flat[which[self._slot]], 1)
+        return of_gpu
 
     def admit(self, endpoint: int, allowed: Bools) -> None:
         """Set which instances (shape I) the guards of one endpoint's router allow."""
@@ -138,7 +150,9 @@ class Lifecycle:
         state[self.roles.changing & (state == STARTING)] = OFF
         state[(state == DRAINING) & (self.outstanding() == 0)] = OFF
         self._turn(self.roles.changing & (state == OFF))
-        self._start(self.wanted & (state == OFF) & ~self.lost & self._free(), now)
+        due = self.wanted & (state == OFF) & ~self.lost
+        if due.any():
+            self._start(due & self._free(), now)
         live = (state == ON) | (state == DRAINING)
         coming = (state == ON) | (state == STARTING)
         for index, pipeline in enumerate(self._pipelines):
@@ -153,8 +167,9 @@ class Lifecycle:
     def _free(self) -> Bools:
         """Return the slots whose GPUs no other slot holds, shape I."""
         free = np.ones(len(self.state), dtype=np.bool_)
-        for index, rivals in self._rivals.items():
-            free[index] = not (self.state[rivals] != OFF).any()
+        if self._rivals:
+            held = self._holders(self.state != OFF)[self._flat] > (self.state != OFF)[self._slot]
+            free[self._slot[held]] = False
         return free
 
     def _turn(self, which: Bools) -> None:

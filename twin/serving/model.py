@@ -124,7 +124,9 @@ class Model:
         """Return how long an instance takes to load the model that is wanted of it."""
         spec = self.settings.endpoints[int(self.layout.endpoint[r])]
         choice = spec.choices[int(self._instances.roles.variant[r])]
-        return latency.reload_s(choice.model, choice.precision, int(self.layout.gpus[r]))
+        vision = images.vision(choice.model)
+        beside = 0 if vision is None else vision.encoder_weight_bytes
+        return latency.reload_s(choice.model, choice.precision, int(self.layout.gpus[r]), beside)
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""
@@ -341,7 +343,7 @@ def _qualities(specs: Sequence[layout.Endpoint]) -> Floats:
     most = max((len(spec.choices) for spec in specs), default=1)
     table = np.full((len(specs), most), np.nan)
     for index, spec in enumerate(specs):
-        table[index, : len(spec.choices)] = [choice.quality_share for choice in spec.choices]
+        table[index, : len(spec.choices)] = [choice.quality for choice in spec.choices]
     return table
 
 

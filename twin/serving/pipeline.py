@@ -76,7 +76,8 @@ class Pipeline:
         # Of each row of an engine, which request it is. The text engine of a model of text has the requests themselves.
         self._of_text, self._of_decode, self._of_encoder = Ids(), Ids(), Ids()
         self.marks: Ints | None = None
-        self._feed, self._fed = np.zeros(0, dtype=np.int64), 0
+        self._feed = self._feed_ready = np.zeros(0, dtype=np.int64)
+        self._fed = 0
         self._clean = self._arrived = 0
         if self.vision is not None:
             self._read_images(workers)
@@ -95,9 +96,15 @@ class Pipeline:
         ready_s = images.preprocess(book.arrive_s, book.tiles.astype(np.int64), workers, self.vision.preprocess_s_per_tile)
         self.requests, self.marks = _blank(book.arrive_s), np.zeros((len(book), MARKS), dtype=np.int64)
         self.marks[:, READY] = np.maximum(np.rint(ready_s * b.TICKS_PER_S).astype(np.int64), self.requests[:, b.ARRIVE])
-        self._feed = np.argsort(self.marks[:, READY], kind="stable")
+        self._sort_feed()
         self.encoder = Encoder(len(self._slots.done))
         self._set_encoders()
+
+    def _sort_feed(self) -> None:
+        """Line the requests up by when they are prepared."""
+        assert self.marks is not None
+        self._feed = np.argsort(self.marks[:, READY], kind="stable")
+        self._feed_ready = self.marks[self._feed, READY]
 
     # -- what the lifecycle asks and says -----------------------------------------
 
@@ -121,7 +128,7 @@ class Pipeline:
     @property
     def quality_share(self) -> Floats:
         """Return how good the answers of what each slot holds are, shape n."""
-        return np.array([choice.quality_share for choice in self.spec.choices])[self.variants]
+        return np.array([choice.quality for choice in self.spec.choices])[self.variants]
 
     @property
     def in_text(self) -> Bools:
@@ -282,7 +289,7 @@ class Pipeline:
         """Send what is ready to the encoder, or to the text stage, and what is encoded to the text stage."""
         assert self.encoder is not None
         assert self.marks is not None
-        upto = self._fed + int(np.searchsorted(self.marks[self._feed[self._fed :], READY], until))
+        upto = int(np.searchsorted(self._feed_ready, until))
         ids = self._feed[self._fed : upto]
         self._fed = upto
         # Where no slot that is on encodes for others, those that prefill encode for themselves.
@@ -372,9 +379,7 @@ class Pipeline:
             marks = np.zeros((len(ids), MARKS), dtype=np.int64)
             marks[:, READY] = arrive + np.rint(self.vision.preprocess_s_per_tile * self.book.tiles[ids] * b.TICKS_PER_S).astype(np.int64)
             self.marks = np.concatenate([self.marks[: ids[0]], marks])
-            coming = np.concatenate([self._feed[self._fed :], ids])
-            coming = coming[np.lexsort((coming, self.marks[coming, READY]))]
-            self._feed = np.concatenate([self._feed[: self._fed], coming])
+            self._sort_feed()
         return ids
 
     def last_placed(self) -> tuple[int, int, int, int] | None:
@@ -438,9 +443,10 @@ class Pipeline:
             state |= {"decode": self.decode.snapshot(), "of_decode": self._of_decode.array()}
         if self.encoder is not None and self.marks is not None:
             state |= {"encoder": self.encoder.snapshot(), "of_encoder": self._of_encoder.array(), "of_text": self._of_text.array()}
-            state |= {"fed": self._fed, "marks": self.marks[self._clean :].copy()}
+            state |= {"fed": self._fed, "marks": [self.marks[low:high].copy() for low, high in self.ranges()]}
         if not self.direct:
-            state |= {"clean": self._clean, "arrived": self._arrived, "requests": self.requests[self._clean :].copy()}
+            rows = [self.requests[low:high].copy() for low, high in self.ranges()]
+            state |= {"clean": self._clean, "arrived": self._arrived, "requests": rows, "drawn": self.book.drawn}
         return state
 
     def restore(self, state: State) -> None:
@@ -452,21 +458,31 @@ class Pipeline:
         self.text.restore(state["text"])
         if self.decode is not None:
             self.decode.restore(state["decode"])
-            self._of_decode = Ids(state["of_decode"])
         if self.direct:
             self.requests = self.text.requests
             return
+        # A run that ends at another time draws more or fewer requests, and injected ones follow after those.
+        drawn, moved = int(state["drawn"]), self.book.drawn - int(state["drawn"])
+
+        def ids(name: str) -> Ids:
+            old = np.array(state[name], dtype=np.int64)
+            return Ids(np.where(old >= drawn, old + moved, old))
+
+        if self.decode is not None:
+            self._of_decode = ids("of_decode")
         self._clean, self._arrived = int(state["clean"]), int(state["arrived"])
         missing = len(self.book) - len(self.requests)
         self.requests = np.concatenate([self.requests, _blank(np.zeros(missing))])
-        self.requests[self._clean :] = state["requests"]
+        for (low, high), rows in zip(self.ranges(), state["requests"], strict=True):
+            self.requests[low:high] = rows
         if self.encoder is not None and self.marks is not None:
             self.encoder.restore(state["encoder"])
-            self._of_encoder, self._of_text, self._fed = Ids(state["of_encoder"]), Ids(state["of_text"]), int(state["fed"])
+            self._of_encoder, self._of_text, self._fed = ids("of_encoder"), ids("of_text"), int(state["fed"])
             self.marks = np.concatenate([self.marks, np.zeros((missing, MARKS), dtype=np.int64)])
-            self.marks[self._clean :] = state["marks"]
+            for (low, high), rows in zip(self.ranges(), state["marks"], strict=True):
+                self.marks[low:high] = rows
             # Who has been fed was ready before those who have not, whoever came in between.
-            self._feed = np.argsort(self.marks[:, READY], kind="stable")
+            self._sort_feed()
 
 
 def _blank(arrive_s: Floats) -> Ints:

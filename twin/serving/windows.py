@@ -36,7 +36,7 @@ def endpoint_row(pipeline: Pipeline, spec: Endpoint, span: tuple[int, int]) -> d
         "ttft_p50_s": _quantile(in_order, 0.5),
         "ttft_p99_s": _quantile(in_order, 0.99),
         "slo_share": met / (finished + rejected) if finished + rejected else np.nan,
-        "quality_share": float(by_place @ pipeline.quality_share / finished) if finished else spec.quality_share,
+        "quality_share": float(by_place @ pipeline.quality_share / finished) if finished else spec.quality,
     }
 
 

@@ -138,6 +138,32 @@ def test_a_state_goes_on_as_if_nothing_had_been(start: Start) -> None:
             assert_frame_equal(mine.filter(pl.col(time) >= 600.0), later[name])
 
 
+def test_a_state_goes_on_in_a_run_that_ends_sooner(start: Start) -> None:
+    layout, late = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE), np.array([150.0, 299.5, 301.0])
+
+    def begun(horizon_s: float) -> Any:
+        return roles(start((SEEING, READING), H100S, horizon_s=horizon_s), see=layout)
+
+    def inject(run: Any) -> Any:
+        run.to(100.0)
+        for name in ("see", "read"):
+            run.model.inject(name, late, np.full(3, 300), np.full(3, 30), np.array([1, 0, 2]))
+        return run
+
+    whole = requests(inject(begun(900.0)).to(900.0))
+    early = inject(begun(900.0)).to(300.0)
+    again = start((SEEING, READING), H100S, horizon_s=500.0)
+    again.model.restore(early.model.snapshot())
+    again._now_s = 300.0
+    again.everywhere()
+    part = requests(again.to(500.0))
+    over = (pl.col("arrive_s") >= 300.0) & (pl.col("arrive_s") + pl.col("e2e_s") < 499.0)
+    mine, theirs = whole.filter(over), part.filter(over)
+    assert mine.height > 1000
+    assert_frame_equal(mine, theirs)
+    assert theirs.filter(pl.col("arrive_s") == 301.0).height == 2
+
+
 def test_slots_that_share_gpus_exclude_each_other_and_wait_for_each_other(start: Start) -> None:
     run = start((SEEING, READING), H100S, horizon_s=900.0)
     model = run.model
