@@ -406,13 +406,13 @@ def same(engine: Engine, stepper: Stepper) -> None:
     assert engine.done[:, b.KV_MAX].tolist() == stepper.most
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(case=cases())
 def test_the_kernel_gives_the_same_ticks_as_one_step_at_a_time(case: Case, observant: Any) -> None:
     same(drive(case, observant), Stepper(case, least).run())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(case=cases(tight=True))
 def test_it_does_so_where_memory_is_short(case: Case, observant: Any) -> None:
     same(drive(case, observant, cut=True), Stepper(case, least).run())
@@ -532,6 +532,115 @@ def test_a_segment_is_as_long_as_its_iterations_one_by_one(router: Any) -> None:
     first_s, finish_s = engine.requests[0, [b.FIRST, b.FINISH]] / b.TICKS_PER_S
     assert first_s == 1.023
     assert abs(finish_s - first_s - sum(0.014 + 0.0001 * (101 + j) for j in range(49))) < 1e-9
+
+
+def test_one_at_a_time_with_exponential_prompts_waits_as_m_m_1_says(router: Any) -> None:
+    """W = rho s / (1 - rho); 0.6 and 10 ms give 15 ms. The service is the prefill of an exponential number of tokens."""
+    rng = np.random.default_rng(7)
+    n = 200_000
+    prompt = np.ceil(rng.exponential(1000.0, n)).astype(np.int64)
+    table = np.zeros((1, len(COLUMNS)))
+    table[0, [2, KV_TOKENS]] = [1e-5, 1e9]
+    service_s = 1e-5 * prompt
+    rate = 0.6 / service_s.mean()
+    engine = Engine(table, np.cumsum(rng.exponential(1 / rate, n)), (prompt, np.ones(n, dtype=np.int64)), 1)
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert abs(mean_wait_s(engine, service_s) / (0.6 * service_s.mean() / 0.4) - 1) < 0.04
+
+
+def constant(kv_tokens: float, prefill_tokens: int = 16_384, number: int = 0, **more: Any) -> Engine:
+    """One instance on which every prefill and every decode iteration takes 10 ms; ``number`` requests of 8 + 5 tokens at 0."""
+    table = np.zeros((1, len(COLUMNS)))
+    table[0, [0, 4, KV_TOKENS]] = [0.01, 0.01, kv_tokens]
+    sizes = (np.full(number, 8), np.full(number, 5))
+    return Engine(table, np.zeros(number), sizes, prefill_tokens=prefill_tokens, **more)
+
+
+def finish_s(engine: Engine) -> list[float]:
+    return (engine.requests[:, b.FINISH] / b.TICKS_PER_S).tolist()
+
+
+def test_who_came_last_gives_way_when_memory_is_full(router: Any) -> None:
+    """Two contexts of 9, 10 and then 11 tokens do not fit into 20: the second goes back with three tokens and is prefilled anew."""
+    engine = constant(20, number=2, block_tokens=1)
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert finish_s(engine) == pytest.approx([0.05, 0.07], abs=1e-6)
+    assert engine.done[0, [b.PREEMPTIONS, b.PROMPT_TOKENS, b.OUTPUT_TOKENS, b.KV_MAX]].tolist() == [1, 8 + 8 + 11, 10, 20]
+
+
+def test_what_is_reserved_is_never_taken_back(router: Any) -> None:
+    """13 tokens each do not fit into 20 together: the second waits for the first."""
+    engine = constant(20, number=2, block_tokens=1, rules=Rules(paged=False))
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert finish_s(engine) == pytest.approx([0.05, 0.10], abs=1e-6)
+    assert engine.done[0, [b.PREEMPTIONS, b.KV_MAX]].tolist() == [0, 13]
+
+
+def test_a_long_prompt_is_cut_at_the_token_limit(router: Any) -> None:
+    """100 tokens by 40: c0 + c1 n + c2 ((done + n)^2 - done^2) is 66, 98 and 66 ms."""
+    table = np.zeros((1, len(COLUMNS)))
+    table[0, [1, 2, 3, KV_TOKENS]] = [0.01, 0.001, 1e-5, 1000]
+    engine = Engine(table, np.array([1.0]), (np.array([100]), np.array([1])), prefill_tokens=40, rules=Rules(b.CHUNKED))
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert finish_s(engine) == pytest.approx([1.23], abs=1e-6)
+    assert engine.done[0, [b.PREFILLS, b.PROMPT_TOKENS]].tolist() == [3, 100]
+
+
+def test_a_request_with_its_keys_and_values_needs_no_prefill(router: Any) -> None:
+    engine = constant(1000)
+    ids = engine.inject(*(np.array([x]) for x in (100 * MS * 10, 100, 3)), first=np.array([900 * MS]))
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert finish_s(engine) == pytest.approx([1.02], abs=1e-6)
+    assert engine.finished(0, b.FOREVER - 1).tolist() == ids.tolist() == [0]
+    assert engine.done[0, [b.PROMPT_TOKENS, b.OUTPUT_TOKENS]].tolist() == [0, 2]
+    assert engine.gaps[b.gap_bin(np.int64(110 * MS))] == 1
+
+
+def test_at_a_handover_requests_leave_with_their_first_token(router: Any) -> None:
+    engine = constant(1000, number=2)
+    engine.set_handover(np.array([True]))
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert finish_s(engine) == pytest.approx([0.01, 0.01], abs=1e-6)
+    assert engine.handed_over(np.array([0, 1])).all()
+    assert engine.requests[:, [b.PROMPT, b.OUTPUT]].tolist() == [[8, 5]] * 2
+    assert engine.empty_since.tolist() == [10 * MS]
+
+
+def test_images_are_encoded_before_the_prefill(router: Any) -> None:
+    """Two requests with 3 + 1 tiles and one without, 50 ms each and 10 ms a tile: 140 ms more for all three."""
+    engine = constant(1000, number=3, tiles=np.array([3, 0, 1], dtype=np.int32))
+    engine.set_encoder(np.array([0.05]), np.array([0.01]))
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert (engine.requests[:, b.FIRST] == 150 * MS).all()
+    assert engine.requests[:, b.ENCODE].tolist() == [140 * MS, 0, 140 * MS]
+    assert engine.done[0, [b.ENCODE_TIME, b.PREFILL_TIME]].tolist() == [140 * MS, 150 * MS]
+
+
+def test_another_model_brings_its_memory_and_its_times(router: Any) -> None:
+    engine = constant(1000, number=1)
+    row = engine.coefficients[0].copy()
+    row[[0, KV_TOKENS]] = [0.02, 64]
+    engine.advance(0, 20 * MS, b.entry(router))
+    with pytest.raises(ValueError, match="drain it"):
+        engine.set_coefficients(0, row)
+    engine.advance(20 * MS, 1000 * MS, b.entry(router))
+    engine.set_coefficients(0, row)
+    engine.inject(np.array([1000 * MS] * 2), np.array([60, 61]), np.array([4, 4]))
+    engine.advance(1000 * MS, b.FOREVER - 1, b.entry(router))
+    assert engine.requests[1, b.FIRST] == 1020 * MS
+    assert engine.requests[:, b.PLACE].tolist() == [0, 0, b.REJECTED]
+
+
+def test_what_cannot_be_is_refused(router: Any) -> None:
+    one = np.array([1])
+    engine = constant(1000)
+    engine.advance(0, 10 * MS, b.entry(router))
+    with pytest.raises(ValueError, match="arrive later"):
+        engine.inject(one, one, one)
+    with pytest.raises(ValueError, match="at least two"):
+        engine.inject(one * 10 * MS, one, one, first=one)
+    with pytest.raises(ValueError, match="power of two"):
+        constant(1000, block_tokens=12)
 
 
 def test_gap_bins_are_a_thirty_second_of_an_octave() -> None:
