@@ -6,7 +6,7 @@ from typing import Any
 
 from policies.catalogue import cards
 from policies.claim import Claim
-from twin.units import MINUS, show_change
+from twin.units import MINUS, show, show_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,15 @@ def rows(checked: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Return a claim's number as it is read.
+    """Return a claim's number as it is read: a share of the baseline's is a change, another share a level.
 
-    >>> quantity(-0.17, "share of the baseline's"), quantity(5.0, "x"), quantity(None, "x")
-    ('−17.0\\xa0%', '5\\xa0x', '–')
+    >>> quantity(-0.17, "share of the baseline's"), quantity(0.79, "share of TTFT"), quantity(5.0, "x"), quantity(None, "x")
+    ('−17.0\\xa0%', '79.0\\xa0%', '5\\xa0x', '–')
     """
     if value is None:
         return "–"
     if unit.startswith("share"):
-        return show_change(value, "x_share")
+        return show_change(value, "x_share") if "baseline" in unit else show(value, "x_share")
     return f"{value:.3g}\u00a0{unit}".replace("-", MINUS).strip()
 
 

@@ -162,7 +162,8 @@ class Claim:
     """A published number, its set-up, and how ours is computed from runs.
 
     ``setup`` says in words what was fixed before tuning. ``paper_high`` is the other end where the paper gives a range.
-    ``tolerance`` is the share of the paper's number within which ours counts as reproduced.
+    ``tolerance`` is the share of the paper's number within which ours counts as reproduced. ``no_effect`` is the value that
+    would say that nothing happened: 0 of a change, 1 of a ratio, None where the number is a level and has no direction.
     """
 
     id: str
@@ -180,6 +181,7 @@ class Claim:
     seeds: tuple[int, ...] = (1, 2, 3)
     comparable: str = ""
     paper_high: float | None = None
+    no_effect: float | None = 0.0
 
     @property
     def policies(self) -> Mapping[str, Any]:
@@ -212,11 +214,13 @@ def judge(claim: Claim, ours: float | None) -> Verdict:
         return Verdict(ours, "reproduced", f"inside {paper}")
     if gap <= allowed:
         return Verdict(ours, "reproduced", f"within {claim.tolerance:.0%} of {paper}")
-    # A ratio of one is no effect, as a change of zero is.
-    none = 1.0 if claim.unit.startswith("x") else 0.0
+    off = f"by {gap / (abs(nearest) or inf):.0%} of {paper}"
+    none = claim.no_effect
+    if none is None:
+        return Verdict(ours, "not reproduced", f"{'more' if ours > nearest else 'less'} {off}")
     if (ours - none) * (nearest - none) > 0:
         size = "more" if abs(ours - none) > abs(nearest - none) else "less"
-        return Verdict(ours, "direction only", f"same direction, {size} by {gap / (abs(nearest) or inf):.0%} of {paper}")
+        return Verdict(ours, "direction only", f"same direction, {size} {off}")
     return Verdict(ours, "not reproduced", "the effect is absent or points the other way")
 
 

@@ -13,6 +13,7 @@ CLAIM = Claim(
     paper=3.3,
     paper_high=5.5,
     unit="x",
+    no_effect=1.0,
     source="tapas: nowhere",
     tolerance=0.1,
     fitted_parameters=0,
@@ -45,9 +46,15 @@ def test_a_range_is_met_inside_it_or_within_the_tolerance_of_its_ends(ours, word
     ("ours", "word"), [(-0.30, "reproduced"), (-0.24, "reproduced"), (-0.1, "direction only"), (0.1, "not reproduced")]
 )
 def test_a_range_of_savings_is_judged_alike(ours, word):
-    saving = replace(CLAIM, paper=-0.25, paper_high=-0.413, unit="share of the baseline's cost", better="lower")
+    saving = replace(CLAIM, paper=-0.25, paper_high=-0.413, unit="share of the baseline's cost", no_effect=0.0)
     assert saving.span == (-0.413, -0.25)
     assert judge(saving, ours).word == word
+
+
+@pytest.mark.parametrize(("ours", "word"), [(0.75, "reproduced"), (0.4, "not reproduced"), (0.99, "not reproduced")])
+def test_a_level_is_met_or_not_and_has_no_direction(ours, word):
+    share = replace(CLAIM, paper=0.79, paper_high=None, unit="share of TTFT", no_effect=None)
+    assert judge(share, ours).word == word
 
 
 def test_without_a_number_nothing_is_claimed():
