@@ -26,11 +26,14 @@ class AladdinKnobs(Knobs):
     heartbeat_s: Annotated[
         float, Field(ge=10, le=3600, description="how often width and number of workers are decided anew (proposed)")
     ] = 60.0
-    cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before workers are given back (proposed)")] = 300.0
-    peak_factor: Annotated[float, Field(ge=1, le=3, description="arrivals that workers are counted for, over those seen (proposed)")] = 1.2
+    cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before workers are given back (proposed)")] = 600.0
+    peak_factor: Annotated[float, Field(ge=1, le=3, description="arrivals that workers are counted for, over those seen (proposed)")] = 1.3
     tail_share: Annotated[
         float, Field(ge=0.0005, le=0.2, description="share of requests that may miss an objective when workers are counted (proposed)")
     ] = 0.01
+    calibrate: Annotated[bool, Field(description="whether more room is left while more requests miss an objective than may (proposed)")] = (
+        True
+    )
     schedulers: Annotated[
         int, Field(ge=1, le=64, description="groups of workers with a scheduler each; requests go round them (role published)")
     ] = 1

@@ -16,7 +16,7 @@ _LENGTHS_HALF_LIFE_S: Final = 7200.0
 _SIZES_HALF_LIFE_S: Final = 900.0
 _PRIOR_PROMPT_TOKENS: Final = 1024.0
 # Sums of each endpoint's requests.
-_COUNT, _PROMPT, _SQUARE, _OUTPUT, _HELD = range(5)
+_COUNT, _PROMPT, _SQUARE, _OUTPUT, _HELD, _IMAGES, _TILES, _SQUARED_TILES = range(8)
 
 
 def bucket(prompt_tokens: Ints) -> Ints:
@@ -71,7 +71,7 @@ class Sizes:
 
     def __init__(self, endpoints: int, prior_output_tokens: float) -> None:
         prompt, output = _PRIOR_PROMPT_TOKENS, prior_output_tokens
-        prior = [1.0, prompt, 2.0 * prompt**2, output, output * (prompt + output)]
+        prior = [1.0, prompt, 2.0 * prompt**2, output, output * (prompt + output), 0.0, 0.0, 0.0]
         # So little that the first finished requests outweigh it.
         self._sums = np.tile(1e-6 * np.array(prior), (endpoints, 1))
         self.seen = np.zeros(endpoints)
@@ -80,7 +80,9 @@ class Sizes:
         """Take in what finished in ``passed_s``."""
         prompt, output = done.prompt_tokens.astype(np.float64), done.output_tokens.astype(np.float64)
         self._sums *= 0.5 ** (passed_s / _SIZES_HALF_LIFE_S)
-        terms = (np.ones_like(prompt), prompt, prompt**2, output, output * (prompt + 0.5 * output))
+        tiles = done.tiles.astype(np.float64)
+        held = output * (prompt + 0.5 * output)
+        terms = (np.ones_like(prompt), prompt, prompt**2, output, held, (tiles > 0.0).astype(np.float64), tiles, tiles**2)
         for column, term in enumerate(terms):
             self._sums[:, column] += np.bincount(done.endpoint, weights=term, minlength=len(self._sums))
         self.seen += np.bincount(done.endpoint, minlength=len(self.seen))
@@ -108,6 +110,15 @@ class Sizes:
         mean output.
         """
         return np.asarray(self._mean(_HELD) / np.maximum(self._mean(_OUTPUT), 1.0))
+
+    def encode_s(self, encoder_s: Floats, endpoint: Ints) -> tuple[Floats, Floats]:
+        """Return mean and mean square of what encoding a request's images takes, shape I.
+
+        ``encoder_s`` is base and per-tile time of each instance, shape I x 2, ``endpoint`` whose it is.
+        """
+        base, each = encoder_s[:, 0], encoder_s[:, 1]
+        images, tiles, squared = (self._mean(column)[endpoint] for column in (_IMAGES, _TILES, _SQUARED_TILES))
+        return base * images + each * tiles, base**2 * images + 2.0 * base * each * tiles + each**2 * squared
 
     def _mean(self, column: int) -> Floats:
         return np.asarray(self._sums[:, column] / np.maximum(self._sums[:, _COUNT], 1e-300))

@@ -19,25 +19,37 @@ from twin.serving.levers import Bools, Floats, Ints
 KV_OVERHEAD_TOKENS: Final = 16.0
 # Loads of an instance that only prefills are told apart in thousandths of its time.
 _LEVELS: Final = 1000.0
+# However much stalls count, a worker takes a request now and then.
+_LEAST_BATCH: Final = 0.1
+_STEPS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Means of the requests that each slot would serve, shape I: tokens, squared prompt tokens, context held in a batch."""
+    """Means of the requests that each slot would serve, shape I: tokens, squared prompt tokens, context held in a batch.
+
+    ``encode_s`` and ``squared_encode_s`` are mean and mean square of the time for their images, where the slot encodes them.
+    """
 
     prompt_tokens: Floats
     squared_prompt_tokens: Floats
     output_tokens: Floats
     context_tokens: Floats
+    encode_s: Floats
+    squared_encode_s: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Aims:
-    """Objectives of each slot, shape I: time to first token, time per token, and the share of requests that may miss them."""
+    """Objectives of each slot, shape I: time to first token, time per token, and the share of requests that may miss them.
+
+    ``stall_weight`` is how many times it counts that prefills hold up decoding.
+    """
 
     ttft_s: Floats
     atgt_s: Floats
     tail_share: Floats
+    stall_weight: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,11 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What one worker on each slot can do, shape I: largest batch, requests per second, whether the objectives are met."""
+    """What one worker on each slot can do, shape I: requests per second, and whether the objectives are met at that.
+
+    ``batch`` is the limit for it: the largest batch whose tokens come in time. Where waiting for the first token or stalls keep
+    the mean batch lower, bursts may still fill it.
+    """
 
     batch: Ints
     rate_per_s: Floats
@@ -60,21 +76,25 @@ class Capacity:
 def capacity(coefficients: Floats, mix: Mix, aims: Aims, duty: Duty, theta: float, gamma: float, batch_limit: Ints) -> Capacity:
     """Return what one worker on each slot can do; ``coefficients`` as in ``twin.serving.latency``, shape I x columns.
 
-    Where no batch meets the objectives it is the largest that memory and the limit allow.
+    Where not even one request at a time meets the objectives it is the largest batch that memory and the limit allow.
     """
     worker = _Worker(coefficients, mix, duty)
     room = np.floor(theta * coefficients[:, lat.KV_TOKENS] / (mix.context_tokens + KV_OVERHEAD_TOKENS))
-    held = np.where(duty.decodes, np.clip(room, 1.0, batch_limit), _LEVELS - 1.0)
-    low, high = np.zeros_like(held), np.clip(worker.most_within(gamma * aims.atgt_s, held), 0.0, held)
-    # Waiting grows with the batch: bisect for the largest that is in time.
-    while bool((low < high).any()):
-        middle = np.ceil(0.5 * (low + high))
+    held = np.where(duty.decodes, np.clip(np.nan_to_num(room), 1.0, batch_limit), _LEVELS - 1.0)
+    low, high = np.zeros_like(held), np.clip(np.nan_to_num(worker.most_within(gamma * aims.atgt_s, aims.stall_weight, held)), 0.0, held)
+    # Waiting grows with the batch: bisect for the largest that is in time. A mean batch need not be whole.
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
         fits = worker.first_token_s(middle, aims.tail_share) <= aims.ttft_s
-        low, high = np.where(fits, middle, low), np.where(fits, high, np.maximum(middle - 1.0, low))
-    meets = low >= 1.0
-    level = np.where(meets, low, held)
-    batch = np.where(duty.decodes, level, batch_limit).astype(np.int64)
-    return Capacity(batch, worker.rate_per_s(level), meets)
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    plain = worker.most_within(aims.atgt_s, np.ones_like(held), held)
+    alone = worker.most_within(gamma * aims.atgt_s, np.ones_like(held), held) >= 1.0
+    alone &= worker.first_token_s(np.ones_like(held), aims.tail_share) <= aims.ttft_s
+    level = np.where(alone, np.maximum(low, _LEAST_BATCH), held)
+    limit = np.where(plain >= 1.0, np.minimum(plain, held), held)
+    batch = np.where(duty.decodes, limit, batch_limit).astype(np.int64)
+    # A model that does not fit has no coefficients and takes nothing.
+    return Capacity(np.maximum(batch, 1), np.nan_to_num(worker.rate_per_s(level)), alone)
 
 
 class _Worker:
@@ -89,16 +109,18 @@ class _Worker:
         linear, square = c[:, lat.PREFILL_PER_TOKEN_S], c[:, lat.PREFILL_PER_SQUARED_TOKEN_S]
         fixed = c[:, lat.PREFILL_S] + c[:, lat.OVERHEAD_S]
         mean = fixed + linear * mix.prompt_tokens + square * mix.squared_prompt_tokens
-        self._prefill_s = np.where(duty.prefills, np.maximum(mean, c[:, lat.FLOOR_S] + c[:, lat.OVERHEAD_S]), 0.0)
+        alone_s = np.maximum(mean, c[:, lat.FLOOR_S] + c[:, lat.OVERHEAD_S])
+        self._prefill_s = np.where(duty.prefills, alone_s + mix.encode_s, 0.0)
         # The second moment with attention's share as a longer token.
         slope = linear + square * mix.squared_prompt_tokens / np.maximum(mix.prompt_tokens, 1.0)
         squared = fixed**2 + 2.0 * fixed * slope * mix.prompt_tokens + slope**2 * mix.squared_prompt_tokens
-        self._squared_s = np.where(duty.prefills, np.maximum(squared, self._prefill_s**2), 0.0)
+        squared = np.maximum(squared, alone_s**2) + 2.0 * alone_s * mix.encode_s + mix.squared_encode_s
+        self._squared_s = np.where(duty.prefills, squared, 0.0)
 
-    def most_within(self, atgt_s: Floats, held: Floats) -> Floats:
+    def most_within(self, atgt_s: Floats, stall_weight: Floats, held: Floats) -> Floats:
         """Return the largest batch whose tokens come within a time each, below zero where not even one does."""
-        each_s = np.maximum(self._each_s + self._prefill_s / self._output, 1e-15)
-        return np.asarray(np.where(self._duty.decodes, np.floor((atgt_s - self._base_s) / each_s), held))
+        each_s = np.maximum(self._each_s + stall_weight * self._prefill_s / self._output, 1e-15)
+        return np.asarray(np.where(self._duty.decodes, (atgt_s - self._base_s) / each_s, held))
 
     def rate_per_s(self, level: Floats) -> Floats:
         """Return the requests per second at a level of load."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from policies.system import Surroundings
 from policies.systems.aladdin import routes, scores
+from policies.systems.aladdin.calibration import Calibration
 from policies.systems.aladdin.goals import Goals
 from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.lengths import Drift, Lengths, Sizes
@@ -18,7 +19,6 @@ from twin.serving.levers import (
     ROLE_NAMES,
     WHOLE,
     ConfigAction,
-    Finished,
     Floats,
     Ints,
     ScalingAction,
@@ -32,7 +32,7 @@ _EVIDENCE: Final = 30.0
 # A worker that starts takes about this long, so that objectives are met from the begin of their hours.
 _AHEAD_S: Final = 180.0
 _SMOOTHING: Final = 0.3
-_ARRAYS: Final = ("_batch", "_arrivals_per_s", "_missed", "_ended", "_more")
+_ARRAYS: Final = ("_batch", "_arrivals_per_s")
 
 
 class Aladdin:
@@ -58,8 +58,8 @@ class Aladdin:
         self._drift = Drift(instances, self._knobs.heartbeat_s)
         self._workers = Workers(self._knobs.cool_down_s)
         self._batch = np.zeros(instances, dtype=np.int64)
-        self._arrivals_per_s, self._missed, self._ended = (np.zeros(endpoints) for _ in range(3))
-        self._more = np.zeros(endpoints, dtype=np.int64)
+        self._calibration = Calibration(endpoints)
+        self._arrivals_per_s = np.zeros(endpoints)
         self._decided_s = self._configured_s = self._began_s = -1.0
         self._beat_s = -np.inf
 
@@ -82,7 +82,7 @@ class Aladdin:
         # Where another system sets batch limits, those in force count.
         batch = np.minimum(self._batch, seen.configured_max_batch) if self._configured_s == seen.t_s else seen.max_batch
         packing = scores.Packing(self._knobs.theta, self._knobs.gamma, self._knobs.schedulers)
-        learned = scores.Learned(self._sizes, self._lengths.table(), self._drift.tokens)
+        learned = scores.Learned(self._sizes, scores.encoding(seen), self._lengths.table(), self._drift.tokens)
         return scores.table(scores.slowed(seen), seen.instance_endpoint, batch, self._aims(seen, 0.0), learned, packing)
 
     # -- what is learned --------------------------------------------------------
@@ -108,23 +108,15 @@ class Aladdin:
         now = seen.endpoint_arrivals_per_s
         eased = self._arrivals_per_s + _SMOOTHING * (now - self._arrivals_per_s)
         self._arrivals_per_s = np.where(self._sizes.seen > 0.0, np.maximum(eased, 0.0), now).astype(np.float64)
-        self._judge(seen, done)
-
-    def _judge(self, seen: ServingObservation, done: Finished) -> None:
-        """Count who missed an objective since the last heartbeat."""
-        aims, count = self._aims(seen, 0.0), len(seen.endpoint_ids)
-        first = np.full(count, np.inf)
-        token = np.full(count, np.inf)
-        first[seen.instance_endpoint], token[seen.instance_endpoint] = aims.ttft_s, aims.atgt_s
-        late = (done.ttft_s > first[done.endpoint]) | (done.atgt_s > token[done.endpoint])
-        self._missed += np.bincount(done.endpoint, weights=late, minlength=count)
-        self._ended += np.bincount(done.endpoint, minlength=count)
+        targets = self._targets(seen, 0.0)
+        self._calibration.count(done, targets[0], targets[1])
 
     # -- the heartbeat ------------------------------------------------------------
 
     def _beat(self, seen: ServingObservation) -> None:
         """Decide anew on widths, batch limits and numbers of workers."""
-        self._ask_for_more(seen)
+        if self._knobs.calibrate:
+            self._calibration.adjust(self._targets(seen, 0.0)[2])
         limit = seen.configured_max_batch if self._knobs.max_batch is None else np.full(len(seen.state), self._knobs.max_batch)
         rated = self._capacity(seen, np.asarray(seen.latency), limit)
         self._batch = np.asarray(rated.batch, dtype=np.int64)
@@ -138,37 +130,35 @@ class Aladdin:
                 continue
             members = np.flatnonzero(pools == pool)
             part = Capacity(found.batch[members], found.rate_per_s[members], found.meets[members])
-            self._workers.decide(seen, int(pool), members, part, self._knobs.tp, self._need(seen, endpoint))
+            self._workers.decide(seen, int(pool), members, part, self._knobs.tp, self._need(seen, endpoint, members))
 
-    def _need(self, seen: ServingObservation, endpoint: int) -> Need:
+    def _need(self, seen: ServingObservation, endpoint: int, members: Ints) -> Need:
         arriving = max(float(seen.endpoint_arrivals_per_s[endpoint]), float(self._arrivals_per_s[endpoint]))
-        return Need(self._knobs.peak_factor * arriving, self._knobs.workers, int(self._more[endpoint]))
-
-    def _ask_for_more(self, seen: ServingObservation) -> None:
-        """Add a worker where more missed an objective than may, beyond what chance explains; take it back when none did."""
-        allowed = np.full(len(seen.endpoint_ids), 1.0)
-        allowed[seen.instance_endpoint] = self._aims(seen, 0.0).tail_share
-        expected = allowed * self._ended
-        short = self._missed > expected + 2.0 * np.sqrt(expected) + 1.0
-        slots = np.bincount(seen.instance_endpoint, minlength=len(allowed))
-        calm = self._missed <= 0.5 * expected
-        self._more = np.where(short, np.minimum(self._more + 1, slots), np.where(calm, np.maximum(self._more - 1, 0), self._more))
-        self._missed[:], self._ended[:] = 0.0, 0.0
+        # What waits is to be gone by the next heartbeat.
+        waiting = float(seen.queued[members].sum()) / self._knobs.heartbeat_s
+        return Need(self._knobs.peak_factor * arriving + waiting, self._knobs.workers)
 
     def _capacity(self, seen: ServingObservation, coefficients: Floats, limit: Ints) -> Capacity:
         endpoint, sizes = seen.instance_endpoint, self._sizes
         means = (sizes.prompt_tokens, sizes.squared_prompt_tokens, sizes.output_tokens, sizes.context_tokens)
-        mix = Mix(*(mean[endpoint] for mean in means))
+        prompt, squared, output, context = (mean[endpoint] for mean in means)
+        mix = Mix(prompt, squared, output, context, *sizes.encode_s(scores.encoding(seen), endpoint))
         duty = Duty(np.isin(seen.role, (WHOLE, PREFILL)), np.isin(seen.role, (WHOLE, DECODE)))
         knobs = self._knobs
         return capacity(coefficients, mix, self._aims(seen, _AHEAD_S), duty, knobs.theta, knobs.gamma, limit)
 
     def _aims(self, seen: ServingObservation, ahead_s: float) -> Aims:
-        goals, endpoint, t_s = self._goals, seen.instance_endpoint, seen.t_s
+        endpoint = seen.instance_endpoint
+        ttft_s, atgt_s, tail = self._targets(seen, ahead_s)
+        room = self._calibration
+        return Aims((ttft_s * room.ttft_share)[endpoint], atgt_s[endpoint], tail[endpoint], room.stall_weight[endpoint])
+
+    def _targets(self, seen: ServingObservation, ahead_s: float) -> tuple[Floats, Floats, Floats]:
+        """Return bounds on the time to the first token and per token, and the share that may miss them, shape E each."""
+        goals, t_s = self._goals, seen.t_s
         ttft_s = goals.ttft_s(seen.endpoint_ttft_slo_s, t_s, ahead_s)
         atgt_s = goals.atgt_s(seen.endpoint_atgt_slo_s, t_s, ahead_s)
-        tail = goals.tail_share(self._knobs.tail_share, len(seen.endpoint_ids), t_s, ahead_s)
-        return Aims(ttft_s[endpoint], atgt_s[endpoint], tail[endpoint])
+        return ttft_s, atgt_s, goals.tail_share(self._knobs.tail_share, len(seen.endpoint_ids), t_s, ahead_s)
 
     def _known(self, seen: ServingObservation, endpoint: int) -> bool:
         """Whether enough has finished to count workers; an endpoint that nobody asks is known to need one."""
@@ -194,6 +184,7 @@ class Aladdin:
         kept = {name.lstrip("_"): getattr(self, name).copy() for name in _ARRAYS}
         times = {name: getattr(self, f"_{name}") for name in ("decided_s", "configured_s", "began_s", "beat_s")}
         parts = {"lengths": self._lengths.snapshot(), "sizes": self._sizes.snapshot(), "workers": self._workers.snapshot()}
+        parts["calibration"] = self._calibration.snapshot()
         return {**kept, **times, **parts, "drift_tokens": self._drift.tokens.copy()}
 
     def restore(self, state: State) -> None:
@@ -206,4 +197,5 @@ class Aladdin:
         self._lengths.restore(state["lengths"])
         self._sizes.restore(state["sizes"])
         self._workers.restore(state["workers"])
+        self._calibration.restore(state["calibration"])
         self._drift.tokens = np.array(state["drift_tokens"], dtype=np.float64)

@@ -29,17 +29,21 @@ from twin.serving.batching import (
     DECODING,
     FIRST,
     FIRST_GAP,
+    FOLLOWER,
     HEAD,
     NEXT,
     OUTPUT,
     OUTSTANDING,
     PHASE,
+    PREFILL_COUNT,
+    PREFILL_HEAD,
     PREFILL_TOKENS,
     PREFILLING,
     PROMPT,
     QUEUED,
     SLOPE,
     STEP,
+    TILES,
     WAITING,
 )
 from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, ROUTE_SIGNATURE, Floats, Ints
@@ -63,7 +67,11 @@ SCHEDULERS: Final = 13
 USUAL_PROMPT: Final = 14  # the endpoint's mean, tokens
 USUAL_OUTPUT: Final = 15
 BIN_TOKENS: Final = 16  # width of the bins in which predicted completions are counted
-TABLE: Final = 17  # predicted output by bucket of the prompt
+STALL_WEIGHT: Final = 17  # how many times it counts that a prefill holds up decoding
+ENCODE_BASE: Final = 18  # ticks per request with images, where they are encoded before the prefill
+ENCODE_PER_TILE: Final = 19
+USUAL_ENCODE: Final = 20  # ticks, the endpoint's mean per request
+TABLE: Final = 21  # predicted output by bucket of the prompt
 BUCKETS: Final = 21
 SCORE_COLUMNS: Final = TABLE + BUCKETS
 
@@ -117,12 +125,15 @@ def _iterations_done(instances, r, t):
 
 
 @njit(cache=True)
-def _stall(t, prompt, r, requests, instances, load, score):
-    """Return how long prefills will hold up worker ``r``, one of ``prompt`` tokens included; below zero: too long for (a)."""
-    unread, stall = load[WAITING, r], 0.0
+def _stall(t, n, r, requests, instances, load, score):
+    """Return how long prefills will hold up worker ``r``, that of request ``n`` included; below zero: too long for (a)."""
+    prompt, tiles = requests[n, PROMPT], requests[n, TILES]
+    unread, stall = load[WAITING, r], score[r, USUAL_ENCODE] * instances[r, QUEUED]
     if instances[r, PHASE] == PREFILLING:
-        stall = np.float64(instances[r, NEXT] - t)
+        stall += np.float64(instances[r, NEXT] - t)
         unread = max(unread - instances[r, PREFILL_TOKENS], 0)
+    if tiles > 0:
+        stall += score[r, ENCODE_BASE] + score[r, ENCODE_PER_TILE] * tiles
     stall += score[r, PREFILL_BASE] + score[r, WAITING_PER_TOKEN] * unread
     stall += score[r, PREFILL_PER_TOKEN] * prompt + score[r, PREFILL_PER_SQUARE] * np.float64(prompt) * np.float64(prompt)
     if stall > score[r, TTFT]:
@@ -136,16 +147,29 @@ def _stall(t, prompt, r, requests, instances, load, score):
 
 
 @njit(cache=True)
-def _close_look(t, prompt, reads, r, requests, instances, heap, load, score, memory):
-    """Return whether a request of ``prompt`` tokens can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
-    batch = instances[r, BATCH]
+def _bears(stall, gap, atgt, t, r, requests, instances, score):
+    """Return whether what is being prefilled on worker ``r`` can be held up right after its first token (b)."""
+    held_up = (stall - np.float64(instances[r, NEXT] - t)) * score[r, STALL_WEIGHT]
+    i = instances[r, PREFILL_HEAD]
+    for _ in range(instances[r, PREFILL_COUNT]):
+        left = score[r, TABLE + prompt_bucket(requests[i, PROMPT])] - 1.0
+        if held_up + left * gap > left * atgt and left * gap <= left * atgt * score[r, SLACK]:
+            return False
+        i = requests[i, FOLLOWER]
+    return True
+
+
+@njit(cache=True)
+def _close_look(t, n, reads, r, requests, instances, heap, load, score, memory):
+    """Return whether request ``n`` can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
+    batch, prompt = instances[r, BATCH], requests[n, PROMPT]
     waiting = load[OUTSTANDING, r] - batch
     done = _iterations_done(instances, r, t)
     context = instances[r, CONTEXT] + done * batch
     # What waits brings its prompt; where it was read elsewhere the engine does not say how long it is.
     coming = max(load[WAITING, r], np.int64(waiting * score[r, USUAL_PROMPT])) if reads == 0 else load[WAITING, r]
     after = batch + waiting + 1
-    stall = _stall(t, prompt, r, requests, instances, load, score) if reads == 1 else 0.0
+    stall = _stall(t, n, r, requests, instances, load, score) if reads == 1 else 0.0
     error, per_token = score[r, ERROR], score[r, SLOW_PER_TOKEN]
     plain = score[r, SLOW_BASE] + score[r, SLOW_PER_REQUEST] * after + per_token * (context + coming + prompt)
     slow = plain + per_token * error
@@ -154,6 +178,10 @@ def _close_look(t, prompt, reads, r, requests, instances, heap, load, score, mem
     atgt = score[r, ATGT]
     gap = slow * atgt
     gap_now = (score[r, SLOW_BASE] + score[r, SLOW_PER_REQUEST] * batch + per_token * context) * atgt
+    if reads == 1:
+        if instances[r, PHASE] == PREFILLING and not _bears(stall, gap, atgt, t, r, requests, instances, score):
+            return _NO
+        stall *= score[r, STALL_WEIGHT]
     width = np.int64(score[r, BIN_TOKENS])
     for j in range(2 * BINS):
         memory[ALIVE + j] = 0
@@ -260,7 +288,7 @@ def _place(t, i, reads, low, stride, count, requests, instances, heap, load, all
     steered = False
     for j in range(min(passing, TRIES + 1)):
         r = emptiest if j == TRIES else memory[CANDIDATES + j]
-        found = _close_look(t, prompt, reads, r, requests, instances, heap, load, score, memory)
+        found = _close_look(t, i, reads, r, requests, instances, heap, load, score, memory)
         if found == _YES:
             memory[PLACED_FEASIBLE] = passing
             memory[PLACED_REASON] = UNDER_RUNNING if steered else FULLEST

@@ -10,18 +10,19 @@ from twin.serving.levers import OFF, ON, Bools, Ints, ServingObservation
 from twin.stack import State
 
 # A server keeps the width of its workers unless another carries this much more per GPU.
-_WORTH_IT: Final = 1.1
+_WORTH_IT: Final = 1.25
+# Workers are told apart by throughput per GPU in steps of this factor.
+_ALIKE: Final = 1.1
 # Share of the servers whose workers are replaced at once.
 _AT_ONCE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one pool must carry: requests per second, or a fixed number of workers, and how many to add to either."""
+    """What one pool must carry: requests per second, or a fixed number of workers."""
 
     per_s: float
     workers: int | None
-    more: int
 
 
 class Workers:
@@ -48,7 +49,7 @@ class Workers:
         """Decide on one pool; ``found`` and ``members`` are of the pool's slots only, ``width`` fixes their GPUs."""
         fits = self._fitting(seen, members, found, width)
         rank = self._ranked(seen, members, found, fits)
-        counted = workers_needed(found.rate_per_s[rank], need.per_s) + need.more
+        counted = workers_needed(found.rate_per_s[rank], need.per_s)
         count = min(counted if need.workers is None else need.workers, len(rank))
         best = members[rank]
         misfits = self.wanted[members] & ~fits
@@ -94,7 +95,7 @@ class Workers:
         places = np.flatnonzero(fits)
         at = members[places]
         # Speeds that differ by little must not send workers to another server.
-        per_gpu = np.round(np.log(np.maximum(found.rate_per_s[places] / seen.instance_gpus[at], 1e-12)) / np.log(_WORTH_IT))
+        per_gpu = np.round(np.log(np.maximum(found.rate_per_s[places] / seen.instance_gpus[at], 1e-12)) / np.log(_ALIKE))
         return places[np.lexsort((seen.instance_first_gpu[at], seen.instance_server[at], -per_gpu, ~self.wanted[at]))]
 
     def _replace(self, seen: ServingObservation, members: Ints, misfits: Bools, best: Ints, count: int) -> None:

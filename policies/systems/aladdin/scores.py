@@ -10,7 +10,7 @@ from policies.systems.aladdin.lengths import Sizes
 from policies.systems.aladdin.plan import Aims
 from twin.serving import latency as lat
 from twin.serving.batching import TICKS_PER_S
-from twin.serving.levers import Floats, Ints, ServingObservation
+from twin.serving.levers import IMAGE, ON, Floats, Ints, ServingObservation
 
 # Decode is memory bound: it slows down only below this share of the top clock (facts sheet on heat and power, 5a).
 _DECODE_KNEE_SHARE: Final = 0.6
@@ -28,6 +28,14 @@ def slowed(seen: ServingObservation) -> Floats:
     return found
 
 
+def encoding(seen: ServingObservation) -> Floats:
+    """Return base and per-tile time of encoding of each slot at its speed, shape I x 2; zeros where image instances do it."""
+    apart = np.zeros(len(seen.endpoint_ids), dtype=np.bool_)
+    apart[seen.instance_endpoint[(seen.role == IMAGE) & (seen.state == ON)]] = True
+    slowed_s = seen.encode_s / np.clip(seen.speed_share, _SLOWEST, 1.0)[:, None]
+    return np.asarray(np.where(apart[seen.instance_endpoint][:, None], 0.0, slowed_s))
+
+
 @dataclass(frozen=True, slots=True)
 class Packing:
     """How far workers may be filled: share of the KV cache, share of the ATGT objective, and how many schedulers fill them."""
@@ -39,9 +47,13 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What requests were like: means by endpoint, output by endpoint and bucket, and by how much each slot's ran over."""
+    """What requests were like: means by endpoint, output by endpoint and bucket, and by how much each slot's ran over.
+
+    ``encoder_s`` is base and per-tile time of encoding of each slot at its speed, shape I x 2, zeros where it encodes nothing.
+    """
 
     sizes: Sizes
+    encoder_s: Floats
     output_tokens: Floats
     drift_tokens: Floats
 
@@ -64,6 +76,9 @@ def table(coefficients: Floats, endpoint: Ints, batch: Ints, aims: Aims, learned
         routes.PREFILL_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S],
         routes.PREFILL_PER_SQUARE: c[:, lat.PREFILL_PER_SQUARED_TOKEN_S],
         routes.WAITING_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S] + c[:, lat.PREFILL_PER_SQUARED_TOKEN_S] * squared / np.maximum(prompt, 1.0),
+        routes.ENCODE_BASE: learned.encoder_s[:, 0],
+        routes.ENCODE_PER_TILE: learned.encoder_s[:, 1],
+        routes.USUAL_ENCODE: sizes.encode_s(learned.encoder_s, endpoint)[0],
     }
     for column, time_s in times_s.items():
         out[:, column] = time_s * TICKS_PER_S
@@ -77,6 +92,7 @@ def table(coefficients: Floats, endpoint: Ints, batch: Ints, aims: Aims, learned
     out[:, routes.BATCH_SHARE] = 1.0 / np.maximum(batch, 1)
     out[:, routes.KV_SHARE] = 1.0 / (packing.theta * kv_tokens)
     out[:, routes.ERROR] = np.clip(learned.drift_tokens, -_ERROR_SHARE * kv_tokens, _ERROR_SHARE * kv_tokens)
+    out[:, routes.STALL_WEIGHT] = aims.stall_weight
     out[:, routes.SLACK] = 1.0 / packing.gamma
     out[:, routes.SCHEDULERS] = packing.schedulers
     out[:, routes.USUAL_PROMPT] = np.rint(prompt)
