@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from policies.system import Surroundings, System
+from policies.systems.aladdin.claims import CLAIMS
 from policies.systems.aladdin.knobs import AladdinKnobs
 
 
@@ -31,5 +32,5 @@ SYSTEM: Final = System(
     build=_build,
     paper="aladdin",
     watch=("serving.gpus_mean", "serving.slo_attainment_share", "serving.ttft_p99_s"),
-    claims=(),
+    claims=CLAIMS,
 )

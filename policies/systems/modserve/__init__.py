@@ -3,6 +3,7 @@
 from typing import Final
 
 from policies.system import System
+from policies.systems.modserve.claims import CLAIMS
 from policies.systems.modserve.knobs import ModServeKnobs
 from policies.systems.modserve.policy import ModServe
 
@@ -24,4 +25,5 @@ SYSTEM: Final = System(
     build=ModServe,
     paper="modserve",
     watch=("serving.image_ttft_p99_s", "serving.ttft_p99_s", "serving.gpus_mean"),
+    claims=CLAIMS,
 )

@@ -21,7 +21,6 @@ WINDOW: Final = Window(12.25, None)
 WITHIN: Final = (Objective("serving.slo_attainment_share", ">=", 0.99),)
 SCALES: Final = tuple(round(0.1 * 1.1**step, 4) for step in range(60))
 
-# Where stages and tries are set: what each may use of a model, and how its knobs are moved.
 WIDE_MODELS: Final = ("llama-3.2-90b", "nvlm-d-72b")
 ENCODE_SHARES: Final = steps("modserve.encode_ttft_share", (0.5, 0.3, 0.7))
 
@@ -47,6 +46,7 @@ def _image_shares(total: float) -> Sweep:
     return Sweep("share of requests with images", 0.5, {s: {TEXT: total * (1.0 - s), **dict.fromkeys(IMAGES, total * s)} for s in shares})
 
 
+OBJECTIVES: Final = over("TTFT objective in s", 5.0, TTFT, (2.5, 5.0, 10.0))
 THROUGHPUT: Final = Search(
     find=Capacity(WITHIN, (TEXT, *IMAGES), SCALES, WINDOW),
     contenders={
@@ -57,7 +57,7 @@ THROUGHPUT: Final = Search(
     ours="modserve",
     against=("monolithic",),
     form="ratio",
-    sweeps=(_models(), _image_shares(20.0), over("TTFT objective in s", 5.0, TTFT, (2.5, 5.0, 10.0))),
+    sweeps=(_models(), _image_shares(20.0), OBJECTIVES),
     probes=40,
 )
 
@@ -120,7 +120,8 @@ SET_UP: Final = (
     "Fixed before ModServe was first run on it: Llama-3.2-11B (the other models of the paper are in the sweep) on 64 A100 GPUs, half "
     "of the paper's, requests drawn from the published quantiles of the 2025 multimodal trace of Azure, no more than 64 images "
     "each; within the objective is a time to first token of at most 5 s for 99 % of all requests (the paper's bound is not "
-    "known), of the time after a quarter of an hour of starting up. Encoder times are composed from measured kernels, not fitted to the claims. "
+    "known), of the time after a quarter of an hour of starting up. Encoder times are composed from measured kernels, not fitted "
+    "to the claims. "
 )
 KNOBS: Final = (
     "Three settings of knobs for each contender and 40 runs per point and seed at most, the same for all. Median of three seeds. "
