@@ -135,7 +135,7 @@ def test_going_back_to_today_gives_the_batch_limits_back(tiny_scenario: Scenario
     small = PolicySet.model_validate({"levers": {"instance_config": [{"system": "static", "knobs": {"max_batch": 2}}]}})
     steps = (Step(from_s=0.0, policy=small), Step(from_s=300.0, policy=TODAY))
     run = runs.simulate(tiny_scenario, study.phases(Schedule(steps=steps), tiny_scenario), until_s=900.0, snapshots_at=(300.0, 600.0))
-    limits = [run.snapshots[t_s]["serving"]["pipelines"][0]["text"]["instances"][:, MAX_BATCH] for t_s in (300, 600)]
+    limits = [run.snapshots[t_s]["serving"]["pipelines"][0]["stages"]["text"]["instances"][:, MAX_BATCH] for t_s in (300, 600)]
     assert (limits[0] == 2).all()
     assert (limits[1] == tiny_scenario.spec.serving.endpoints[0].max_batch).all()
 

@@ -167,7 +167,7 @@ class Accounts:
         for index, ids in enumerate(over):
             self._requests(index, ids, now)
         none = np.zeros(0, dtype=np.int64)
-        blocks = np.concatenate([none, *(pipeline.seen(b.KV_LIMIT) for pipeline in self._pipelines)])
+        blocks = np.concatenate([none, *(pipeline.stages.seen(b.KV_LIMIT) for pipeline in self._pipelines)])
         standing = records.Standing(clock_share, role, blocks, self._budgets(over))
         self._rows.append((INSTANCES, records.instance_rows(self._place, self._totals["flush"], self._held["flush"], standing, span)))
         for pipeline in self._pipelines:
@@ -189,9 +189,9 @@ class Accounts:
     def _end_hour(self, now: int) -> None:
         if self._pipelines:
             hour = self._since["hour"] // self._hour
-            self._rows.append((TOKEN_GAPS, records.gap_rows([pipeline.gaps for pipeline in self._pipelines], hour)))
+            self._rows.append((TOKEN_GAPS, records.gap_rows([pipeline.stages.gaps for pipeline in self._pipelines], hour)))
         for pipeline in self._pipelines:
-            pipeline.clear_gaps()
+            pipeline.stages.clear_gaps()
         self._since["hour"] = now
 
     def _requests(self, index: int, ids: Ints, now: int) -> None:

@@ -69,7 +69,7 @@ class Lifecycle:
 
     def _of_all(self, name: str) -> Ints:
         none = np.zeros(0, dtype=np.int64)
-        return np.concatenate([none, *(getattr(pipeline, name) for pipeline in self._pipelines)])
+        return np.concatenate([none, *(getattr(pipeline.stages, name) for pipeline in self._pipelines)])
 
     def next_change(self, now: int) -> int:
         """Return the tick at which an instance becomes ready or a fault begins or ends."""
@@ -157,10 +157,10 @@ class Lifecycle:
         coming = (state == ON) | (state == STARTING)
         for index, pipeline in enumerate(self._pipelines):
             part = self._place.part(index)
-            pipeline.set_live(live[part], now)
+            pipeline.stages.set_live(live[part], now)
             if coming[part].any():
-                for r in np.flatnonzero((state[part] == OFF) & (pipeline.outstanding > 0)):
-                    pipeline.lose(int(r))
+                for r in np.flatnonzero((state[part] == OFF) & (pipeline.stages.outstanding > 0)):
+                    pipeline.stages.lose(int(r))
             self._open(index)
         self._note_in_between()
 
@@ -201,7 +201,7 @@ class Lifecycle:
         self._note(now, "instance_lost", gone)
         for r in np.flatnonzero(gone):
             index = int(self._place.endpoint[r])
-            moved = self._pipelines[index].lose(int(r - self._place.first[index]))
+            moved = self._pipelines[index].stages.lose(int(r - self._place.first[index]))
             self._accounts.note(now, "requests_requeued", [(self._place.ids[r], float(moved))])
         self.state[gone] = OFF
         self._loaded[gone] = -1
@@ -216,8 +216,9 @@ class Lifecycle:
         self.state[which] = STARTING
         for r in np.flatnonzero(which):
             turned = self._loaded[r] >= 0 and self.roles.turned[r]
-            delay = self._start_delay
-            if turned:
+            # What is wanted at the very start stands there already.
+            delay = self._start_delay if now > 0 else 0
+            if turned and now > 0:
                 delay = 0 if self._loaded[r] == key[r] else ticks(float(self.roles.reload_s(int(r))))
             self._ready_at[r] = now + delay
             self._loaded[r] = key[r]
@@ -232,7 +233,7 @@ class Lifecycle:
         # What waits for its GPUs comes sooner than what nobody wants.
         coming = (state == STARTING) | (self.wanted[part] & ~self.lost[part])
         on = state == ON
-        self._pipelines[index].open([on & self.admitted[part], on, state == STARTING, coming, ~self.lost[part]])
+        self._pipelines[index].stages.open(on, [on & self.admitted[part], on, state == STARTING, coming, ~self.lost[part]])
 
     def _note(self, now: int, kind: str, which: Bools) -> None:
         self._accounts.note(now, kind, [(self._place.ids[r], float(self._place.gpus[r])) for r in np.flatnonzero(which)])

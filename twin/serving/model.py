@@ -17,8 +17,9 @@ from twin.serving import demand, images, latency, layout, levers
 from twin.serving.accounts import Accounts
 from twin.serving.engine import ticks
 from twin.serving.lifecycle import Lifecycle
-from twin.serving.pipeline import Links, Pipeline, Slots
+from twin.serving.pipeline import Links, Pipeline
 from twin.serving.roles import Roles
+from twin.serving.stages import Slots
 from twin.sources import calibration
 from twin.stack import State, read_only
 from twin.tables import Sink
@@ -144,12 +145,12 @@ class Model:
             "latency": place.profiles[roles.variant, each],
             "encode_s": place.encode_s[roles.variant, each],
             "clock_share": self._clock_share,
-            "max_batch": self._of_slots(lambda pipeline: pipeline.seen(b.MAX_BATCH)),
-            "queued": self._of_slots(lambda pipeline: pipeline.queued),
+            "max_batch": self._of_slots(lambda pipeline: pipeline.stages.seen(b.MAX_BATCH)),
+            "queued": self._of_slots(lambda pipeline: pipeline.stages.queued),
             "outstanding": self._instances.outstanding(),
-            "kv_share": self._of_slots(lambda pipeline: pipeline.kv_share),
-            "pending_tokens": self._of_slots(lambda pipeline: pipeline.pending_tokens),
-            "pending_tiles": self._of_slots(lambda pipeline: pipeline.pending_tiles),
+            "kv_share": self._of_slots(lambda pipeline: pipeline.stages.kv_share),
+            "pending_tokens": self._of_slots(lambda pipeline: pipeline.stages.pending_tokens),
+            "pending_tiles": self._of_slots(lambda pipeline: pipeline.stages.pending_tiles),
             **self._accounts.seen,
             **{name: getattr(plant, name) for name in _OF_PLANT},
         }
@@ -202,7 +203,7 @@ class Model:
         self._clock_share = np.clip(action.clock_share, levers.CLOCK_LOW, levers.CLOCK_HIGH)
         max_batch = np.clip(action.max_batch, levers.BATCH_LOW, levers.BATCH_HIGH).astype(np.int64)
         for pipeline, part in zip(self.pipelines, self._parts, strict=True):
-            pipeline.set_max_batch(max_batch[part])
+            pipeline.stages.set_max_batch(max_batch[part])
         if action.variant is not None:
             self._instances.hold(action.variant, self._now)
 
@@ -212,7 +213,7 @@ class Model:
         self._routes[endpoint_index] = (b.entry(holder.route), b.entry(decode))
         memory = int(getattr(holder, "route_memory", b.ROUTE_MEMORY))
         pieces = int(getattr(holder, "image_pieces", 1))
-        self.pipelines[endpoint_index].steer(score[self._parts[endpoint_index]], memory, pieces)
+        self.pipelines[endpoint_index].stages.steer(score[self._parts[endpoint_index]], memory, pieces)
         self._instances.admit(endpoint_index, allowed)
 
     def advance(self, until_s: float, prefill_speed: Floats, decode_speed: Floats) -> None:
@@ -232,7 +233,7 @@ class Model:
             return
         self._speeds = speeds
         for pipeline, part in zip(self.pipelines, self._parts, strict=True):
-            pipeline.set_speeds(np.ascontiguousarray(speeds[:, part]))
+            pipeline.stages.set_speeds(np.ascontiguousarray(speeds[:, part]))
 
     def _serve(self, until: int) -> None:
         for index, pipeline in enumerate(self.pipelines):
@@ -328,12 +329,12 @@ class Model:
     def begin_gaps(self) -> None:
         """Count the gaps between tokens from now on: those of the hour so far belong to the run that gave them."""
         for pipeline in self.pipelines:
-            pipeline.clear_gaps()
+            pipeline.stages.clear_gaps()
 
 
 def _oldest_s(state: State) -> float:
     """Return the arrival of the oldest request that a state still holds, or its own time if it holds none."""
-    texts = [pipeline["text"] for pipeline in state["pipelines"]]
+    texts = [pipeline["stages"]["text"] for pipeline in state["pipelines"]]
     arrived = [int(text["under_way"][0, b.ARRIVE]) for text in texts if len(text["under_way"])]
     return min([int(state["now"]), *arrived]) / b.TICKS_PER_S
 

@@ -24,7 +24,7 @@ def endpoint_row(pipeline: Pipeline, spec: Endpoint, span: tuple[int, int]) -> d
     """Return what a window (its begin and end in ticks) says of one endpoint's requests: counts and latencies."""
     ranges = pipeline.ranges()
     ttft_s, counts = np.empty(sum(high - low for low, high in ranges)), np.zeros(4, dtype=np.int64)
-    by_place = np.zeros(len(pipeline.roles), dtype=np.int64)
+    by_place = np.zeros(len(pipeline.stages.roles), dtype=np.int64)
     tables = (pipeline.requests, np.ascontiguousarray(pipeline.book.output_tokens, dtype=np.int64))
     for low, high in ranges:
         _counter()(*tables, low, high, *span, spec.ttft_slo_s, spec.atgt_slo_s, ttft_s, counts, by_place)
@@ -36,7 +36,7 @@ def endpoint_row(pipeline: Pipeline, spec: Endpoint, span: tuple[int, int]) -> d
         "ttft_p50_s": _quantile(in_order, 0.5),
         "ttft_p99_s": _quantile(in_order, 0.99),
         "slo_share": met / (finished + rejected) if finished + rejected else np.nan,
-        "quality_share": float(by_place @ pipeline.quality_share / finished) if finished else spec.quality,
+        "quality_share": float(by_place @ pipeline.stages.quality_share / finished) if finished else spec.quality,
     }
 
 

@@ -53,9 +53,8 @@ def test_the_time_to_the_first_token_is_made_of_its_stages(start: Start) -> None
         assert (
             rows.filter(pl.col("images") == 0).select("prepare_s", "encode_wait_s", "encode_s", "transfer_s").sum_horizontal() == 0
         ).all() or not layout
-        transfer, came_s = (rows[name].to_numpy()[seen & (rows["endpoint_id"].to_numpy() == "see")] for name in ("transfer_s", "arrive_s"))
-        assert np.allclose(transfer[came_s > 200.0], images.transfer_s("rdma") if layout else 0.0)
-        assert (transfer[came_s < 1.0] == 0.0).all(), "nobody waits for image instances that load: text instances encode"
+        transfer = rows["transfer_s"].to_numpy()[seen & (rows["endpoint_id"].to_numpy() == "see")]
+        assert np.allclose(transfer, images.transfer_s("rdma") if layout else 0.0)
 
 
 def test_a_lone_request_takes_what_its_stages_take(start: Start) -> None:

@@ -11,7 +11,8 @@ from twin.serving import batching as b
 from twin.serving import latency
 from twin.serving.demand import Requests
 from twin.serving.layout import Endpoint
-from twin.serving.pipeline import Links, Pipeline, Slots
+from twin.serving.pipeline import Links, Pipeline
+from twin.serving.stages import Slots
 from twin.serving.windows import _quantile, endpoint_row
 
 SECOND = b.TICKS_PER_S
@@ -26,7 +27,7 @@ def _served(spec: Endpoint, finish_s: list[float], first_s: list[float], asked: 
     table = np.array([[latency.profile("h100", "vllm", "8b", 1).coefficients]])
     slots = Slots(table, np.zeros((1, 1, 2)), np.ones(1, dtype=np.bool_), np.zeros((1, b.DONE_COLUMNS), dtype=np.int64))
     pipeline = Pipeline(spec, slots, asked, 16_384, Links(0.005, 0.001, 0.0), 1)
-    engine = pipeline.text
+    engine = pipeline.stages.text
     engine.requests[:, b.FIRST] = np.array(first_s) * SECOND
     engine.requests[:, b.FINISH] = np.array(finish_s) * SECOND
     engine.requests[:, b.PLACE] = 0
