@@ -12,7 +12,7 @@ class ModServeKnobs(Knobs):
 
     ``targets`` on ``serving.ttft_p99_s`` and ``serving.image_ttft_p99_s`` tighten the endpoints' objectives where and when they
     hold; those on ``serving.gpus_mean`` and ``serving.cost_usd_per_h`` limit the GPUs. The paper gives the 5 minutes of
-    ``interval_s``, scaling by token load over profiled capacity, splitting and sharing of servers; everything else here is
+    ``interval_s``, scaling by token load over profiled capacity, splitting of images and sharing of servers; everything else here is
     proposed. The headroom was chosen on a six-server trial with bursts; no other default was tuned.
     """
 

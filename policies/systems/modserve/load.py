@@ -1,4 +1,4 @@
-"""What endpoints are asked: rates of the last windows, and the mix of requests."""
+"""What endpoints are asked: rates of the last windows, mix of requests."""
 
 from typing import Final
 

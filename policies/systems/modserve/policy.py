@@ -128,7 +128,8 @@ class ModServe:
         per_s = per_s + waiting / (knobs.burst_drain_s if burst else knobs.interval_s)
         if self._begun_s[index] == _NEVER:
             self._begun_s[index] = seen.t_s
-        settled = bool(seen.t_s - self._begun_s[index] >= knobs.cool_down_s)
+        releases = knobs.autoscale and self._scales
+        settled = bool(seen.t_s - self._begun_s[index] >= (knobs.cool_down_s if releases else knobs.interval_s) - 1e-6)
         usable = self._usable(seen, members)
         # A text instance is slow to change its width, so it does that once the mix of requests is known.
         as_it_was = usable & seen.configured[members]
@@ -136,7 +137,7 @@ class ModServe:
         asked = Asked(per_s, self._load.mix(index), *goals.tolist())
         # In a burst it is the idle instances of the other stages that are borrowed.
         busy = seen.outstanding[members] > 0 if burst else np.ones(len(members), dtype=np.bool_)
-        fill = not knobs.autoscale or not self._scales or not settled
+        fill = not releases or not settled
         terms = Terms(seen.t_s, fill, most_gpus, None if self._lays else seen.role[members])
         laid = self._sizing.size(index, endpoint, asked, Present(self._held[members], busy), terms)
         if laid is not None:

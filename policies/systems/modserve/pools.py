@@ -1,4 +1,4 @@
-"""The pools of an endpoint: which stages, on how many GPUs each, what they sustain and need."""
+"""The pools of an endpoint: stages, widths, what they sustain and need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
