@@ -50,6 +50,8 @@ INSTANCES: Final = Table(
         Column("encode_share", pl.Float32, "time in encoding images, for others or within its prefills"),
         Column("prefill_share", pl.Float32, "time in prefill iterations, with the encoding in them"),
         Column("decode_share", pl.Float32, "time in decode"),
+        Column("prompt_tokens_per_s", pl.Float32, "prompt tokens prefilled"),
+        Column("output_tokens_per_s", pl.Float32, "tokens generated"),
         Column("batch_mean", pl.Float32, "mean batch while decoding"),
         Column("queue_mean", pl.Float32, "mean queue"),
         Column("queue_max", pl.Int32, "longest queue"),

@@ -146,6 +146,8 @@ def instance_rows(place: Layout, done: Ints, held: Ints, state: Standing, span: 
         "encode_share": (done[:, b.ENCODE_TIME] / took).astype(np.float32),
         "prefill_share": (done[:, b.PREFILL_TIME] / took).astype(np.float32),
         "decode_share": (decode / took).astype(np.float32),
+        "prompt_tokens_per_s": (done[:, b.PROMPT_TOKENS] * (b.TICKS_PER_S / took)).astype(np.float32),
+        "output_tokens_per_s": (done[:, b.OUTPUT_TOKENS] * (b.TICKS_PER_S / took)).astype(np.float32),
         "batch_mean": (done[:, b.BATCH_TIME] / np.maximum(decode, 1)).astype(np.float32),
         "queue_mean": (done[:, b.QUEUE_TIME] / took).astype(np.float32),
         "queue_max": done[:, b.QUEUE_MAX].astype(np.int32),
