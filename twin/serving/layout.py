@@ -1,4 +1,4 @@
-"""Which instances there can be: slots for model replicas on the GPUs of servers."""
+"""Which instances there can be: slots on the GPUs of servers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What each instance does and which model it holds, and what is wanted of it."""
+"""What each instance does, which model it holds, and what is wanted."""
 
 from collections.abc import Callable
 from typing import Final
