@@ -404,6 +404,7 @@ def same(engine: Engine, stepper: Stepper) -> None:
     assert np.array_equal(engine.gaps, expected)
     assert engine.done[:, b.PREEMPTIONS].sum() == stepper.preemptions
     assert engine.done[:, b.KV_MAX].tolist() == stepper.most
+    assert not engine.load.any()
 
 
 @settings(max_examples=400, deadline=None)
@@ -566,6 +567,27 @@ def test_who_came_last_gives_way_when_memory_is_full(router: Any) -> None:
     engine.advance(0, b.FOREVER - 1, b.entry(router))
     assert finish_s(engine) == pytest.approx([0.05, 0.07], abs=1e-6)
     assert engine.done[0, [b.PREEMPTIONS, b.PROMPT_TOKENS, b.OUTPUT_TOKENS, b.KV_MAX]].tolist() == [1, 8 + 8 + 11, 10, 20]
+
+
+def test_a_hundredth_of_the_blocks_stays_free_at_an_admission(router: Any) -> None:
+    """A prompt of 8 needs 9 blocks of one token; 202 of them would fill 1818, but 18 must stay free: 200 are admitted."""
+    engine = constant(1818, number=202, block_tokens=1)
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert (engine.requests[:, b.FIRST] == 10 * MS).sum() == 200
+    assert engine.requests[199, b.ADMITTED] == 0
+    assert engine.requests[200, b.ADMITTED] > 0
+
+
+def test_a_request_that_waits_with_its_keys_and_values_loses_them_with_its_instance(router: Any) -> None:
+    """Behind a full batch until 20 ms, then lost: 100 tokens and the first one are prefilled, and one of two is still to come."""
+    engine = constant(1000, number=1, max_batch=1)
+    engine.inject(np.array([0]), np.array([100]), np.array([3]), first=np.array([0]))
+    engine.advance(0, 20 * MS, b.entry(router))
+    assert engine.lose(0) == 2
+    assert engine.requests[1, [b.PROMPT, b.OUTPUT, b.LAST]].tolist() == [101, 2, 0]
+    engine.advance(20 * MS, b.FOREVER - 1, b.entry(router))
+    assert engine.done[0, b.OUTPUT_TOKENS] == 5 + 2
+    assert engine.gaps.sum() == 4 + 2
 
 
 def test_what_is_reserved_is_never_taken_back(router: Any) -> None:
