@@ -16,16 +16,22 @@ _HEAVIEST: Final = 16.0
 _TIGHTEST: Final = 0.2
 _HEAVIER: Final = 1.25
 _TIGHTER: Final = 0.85
+_NARROWEST: Final = 0.4
+_NARROWER: Final = 0.92
 # What is given back at each heartbeat at which nearly nobody missed.
 _RELAXED: Final = 0.97
-_ARRAYS: Final = ("stall_weight", "ttft_share", "_late", "_slow", "_ended")
+_ARRAYS: Final = ("stall_weight", "atgt_share", "ttft_share", "_late", "_slow", "_ended")
 
 
 class Calibration:
-    """How many times a stall of decoding counts, and which share of the TTFT objective placements may use, shape E."""
+    """How many times a stall of decoding counts, and which shares of the objectives placements may use, shape E.
+
+    Who is late for its tokens may have been held up or be in too large a batch: both are made less likely.
+    """
 
     def __init__(self, endpoints: int) -> None:
         self.stall_weight: Floats = np.ones(endpoints)
+        self.atgt_share: Floats = np.ones(endpoints)
         self.ttft_share: Floats = np.ones(endpoints)
         self._late, self._slow, self._ended = (np.zeros(endpoints) for _ in range(3))
 
@@ -41,8 +47,10 @@ class Calibration:
         expected = tail_share * self._ended
         ready = expected >= 1.0
         weight = self.stall_weight * _step(self._slow, expected, _HEAVIER, _RELAXED)
+        narrow = self.atgt_share * _step(self._slow, expected, _NARROWER, 1.0 / _RELAXED)
         share = self.ttft_share * _step(self._late, expected, _TIGHTER, 1.0 / _RELAXED)
         self.stall_weight = np.where(ready, np.clip(weight, 1.0, _HEAVIEST), self.stall_weight)
+        self.atgt_share = np.where(ready, np.clip(narrow, _NARROWEST, 1.0), self.atgt_share)
         self.ttft_share = np.where(ready, np.clip(share, _TIGHTEST, 1.0), self.ttft_share)
         for counted in (self._late, self._slow, self._ended):
             counted[ready] = 0.0

@@ -4,7 +4,8 @@ A worker with batch B gives each of its requests a token every ``decode(B) + B s
 time of a request and ``out`` its output tokens: in the time in which one token of each is decoded, B / out requests must be
 prefilled, and decoding waits for that. So the share of time in prefill needs no iteration, and the largest batch within
 the ATGT objective is the root of a linear equation. Time to the first token is bounded by the tail of an M/G/1 queue of
-prefills. Facts: "Optimal worker configuration" (procedure from memory of the paper; the closed forms are ours).
+prefills that are read together. Facts: "Optimal worker configuration" (procedure from memory of the paper; the closed
+forms are ours).
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _LEVELS: Final = 1000.0
 # However much stalls count, a worker takes a request now and then.
 _LEAST_BATCH: Final = 0.1
 _STEPS: Final = 24
+_VARIATION: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Mix:
 class Aims:
     """Objectives of each slot, shape I: time to first token, time per token, and the share of requests that may miss them.
 
-    ``stall_weight`` is how many times it counts that prefills hold up decoding.
+    ``atgt_share`` is the share of the time per token that may be planned with, beside gamma; ``stall_weight`` how many times it
+    counts that prefills hold up decoding.
     """
 
     ttft_s: Floats
     atgt_s: Floats
     tail_share: Floats
+    atgt_share: Floats
     stall_weight: Floats
 
 
@@ -81,7 +85,10 @@ def capacity(coefficients: Floats, mix: Mix, aims: Aims, duty: Duty, theta: floa
     worker = _Worker(coefficients, mix, duty)
     room = np.floor(theta * coefficients[:, lat.KV_TOKENS] / (mix.context_tokens + KV_OVERHEAD_TOKENS))
     held = np.where(duty.decodes, np.clip(np.nan_to_num(room), 1.0, batch_limit), _LEVELS - 1.0)
-    low, high = np.zeros_like(held), np.clip(np.nan_to_num(worker.most_within(gamma * aims.atgt_s, aims.stall_weight, held)), 0.0, held)
+    # Requests in flight vary about as Poisson numbers do: a mean at the limit would be a queue half of the time.
+    mean = np.where(duty.decodes, np.maximum(held - _VARIATION * np.sqrt(held), 0.3 * held), held)
+    within = worker.most_within(gamma * aims.atgt_share * aims.atgt_s, aims.stall_weight, held)
+    low, high = np.zeros_like(held), np.clip(np.nan_to_num(within), 0.0, mean)
     # Waiting grows with the batch: bisect for the largest that is in time. A mean batch need not be whole.
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
@@ -132,7 +139,8 @@ class _Worker:
         """Return the time to the first token that this share of requests may pass; zero where nothing is prefilled."""
         rate = self.rate_per_s(level)
         busy = np.minimum(rate * self._prefill_s, 1.0 - 1e-6)
-        mean_wait_s = rate * self._squared_s / (2.0 * (1.0 - busy))
+        # Prompts that came during one prefill are read together in the next, and whoever came first waits for the last of them.
+        mean_wait_s = (1.0 + busy) * rate * self._squared_s / (2.0 * (1.0 - busy))
         wait_s = mean_wait_s / np.maximum(busy, 1e-9) * np.maximum(np.log(np.maximum(busy, 1e-12) / tail_share), 0.0)
         return np.asarray(np.where(self._duty.prefills, self._base_s + self._each_s * level + self._prefill_s + wait_s, 0.0))
 

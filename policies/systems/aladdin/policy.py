@@ -12,6 +12,7 @@ from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.lengths import Drift, Lengths, Sizes
 from policies.systems.aladdin.plan import Aims, Capacity, Duty, Mix, capacity
 from policies.systems.aladdin.scaling import Need, Workers, pools_of
+from twin.serving.latency import decode_s
 from twin.serving.levers import (
     DECODE,
     IMAGE,
@@ -32,6 +33,7 @@ _EVIDENCE: Final = 30.0
 # A worker that starts takes about this long, so that objectives are met from the begin of their hours.
 _AHEAD_S: Final = 180.0
 _SMOOTHING: Final = 0.3
+_FEW: Final = 1.25
 _ARRAYS: Final = ("_batch", "_arrivals_per_s")
 
 
@@ -151,7 +153,11 @@ class Aladdin:
         endpoint = seen.instance_endpoint
         ttft_s, atgt_s, tail = self._targets(seen, ahead_s)
         room = self._calibration
-        return Aims((ttft_s * room.ttft_share)[endpoint], atgt_s[endpoint], tail[endpoint], room.stall_weight[endpoint])
+        # Never so narrow that an iteration of a few requests would not fit.
+        alone_s = _FEW * decode_s(seen.latency, 1, self._sizes.context_tokens[endpoint])
+        least = np.nan_to_num(alone_s / (self._knobs.gamma * atgt_s[endpoint]), nan=1.0)
+        share = np.maximum(room.atgt_share[endpoint], np.minimum(least, 1.0))
+        return Aims((ttft_s * room.ttft_share)[endpoint], atgt_s[endpoint], tail[endpoint], share, room.stall_weight[endpoint])
 
     def _targets(self, seen: ServingObservation, ahead_s: float) -> tuple[Floats, Floats, Floats]:
         """Return bounds on the time to the first token and per token, and the share that may miss them, shape E each."""

@@ -55,8 +55,7 @@ class Workers:
         misfits = self.wanted[members] & ~fits
         if misfits.any():
             self._replace(seen, members, misfits, best, count)
-            self._low_since_s[pool] = seen.t_s
-            self._most_needed[pool] = count
+            self._low_since_s[pool], self._most_needed[pool] = seen.t_s, 0
             return
         self._count(seen.t_s, pool, best, count)
 
@@ -66,10 +65,11 @@ class Workers:
         self._most_needed[pool] = max(self._most_needed[pool], count)
         if count >= held:
             self.wanted[best[:count]] = True
-            self._low_since_s[pool], self._most_needed[pool] = t_s, count
         elif t_s - self._low_since_s[pool] >= self._cool_down_s:
             self.wanted[best[self._most_needed[pool] :]] = False
-            self._low_since_s[pool], self._most_needed[pool] = t_s, count
+        else:
+            return
+        self._low_since_s[pool], self._most_needed[pool] = t_s, 0
 
     def _fitting(self, seen: ServingObservation, members: Ints, found: Capacity, width: int | None) -> Bools:
         """Return which slots have the width that their server's workers should have, shape of ``members``."""

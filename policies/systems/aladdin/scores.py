@@ -65,13 +65,14 @@ def table(coefficients: Floats, endpoint: Ints, batch: Ints, aims: Aims, learned
     in ``routes``: shares are reciprocals of limits, times are in ticks.
     """
     c, sizes = coefficients, learned.sizes
+    gamma = packing.gamma * aims.atgt_share
     out = np.zeros((len(c), routes.SCORE_COLUMNS))
     kv_tokens = np.maximum(c[:, lat.KV_TOKENS], 1.0)
     prompt, squared = sizes.prompt_tokens[endpoint], sizes.squared_prompt_tokens[endpoint]
     overhead = c[:, lat.OVERHEAD_S]
     times_s = {
         routes.TTFT: aims.ttft_s,
-        routes.ATGT: packing.gamma * aims.atgt_s,
+        routes.ATGT: gamma * aims.atgt_s,
         routes.PREFILL_BASE: c[:, lat.PREFILL_S] + overhead,
         routes.PREFILL_PER_TOKEN: c[:, lat.PREFILL_PER_TOKEN_S],
         routes.PREFILL_PER_SQUARE: c[:, lat.PREFILL_PER_SQUARED_TOKEN_S],
@@ -88,12 +89,12 @@ def table(coefficients: Floats, endpoint: Ints, batch: Ints, aims: Aims, learned
         routes.SLOW_PER_TOKEN: c[:, lat.DECODE_PER_CONTEXT_TOKEN_S],
     }
     for column, time_s in decode_s.items():
-        out[:, column] = time_s / (packing.gamma * aims.atgt_s)
+        out[:, column] = time_s / (gamma * aims.atgt_s)
     out[:, routes.BATCH_SHARE] = 1.0 / np.maximum(batch, 1)
     out[:, routes.KV_SHARE] = 1.0 / (packing.theta * kv_tokens)
     out[:, routes.ERROR] = np.clip(learned.drift_tokens, -_ERROR_SHARE * kv_tokens, _ERROR_SHARE * kv_tokens)
     out[:, routes.STALL_WEIGHT] = aims.stall_weight
-    out[:, routes.SLACK] = 1.0 / packing.gamma
+    out[:, routes.SLACK] = 1.0 / gamma
     out[:, routes.SCHEDULERS] = packing.schedulers
     out[:, routes.USUAL_PROMPT] = np.rint(prompt)
     out[:, routes.USUAL_OUTPUT] = np.rint(sizes.output_tokens[endpoint])

@@ -1,0 +1,260 @@
+"""Aladdin as a holder: widths, numbers of workers, room, and what it remembers."""
+
+import numpy as np
+import pytest
+
+from policies.policy import ScopeSpec
+from policies.system import Target
+from policies.systems.aladdin import routes
+from policies.systems.aladdin.calibration import Calibration
+from policies.systems.aladdin.goals import Goals
+from policies.systems.aladdin.knobs import AladdinKnobs
+from policies.systems.aladdin.policy import Aladdin
+from twin.serving.latency import profile
+from twin.serving.levers import DECODE, OFF, ON, PREFILL, STARTING, WHOLE
+
+WIDTHS = (4, 4, 8, 2, 2, 2, 2)
+SERVERS = 4
+SLOTS = len(WIDTHS) * SERVERS
+
+
+@pytest.fixture
+def site(serving_seen):
+    """Make observations of four servers with slots of four GPUs (configured), eight and two."""
+    gpus = np.tile(WIDTHS, SERVERS)
+    order = np.argsort(np.where(gpus == 4, 0, gpus), kind="stable")
+    server = np.repeat(np.arange(SERVERS), len(WIDTHS))[order]
+    first = (np.tile([0, 4, 0, 0, 2, 4, 6], SERVERS))[order] + 8 * server
+    gpus = gpus[order]
+
+    def make(gpu="h100", **changes):
+        table = np.array([profile(gpu, "vllm", "70b", int(width)).coefficients for width in gpus])
+        n, one = SLOTS, np.ones(SLOTS)
+        topology = {
+            "instance_endpoint": np.zeros(n, dtype=np.int64),
+            "instance_server": server,
+            "instance_row": server // 2,
+            "instance_first_gpu": first,
+            "instance_gpus": gpus,
+            "configured": gpus == 4,
+            "gpu_tdp_w": 700.0 * one,
+            "latency": table,
+            "variant_latency": table[None],
+            "encode_s": np.zeros((n, 2)),
+            "instance_usd_per_h": gpus * 2.0,
+            "state": np.where(gpus == 4, ON, OFF),
+            "role": np.full(n, WHOLE),
+            "variant": np.zeros(n, dtype=np.int64),
+            "speed_share": one,
+            "max_batch": np.full(n, 256),
+            "configured_max_batch": np.full(n, 256),
+            "queued": np.zeros(n, dtype=np.int64),
+        }
+        return serving_seen(**{**topology, **changes})
+
+    return make
+
+
+def follow(holder, site, ended, rate_per_s, minutes, since_s=0.0, state=None, requests=120, **changes):
+    """Let a holder decide every minute while what it wants comes about a minute later; return its last wish."""
+    seen = site(t_s=since_s)
+    state = seen.state.copy() if state is None else state
+    wanted = None
+    for minute in range(minutes):
+        rate = rate_per_s(minute) if callable(rate_per_s) else rate_per_s
+        done = ended(np.full(requests, 1000), 200) if rate > 0 else ended([], [])
+        seen = site(
+            t_s=since_s + 60.0 * minute,
+            state=state.copy(),
+            endpoint_arrivals_per_s=np.array([rate]),
+            finished=lambda done=done: done,
+            **changes,
+        )
+        wanted = holder.scale(seen).wanted
+        state = np.where(wanted, np.where(state == ON, ON, np.where(state == STARTING, ON, STARTING)), OFF)
+    return wanted, seen
+
+
+def gpus_of(wanted, seen):
+    return int(seen.instance_gpus[wanted].sum())
+
+
+def test_before_anything_was_seen_the_configured_workers_are_wanted(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    seen = site(t_s=0.0, endpoint_arrivals_per_s=np.zeros(1), finished=lambda: ended([], []))
+    np.testing.assert_array_equal(holder.scale(seen).wanted, seen.configured)
+
+
+def test_more_demand_takes_more_gpus_and_less_takes_fewer(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    few, seen = follow(holder, site, ended, 4.0, 30)
+    many, _ = follow(holder, site, ended, 14.0, 10, since_s=1800.0, state=np.where(few, ON, OFF))
+    again, _ = follow(holder, site, ended, 4.0, 40, since_s=2400.0, state=np.where(many, ON, OFF))
+    assert gpus_of(few, seen) < gpus_of(many, seen)
+    assert gpus_of(again, seen) < gpus_of(many, seen)
+    assert gpus_of(few, seen) <= 8
+
+
+def test_a_tighter_objective_takes_more_gpus(around, site, ended):
+    def held(**slo):
+        wanted, seen = follow(Aladdin(AladdinKnobs(), around), site, ended, 6.0, 40, **slo)
+        return gpus_of(wanted, seen)
+
+    assert held(endpoint_atgt_slo_s=np.array([0.035])) > held(endpoint_atgt_slo_s=np.array([0.2]))
+    assert held(endpoint_ttft_slo_s=np.array([0.25])) > held(endpoint_ttft_slo_s=np.array([5.0]))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(metric="serving.atgt_p99_s", op="<=", bound=0.035),
+        Target(metric="serving.ttft_p99_s", op="<=", bound=0.25, scope=(ScopeSpec(kind="endpoint", id="chat"),)),
+    ],
+)
+def test_a_target_is_an_objective(around, site, ended, target):
+    def held(*targets):
+        wanted, seen = follow(Aladdin(AladdinKnobs(targets=targets), around), site, ended, 6.0, 40)
+        return gpus_of(wanted, seen)
+
+    assert held(target) > held()
+
+
+def test_targets_hold_where_and_when_they_say(around):
+    evening = Target(metric="serving.ttft_p99_s", op="<=", bound=0.5, from_hour=18.0, to_hour=20.0)
+    elsewhere = Target(metric="serving.ttft_p99_s", op="<=", bound=0.1, scope=(ScopeSpec(kind="row", id="row-1"),))
+    goals, slo = Goals((evening, elsewhere), around), np.array([2.0])
+    assert goals.ttft_s(slo, 12 * 3600.0, 180.0) == 2.0
+    assert goals.ttft_s(slo, 18 * 3600.0 - 120.0, 180.0) == 0.5, "workers must be on when the hours begin"
+    assert goals.ttft_s(slo, 20 * 3600.0, 180.0) == 2.0
+    share = Target(metric="serving.slo_attainment_share", op=">=", bound=0.999)
+    assert Goals((share,), around).tail_share(0.01, 1, 0.0, 0.0) == pytest.approx(0.0005)
+
+
+def test_workers_are_given_back_only_after_a_cool_down(around, site, ended):
+    holder = Aladdin(AladdinKnobs(cool_down_s=900.0), around)
+    busy, _ = follow(holder, site, ended, 14.0, 40)
+    after, seen = follow(holder, site, ended, 2.0, 14, since_s=2400.0, state=np.where(busy, ON, OFF))
+    np.testing.assert_array_equal(after, busy)
+    later, _ = follow(holder, site, ended, 2.0, 8, since_s=2400.0 + 840.0, state=np.where(busy, ON, OFF))
+    assert gpus_of(later, seen) < gpus_of(busy, seen)
+
+
+def test_wanted_workers_never_share_gpus_and_fill_one_server_after_the_other(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    wanted, seen = follow(holder, site, ended, 6.0, 60)
+    taken = np.concatenate([np.arange(f, f + g) for f, g in zip(seen.instance_first_gpu[wanted], seen.instance_gpus[wanted], strict=True)])
+    assert len(taken) == len(set(taken.tolist()))
+    per_server = np.bincount(seen.instance_server[wanted], weights=seen.instance_gpus[wanted], minlength=SERVERS)
+    assert ((per_server > 0) & (per_server < 8)).sum() <= 1
+
+
+def test_while_widths_are_changed_some_workers_stay(around, site, ended):
+    holder, state = Aladdin(AladdinKnobs(), around), None
+    for minute in range(40):
+        wanted, seen = follow(holder, site, ended, 9.0, 1, since_s=60.0 * minute, state=state, requests=400)
+        before = site().state if state is None else state
+        assert ((before == ON) & wanted).any()
+        state = np.where(wanted, np.where(before == ON, ON, np.where(before == STARTING, ON, STARTING)), OFF)
+    assert len(np.unique(seen.instance_gpus[wanted])) == 1
+
+
+@pytest.mark.parametrize(("tp", "workers"), [(2, 3), (4, 5), (8, 1)])
+def test_fixed_width_and_number_are_kept(around, site, ended, tp, workers):
+    wanted, seen = follow(Aladdin(AladdinKnobs(tp=tp, workers=workers), around), site, ended, 9.0, 30)
+    assert seen.instance_gpus[wanted].tolist() == [tp] * workers
+
+
+def test_a_width_that_is_not_there_is_refused_by_name(around, site):
+    with pytest.raises(ValueError, match=r"aladdin\.tp: endpoint chat has no instances of 1 GPUs but of 2, 4, 8"):
+        Aladdin(AladdinKnobs(tp=1), around).scale(site())
+
+
+def test_an_endpoint_nobody_asks_keeps_one_worker(around, site, ended):
+    wanted, _ = follow(Aladdin(AladdinKnobs(), around), site, ended, 0.0, 60)
+    assert wanted.sum() == 1
+
+
+def test_prefill_and_decode_pools_are_counted_apart(around, site, ended):
+    role = np.where(site().instance_server < 2, PREFILL, DECODE)
+    wanted, seen = follow(Aladdin(AladdinKnobs(tp=4), around), site, ended, 1.0, 40, role=role)
+    assert {PREFILL, DECODE} == set(role[wanted].tolist())
+    busy, _ = follow(Aladdin(AladdinKnobs(tp=4), around), site, ended, 18.0, 40, role=role)
+    assert (role[busy] == PREFILL).sum() > (role[wanted] == PREFILL).sum()
+    assert (role[busy] == DECODE).sum() < (role[busy] == PREFILL).sum(), "prompts of 1,000 tokens weigh more than 200 tokens out"
+    assert seen.t_s > 0
+
+
+def test_batch_limits_are_what_the_objectives_allow(around, site, ended):
+    def limits(slo_s):
+        holder = Aladdin(AladdinKnobs(), around)
+        _, seen = follow(holder, site, ended, 6.0, 10, endpoint_atgt_slo_s=np.array([slo_s]))
+        action = holder.configure(seen)
+        assert (action.clock_share == 1.0).all()
+        assert action.variant is None
+        return action.max_batch
+
+    tight, loose = limits(0.04), limits(0.15)
+    assert (tight <= loose).all()
+    assert (tight < loose).any()
+    assert tight.min() >= 1
+    assert loose.max() <= 256
+
+
+def test_a_slowed_worker_is_told_to_the_rule_as_slow(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    speed = np.where(np.arange(SLOTS) == 0, 0.5, 1.0)
+    score = holder.refresh(site(speed_share=speed, finished=lambda: ended([1000] * 50, 200)))
+    same = np.flatnonzero(site().instance_gpus == 4)
+    assert score.shape == (SLOTS, routes.SCORE_COLUMNS)
+    assert score[0, routes.PREFILL_PER_TOKEN] == pytest.approx(2.0 * score[same[1], routes.PREFILL_PER_TOKEN])
+    assert score[0, routes.SLOW_PER_TOKEN] == pytest.approx(1.2 * score[same[1], routes.SLOW_PER_TOKEN])
+
+
+def test_misses_tighten_and_their_absence_loosens():
+    calibration, tail = Calibration(1), np.array([0.01])
+    from twin.serving.levers import Finished
+
+    def window(late, slow):
+        none = np.zeros(1000, dtype=np.int64)
+        ttft, atgt = np.full(1000, 0.5), np.full(1000, 0.02)
+        ttft[:late], atgt[:slow] = 9.0, 9.0
+        calibration.count(Finished(none, none, none, none, none, ttft, atgt), np.array([2.0]), np.array([0.1]))
+        calibration.adjust(tail)
+
+    window(10, 10)
+    assert (calibration.stall_weight[0], calibration.ttft_share[0]) == (1.0, 1.0), "as many as may"
+    window(0, 60)
+    assert calibration.stall_weight[0] > 1.0
+    assert calibration.atgt_share[0] < 1.0
+    assert calibration.ttft_share[0] == 1.0
+    window(60, 0)
+    assert calibration.ttft_share[0] < 1.0
+    for _ in range(80):
+        window(0, 0)
+    assert (calibration.stall_weight[0], calibration.atgt_share[0], calibration.ttft_share[0]) == (1.0, 1.0, 1.0)
+
+
+def test_whoever_asks_first_the_decisions_are_the_same(around, site, ended):
+    def asked(order):
+        holder = Aladdin(AladdinKnobs(), around)
+        for minute in range(12):
+            done = ended(np.full(60, 900 + minute), 150)
+            seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([7.0]), finished=lambda done=done: done)
+            found = {name: getattr(holder, name)(seen) for name in order}
+        return found["scale"].wanted, found["configure"].max_batch
+
+    for one, other in zip(asked(("scale", "configure", "refresh")), asked(("configure", "refresh", "scale")), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_snapshot_goes_on_as_if_nothing_had_been(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    follow(holder, site, ended, 6.0, 17)
+    other = Aladdin(AladdinKnobs(), around)
+    other.restore(holder.snapshot())
+    for minute in range(17, 30):
+        done = ended(np.full(80, 700 + 20 * minute), 150 + minute, np.arange(80) % SLOTS)
+        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([8.0]), finished=lambda done=done: done)
+        np.testing.assert_array_equal(holder.scale(seen).wanted, other.scale(seen).wanted)
+        np.testing.assert_array_equal(holder.configure(seen).max_batch, other.configure(seen).max_batch)
+        np.testing.assert_array_equal(holder.refresh(seen), other.refresh(seen))
