@@ -12,6 +12,7 @@ from twin.units import show
 
 TICKS: Final = (0.5, 0.9, 0.99, 0.999)
 _DEEPEST: Final = 3.5
+_MOST_TICKS: Final = 3
 
 
 def nines(share: "np.ndarray | float") -> "np.ndarray":
@@ -31,6 +32,21 @@ def quantile_table(values: pl.Series, points: int = 120) -> pl.DataFrame:
     below = place.astype(np.int64)
     upper = ordered[np.minimum(below + 1, len(ordered) - 1)].astype(np.float64)
     return pl.DataFrame({"share": shares, "value": ordered[below] + (upper - ordered[below]) * (place - below)})
+
+
+def binned_table(bins: pl.DataFrame, points: int = 120) -> pl.DataFrame:
+    """Return the quantile table of counted bins (``gap_s`` to ``gap_to_s``, ``tokens``), interpolated inside a bin."""
+    total = int(bins["tokens"].sum()) if "tokens" in bins.columns else 0
+    if not total:
+        return quantile_table(pl.Series([], dtype=pl.Float64))
+    whole = bins.group_by("gap_s").agg(pl.col("gap_to_s").first(), pl.col("tokens").sum()).sort("gap_s")
+    low, high, counts = (whole[name].to_numpy() for name in ("gap_s", "gap_to_s", "tokens"))
+    deepest = max(min(_DEEPEST, np.log10(max(total, 10)) - 0.7), 0.5)
+    shares = 1.0 - 10.0 ** -np.linspace(0.02, deepest, points)
+    upto = np.cumsum(counts)
+    i = np.searchsorted(upto, shares * total)
+    inner = (shares * total - (upto[i] - counts[i])) / counts[i]
+    return pl.DataFrame({"share": shares, "value": low[i] * (high[i] / low[i]) ** inner})
 
 
 def at(table: pl.DataFrame, share: float) -> float | None:
@@ -77,7 +93,7 @@ def distribution(
             xanchor="right" if bound > highest else "left", xshift=-3 if bound > highest else 3,
             font={"color": tokens.broken_text, "size": LABEL_PX},
         )  # fmt: skip
-    fig.update_layout(hovermode="closest", margin={"l": 48, "r": 12, "t": 8, "b": 28})
+    fig.update_layout(hovermode="closest", margin={"l": 44, "r": 16, "t": 8, "b": 28})
     fig.update_yaxes(
         tickvals=nines(np.array(TICKS)).tolist(), ticktext=["50 %", "90 %", "99 %", "99.9 %"], range=[0.0, 3.5], fixedrange=True
     )
@@ -102,10 +118,14 @@ def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:
     low, high = max(low, 1e-9), max(high, 2e-9)
     exponents = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
     ticks = [m * 10.0**e for e in exponents for m in (1.0, 2.0, 5.0) if low * 0.7 <= m * 10.0**e <= high * 1.4]
-    while len(ticks) > 5:
+    while len(ticks) > _MOST_TICKS:
         ticks = ticks[::2]
     fig.update_xaxes(
-        type="log", tickvals=ticks, ticktext=[_short(tick, name) for tick in ticks], range=[np.log10(low * 0.85), np.log10(high * 1.15)]
+        type="log",
+        tickangle=0,
+        tickvals=ticks,
+        ticktext=[_short(tick, name) for tick in ticks],
+        range=[np.log10(low * 0.85), np.log10(high * 1.15)],
     )
 
 

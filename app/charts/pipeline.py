@@ -1,132 +1,219 @@
 """Stages of serving: load, use, queue, and where the first token waits."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
 
 from app.charts import svg
 from app.charts.tokens import STAGES, Tokens, stage_colour, translucent
-from twin.units import show, split_prefixed
+from twin.units import split_prefixed
 
-LANE_H: Final = 84
-_LABEL_W: Final = 132
-_CELL_W: Final = 280
-_GAP: Final = 44
-_BAR_H: Final = 44
-_USES: Final = {"decode": "of the KV cache"}
+TARGET_SHARE: Final = 0.85
+_LABEL_W: Final = 116
+_CELL_W: Final = 132
+_GAP: Final = 28
+_LANE_H: Final = 100
+_NARROW_W: Final = 358
+_STEP_H: Final = 46
+_LEADS_AT: Final = 0.5
+Row = Mapping[str, Any]
 
 
-def pipeline_svg(frame: pl.DataFrame, tokens: Tokens, *, target_share: float = 0.85) -> str:
-    """Draw a lane per endpoint and a column per stage, no boxes.
+def pipeline_svg(frame: pl.DataFrame, tokens: Tokens) -> str:
+    """Draw a lane per endpoint and a column per stage, as ``stages.pipeline`` gives them; no boxes.
 
-    ``frame`` has ``endpoint_id``, ``stage`` (prefill, decode), ``instances``, ``gpus``, ``requests_per_s``, ``tokens_per_s``,
-    ``use_share`` (what runs out first: time of prefill, KV cache of decode), ``time_share``, ``queue`` (requests that wait, null
-    where a stage has no queue), ``batch`` (requests served together), ``ttft_waiting_share`` (null after the first token) and
-    ``e2e_share``. Amber is past the target of ``use_share``, a red tick.
+    A bar is how much of a stage is in use, the red tick its target (``TARGET_SHARE``), amber what is past it. A bracket joins
+    the stages that one pool of instances serves. The thin bar below is the stage's part of the time to the first token,
+    waiting pale; of decode its part of end to end.
     """
-    stages = [stage for stage in STAGES if stage in frame["stage"].to_list()]
-    width = _LABEL_W + len(stages) * (_CELL_W + _GAP) - _GAP
+    width = _LABEL_W + len(STAGES) * (_CELL_W + _GAP) - _GAP
     parts = []
-    for column, stage in enumerate(stages):
-        x = _LABEL_W + column * (_CELL_W + _GAP)
+    for column, stage in enumerate(STAGES):
+        x = _x(column)
         parts += [svg.rect(x, 3, 8, 8, stage_colour(tokens, stage)), svg.text(x + 14, 11, stage, tokens.text)]
-    endpoints = frame["endpoint_id"].unique(maintain_order=True).to_list()
-    for lane, endpoint in enumerate(endpoints):
-        y = 22 + lane * LANE_H
-        mine = {row["stage"]: row for row in frame.filter(pl.col("endpoint_id") == endpoint).iter_rows(named=True)}
-        first = next(iter(mine.values()))
+    lanes = _by_endpoint(frame)
+    for lane, (endpoint, mine) in enumerate(lanes.items()):
+        y = 22 + lane * _LANE_H
         parts += [
             svg.line(0, y, width, y, tokens.hairline),
-            svg.text(0, y + 22, str(endpoint), tokens.text, weight=600, size=14),
-            svg.text(0, y + 40, f"{count_words(first['requests_per_s'])} requests/s", tokens.muted),
-            svg.text(0, y + 56, f"{first['instances']:.0f} on, {first['gpus']:.0f} GPUs", tokens.muted),
+            svg.text(0, y + 24, endpoint, tokens.text, weight=600, size=14),
+            *(svg.text(0, y + 42 + 16 * i, words, tokens.muted) for i, words in enumerate(_load_words(mine))),
+            *_brackets(mine, y, tokens),
         ]
-        for column, stage in enumerate(stages):
-            x = _LABEL_W + column * (_CELL_W + _GAP)
-            parts += _cell(mine[stage], x, y, tokens, target_share)
-            if column:
-                parts += _arrow(x - _GAP + 8, x - 8, y + 30, tokens)
-    return svg.document(width, 22 + len(endpoints) * LANE_H, parts, f"Serving stages of {', '.join(map(str, endpoints))}")
+        for column, row in enumerate(mine):
+            parts += [] if row["skipped"] else _cell(row, _x(column), y + 8, tokens, _joined(mine, column))
+            if column and not row["skipped"] and not mine[column - 1]["skipped"]:
+                parts += _arrow(_x(column) - _GAP + 6, _x(column) - 6, y + 36, tokens)
+        parts += _skipped(mine, y + 36, tokens)
+    return svg.document(width, 22 + len(lanes) * _LANE_H, parts, _title(frame))
 
 
-def _cell(row: dict[str, Any], x: float, y: float, tokens: Tokens, target: float) -> list[str]:
-    hue = stage_colour(tokens, row["stage"])
-    use, share = min(row["use_share"] or 0.0, 1.0), row["e2e_share"] or 0.0
-    past, right = use > target, x + _CELL_W
-    together = f"batch of {count_words(row['batch'])}, {100 * row['time_share']:.0f} % of the time" if row["batch"] else ""
+def _x(column: int) -> float:
+    return _LABEL_W + column * (_CELL_W + _GAP)
+
+
+def _by_endpoint(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.iter_rows(named=True):
+        found.setdefault(row["endpoint_id"], []).append(row)
+    return {endpoint: sorted(rows, key=lambda row: STAGES.index(row["stage"])) for endpoint, rows in found.items()}
+
+
+def _load_words(mine: list[dict[str, Any]]) -> tuple[str, str]:
+    images, all_s = mine[0]["requests_per_s"], mine[-1]["requests_per_s"]
+    return f"{count_words(all_s)} requests/s", f"{count_words(images)}/s with images" if images else "text only"
+
+
+def _joined(mine: list[dict[str, Any]], column: int) -> bool:
+    """Return whether a stage shares its instances with a stage before it."""
+    return any(not row["skipped"] and row["roles"] and row["roles"] == mine[column]["roles"] for row in mine[:column])
+
+
+def _brackets(mine: list[dict[str, Any]], y: float, tokens: Tokens) -> list[str]:
+    """Join the neighbouring stages that the same instances serve."""
+    parts = []
+    for column, row in enumerate(mine):
+        last = max((i for i, other in enumerate(mine) if other["roles"] == row["roles"] and not other["skipped"]), default=column)
+        if row["skipped"] or not row["roles"] or last == column or _joined(mine, column):
+            continue
+        left, right, top = _x(column), _x(last) + _CELL_W, y + 8
+        parts.append(svg.path(f"M{left} {top + 4}V{top}H{right}V{top + 4}", stroke=tokens.control))
+    return parts
+
+
+def _cell(row: Row, x: float, y: float, tokens: Tokens, joined: bool) -> list[str]:
+    hue, right = stage_colour(tokens, row["stage"]), x + _CELL_W
+    use = row["use_share"]
+    past = use is not None and use > TARGET_SHARE
     parts = [
-        svg.text(
-            x,
-            y + 18,
-            f"{100 * use:.0f} % {_USES.get(row['stage'], 'busy')}",
-            tokens.risk_text if past else tokens.muted,
-            weight=600 if past else 400,
-        ),
-        svg.text(right, y + 18, f"{count_words(row['tokens_per_s'])} tokens/s", tokens.muted, anchor="end"),
-        svg.rect(x, y + 25, _CELL_W, 7, tokens.hairline),
-        svg.rect(x, y + 25, _CELL_W * use, 7, hue),
-        svg.line(x + _CELL_W * target, y + 22, x + _CELL_W * target, y + 35, tokens.limit),
-        svg.text(x, y + 50, together, tokens.muted),
-        svg.text(
-            x,
-            y + 70,
-            f"{100 * share:.0f} % of end to end",
-            tokens.text if share > 0.5 else tokens.muted,
-            weight=600 if share > 0.5 else 400,
-        ),
-        svg.rect(x + 116, y + 62, _CELL_W - 116, 8, tokens.hairline),
+        svg.text(x, y + 18, "same pool" if joined else row["pool"], tokens.muted),
+        svg.text(right, y + 18, f"{count_words(row['requests_per_s'])}/s", tokens.muted, anchor="end"),
     ]
-    waits = row["ttft_waiting_share"]
-    length = (_CELL_W - 116) * min(share, 1.0)
-    if waits is None:
-        return [*parts, svg.rect(x + 116, y + 62, length, 8, hue)]
-    queue = row["queue"] or 0.0
-    ink, weight = (tokens.text, 600) if queue >= 1 else (tokens.muted, 400)
+    if use is not None:
+        parts += _use_bar(x, y + 24, _CELL_W, (min(use, 1.0), past), hue, tokens)
+        ink, weight = (tokens.risk_text, 600) if past else (tokens.muted, 400)
+        parts.append(svg.text(x, y + 48, _use_words(row), ink, weight=weight))
+    side, loud = _side_words(row)
+    parts.append(svg.text(right, y + 48, side, tokens.text if loud else tokens.muted, anchor="end", weight=600 if loud else 400))
+    return parts + _share(row, (x, y + 66, 82.0), _CELL_W, tokens)
+
+
+def _use_bar(x: float, y: float, width: float, use: tuple[float, bool], hue: str, tokens: Tokens) -> list[str]:
+    tick = x + width * TARGET_SHARE
+    return [
+        svg.rect(x, y, width, 7, tokens.hairline),
+        svg.rect(x, y, width * use[0], 7, hue),
+        svg.line(tick, y - 3, tick, y + 10, tokens.limit),
+    ]
+
+
+def _use_words(row: Row) -> str:
+    return f"{percent(row['use_share'])} {row['use']}"
+
+
+def _side_words(row: Row) -> tuple[str, bool]:
+    """Return what stands at the right of a bar: who waits; in decode without a queue of its own, the batch."""
+    if row["waiting"] is not None:
+        return f"{count_words(row['waiting'])} wait", row["waiting"] >= 1
+    return (f"batch {count_words(row['batch'])}", False) if row["batch"] is not None else ("", False)
+
+
+def _share(row: Row, place: tuple[float, float, float], width: float, tokens: Tokens) -> list[str]:
+    """Write a stage's part of the time to the first token (of decode: of end to end), and draw it from ``place``'s third on."""
+    x, y, label_w = place
+    first = row["stage"] != "decode"
+    share = row["ttft_share"] if first else row["e2e_share"]
+    if share is None:
+        return []
+    leads = first and share > _LEADS_AT
+    words = svg.text(
+        x, y, f"{percent(share)} of {'TTFT' if first else 'E2E'}", tokens.text if leads else tokens.muted, weight=600 if leads else 400
+    )
+    hue, room, left = stage_colour(tokens, row["stage"]), width - label_w, x + label_w
+    waits = (row["ttft_waiting_share"] or 0.0) if first else 0.0
+    return [
+        words,
+        svg.rect(left, y - 8, room, 8, tokens.grid),
+        svg.rect(left, y - 8, room * min(waits, 1.0), 8, translucent(hue, 0.38)),
+        svg.rect(left + room * min(waits, 1.0), y - 8, room * max(min(share, 1.0) - waits, 0.0), 8, hue),
+    ]
+
+
+def _skipped(mine: list[dict[str, Any]], y: float, tokens: Tokens) -> list[str]:
+    if not mine[0]["skipped"]:
+        return []
+    middle = (_x(0) + _x(1) + _CELL_W) / 2
+    return [
+        svg.line(_x(0), y, _x(2) - 6, y, tokens.control, dash="2 3"),
+        svg.text(middle, y - 6, "no images, skipped", tokens.muted, anchor="middle"),
+        *_arrow(_x(2) - 12, _x(2) - 6, y, tokens),
+    ]
+
+
+def pipeline_narrow_svg(frame: pl.DataFrame, tokens: Tokens) -> str:
+    """Draw the same, stages under each other, for a phone."""
+    parts, y = [], 0.0
+    for endpoint, mine in _by_endpoint(frame).items():
+        if y:
+            parts.append(svg.line(0, y + 4, _NARROW_W, y + 4, tokens.hairline))
+        parts += [
+            svg.text(0, y + 22, endpoint, tokens.text, weight=600, size=14),
+            svg.text(_NARROW_W, y + 22, ", ".join(_load_words(mine)), tokens.muted, anchor="end"),
+        ]
+        y += 30
+        if mine[0]["skipped"]:
+            parts.append(svg.text(0, y + 12, "preprocess, encode: no images, skipped", tokens.muted))
+            y += 20
+        for column, row in enumerate(mine):
+            if not row["skipped"]:
+                parts += _step(row, y, tokens, _joined(mine, column))
+                y += _STEP_H
+        y += 6
+    return svg.document(_NARROW_W, max(y, 1.0), parts, _title(frame))
+
+
+def _step(row: Row, y: float, tokens: Tokens, joined: bool) -> list[str]:
+    hue, use, right = stage_colour(tokens, row["stage"]), row["use_share"], _NARROW_W
+    past = use is not None and use > TARGET_SHARE
+    side, loud = _side_words(row)
+    parts = [
+        svg.rect(0, y + 4, 8, 8, hue),
+        svg.text(14, y + 12, row["stage"], tokens.text),
+        svg.text(88, y + 12, "same pool" if joined else row["pool"], tokens.muted),
+        svg.text(right, y + 12, f"{count_words(row['requests_per_s'])}/s", tokens.muted, anchor="end"),
+        svg.text(148, y + 36, side, tokens.text if loud else tokens.muted, weight=600 if loud else 400),
+        *_share(row, (218.0, y + 36, 82.0), right - 218.0, tokens),
+    ]
+    if use is None:
+        return parts
+    ink, weight = (tokens.risk_text, 600) if past else (tokens.muted, 400)
     return [
         *parts,
-        svg.text(right, y + 50, f"{count_words(queue)} wait, {100 * waits:.0f} % of TTFT", ink, anchor="end", weight=weight),
-        svg.rect(x + 116, y + 62, length * waits, 8, translucent(hue, 0.38)),
-        svg.rect(x + 116 + length * waits, y + 62, length * (1.0 - waits), 8, hue),
+        *_use_bar(0, y + 17, right, (min(use, 1.0), past), hue, tokens),
+        svg.text(0, y + 36, _use_words(row), ink, weight=weight),
     ]
 
 
-def waits_svg(frame: pl.DataFrame, tokens: Tokens, *, width: float = 384) -> str:
-    """Draw the mean time to first token of each endpoint by part: waiting pale, prefill full; today is the thin bar above.
+def _title(frame: pl.DataFrame) -> str:
+    return f"Serving stages of {', '.join(frame['endpoint_id'].unique(maintain_order=True).to_list())}"
 
-    ``frame`` has ``endpoint_id``, ``run`` (today, candidate), ``waiting_s`` and ``running_s``: means, because only means add up.
+
+def percent(share: float) -> str:
+    """Return a share in whole percent; a little is said to be less than one.
+
+    >>> percent(0.914), percent(0.002), percent(0.0)
+    ('91\\xa0%', '<\\xa01\\xa0%', '0\\xa0%')
     """
-    reach = 1.02 * max([1e-9, *(frame["waiting_s"] + frame["running_s"]).drop_nulls().to_list()])
-    span, hue = width - 64, stage_colour(tokens, "prefill")
-    endpoints = frame["endpoint_id"].unique(maintain_order=True).to_list()
-    parts = []
-    for index, endpoint in enumerate(endpoints):
-        y = index * _BAR_H
-        parts.append(svg.text(0, y + 12, str(endpoint), tokens.text))
-        mine = frame.filter(pl.col("endpoint_id") == endpoint)
-        both = mine["run"].n_unique() > 1
-        for row in mine.iter_rows(named=True):
-            thin = both and row["run"] == "today"
-            top, height = (y + 17, 4) if thin else (y + 23, 10)
-            waits, runs = row["waiting_s"] / reach * span, row["running_s"] / reach * span
-            words = show(row["waiting_s"] + row["running_s"], "ttft_mean_s")
-            ink, weight, below = (tokens.muted, 400, 12) if thin else (tokens.text, 600, 32)
-            parts += [
-                svg.rect(0, top, waits, height, translucent(hue, 0.38)),
-                svg.rect(waits, top, runs, height, hue),
-                svg.text(width, y + below, words, ink, anchor="end", weight=weight),
-            ]
-    bottom = len(endpoints) * _BAR_H + 14
-    parts += [
-        svg.rect(0, bottom - 9, 10, 10, translucent(hue, 0.38)), svg.text(16, bottom, "waiting", tokens.muted),
-        svg.rect(74, bottom - 9, 10, 10, hue), svg.text(90, bottom, "prefill", tokens.muted),
-    ]  # fmt: skip
-    if frame["run"].n_unique() > 1:
-        parts.append(svg.text(width, bottom, "thin: today", tokens.muted, anchor="end"))
-    return svg.document(width, bottom + 6, parts, "Mean time to first token, waiting and prefill")
+    if 0.0 < share < 0.005:
+        return "<\u00a01\u00a0%"
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def count_words(value: float) -> str:
     """Return a count or rate with three digits and an SI prefix."""
+    if 0.0 < value < 0.05:
+        return "<\u00a00.1"
     if value < 1000:
         return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
     number, prefix = split_prefixed(value, "")

@@ -7,10 +7,21 @@ WIDTH_PX = 96
 HEIGHT_PX = 20
 
 
-def spark(paper: float, tolerance: float, ours: float | None, tokens: Tokens, spread: tuple[float, float] | None = None) -> str:
-    """Return a small figure: dashes are the paper, the band its tolerance (a share of it), blue is ours with its spread over seeds."""
-    allowed = abs(paper) * tolerance
-    values = [0.0, paper - allowed, paper + allowed, *([] if ours is None else [ours]), *(spread or ())]
+def spark(
+    paper: float,
+    tolerance: float,
+    ours: float | None,
+    tokens: Tokens,
+    spread: tuple[float, float] | None = None,
+    paper_high: float | None = None,
+) -> str:
+    """Return a small figure: dashes are the paper (its range where ``paper_high`` is given), the band its tolerance (a share of it).
+
+    Blue is ours with its spread over seeds.
+    """
+    ends = (paper, paper if paper_high is None else paper_high)
+    first, last = min(ends) - abs(min(ends)) * tolerance, max(ends) + abs(max(ends)) * tolerance
+    values = [0.0, first, last, *([] if ours is None else [ours]), *(spread or ())]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
 
@@ -19,8 +30,8 @@ def spark(paper: float, tolerance: float, ours: float | None, tokens: Tokens, sp
 
     middle = HEIGHT_PX / 2
     parts = [
-        svg.rect(x(paper - allowed), 3, x(paper + allowed) - x(paper - allowed), HEIGHT_PX - 6, tokens.hairline),
-        svg.line(x(paper), 2, x(paper), HEIGHT_PX - 2, tokens.muted, dash="3 2"),
+        svg.rect(x(first), 3, x(last) - x(first), HEIGHT_PX - 6, tokens.hairline),
+        *(svg.line(x(end), 2, x(end), HEIGHT_PX - 2, tokens.muted, dash="3 2") for end in dict.fromkeys(ends)),
         svg.line(x(0.0), middle - 2, x(0.0), middle + 2, tokens.control),
     ]
     if spread is not None:

@@ -5,11 +5,10 @@ import polars as pl
 import pytest
 
 from app.charts.template import CONFIG
-from app.charts.timeline import Lane, Span, changes, count_at, decisions, lanes, over_time
+from app.charts.timeline import Span, over_time
 from app.charts.tokens import DARK, LIGHT
 
 MINUTES = pl.DataFrame({"t_s": np.arange(0.0, 86_400.0, 60.0), "power_w": np.linspace(200e3, 280e3, 1440)})
-STEPS = pl.DataFrame({"t_s": [0.0, 60.0, 120.0, 7200.0, 9000.0], "count": [4.0, 5.0, 6.0, 6.0, 3.0]})
 
 
 @pytest.mark.parametrize("tokens", [LIGHT, DARK])
@@ -38,24 +37,6 @@ def test_a_day_of_minutes_stays_small(span: Span) -> None:
 
 def test_a_run_that_is_not_there_is_left_out(span: Span) -> None:
     assert len(over_time({"today": None, "candidate": MINUTES}, "power_w", LIGHT, span).data) == 1
-
-
-def test_counts_hold_until_they_change() -> None:
-    assert [count_at(STEPS, t_s) for t_s in (-1.0, 60.0, 7199.0, 1e9)] == [4.0, 5.0, 6.0, 3.0]
-    assert changes(STEPS)["t_s"].to_list() == [0.0, 60.0, 120.0, 9000.0]
-
-
-def test_steps_of_one_direction_that_follow_at_once_are_one_decision() -> None:
-    found = decisions(STEPS)
-    assert found.select("t_s", "by").rows() == [(60.0, 2.0), (9000.0, -3.0)]
-
-
-def test_lanes_name_endpoints_and_say_what_is_on_now(span: Span) -> None:
-    fig = lanes([Lane("chat-70b", STEPS, STEPS), Lane("code-70b", STEPS)], LIGHT, span, cursor_s=9000.0)
-    assert list(fig.layout.yaxis.ticktext) == ["chat-70b", "code-70b"]
-    assert [note.text for note in fig.layout.annotations] == ["<b>3</b>", "<b>3</b>"]
-    hues = {trace.line.color for trace in fig.data if trace.name and trace.name.endswith("shown")}
-    assert hues == {LIGHT.series[4], LIGHT.series[5]}
 
 
 def test_no_figure_can_be_sent_anywhere_or_holds_a_placeholder_colour(span: Span) -> None:

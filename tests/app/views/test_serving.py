@@ -1,10 +1,22 @@
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
+import polars as pl
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.charts.breakdown import PARTS
+from app.views.serving import instances, placement, waiting
+
 PAGE = "from app.views import serving\nserving.show()\n"
+AT = "from app import state\nstate.publish()\n" + PAGE
+OLD = {
+    "requests": ["images", "prepare_s", "encode_wait_s", "encode_s", "transfer_s", "queue_s"],
+    "instances": ["role", "encode_share", "preemptions", "atgt_budget_share"],
+}
 
 
 def _words(at: AppTest) -> str:
@@ -15,31 +27,83 @@ def _figures(at: AppTest) -> list[dict]:
     return [json.loads(element.proto.spec) for element in at.get("plotly_chart")]
 
 
-def test_the_page_says_who_waits_and_for_how_long(stored: Path) -> None:
-    at = AppTest.from_string(PAGE, default_timeout=120).run()
+def _drawings(at: AppTest) -> str:
+    found = [element.proto for element in at.get("bidi_component") if element.proto.component_name == "intentwin.drawing"]
+    return " ".join(json.loads(proto.json)[0]["svg"] for proto in found)
+
+
+def _opened(endpoint: str | None = None, **query: str) -> AppTest:
+    at = AppTest.from_string(AT, default_timeout=120)
+    for name, value in query.items():
+        at.query_params[name] = value
+    if endpoint:
+        at.session_state["serving-endpoint"] = endpoint
+    at.run()
     assert not at.exception
-    assert re.search(r"waits for prefill: \d+\u00a0% of the|Requests hardly wait: \S+ longest", _words(at))
-    assert re.search(r"(keeps its objectives|breaks its)", _words(at))
-    assert "USD/h" in _words(at)
+    return at
+
+
+def test_the_page_says_who_waits_and_for_how_long(stored: Path) -> None:
+    words = _words(_opened())
+    assert re.search(r"waits? for \w+: \d+\u00a0% of the|Requests hardly wait: .+ longest|No request waits anywhere", words)
+    assert re.search(r"(keeps its objectives|breaks its)", words)
+    assert re.search(r"is nearest to full: (<\u00a0)?\d+\u00a0%", words)
+    assert "USD/h" in words
+
+
+def test_every_endpoint_has_its_stages_and_text_skips_those_of_images(stored: Path) -> None:
+    drawn = _drawings(_opened())
+    for words in ("vision-11b", "CPU\u00a0cores", "% of TTFT", "same pool", "no images, skipped", "p99", "Images of vision-11b"):
+        assert words in drawn
 
 
 def test_distributions_lanes_and_cost_are_drawn(stored: Path) -> None:
-    at = AppTest.from_string(PAGE, default_timeout=120).run()
+    at = _opened()
     figures = _figures(at)
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert all("cloud.plotly" not in element.proto.config for element in at.get("plotly_chart"))
-    labels = next(
-        figure["layout"]["yaxis"]["ticktext"] for figure in figures if "ticktext" in figure["layout"]["yaxis"] and len(figure["data"]) > 3
-    )
+    labels = next(found for figure in figures if (found := figure["layout"]["yaxis"].get("ticktext")) and "%" not in found[0])
     assert labels == ["chat-70b", "chat-8b", "code-70b", "vision-11b"]
 
 
 def test_another_endpoint_can_be_chosen(stored: Path) -> None:
-    at = AppTest.from_string(PAGE, default_timeout=120).run()
-    at.session_state["serving-endpoint"] = "code-70b"
-    at.run()
-    assert not at.exception
-    assert re.search(r"code-70b (keeps its objectives|breaks its|finished too few)", _words(at))
+    words = _words(_opened("code-70b"))
+    assert re.search(r"code-70b (keeps its objectives|breaks its|finished too few)", words)
+    assert re.search(r"instances of code-70b", words)
+
+
+def test_the_placement_says_which_instance_took_the_last_request_and_why(stored: Path) -> None:
+    at = _opened("chat-70b", show="today")
+    assert "▸" in _drawings(at)
+    assert re.search(r"took the last request before \d\d:\d\d: by the rule of least", _words(at))
+
+
+def test_a_moment_before_the_first_quarter_of_an_hour_shows_that_one(stored: Path) -> None:
+    assert "up to 00:15" in _words(_opened(t="0"))
+
+
+@pytest.fixture
+def older(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small store as it would be from before stages were recorded."""
+    shutil.copytree(store.home, tmp_path / "old")
+    for run in (tmp_path / "old" / "runs").iterdir():
+        (run / "placements.parquet").unlink(missing_ok=True)
+        for table, columns in OLD.items():
+            path = run / f"{table}.parquet"
+            frame = pl.read_parquet(path).drop(columns)
+            path.unlink()
+            frame.write_parquet(path)
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "old"))
+    return tmp_path / "old"
+
+
+def test_a_run_from_before_stages_were_recorded_is_still_shown(older: Path) -> None:
+    at = _opened("chat-70b")
+    words = _words(at)
+    assert "older than the times of the stages" in words
+    assert "The times of the stages are not in this run" in words
+    assert "does not say where requests went" in words
+    assert "chat-70b" in _drawings(at)
 
 
 def test_without_a_run_the_page_says_what_would_be_here(tmp_path: Path, monkeypatch) -> None:
@@ -47,3 +111,34 @@ def test_without_a_run_the_page_says_what_would_be_here(tmp_path: Path, monkeypa
     at = AppTest.from_string(PAGE, default_timeout=60).run()
     assert not at.exception
     assert "Nothing has run" in _words(at)
+
+
+def _tail(kind: str, ttft_s: float) -> dict:
+    return {"endpoint_id": "vision", "kind": kind, "at": "p99", "requests": 200, "ttft_s": ttft_s, **dict.fromkeys(PARTS, 0.0)}
+
+
+def test_the_first_token_title_names_who_is_nearest_to_the_bound_or_beyond() -> None:
+    both = pl.DataFrame([_tail("image", 3.0), _tail("text", 0.4)])
+    assert (
+        waiting.first_token_title(both, {"vision": 4.0}) == "Images of vision come nearest to the bound: 3.00\u00a0s of 4.00\u00a0s at p99"
+    )
+    assert waiting.first_token_title(both, {"vision": 2.0}) == "Images of vision break the bound: 3.00\u00a0s at p99 against 2.00\u00a0s"
+    assert waiting.first_token_title(both.filter(pl.col("kind") == "text"), {"vision": 0.2}).startswith("vision breaks the bound")
+    assert waiting.first_token_title(both.clear(), {"vision": 2.0}) == "Too few requests for a 99th percentile"
+
+
+def test_the_instances_title_counts_what_is_on_and_what_was_decided() -> None:
+    steps = {("a", 0): pl.DataFrame({"t_s": [0.0, 300.0], "count": [4.0, 6.0]})}
+    still = {("a", 0): pl.DataFrame({"t_s": [0.0, 300.0], "count": [4.0, 4.0]})}
+    assert instances.instances_title(still, 0, 0.0, "00:00") == "All 4 instances stay on all day"
+    assert instances.instances_title(steps, 1, 400.0, "00:06") == "6 instances on at 00:06, 4 to 6 over the day; 1 scaling decision"
+
+
+def test_the_placement_title_counts_workers_and_names_the_fullest() -> None:
+    frame = pl.DataFrame(
+        {"role": [0, 0], "busy_share": [0.5, 0.0], "kv_share": [0.2, 0.0], "batch_share": [0.1, 0.0], "atgt_budget_share": [0.7, 0.0]}
+    )
+    assert placement.placement_title("a", frame) == "1 of 2 instances of a hold work; the fullest is at 70\u00a0% of its ATGT budget"
+    over = frame.with_columns(pl.Series("atgt_budget_share", [1.2, 0.0]))
+    assert placement.placement_title("a", over) == "1 of 2 instances of a went over the ATGT budget"
+    assert placement.placement_title("a", frame.with_columns(pl.lit(0.0).alias("busy_share"))) == "All 2 instances of a stand empty"
