@@ -106,6 +106,7 @@ def _runs(commands: _Commands) -> None:
 def _evidence(commands: _Commands) -> None:
     reproduce = commands.add("reproduce", "evidence", "hold our numbers against the published ones")
     reproduce.add_argument("system", nargs="?", metavar="SYSTEM", help="one system (default: all)")
+    reproduce.add_argument("--workers", type=_count, default=2, metavar="N", help="processes at once (default: 2)")
     bench = commands.add("bench", "evidence", "measure how fast the twin is")
     bench.add_argument("domain", nargs="?", metavar="DOMAIN", help="one domain (default: all)")
     report = commands.add("report", "evidence", "write a run or a study as one file")

@@ -5,13 +5,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.catalogue import cards
-from policies.claim import Claim
+from policies.claim import Capacity, Claim, Search, Sizing
 from twin.units import MINUS, show, show_change
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One value of a sweep: ours as the median over seeds with its ends, and what each contender reached."""
+
+    x: str
+    own: bool
+    ours: float | None
+    low: float | None
+    high: float | None
+    labels: Mapping[str, float | None]
+    failed: tuple[str, ...]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One claim of one system with our number, where it was computed; ``verdict`` is empty before that."""
+    """One claim of one system with our number, where it was computed; ``verdict`` is empty before that.
+
+    ``points`` are the claim's own point and those of its sweeps, as ``policies.reproduce`` tells them; ``probes`` counts the
+    runs that were asked for, of ``probes_limit`` at most.
+    """
 
     system_id: str
     system: str
@@ -19,6 +37,9 @@ class Row:
     ours: float | None
     verdict: str
     why: str
+    points: tuple[Mapping[str, Any], ...] = ()
+    probes: int = 0
+    probes_limit: int = 0
 
     @property
     def key(self) -> str:
@@ -35,8 +56,49 @@ def rows(checked: Sequence[Mapping[str, Any]]) -> list[Row]:
             item = found.get((card.id, claim.id)) or found.get((card.id, claim.text)) or {}
             ours = item.get("ours")
             why = str(item.get("why", ""))
-            out.append(Row(card.id, card.name, claim, None if ours is None else float(ours), str(item.get("verdict", "")), why))
+            verdict, points = str(item.get("verdict", "")), tuple(item.get("points", ()))
+            probes = (int(item.get("probes", 0)), int(item.get("probes_limit", 0)))
+            out.append(Row(card.id, card.name, claim, None if ours is None else float(ours), verdict, why, points, *probes))
     return out
+
+
+def sweeps(row: Row) -> dict[str, list[Step]]:
+    """Return the steps of each sweep of a claim that was searched, its own point among them, in the order of the card."""
+    if not isinstance(row.claim.evidence, Search) or not row.points:
+        return {}
+    found: dict[str, list[Step]] = {}
+    for sweep in row.claim.evidence.sweeps:
+        known = {str(point["x"]): point for point in row.points if point["sweep"] == sweep.name}
+        known[str(sweep.own)] = row.points[0]
+        found[sweep.name] = [_step(str(x), x == sweep.own, known[str(x)]) for x in sweep.settings if str(x) in known]
+    return found
+
+
+def _step(x: str, own: bool, point: Mapping[str, Any]) -> Step:
+    return Step(
+        x.removesuffix(".0"),
+        own,
+        *(None if point[name] is None else float(point[name]) for name in ("ours", "low", "high")),
+        labels=point["labels"],
+        failed=tuple(point["failed"]),
+        exact=bool(point["exact"]),
+    )
+
+
+def reached(row: Row, value: float | None) -> str:
+    """Return what a contender reached, in the unit of what was searched."""
+    if value is None or not isinstance(row.claim.evidence, Search):
+        return "–"
+    find = row.claim.evidence.find
+    if isinstance(find, Sizing):
+        return show(value, find.quantity) if not find.quantity.endswith("gpus_mean") else f"{value:.3g} GPUs"
+    return f"{value:.3g} times the load" if isinstance(find, Capacity) else quantity(value, row.claim.unit)
+
+
+def paper(claim: Claim) -> str:
+    """Return the paper's number, or its range."""
+    first = quantity(claim.paper, claim.unit)
+    return first if claim.paper_high is None else f"{first} to {quantity(claim.paper_high, claim.unit)}"
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -67,7 +67,7 @@ def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, A
     """Check the published claims of one system, or of all. Spec: system."""
     from policies import reproduce
 
-    rows = reproduce.reproduce(home, spec.get("system"), progress=_told(report), cancel=report.cancelled)
+    rows = reproduce.reproduce(home, spec.get("system"), workers=2, progress=_told(report), cancel=report.cancelled)
     return {"rows": rows}
 
 

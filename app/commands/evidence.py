@@ -4,26 +4,54 @@ import runpy
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.commands.terminal import Answer, home, progress_bar, table
+
+if TYPE_CHECKING:
+    from app.published import Row
 
 NOT_REPRODUCED = 4
 
 
 def reproduce(arguments: Namespace) -> Answer:
     """Hold our numbers against the published ones: exit 4 when one is not reproduced."""
-    from app.published import quantity
+    from app.published import paper, quantity
+    from app.published import rows as published
     from policies.reproduce import reproduce as check
 
-    rows = check(home(), arguments.system, progress=progress_bar())
+    rows = check(home(), arguments.system, workers=arguments.workers, progress=progress_bar())
+    found = [row for row in published(rows) if row.verdict]
     lines = []
-    for row in rows:
-        numbers = (quantity(row["paper"], row["unit"]), quantity(row["ours"], row["unit"]))
-        lines.append((row["system"], row["claim"], *numbers, row["verdict"], row["fitted_parameters"], row["why"]))
+    for row in found:
+        numbers = (paper(row.claim), quantity(row.ours, row.claim.unit))
+        lines.append((row.system_id, row.claim.id, *numbers, row.verdict, row.claim.fitted_parameters, row.why))
     heads = ("system", "claim", "paper", "ours", "verdict", "fitted", "why")
     code = NOT_REPRODUCED if any(row["verdict"] == "not reproduced" for row in rows) else 0
-    return Answer(rows, table(lines, heads, right=(2, 3, 5)) or ["this system makes no claim"], code)
+    said = table(lines, heads, right=(2, 3, 5)) or ["this system makes no claim"]
+    return Answer(rows, [*said, *(line for row in found for line in _sensitivity(row))], code)
+
+
+def _sensitivity(row: "Row") -> list[str]:
+    """Return the sweeps of a claim that was searched: ours over each value, and what each contender reached."""
+    from app.published import quantity, reached, sweeps
+
+    found = sweeps(row)
+    if not found:
+        return []
+    said = ["", f"{row.system_id} {row.claim.id}: {row.probes:,} runs, of {row.probes_limit:,} at most"]
+    for name, steps in found.items():
+        lines = [
+            (
+                f"{step.x}{' (the claim)' if step.own else ''}",
+                quantity(step.ours, row.claim.unit),
+                f"{quantity(step.low, row.claim.unit)} to {quantity(step.high, row.claim.unit)}",
+                *(reached(row, value) for value in step.labels.values()),
+            )
+            for step in steps
+        ]
+        said += table(lines, (name, "ours", "over seeds", *steps[0].labels), right=range(1, 3 + len(steps[0].labels)))
+    return said
 
 
 def bench(arguments: Namespace) -> Answer:

@@ -1,6 +1,7 @@
 """Can I trust this tool?"""
 
 from collections.abc import Sequence
+from html import escape
 
 import polars as pl
 import streamlit as st
@@ -10,7 +11,8 @@ from app.charts.grid import Cell, grid, word
 from app.charts.marks import OF_VERDICT
 from app.charts.marks import state as mark
 from app.charts.spark import spark, squares
-from app.published import Row, quantity, rows, title
+from app.charts.sweep import Mark, sweep
+from app.published import Row, Step, paper, quantity, reached, rows, sweeps, title
 from app.widgets.sheet import sheet
 from twin.sources import STRENGTHS, sources
 
@@ -46,7 +48,8 @@ def _check(job: jobs.Job | None, found: Sequence[Row]) -> None:
         return
     parts.empty(
         "Our side is not computed yet",
-        "Each claim runs its own scenario under both policies and several seeds, in the background. The papers' numbers are below already.",
+        "Each claim runs its own scenario under all policies and several seeds, in the background; those that are searched take up to "
+        "half an hour each. The papers' numbers are below already.",
         key="claims",
         action="Check all claims",
         on_click=_submit,
@@ -66,11 +69,11 @@ def _claims(found: Sequence[Row]) -> None:
         (
             word(row.system if place in firsts else "", "b dom"),
             word(row.claim.text, "wrap"),
-            word(quantity(row.claim.paper, row.claim.unit), "n m"),
+            word(paper(row.claim), "n m"),
             word(quantity(row.ours, row.claim.unit), "n b"),
             Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet")),
             word(row.claim.fitted_parameters, "n extra"),
-            Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens), "extra"),
+            Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens, _spread(row), row.claim.paper_high), "extra"),
         )
         for place, row in enumerate(found)
     ]
@@ -99,9 +102,10 @@ def _frame(found: Sequence[Row]) -> pl.DataFrame:
     lines = []
     for row in found:
         claim = row.claim
-        said = (row.system_id, claim.id, claim.text, claim.metric, claim.paper, row.ours, claim.unit)
+        said = (row.system_id, claim.id, claim.text, claim.metric, claim.paper, claim.paper_high, row.ours, claim.unit)
         lines.append((*said, claim.tolerance, row.verdict, claim.fitted_parameters, claim.source))
-    columns = ["system", "claim", "text", "metric", "paper", "ours", "unit", "tolerance_share", "verdict", "fitted_parameters", "source"]
+    columns = ["system", "claim", "text", "metric", "paper", "paper_high", "ours", "unit"]
+    columns += ["tolerance_share", "verdict", "fitted_parameters", "source"]
     return pl.DataFrame(lines, schema=columns, orient="row", infer_schema_length=None)
 
 
@@ -115,18 +119,55 @@ def _opened(found: Sequence[Row]) -> None:
         row = next((row for row in found if row.key == key), found[0])
         body = [(word(name, "m s top"), word(text, "wrap")) for name, text in _facts(row) if text]
         sheet(grid([], body), key="claim-facts")
+        for name, steps in sweeps(row).items():
+            _sweep(row, name, steps)
+
+
+def _spread(row: Row) -> tuple[float, float] | None:
+    """Return ours over the seeds at the claim's own point, from low to high."""
+    own = row.points[0] if row.points else {}
+    ends = (own.get("low"), own.get("high"))
+    return None if ends[0] is None or ends[1] is None else (float(ends[0]), float(ends[1]))
+
+
+def _sweep(row: Row, name: str, steps: Sequence[Step]) -> None:
+    """Show ours over one value of the set-up, and what each contender reached there."""
+    unit, tokens = row.claim.unit, state.colours()
+    marks = [Mark(step.x, step.ours, step.low, step.high, step.own) for step in steps]
+    labels = list(steps[0].labels)
+    body = [
+        [
+            word(f"{step.x} (the claim)" if step.own else step.x, "b" if step.own else ""),
+            word(quantity(step.ours, unit) if step.ours is not None else "not found", "n b"),
+            *(word(_reached(row, step, label), "n") for label in labels),
+        ]
+        for step in steps
+    ]
+    heads = [word(name.capitalize()), word("Ours", "n"), *(word(label, "n") for label in labels)]
+    st.html(f'<p class="iw-said">Where it holds, over {escape(name)}</p>')
+    st.html(sweep(marks, row.claim.span, name, lambda value: quantity(value, unit), tokens))
+    sheet(grid(heads, body), key=f"claim-sweep-{name.replace(' ', '-')}")
+
+
+def _reached(row: Row, step: Step, label: str) -> str:
+    """Return what a contender reached, and how much of it is found."""
+    value = step.labels[label]
+    if value is None:
+        return "none on every seed" if label in step.failed else "–"
+    return reached(row, value) + ("" if step.exact else " or better")
 
 
 def _facts(row: Row) -> tuple[tuple[str, str], ...]:
     claim = row.claim
     return (
-        ("The paper says", f"{claim.metric}: {quantity(claim.paper, claim.unit)}"),
+        ("The paper says", f"{claim.metric}: {paper(claim)}"),
         ("Ours", quantity(row.ours, claim.unit)),
         ("Where it is printed", claim.source),
         ("Tolerance", f"± {claim.tolerance:.0%} of the paper's number, set before the run"),
         ("Fitted to it", f"{claim.fitted_parameters} numbers" if claim.fitted_parameters else "nothing: the number is a prediction"),
         ("Set-up", claim.setup),
         ("Scenario and seeds", f"{claim.scenario}, seeds {', '.join(str(seed) for seed in claim.seeds)}"),
+        ("Runs", f"{row.probes:,} asked for, {row.probes_limit:,} at most" if row.probes_limit else ""),
         ("Verdict", f"{row.verdict}: {row.why}" if row.why else row.verdict or "not checked yet"),
         ("Not comparable because", claim.comparable),
     )
