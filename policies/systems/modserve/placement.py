@@ -66,13 +66,14 @@ class Pool:
     """The instances of one stage: a role, the slots that may serve it (shape n), what one sustains, and the load.
 
     ``need`` is the load with headroom, ``held`` what is kept until the cool-down ends, both in what ``capacity`` is in;
-    ``fits`` says whether the objectives hold at that capacity.
+    ``fits`` says whether the objectives hold at that capacity. ``most`` is what an instance sustains if requests may wait.
     """
 
     role: int
     width: int
     able: Bools
     capacity: float
+    most: float
     fits: bool
     need: float
     held: float
@@ -86,8 +87,8 @@ def sized(pools: Sequence[Pool], gpus: int, fill: bool, before: Sequence[int], g
     """Return the instances of each pool on at most ``gpus`` GPUs.
 
     Where all that is held does not fit, what is needed now counts; where that does not fit either, or ``fill`` asks for
-    every GPU, they are divided so that the pool that has least for its need has most. A division ``before`` stays while
-    that gains less than ``gain_share``.
+    every GPU, they are divided so that the busiest pool is least busy. A division ``before`` stays while that gains less
+    than ``gain_share``.
     """
     if not fill:
         for loads in ([pool.held for pool in pools], [pool.need for pool in pools]):
@@ -103,7 +104,7 @@ def sized(pools: Sequence[Pool], gpus: int, fill: bool, before: Sequence[int], g
 
 def _divided(pools: Sequence[Pool], gpus: int) -> list[int]:
     most = [int(pool.able.sum()) for pool in pools]
-    weights = np.array([max(pool.need, 1e-9) / pool.capacity * pool.width for pool in pools])
+    weights = np.array([max(pool.need, 1e-9) / pool.most * pool.width for pool in pools])
     shares = gpus * weights / weights.sum()
     counts = [max(1, min(int(share) // pool.width, top)) for pool, share, top in zip(pools, shares, most, strict=True)]
     while _gpus(pools, counts) > gpus and max(counts) > 1:
@@ -111,7 +112,7 @@ def _divided(pools: Sequence[Pool], gpus: int) -> list[int]:
     while True:
         left = gpus - _gpus(pools, counts)
         ratios = [
-            count * pool.capacity / max(pool.need, 1e-9) if pool.width <= left and count < top else np.inf
+            count * pool.most / max(pool.need, 1e-9) if pool.width <= left and count < top else np.inf
             for pool, count, top in zip(pools, counts, most, strict=True)
         ]
         if not np.isfinite(min(ratios)):
@@ -124,7 +125,7 @@ def _gpus(pools: Sequence[Pool], counts: Sequence[int]) -> int:
 
 
 def _tightest(pools: Sequence[Pool], counts: Sequence[int]) -> float:
-    return min(count * pool.capacity / max(pool.need, 1e-9) for pool, count in zip(pools, counts, strict=True))
+    return min(count * pool.most / max(pool.need, 1e-9) for pool, count in zip(pools, counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

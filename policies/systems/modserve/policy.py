@@ -122,10 +122,6 @@ class ModServe:
         burst = self._bursts(seen, index, members, waiting)
         if not due and not burst:
             return
-        per_s = self._load.high_per_s(index)
-        if burst:
-            per_s = np.maximum(per_s, self._load.latest_per_s(index))
-        per_s = per_s + waiting / (knobs.burst_drain_s if burst else knobs.interval_s)
         if self._begun_s[index] == _NEVER:
             self._begun_s[index] = seen.t_s
         releases = knobs.autoscale and self._scales
@@ -134,10 +130,16 @@ class ModServe:
         # A text instance is slow to change its width, so it does that once the mix of requests is known.
         as_it_was = usable & seen.configured[members]
         endpoint = Endpoint.of(seen, members, usable, usable if settled or not as_it_was.any() else as_it_was)
+        fill = not releases or not settled
+        per_s = self._load.high_per_s(index)
+        if burst:
+            per_s = np.maximum(per_s, self._load.latest_per_s(index))
+        # What waits asks for more instances, but a division of all that there are by what waits would swing: it moves the queue.
+        if not fill:
+            per_s = per_s + waiting / (knobs.burst_drain_s if burst else knobs.interval_s)
         asked = Asked(per_s, self._load.mix(index), *goals.tolist())
         # In a burst it is the idle instances of the other stages that are borrowed.
         busy = seen.outstanding[members] > 0 if burst else np.ones(len(members), dtype=np.bool_)
-        fill = not releases or not settled
         terms = Terms(seen.t_s, fill, most_gpus, None if self._lays else seen.role[members])
         laid = self._sizing.size(index, endpoint, asked, Present(self._held[members], busy), terms)
         if laid is not None:

@@ -1,7 +1,7 @@
 """The pools of an endpoint: stages, widths, what they sustain and need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,7 @@ def pools_of(
     ``given`` are roles that somebody else lays (shape n): a pool then has no other slots than those of its role.
     """
     pools = []
+    patient = replace(asked, ttft_s=np.inf, image_ttft_s=np.inf)
     widths = np.unique(endpoint.slots.gpus[endpoint.usable])
     # Every other stage needs room for one instance of the narrowest kind.
     room = endpoint.slots.all_gpus - (len(roles) - 1) * int(widths.min())
@@ -136,5 +137,6 @@ def pools_of(
         width = width_of(endpoint, capacity, able, before.get(role, 0), knobs.width_gain_share)
         able = able & (endpoint.slots.gpus == width)
         need = asked.load(role) * (1.0 + knobs.headroom_share)
-        pools.append(Pool(role, width, able, float(capacity.per_s[able].mean()), bool(capacity.fits[able].all()), need, need))
+        most = endpoint.capacity(role, IMAGE in roles, patient, knobs).per_s[able].mean()
+        pools.append(Pool(role, width, able, float(capacity.per_s[able].mean()), float(most), bool(capacity.fits[able].all()), need, need))
     return pools

@@ -104,7 +104,7 @@ class Sizing:
         there = int(slots.flags(endpoint.usable).sum())
         before = [int(((present.role == pool.role) & pool.able).sum()) for pool in pools]
         gpus = int(min(there, max(terms.most_gpus, 1.0)))
-        counts = sized(pools, gpus, terms.fill, before, knobs.hysteresis_share)
+        counts = sized(pools, gpus, terms.fill, before, 0.5 * knobs.hysteresis_share)
         held = float(sum(pool.instances(pool.held) * pool.width for pool in pools))
         self.asked_gpus[index] = there if terms.fill else min(held, there)
         shared = self._shares(index, pools, counts, there, terms)

@@ -23,7 +23,7 @@ NOTHING = Present(np.full(len(SLOTS.gpus), NONE), np.ones(len(SLOTS.gpus), dtype
 
 
 def pool(role, width, need=1.0, capacity=1.0, held=None):
-    return Pool(role, width, SLOTS.gpus == width, capacity, True, need, need if held is None else held)
+    return Pool(role, width, SLOTS.gpus == width, capacity, capacity, True, need, need if held is None else held)
 
 
 def no_gpu_twice(role):
