@@ -194,11 +194,12 @@ _EDGES: Final = gap_edges()
 # Nothing here makes an array or keeps one, so references to the arguments need no counting; the counting would take as long
 # as the rest. Numba's name for that is its own (an unknown name would be refused).
 _OPTIONS: Final[dict[str, bool]] = {"cache": True, "_nrt": False}
+_njit: Any = numba.njit
 # Called from compiled code only, so without the ways in from elsewhere, which take as long to compile.
-_compiled: Any = numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_compiled: Any = _njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@numba.njit(**_OPTIONS)
+@_njit(**_OPTIONS)
 def gap_bin(gap):
     """Return the bin of a gap in ticks; what lies outside counts in the first or last bin."""
     return min(max((np.float64(gap).view(np.int64) >> _BIN_SHIFT) - _BIN_OFFSET, 0), GAP_BINS - 1)
@@ -289,7 +290,7 @@ def _iterations_until(first, slope, ticks):
     return k
 
 
-@numba.njit(**_OPTIONS)
+@_njit(**_OPTIONS)
 def steps_at(instances, r, t):
     """Return the whole decode iterations of the running segment that end strictly before tick ``t``; for routers too."""
     if instances[r, PHASE] != DECODING or t <= instances[r, BEGAN]:
@@ -298,13 +299,13 @@ def steps_at(instances, r, t):
     return min(k, instances[r, LEFT] - 1)
 
 
-@numba.njit(**_OPTIONS)
+@_njit(**_OPTIONS)
 def kv_at(instances, r, t):
     """Return the KV blocks in use at tick ``t``; for routers too."""
     return instances[r, HELD] + _grown(instances, r, instances[r, STEP] + steps_at(instances, r, t))
 
 
-@numba.njit(**_OPTIONS)
+@_njit(**_OPTIONS)
 def context_at(instances, r, t):
     """Return the context tokens of the running batch at tick ``t``; for routers too."""
     return instances[r, CONTEXT] + steps_at(instances, r, t) * instances[r, BATCH]
@@ -964,6 +965,6 @@ def advance() -> Callable[..., None]:
     state = (one, one, two, types.float64[:, ::1], two, two, two, one, one, one, two, one, two)
     router = (types.uint8[::1], types.float64[:, ::1], one, ROUTE_TYPE)
     signature = types.void(types.int64, types.int64, *state, *router)
-    kernel: Any = numba.njit(signature, **_OPTIONS)(_advance)
+    kernel: Any = _njit(signature, **_OPTIONS)(_advance)
     compiled: Callable[..., None] = kernel.get_compile_result(signature).entry_point
     return compiled
