@@ -19,6 +19,7 @@ from twin.serving.levers import (
     PREFILL,
     ROLE_NAMES,
     WHOLE,
+    Bools,
     ConfigAction,
     Floats,
     Ints,
@@ -171,17 +172,20 @@ class Aladdin:
         idle = seen.t_s - self._began_s >= self._knobs.cool_down_s and not self._sizes.seen[endpoint]
         return bool(self._sizes.seen[endpoint] >= _EVIDENCE or idle)
 
-    def _at_first(self, seen: ServingObservation) -> Any:
-        """Return what is wanted before anything was seen: every slot of the scenario's width, or of the fixed one."""
-        width = self._knobs.tp
-        if width is None:
-            return seen.configured
+    def _at_first(self, seen: ServingObservation) -> Bools:
+        """Return what is wanted before anything was seen: every slot of the scenario's width, or what knobs fix."""
+        width, workers = self._knobs.tp, self._knobs.workers
+        wanted = seen.configured.copy() if width is None else np.asarray(seen.instance_gpus == width)
         for endpoint, name in enumerate(seen.endpoint_ids):
-            there = np.unique(seen.instance_gpus[seen.instance_endpoint == endpoint])
-            if len(there) and width not in there:
-                able = ", ".join(str(int(gpus)) for gpus in there)
+            members = np.flatnonzero(seen.instance_endpoint == endpoint)
+            if len(members) and not wanted[members].any():
+                able = ", ".join(str(int(gpus)) for gpus in np.unique(seen.instance_gpus[members]))
                 raise ValueError(f"aladdin.tp: endpoint {name} has no instances of {width} GPUs but of {able}; add it to its tp_choices")
-        return np.asarray(seen.instance_gpus == width)
+            if workers is not None:
+                able_ids = members[wanted[members]]
+                line = able_ids[np.lexsort((seen.instance_first_gpu[able_ids], seen.instance_server[able_ids]))]
+                wanted[line[workers:]] = False
+        return wanted
 
     # -- memory --------------------------------------------------------------------
 

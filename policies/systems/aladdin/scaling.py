@@ -57,6 +57,8 @@ class Workers:
             self._replace(seen, members, misfits, best, count)
             self._low_since_s[pool], self._most_needed[pool] = seen.t_s, 0
             return
+        if need.workers is not None:
+            self.wanted[members] = np.isin(members, best[:count])
         self._count(seen.t_s, pool, best, count)
 
     def _count(self, t_s: float, pool: int, best: Ints, count: int) -> None:

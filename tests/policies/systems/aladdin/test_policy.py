@@ -162,6 +162,8 @@ def test_while_widths_are_changed_some_workers_stay(around, site, ended):
 def test_fixed_width_and_number_are_kept(around, site, ended, tp, workers):
     wanted, seen = follow(Aladdin(AladdinKnobs(tp=tp, workers=workers), around), site, ended, 9.0, 30)
     assert seen.instance_gpus[wanted].tolist() == [tp] * workers
+    first = Aladdin(AladdinKnobs(tp=tp, workers=workers), around).scale(site(t_s=0.0))
+    np.testing.assert_array_equal(first.wanted, wanted)
 
 
 def test_a_width_that_is_not_there_is_refused_by_name(around, site):
