@@ -10,7 +10,7 @@ import numpy as np
 from policies.intent.interpret.reader import Site
 from twin.clock import Clock
 from twin.fleet import Fleet, load
-from twin.sources import data_dir, toml
+from twin.sources import calibration, data_dir, toml
 from twin.units import parse
 
 if TYPE_CHECKING:
@@ -52,4 +52,7 @@ def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     }
     limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
-    return Site(entities, limits=limits)
+    # By the table of models alone: what reads an image is compiled code.
+    seeing = calibration("multimodal")["model"]
+    reading = tuple(str(item["id"]) for item in raw.get("serving", {}).get("endpoints", []) if item.get("model") in seeing)
+    return Site(entities, limits=limits, image_endpoints=reading)

@@ -64,7 +64,7 @@ def _read(text: str, place: Place, model: str | None) -> tuple[Understood, list[
     from app.shelf import readings
 
     understood = understand(text, place.site, model)
-    compiled = compile_intent(understood.intent)
+    compiled = compile_intent(understood.intent, place.site)
     known = frozenset(readings())
     checked = check(understood.intent, place.site, _active(), measurable=known, covers=place.covers())
     return understood, list(dict.fromkeys([*understood.findings, *checked, *compiled.findings])), compiled
@@ -111,7 +111,7 @@ def _saved(arguments: Namespace) -> Answer:
     )
     asked = Intent.model_validate(dict(record.intent))
     findings = [Finding.model_validate(item) for item in record.findings]
-    compiled = compile_intent(asked)
+    compiled = compile_intent(asked, Place(arguments.scenario).site)
     value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
     lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled)]
     return _answer(value, lines, findings)

@@ -1,15 +1,17 @@
 """An intent becomes a policy set: explicit choices, then what serves it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from policies import catalogue
+from policies.intent.holders import Given, given, improves, unserved
+from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
-from policies.intent.model import Expectation, Finding, Intent
+from policies.intent.model import Finding, Intent
 from policies.intent.readback import bound_words
 from policies.policy import TODAY, Held, PolicySet, ScopeSpec
-from policies.system import System, Target
+from policies.system import Target
 from twin.clock import DAYS, hour_of
 from twin.metrics import METRICS
 
@@ -17,10 +19,12 @@ _HEAT: Final = ("plant.gpu_temp_max_c", "plant.inlet_temp_max_c")
 _WAITING: Final = (
     "serving.ttft_p99_s",
     "serving.ttft_p50_s",
+    "serving.atgt_p99_s",
     "serving.e2e_p99_s",
     "serving.slo_attainment_share",
     "serving.image_ttft_p99_s",
 )
+_ENDPOINT_LEVERS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -37,38 +41,48 @@ class Compiled:
         return [f"{catalogue.levers()[lever].meaning}: {why}" for lever, why in self.reasons]
 
 
-def compile_intent(intent: Intent, *, today: Values | None = None, name: str = "candidate") -> Compiled:
-    """Return the policy set that an intent asks for.
+def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, name: str = "candidate") -> Compiled:
+    """Return the policy set that an intent asks for at a site.
 
-    Explicit settings come first; then the systems, and after them the baselines, that declare to serve what is to improve.
-    Absolute bounds reach them as targets; changes against today do where ``today`` gives today's values.
+    Explicit settings come first; then whoever is to serve what should improve, endpoint by endpoint (``holders.given``).
+    Absolute bounds reach systems as targets; changes against today do where ``today`` gives today's values.
     """
     levers: dict[str, list[Held]] = {}
     reasons: dict[str, str] = {}
     findings = _settings(intent, levers, reasons)
-    wanted = [wish for wish in intent.expectations if improves(wish)]
-    metrics = list(dict.fromkeys([wish.metric for wish in wanted] + ([intent.objective.metric] if intent.objective else [])))
-    chosen = _serving(metrics)
-    for card, served in chosen:
-        targets = _targets(intent, wanted, served, card, today)
-        _add(card, served, targets, intent, (levers, reasons))
-    covered = {metric for _, served in chosen for metric in served}
-    findings += [_uncovered(metric) for metric in metrics if metric not in covered and not intent.settings]
-    policy = PolicySet(name=name, levers={lever: tuple(stack) for lever, stack in levers.items()})
-    return Compiled(_released(policy, intent), tuple(reasons.items()), tuple(findings))
+    chosen = given(intent, site)
+    policy = composed(intent, chosen, PolicySet(name=name, levers=_stacks(levers)), reasons, today=today)
+    findings += [_uncovered(metric, left) for metric, left in unserved(intent, chosen, site).items() if not intent.settings]
+    findings += price(intent, policy)
+    return Compiled(policy, tuple(reasons.items()), tuple(findings))
+
+
+def composed(
+    intent: Intent, chosen: Sequence[Given], onto: PolicySet, reasons: dict[str, str] | None = None, *, today: Values | None = None
+) -> PolicySet:
+    """Return a policy set with cards put on its levers; what it holds already stays, and ``reasons`` tells of what is new."""
+    levers = {lever: list(stack) for lever, stack in onto.levers.items()}
+    told: dict[str, str] = {} if reasons is None else reasons
+    for item in chosen:
+        _add(item, _targets(intent, item, today), intent, (levers, told))
+    return _released(onto.model_copy(update={"levers": _stacks(levers)}), intent)
+
+
+def price(intent: Intent, policy: PolicySet) -> list[Finding]:
+    """Tell which bounds of an intent a system of the policy set may work against, by its own card."""
+    cards = [catalogue.card(system) for system in dict.fromkeys(held.system for stack in policy.levers.values() for held in stack)]
+    found = []
+    for wish in intent.expectations:
+        names = [card.name for card in cards if wish.metric in card.costs and wish.metric not in card.serves]
+        if names:
+            text = f"{' and '.join(names)} may worsen {METRICS[wish.metric].label}, which is bounded here ({bound_words(wish)})."
+            found.append(Finding(severity="info", about=wish.metric, text=f"{text} The twin shows by how much."))
+    return list(dict.fromkeys(found))
 
 
 def diff_words(policy: PolicySet, against: PolicySet = TODAY) -> list[str]:
     """Return what a policy set changes, one line per lever."""
     return catalogue.describe(policy, against)
-
-
-def improves(wish: Expectation) -> bool:
-    """Return whether an expectation asks for more than leaving things as they are: a hold and a permission do not."""
-    better = METRICS[wish.metric].better == "lower"
-    if (wish.op == "<=") != better:
-        return False
-    return not wish.relative or (wish.value < 0 if better else wish.value > 0)
 
 
 def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, str]) -> list[Finding]:
@@ -97,33 +111,15 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
     return findings
 
 
-def _serving(metrics: Sequence[str]) -> list[tuple[System, tuple[str, ...]]]:
-    """Return the fewest cards that serve the metrics, systems before baselines; defaults are in force anyway."""
-    defaults = {lever.baseline for lever in catalogue.levers().values()}
-    left, chosen = list(metrics), []
-    for pool in (catalogue.systems(), catalogue.baselines()):
-        cards = [card for card in pool.values() if card.id not in defaults]
-        while left and cards:
-            best = max(cards, key=lambda card: (sum(metric in card.serves for metric in left), card.id))
-            # A system that merely names energy among others must not displace the one that money is asked of.
-            served = tuple(metric for metric in left if metric in best.serves)
-            if not served:
-                break
-            chosen.append((best, served))
-            left = [metric for metric in left if metric not in served]
-            cards.remove(best)
-    return chosen
-
-
-def _targets(
-    intent: Intent, wanted: Sequence[Expectation], served: Sequence[str], card: System, today: Values | None
-) -> tuple[Target, ...]:
-    """Return the bounds that a system is to enforce, absolute."""
-    if not card.paper:
+def _targets(intent: Intent, item: Given, today: Values | None) -> tuple[Target, ...]:
+    """Return the bounds that a system is to enforce, absolute: what is asked of it, and of a holder every promise that it serves."""
+    if not item.card.paper:
         return ()
+    decides = any(role == "holder" and lever in _ENDPOINT_LEVERS for lever, role in item.card.levers.items())
     targets = []
-    for wish in wanted:
-        if wish.metric not in served:
+    for wish in intent.expectations:
+        mine = wish.metric in item.served or (decides and wish.metric in _WAITING and wish.metric in item.card.serves)
+        if not mine or not (improves(wish) or (decides and wish.relative)):
             continue
         scope, spec = intent.scope_of(wish), intent.window_of(wish)
         before = today(wish.metric, scope, None if spec is None else spec.window()) if today is not None and wish.relative else None
@@ -138,29 +134,36 @@ def _targets(
     return tuple(targets)
 
 
-def _add(
-    card: System, served: Sequence[str], targets: tuple[Target, ...], intent: Intent, into: tuple[dict[str, list[Held]], dict[str, str]]
-) -> None:
+def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[dict[str, list[Held]], dict[str, str]]) -> None:
     levers, reasons = into
+    card, served = item.card, item.served
     knobs: dict[str, Any] = {"targets": tuple(target.model_dump(mode="json") for target in targets)} if targets else {}
-    why = "serves " + ", ".join(METRICS[metric].label for metric in served)
-    wishes = [wish for wish in intent.expectations if wish.metric in served and improves(wish)]
-    if wishes:
-        why += " (" + "; ".join(bound_words(wish) for wish in wishes[:3]) + ")"
+    why = _why(item, intent)
     for lever, role in card.levers.items():
         if catalogue.levers()[lever].kind == "each tick" and not any(metric in _EVENTS for metric in served):
             continue
-        held = Held(system=card.id, knobs=knobs)
+        held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])
         if role == "guard":
             levers[lever] = [held, *stack]
-        elif lever in intent.settings or any(catalogue.card(item.system).levers[lever] == "holder" for item in stack):
+        elif lever in intent.settings or any(not other.scope and catalogue.card(other.system).levers[lever] == "holder" for other in stack):
             continue
         else:
             levers[lever] = [*stack, held]
         reasons[lever] = f"{reasons[lever]}; {card.name} {why}" if lever in reasons else f"{card.name} {why}"
         # Knobs belong to the system: written once, they hold on every lever.
         knobs = {}
+
+
+def _why(item: Given, intent: Intent) -> str:
+    where = f" for {', '.join(item.endpoints)}" if item.endpoints else ""
+    why = f"serves {', '.join(METRICS[metric].label for metric in item.served)}{where}"
+    wishes = [wish for wish in intent.expectations if wish.metric in item.served and improves(wish)]
+    return f"{why} ({'; '.join(bound_words(wish) for wish in wishes[:3])})" if wishes else why
+
+
+def _stacks(levers: Mapping[str, Sequence[Held]]) -> dict[str, tuple[Held, ...]]:
+    return {lever: tuple(stack) for lever, stack in levers.items() if stack}
 
 
 def _released(policy: PolicySet, intent: Intent) -> PolicySet:
@@ -178,6 +181,7 @@ def _released(policy: PolicySet, intent: Intent) -> PolicySet:
     return policy.model_copy(update={"levers": {**policy.levers, "instance_scaling": chosen}})
 
 
-def _uncovered(metric: str) -> Finding:
-    label = METRICS[metric].label
-    return Finding(severity="info", about=metric, text=f"No system of this installation serves {label}; it is judged, not steered.")
+def _uncovered(metric: str, endpoints: Sequence[str]) -> Finding:
+    label, where = METRICS[metric].label, ", ".join(endpoints)
+    text = f"No system that suits {where} serves {label}; it is judged there, not steered." if endpoints else ""
+    return Finding(severity="info", about=metric, text=text or f"No system of this installation serves {label}; it is judged, not steered.")

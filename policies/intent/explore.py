@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from policies import pool, study
+from policies.intent.contenders import contenders, kind_words, neighbours
 from policies.intent.judge import Row, Values, binding, judge, meets, shortfall
 from policies.intent.model import Intent
+from policies.intent.versions import site_of
 from policies.policy import TODAY, PolicySet, Schedule
 from twin.clock import Window
 from twin.metrics import METRICS, Scope, improvement
@@ -22,27 +23,31 @@ Cancel = Callable[[], bool]
 Reach = Literal["screened", "whole day"]
 CANDIDATES: Final = 8
 FINALISTS: Final = 3
+# Of how many of those that did best on the screen the knobs are tried.
+_NEAR: Final = 2
 # Where no window is named, the hours in which heat and demand are highest.
 _SCREEN_HOURS: Final = (12.0, 18.0)
 _GRID_S: Final = 300.0
 # A longer window is screened on its hottest part only: a screen ranks candidates, the finalists run the whole day.
 SCREEN_MOST_S: Final = 3 * 3600.0
-# What is tried around a compiled policy set: system -> knob -> values, the most telling first.
-GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
-    "reactive": {"floor_share": (0.25, 0.5, 0.7), "release_order": ("hottest", "slowest", "last"), "outstanding_target": (24.0, 16.0)},
-    "tapas": {"temperature_margin_c": (1.5, 3.0), "routing_margin_c": (2.5, 5.0), "lowest_clock_share": (0.55, 0.4)},
-}
+# An endpoint's objectives are kept where no more than one request in a hundred misses them.
+PROMISED_SHARE: Final = 0.99
+_ATTAINMENT: Final = "serving.slo_attainment_share"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One policy set and what the twin showed; ``reach`` says whether a window or the whole day was run."""
+    """One policy set and what the twin showed; ``reach`` says whether a window or the whole day was run.
+
+    ``lets_down`` are the endpoints that keep their objectives today and would not under it, asked for or not.
+    """
 
     policy: PolicySet
     run_id: str
     reach: Reach
     rows: tuple[Row, ...]
     objective: float | None
+    lets_down: tuple[str, ...] = ()
 
     @property
     def meets(self) -> bool:
@@ -55,6 +60,7 @@ class Candidate:
         return {
             "policy_set": self.policy.model_dump(mode="json"), "run_id": self.run_id, "reach": self.reach,
             "metrics": measured, "meets": [bool(row.met) for row in self.rows], "objective": self.objective,
+            "kind": kind_words(self.policy), "lets_down": list(self.lets_down),
         }  # fmt: skip
 
 
@@ -81,46 +87,6 @@ class Exploration:
             "front": [self.candidates[index].policy.policy_id for index in self.front],
             "nearest_miss": miss,
         }
-
-
-def variants(policy: PolicySet, count: int = CANDIDATES) -> list[PolicySet]:
-    """Return the policy set itself and its neighbours on the knob grid, the fewest changes first."""
-    axes = [
-        (system, knob, _values(policy, system, knob, values))
-        for system, knobs in GRID.items()
-        if any(held.system == system for stack in policy.levers.values() for held in stack)
-        for knob, values in knobs.items()
-    ]
-    places = sorted(product(*(range(len(values)) for _, _, values in axes)), key=lambda place: (sum(p > 0 for p in place), place[::-1]))
-    out = [policy]
-    for place in places[1:count]:
-        changed = {(system, knob): values[step] for (system, knob, values), step in zip(axes, place, strict=True) if step}
-        out.append(_with(policy, changed))
-    return out
-
-
-def _values(policy: PolicySet, system: str, knob: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    now = next(
-        (item.knobs[knob] for stack in policy.levers.values() for item in stack if item.system == system and knob in item.knobs), None
-    )
-    first = values[0] if now is None else now
-    return (first, *(value for value in values if value != first))
-
-
-def _with(policy: PolicySet, changed: dict[tuple[str, str], Any]) -> PolicySet:
-    """Return a policy set with knobs changed; a system's knobs are written on the first lever that it holds."""
-    levers, written = {}, set()
-    words = ", ".join(f"{knob.replace('_', ' ')} {value}" for (_, knob), value in changed.items())
-    for lever, stack in policy.levers.items():
-        new = []
-        for held in stack:
-            knobs = {knob: changed.get((held.system, knob), value) for knob, value in held.knobs.items()}
-            if held.system not in written:
-                knobs |= {knob: value for (system, knob), value in changed.items() if system == held.system}
-                written.add(held.system)
-            new.append(held.model_copy(update={"knobs": knobs}))
-        levers[lever] = tuple(new)
-    return PolicySet(name=f"{policy.name}: {words}"[:80], levers=levers)
 
 
 def screen_s(intent: Intent, scenario: Scenario) -> tuple[float, float]:
@@ -163,22 +129,74 @@ def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it 
     progress: Report | None = None,
     cancel: Cancel | None = None,
 ) -> Exploration:  # fmt: skip
-    """Try candidates around a policy set: all on the intent's window, the finalists on the whole day."""
+    """Try candidates for an intent: other holders, then knobs of the best ones on the intent's window; finalists on the whole day."""
     seed = scenario.seed if seed is None else seed
-    tried = variants(policy, candidates)
+    trial = _Trial(home, scenario, intent, seed, workers, cancel)
     window = screen_s(intent, scenario)
-    whole = window[1] - window[0] >= scenario.horizon_s
-    asked = [study.Question(item.name, scenario, Schedule.of(item), seed, home, None if whole else window) for item in [TODAY, *tried]]
-    answers = pool.answer(study.ask, asked, workers=workers, progress=_half(progress, 0.0, "screening"), cancel=cancel)
-    screened = [_candidate(intent, item, run_id, answers[0], home, "screened") for item, run_id in zip(tried, answers[1:], strict=True)]
-    ranked = sorted(range(len(screened)), key=lambda index: _rank(intent, screened[index]))
-    final = ranked[:FINALISTS]
-    asked = [study.Question(item.name, scenario, Schedule.of(item), seed, home) for item in [TODAY, *(tried[index] for index in final)]]
-    days = pool.answer(study.ask, asked, workers=workers, progress=_half(progress, 0.5, "whole day"), cancel=cancel)
-    finals = [_candidate(intent, tried[index], run_id, days[0], home, "whole day") for index, run_id in zip(final, days[1:], strict=True)]
-    finals.sort(key=lambda item: _rank(intent, item))
-    everyone = (*finals, *(screened[index] for index in ranked[FINALISTS:]))
-    return _told(everyone, finals, days[0])
+    part = None if window[1] - window[0] >= scenario.horizon_s else window
+    kinds = contenders(intent, policy, site_of(scenario), candidates)
+    screened = trial.run(kinds, part, _share(progress, 0.0, 0.3, "who holds what"))
+    near = neighbours([item.policy for item in trial.ranked(screened)[:_NEAR]], kinds, candidates - len(kinds))
+    screened = trial.ranked([*screened, *trial.run(near, part, _share(progress, 0.3, 0.5, "knobs"))])
+    chosen = finalists(screened)
+    finals = trial.ranked(trial.run([item.policy for item in chosen], None, _share(progress, 0.5, 1.0, "whole day")))
+    everyone = (*finals, *(item for item in screened if item not in chosen))
+    return _told(everyone, finals, trial.today(None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Where candidates are run, and today's policy beside them."""
+
+    home: Path
+    scenario: Scenario
+    intent: Intent
+    seed: int
+    workers: int
+    cancel: Cancel | None
+
+    def run(self, policies: Sequence[PolicySet], part: tuple[float, float] | None, progress: Report | None) -> list[Candidate]:
+        """Return each policy set with what it shows over a part of the day, or all of it; today's policy is run beside them."""
+        if not policies:
+            return []
+        asked = [study.Question(item.name, self.scenario, Schedule.of(item), self.seed, self.home, part) for item in (TODAY, *policies)]
+        run_ids = pool.answer(study.ask, asked, workers=self.workers, progress=progress, cancel=self.cancel)
+        reach: Reach = "whole day" if part is None else "screened"
+        return [self._candidate(item, run_id, run_ids[0], reach) for item, run_id in zip(policies, run_ids[1:], strict=True)]
+
+    def today(self, part: tuple[float, float] | None) -> str:
+        """Return the id of today's run, which is stored by then."""
+        return study.run(self.scenario, TODAY, self.seed, self.home, window_s=part, cancel=self.cancel)
+
+    def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates, the best first."""
+        return sorted(found, key=lambda item: rank(self.intent, item))
+
+    def _candidate(self, policy: PolicySet, run_id: str, today: str, reach: Reach) -> Candidate:
+        intent, before, after = self.intent, values_of(today, self.home), values_of(run_id, self.home)
+        aim = None if intent.objective is None else after(intent.objective.metric, (), None)
+        endpoints = self.scenario.entities()["endpoint"]
+        return Candidate(policy, run_id, reach, judge(intent, before, after), aim, let_down(endpoints, before, after))
+
+
+def let_down(endpoints: Sequence[str], today: Values, candidate: Values) -> tuple[str, ...]:
+    """Return the endpoints whose objectives more than one request in a hundred misses, though today it does not."""
+    found = []
+    for name in endpoints:
+        before, after = (values(_ATTAINMENT, (Scope("endpoint", name),), None) for values in (today, candidate))
+        if before is not None and after is not None and after < PROMISED_SHARE <= before:
+            found.append(name)
+    return tuple(found)
+
+
+def finalists(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """Return who runs the whole day: the best, the best of another kind, and who comes next.
+
+    A screen begins where today's policy left off, so it tells kinds apart less surely than the knobs of one kind.
+    """
+    others = [item for item in ranked[1:] if kind_words(item.policy) != kind_words(ranked[0].policy)]
+    chosen = [*ranked[:1], *others[:1]]
+    return [*chosen, *(item for item in ranked if item not in chosen)][:FINALISTS]
 
 
 def _told(everyone: tuple[Candidate, ...], finals: Sequence[Candidate], today_run_id: str) -> Exploration:
@@ -189,20 +207,13 @@ def _told(everyone: tuple[Candidate, ...], finals: Sequence[Candidate], today_ru
     return Exploration(everyone, front, nearest, "" if missed is None else missed.metric, today_run_id)
 
 
-def _candidate(intent: Intent, policy: PolicySet, run_id: str, today: str, home: Path, reach: Reach) -> Candidate:
-    values = values_of(run_id, home)
-    rows = judge(intent, values_of(today, home), values)
-    aim = None if intent.objective is None else values(intent.objective.metric, (), None)
-    return Candidate(policy, run_id, reach, rows, aim)
-
-
-def _rank(intent: Intent, item: Candidate) -> tuple[bool, float, float, float]:
-    """Order candidates: those that meet the intent first, then the nearest, then the objective, then the *shoulds*."""
+def rank(intent: Intent, item: Candidate) -> tuple[bool, float, int, float, float]:
+    """Order candidates: those that meet the intent, the nearest, who lets down fewest endpoints, the objective, the *shoulds*."""
     aim = 0.0
     if intent.objective is not None and item.objective is not None:
         aim = item.objective if intent.objective.sense == "minimize" else -item.objective
     soft = sum(row.strength == "should" and not row.met for row in item.rows)
-    return (not item.meets, round(shortfall(item.rows), 9), aim if intent.objective else _margin(item), float(soft))
+    return (not item.meets, round(shortfall(item.rows), 9), len(item.lets_down), aim if intent.objective else _margin(item), float(soft))
 
 
 def _margin(item: Candidate) -> float:
@@ -215,7 +226,9 @@ def _margin(item: Candidate) -> float:
 
 
 def _dominates(one: Candidate, other: Candidate) -> bool:
-    """Return whether one is nowhere worse and somewhere better than the other, over what was asked."""
+    """Return whether one is nowhere worse and somewhere better than the other, over what was asked and who is let down."""
+    if not set(one.lets_down) <= set(other.lets_down):
+        return False
     gains = [
         improvement(a.metric, b.candidate, a.candidate)
         for a, b in zip(one.rows, other.rows, strict=True)
@@ -226,7 +239,7 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
     return bool(gains) and min(gains) >= 0.0 and max(gains) > 0.0
 
 
-def _half(progress: Report | None, begin: float, words: str) -> Report | None:
+def _share(progress: Report | None, begin: float, end: float, words: str) -> Report | None:
     if progress is None:
         return None
-    return lambda now: progress(Progress(begin + now.done_share / 2, now.t_s, now.horizon_s, f"{words}: {now.text}"))
+    return lambda now: progress(Progress(begin + now.done_share * (end - begin), now.t_s, now.horizon_s, f"{words}: {now.text}"))

@@ -58,7 +58,7 @@ def example_site() -> Site:
         "function": ("resize-image", "send-mail"),
         "workflow": ("video-understanding", "report"),
     }
-    return Site(entities, published_levers(), limits)
+    return Site(entities, published_levers(), limits, image_endpoints=("vision-11b",))
 
 
 def score(reader: Reader, path: Path, site: Site | None = None) -> Scores:

@@ -50,7 +50,8 @@ def site_of(scenario: Scenario) -> Site:
     fleet = scenario.fleet
     limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
-    return Site(scenario.entities(), limits=limits)
+    reading = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints if endpoint.vision is not None)
+    return Site(scenario.entities(), limits=limits, image_endpoints=reading)
 
 
 def scenario_of(scenario: Scenario | str | Path) -> Scenario:
@@ -78,10 +79,11 @@ def version_of(  # noqa: PLR0913 - a version has this many parts
     """Return a version with its findings, its policy set and the state that follows from both."""
     others = [(item.intent_id, Intent.model_validate(dict(item.intent))) for item in ledger.intents() if item.state in LIVE]
     others = [(name, other) for name, other in others if name != intent_id]
-    compiled = compile_intent(intent, name=f"{intent_id} v{number}")
+    site = site_of(place)
+    compiled = compile_intent(intent, site, name=f"{intent_id} v{number}")
     findings = [
         *said,
-        *check(intent, site_of(place), others, measurable=frozenset(twin_run.READINGS), covers=covers(place)),
+        *check(intent, site, others, measurable=frozenset(twin_run.READINGS), covers=covers(place)),
         *compiled.findings,
     ]
     findings = list(dict.fromkeys(findings))

@@ -13,12 +13,14 @@ class Site:
     """What a reader may know of the site: names and limits, never state.
 
     ``entities`` gives the ids of each scope kind; ``levers`` the holders of each lever that the vocabulary has;
-    ``limits`` known bounds in the metric's unit, keyed ``row-2/plant.row_power_peak_w`` (an empty id for the whole site).
+    ``limits`` known bounds in the metric's unit, keyed ``row-2/plant.row_power_peak_w`` (an empty id for the whole site);
+    ``image_endpoints`` the endpoints whose models read images.
     """
 
     entities: Mapping[str, tuple[str, ...]]
     levers: Mapping[str, tuple[str, ...]] = field(default_factory=published_levers)
     limits: Mapping[str, float] = field(default_factory=dict)
+    image_endpoints: tuple[str, ...] = ()
 
     def limit(self, metric: str, ids: Sequence[str] = ()) -> float | None:
         """Return the one limit that holds over the named places, None where there is none or they differ."""

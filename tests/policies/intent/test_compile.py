@@ -5,8 +5,9 @@ import pytest
 from policies import catalogue
 from policies.intent.assure import assure, state_of
 from policies.intent.check import check
-from policies.intent.compile import compile_intent, diff_words, improves
-from policies.intent.explore import variants
+from policies.intent.compile import compile_intent, diff_words
+from policies.intent.contenders import variants
+from policies.intent.holders import improves
 from policies.intent.interpret.embedded import EmbeddedReader
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import binding, judge, meets, shortfall
@@ -20,7 +21,7 @@ def intent_of(text: str, site: Site) -> Intent:
 
 
 def test_the_main_sentence_becomes_guards_with_a_target_and_reactive_scaling(site: Site) -> None:
-    compiled = compile_intent(intent_of(MAIN, site))
+    compiled = compile_intent(intent_of(MAIN, site), site)
     held = {lever: [item.system for item in stack] for lever, stack in compiled.policy.levers.items()}
     assert held == {"request_routing": ["tapas"], "instance_config": ["tapas"], "instance_scaling": ["reactive"]}
     (target,) = catalogue.knobs_of(compiled.policy)["tapas"].targets
@@ -30,7 +31,7 @@ def test_the_main_sentence_becomes_guards_with_a_target_and_reactive_scaling(sit
 
 
 def test_explicit_choices_come_first_and_hold_where_they_were_asked(site: Site) -> None:
-    policy = compile_intent(intent_of("round robin routing on chat-8b and GPUs under 80 C", site)).policy
+    policy = compile_intent(intent_of("round robin routing on chat-8b and GPUs under 80 C", site), site).policy
     assert [item.system for item in policy.levers["request_routing"]] == ["tapas", "round_robin"]
     assert [spec.id for spec in policy.levers["request_routing"][1].scope] == ["chat-8b"]
 
@@ -42,13 +43,13 @@ def test_a_choice_that_cannot_be_held_to_its_place_is_asked_about_and_never_wide
     ):
         intent = intent_of(text, site)
         assert list(intent.settings) == [about], intent
-        compiled = compile_intent(intent)
+        compiled = compile_intent(intent, site)
         assert not compiled.policy.levers
         assert [(item.severity, item.about) for item in compiled.findings] == [("question", about)]
 
 
 def test_what_is_not_installed_is_asked_about(site: Site) -> None:
-    compiled = compile_intent(intent_of("run functions on junction", site))
+    compiled = compile_intent(intent_of("run functions on junction", site), site)
     assert compiled.policy.levers == {} or "function_runtime" in compiled.policy.levers
     if "function_runtime" not in catalogue.levers():
         assert [item.about for item in compiled.findings if item.severity == "question"] == ["function_runtime"]
@@ -57,19 +58,19 @@ def test_what_is_not_installed_is_asked_about(site: Site) -> None:
 def test_a_hold_alone_changes_nothing(site: Site) -> None:
     intent = intent_of("p99 TTFT no worse", site)
     assert not any(improves(wish) for wish in intent.expectations)
-    assert compile_intent(intent).policy.levers == {}
+    assert compile_intent(intent, site).policy.levers == {}
 
 
 def test_a_change_reaches_a_system_as_an_absolute_target_where_today_is_known(site: Site) -> None:
     intent = intent_of("lower row 2 peak power by 10 %", site)
-    compiled = compile_intent(intent, today=lambda metric, scope, window: 300_000.0)
+    compiled = compile_intent(intent, site, today=lambda metric, scope, window: 300_000.0)
     (target,) = catalogue.knobs_of(compiled.policy)["tapas"].targets
     assert target.bound == pytest.approx(270_000.0)
     assert [spec.id for spec in target.scope] == ["row-2"]
 
 
 def test_neighbours_differ_and_can_all_be_run(site: Site) -> None:
-    policy = compile_intent(intent_of(MAIN, site)).policy
+    policy = compile_intent(intent_of(MAIN, site), site).policy
     tried = variants(policy, 8)
     assert len({item.policy_id for item in tried}) == len(tried) == 8
     assert tried[0] == policy

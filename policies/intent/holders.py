@@ -1,0 +1,171 @@
+"""Who serves what an intent asks: for each endpoint, then for the site."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policies import catalogue
+from policies.intent.interpret.reader import Site
+from policies.intent.model import Expectation, Intent
+from policies.policy import ScopeSpec
+from policies.system import System
+from twin.metrics import METRICS
+
+# Who serves requests with images is the holder for models that read them; the other systems are those for text.
+_IMAGES: Final = "serving.image_ttft_p99_s"
+# What a plain rule can save by giving back what is not needed. Everything else of serving is a promise to those who ask.
+_SPENT: Final = ("serving.cost_usd_per_h", "serving.cost_usd_per_million_tokens", "serving.gpus_mean", "plant.energy_j")
+# The endpoint of a site that has none: what is asked of it is asked everywhere.
+_ANY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A card, the metrics that are asked of it, and the endpoints that are its own; none is everywhere."""
+
+    card: System
+    served: tuple[str, ...]
+    endpoints: tuple[str, ...] = ()
+
+    @property
+    def scope(self) -> tuple[ScopeSpec, ...]:
+        """Return the endpoints as the scope of a holder."""
+        return tuple(ScopeSpec(kind="endpoint", id=name) for name in self.endpoints)
+
+
+def improves(wish: Expectation) -> bool:
+    """Return whether an expectation asks for more than leaving things as they are: a hold and a permission do not."""
+    better = METRICS[wish.metric].better == "lower"
+    if (wish.op == "<=") != better:
+        return False
+    return not wish.relative or (wish.value < 0 if better else wish.value > 0)
+
+
+def wanted(intent: Intent) -> tuple[str, ...]:
+    """Return the metrics that an intent wants better than they are."""
+    found = [wish.metric for wish in intent.expectations if improves(wish)]
+    return tuple(dict.fromkeys([*found, *([intent.objective.metric] if intent.objective else [])]))
+
+
+def concerned(intent: Intent, metric: str, site: Site) -> frozenset[str]:
+    """Return the endpoints at which a metric is wanted better; requests with images are only where a model reads them."""
+    places = [intent.scope_of(wish) for wish in intent.expectations if wish.metric == metric and improves(wish)]
+    if intent.objective is not None and intent.objective.metric == metric:
+        places.append(tuple(spec.scope() for spec in intent.scope if spec.kind in METRICS[metric].scopes))
+    there = site.image_endpoints if metric == _IMAGES else _endpoints(site)
+    named = [frozenset(scope.id for scope in place if scope.kind == "endpoint") for place in places]
+    return frozenset(name for name in there if any(not ids or name in ids for ids in named))
+
+
+def suits(card: System, endpoint: str, site: Site) -> bool:
+    """Return whether a card can be given an endpoint: a system that knows no images is kept from models that read them."""
+    return card.paper is None or _IMAGES in card.serves or endpoint not in site.image_endpoints
+
+
+def able(metric: str) -> list[System]:
+    """Return the cards that steer endpoints and move a metric for the better: more than today's holders of their levers do."""
+    defaults = {lever.baseline for lever in catalogue.levers().values()}
+    return [
+        card
+        for card in catalogue.cards().values()
+        if card.id not in defaults and _steers(card) and metric in card.serves and (card.paper is not None or _adds(card, metric))
+    ]
+
+
+def given(intent: Intent, site: Site) -> list[Given]:
+    """Return who is to serve the intent: guards of the whole site first, then a holder for each endpoint.
+
+    An endpoint's promises (latency, objectives, throughput) go to the system made for it, what is spent to a plain rule;
+    whoever serves a promise is asked for what is spent as well.
+    """
+    metrics = wanted(intent)
+    where = {metric: concerned(intent, metric, site) for metric in metrics}
+    chosen: dict[str, dict[str, list[str]]] = {}
+    for endpoint in _endpoints(site):
+        for card, served in _of_endpoint([metric for metric in metrics if endpoint in where[metric]], endpoint, site):
+            chosen.setdefault(card.id, {})[endpoint] = list(served)
+    steered = [_given(card_id, places, metrics, site) for card_id, places in chosen.items()]
+    covered = {metric for item in steered for metric in item.served}
+    return [*_guarding([metric for metric in metrics if metric not in covered]), *sorted(steered, key=lambda item: not item.endpoints)]
+
+
+def unserved(intent: Intent, chosen: Sequence[Given], site: Site) -> dict[str, tuple[str, ...]]:
+    """Return what nobody was given, and at which endpoints; none are named where it is so everywhere."""
+    left: dict[str, tuple[str, ...]] = {}
+    for metric in wanted(intent):
+        mine = [item for item in chosen if metric in item.served]
+        held = {name for item in mine for name in item.endpoints or _endpoints(site)}
+        there = concerned(intent, metric, site) if able(metric) else frozenset()
+        if not mine:
+            left[metric] = ()
+        elif there - held:
+            left[metric] = tuple(name for name in _endpoints(site) if name in there - held)
+    return left
+
+
+def everywhere(endpoints: Iterable[str], site: Site) -> tuple[str, ...]:
+    """Return endpoints in the site's order; none where they are all of them, which is how a holder is written for everywhere."""
+    mine = set(endpoints)
+    return () if mine >= set(_endpoints(site)) else tuple(name for name in _endpoints(site) if name in mine)
+
+
+def _endpoints(site: Site) -> tuple[str, ...]:
+    return tuple(site.entities.get("endpoint", ())) or (_ANY,)
+
+
+def _of_endpoint(metrics: Sequence[str], endpoint: str, site: Site) -> list[tuple[System, tuple[str, ...]]]:
+    left, chosen = list(metrics), []
+    for spent in (False, True):
+        for metric in [item for item in metrics if (item in _SPENT) == spent]:
+            if metric not in left:
+                continue
+            # A rule that keeps no objective in view is asked for a promise only where no system is.
+            known = able(metric) if spent else [card for card in able(metric) if card.paper is not None] or able(metric)
+            cards = [card for card in known if suits(card, endpoint, site)]
+            best = max(cards, key=_fitness(left, spent, endpoint, site), default=None)
+            if best is not None:
+                served = tuple(item for item in left if item in best.serves)
+                chosen.append((best, served))
+                left = [item for item in left if item not in served]
+    return chosen
+
+
+def _fitness(left: Sequence[str], spent: bool, endpoint: str, site: Site) -> Callable[[System], tuple[bool, bool, int, str]]:
+    reads = endpoint in site.image_endpoints
+
+    def fitness(card: System) -> tuple[bool, bool, int, str]:
+        made_for = card.paper is None or (_IMAGES in card.serves) == reads
+        return (card.paper is None) == spent, made_for, sum(metric in card.serves for metric in left), card.id
+
+    return fitness
+
+
+def _given(card_id: str, places: dict[str, list[str]], metrics: Sequence[str], site: Site) -> Given:
+    served = {metric for found in places.values() for metric in found}
+    return Given(catalogue.card(card_id), tuple(metric for metric in metrics if metric in served), everywhere(places, site))
+
+
+def _guarding(metrics: Sequence[str]) -> list[Given]:
+    """Return the fewest cards that serve the metrics without deciding over an endpoint, systems before baselines."""
+    defaults = {lever.baseline for lever in catalogue.levers().values()}
+    left, chosen = list(metrics), []
+    for pool in (catalogue.systems(), catalogue.baselines()):
+        cards = [card for card in pool.values() if card.id not in defaults and not _steers(card)]
+        while left and cards:
+            best = max(cards, key=lambda card: (sum(metric in card.serves for metric in left), card.id))
+            served = tuple(metric for metric in left if metric in best.serves)
+            if not served:
+                break
+            chosen.append(Given(best, served))
+            left = [metric for metric in left if metric not in served]
+            cards.remove(best)
+    return chosen
+
+
+def _steers(card: System) -> bool:
+    return any(role == "holder" and catalogue.levers()[lever].domain == "serving" for lever, role in card.levers.items())
+
+
+def _adds(card: System, metric: str) -> bool:
+    held = [catalogue.card(catalogue.levers()[lever].baseline) for lever in card.levers]
+    return all(metric not in default.serves for default in held)
