@@ -44,8 +44,8 @@ class Engine:
 
     ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s``, ``sizes`` (prompt and
     output tokens) and ``tiles`` (of images to encode before the prefill; None: no images) are one per request in the order of
-    arrival, integers of any width. ``done`` is where the kernel counts what instances do, shape I x DONE_COLUMNS; its owner
-    clears it. Requests before ``first`` belong to a past that a state brings with it. ``score`` (shape I x K) and ``memory``
+    arrival, integers of any width; those longer than ``context_tokens`` or than the smallest cache holds are rejected.
+    ``done`` is where the kernel counts what instances do, shape I x DONE_COLUMNS; its owner clears it. Requests before ``first`` belong to a past that a state brings with it. ``score`` (shape I x K) and ``memory``
     are the router's: whoever sets a router puts arrays of the shape that it wants there.
     """
 
@@ -62,11 +62,12 @@ class Engine:
         *,
         block_tokens: int = 16,
         tiles: NDArray[np.integer[Any]] | None = None,
+        context_tokens: int = b.FOREVER,
     ) -> None:
         count, number = len(coefficients), len(arrive_s)
         if block_tokens < 1 or block_tokens & (block_tokens - 1):
             raise ValueError(f"block_tokens is {block_tokens}; it must be a power of two, such as 16")
-        self.coefficients = np.array(coefficients)
+        self.coefficients, self._context_tokens = np.array(coefficients), context_tokens
         self.encoder = np.zeros((count, 2))
         self.requests: Ints = np.zeros((number, b.REQUEST_COLUMNS), dtype=np.int64)
         # What ``requests`` is the begin of: more rows than there are, once requests are injected.
@@ -173,7 +174,7 @@ class Engine:
     def _set_capacity(self) -> None:
         shift = self.instances[0, b.BLOCK_SHIFT]
         self.instances[:, b.KV_LIMIT] = self.coefficients[:, latency.KV_TOKENS].astype(np.int64) >> shift
-        self.limits[b.SMALLEST_KV] = self.instances[:, b.KV_LIMIT].min() << shift
+        self.limits[b.SMALLEST_KV] = min(int(self.instances[:, b.KV_LIMIT].min() << shift), self._context_tokens)
 
     def _set_times(self) -> None:
         """Turn coefficients into ticks at the present speeds."""

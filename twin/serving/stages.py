@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.serving import batching as b
-from twin.serving import encoding, records
+from twin.serving import encoding, latency, records
 from twin.serving.book import Book
 from twin.serving.encoding import Encoder
 from twin.serving.engine import Engine, Rules
@@ -62,7 +62,9 @@ class Stages:
         arrive_s, sizes, first = np.zeros(0), (empty, empty), 0
         if book is not None:
             arrive_s, sizes, first = book.arrive_s, (book.prompt_tokens, book.output_tokens), book.first
-        return Engine(self._slots.profiles[0], arrive_s, sizes, self.spec.max_batch, self._limit, self._rules, done, first)
+        longest = min(latency.context_tokens(choice.model) for choice in self.spec.choices)
+        limits = (self.spec.max_batch, self._limit, self._rules)
+        return Engine(self._slots.profiles[0], arrive_s, sizes, *limits, done, first, context_tokens=longest)
 
     @property
     def engines(self) -> tuple[Engine, ...]:

@@ -280,9 +280,17 @@ def test_what_images_do_is_felt_by_the_gpus_that_encode(start: Start) -> None:
     assert encoder["arrivals"][0] > 0
 
 
+def test_a_request_longer_than_the_context_is_refused(start: Start) -> None:
+    rows = requests(start((READING.model_copy(update={"model": "llama-2-13b"}),), {"read": (2,)}, horizon_s=120.0).to(300.0))
+    total = rows["prompt_tokens"] + rows["output_tokens"]
+    assert (total > 4096).any()
+    assert ((rows["status"] == 1) == (total > 4096)).all()
+
+
 def test_pages_of_the_cache_are_counted(start: Start) -> None:
     """A cache too small for the batch that its requests would make: some are put back, none is lost."""
-    tight = Endpoint(id="read", model="llama-2-13b", tp=1, demand=Synthetic(rate_per_s=48.0, burst_factor=1.0))
+    short = Synthetic(rate_per_s=48.0, burst_factor=1.0, max_prompt_tokens=3000, max_output_tokens=1000)
+    tight = Endpoint(id="read", model="llama-2-13b", tp=1, demand=short)
     run = start((tight,), {"read": (4,)}, horizon_s=300.0).to(900.0)
     tables = run.tables()
     assert tables["instances"]["preemptions"].sum() > 0
