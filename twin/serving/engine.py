@@ -45,7 +45,8 @@ class Engine:
     ``coefficients`` is one row per instance in the columns of ``twin.serving.latency``; ``arrive_s``, ``sizes`` (prompt and
     output tokens) and ``tiles`` (of images to encode before the prefill; None: no images) are one per request in the order of
     arrival, integers of any width; those longer than ``context_tokens`` or than the smallest cache holds are rejected.
-    ``done`` is where the kernel counts what instances do, shape I x DONE_COLUMNS; its owner clears it. Requests before ``first`` belong to a past that a state brings with it. ``score`` (shape I x K) and ``memory``
+    ``done`` is where the kernel counts what instances do, shape I x DONE_COLUMNS; its owner clears it. Requests before
+    ``first`` belong to a past that a state brings with it. ``score`` (shape I x K) and ``memory``
     are the router's: whoever sets a router puts arrays of the shape that it wants there.
     """
 
