@@ -101,7 +101,7 @@ def _searched(claim: Claim, search: Search, outcomes: Sequence[probes.Outcome]) 
     if own["ours"] is None:
         return _unfound(claim, search, own), told
     verdict = judge(claim, own["ours"])
-    around = _around(points)
+    around = _around(claim, search, points)
     return Verdict(verdict.ours, verdict.word, f"{verdict.why}{around}", own["labels"]), told
 
 
@@ -137,18 +137,29 @@ def _unfound(claim: Claim, search: Search, own: Mapping[str, Any]) -> Verdict:
     return Verdict(None, "not reproduced" if word else "not comparable", claim.comparable or why)
 
 
-def _around(points: Sequence[Mapping[str, Any]]) -> str:
+def _around(claim: Claim, search: Search, points: Sequence[Mapping[str, Any]]) -> str:
     """Return in words how ours moves over the sweeps."""
     words = []
-    for name in dict.fromkeys(point["sweep"] for point in points[1:]):
-        there = [point for point in points if point["sweep"] == name]
+    for sweep in search.sweeps:
+        there = [{**points[0], "x": sweep.own}, *(point for point in points if point["sweep"] == sweep.name)]
         known = [point for point in there if point["ours"] is not None]
-        if known:
-            least, most = min(known, key=lambda p: float(p["ours"])), max(known, key=lambda p: float(p["ours"]))
-            words.append(f"over {name} from {least['ours']:.3g} (at {least['x']}) to {most['ours']:.3g} (at {most['x']})")
+        least, most = min(known, key=lambda p: float(p["ours"])), max(known, key=lambda p: float(p["ours"]))
+        if least["ours"] == most["ours"]:
+            words.append(f"{_said(claim, least['ours'])} all over {sweep.name}")
+        else:
+            ends = (f"{_said(claim, end['ours'])} (at {_short(end['x'])})" for end in (least, most))
+            words.append(f"over {sweep.name} from {' to '.join(ends)}")
         if len(known) < len(there):
-            words.append(f"not found at {name} {', '.join(str(p['x']) for p in there if p['ours'] is None)}")
+            words.append(f"not found at {sweep.name} {', '.join(_short(p['x']) for p in there if p['ours'] is None)}")
     return f"; {'; '.join(words)}" if words else ""
+
+
+def _said(claim: Claim, value: float) -> str:
+    return f"{value:.3g}" if claim.no_effect == 1.0 else f"{value:{'+' if claim.no_effect == 0.0 else ''}.0%}"
+
+
+def _short(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:g}"
 
 
 def _row(card: System, claim: Claim, verdict: Verdict) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from app.charts.marks import state as mark
 from app.charts.spark import spark, squares
 from app.charts.sweep import Mark, sweep
 from app.published import Row, Step, paper, quantity, reached, rows, sweeps, title
+from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
 from twin.sources import STRENGTHS, sources
 
@@ -119,8 +120,8 @@ def _opened(found: Sequence[Row]) -> None:
         row = next((row for row in found if row.key == key), found[0])
         body = [(word(name, "m s top"), word(text, "wrap")) for name, text in _facts(row) if text]
         sheet(grid([], body), key="claim-facts")
-        for name, steps in sweeps(row).items():
-            _sweep(row, name, steps)
+        for place, (name, steps) in enumerate(sweeps(row).items()):
+            _sweep(row, place, name, steps)
 
 
 def _spread(row: Row) -> tuple[float, float] | None:
@@ -130,7 +131,7 @@ def _spread(row: Row) -> tuple[float, float] | None:
     return None if ends[0] is None or ends[1] is None else (float(ends[0]), float(ends[1]))
 
 
-def _sweep(row: Row, name: str, steps: Sequence[Step]) -> None:
+def _sweep(row: Row, place: int, name: str, steps: Sequence[Step]) -> None:
     """Show ours over one value of the set-up, and what each contender reached there."""
     unit, tokens = row.claim.unit, state.colours()
     marks = [Mark(step.x, step.ours, step.low, step.high, step.own) for step in steps]
@@ -143,10 +144,10 @@ def _sweep(row: Row, name: str, steps: Sequence[Step]) -> None:
         ]
         for step in steps
     ]
-    heads = [word(name.capitalize()), word("Ours", "n"), *(word(label, "n") for label in labels)]
+    heads = [word(name[0].upper() + name[1:]), word("Ours", "n"), *(word(label, "n") for label in labels)]
     st.html(f'<p class="iw-said">Where it holds, over {escape(name)}</p>')
-    st.html(sweep(marks, row.claim.span, name, lambda value: quantity(value, unit), tokens))
-    sheet(grid(heads, body), key=f"claim-sweep-{name.replace(' ', '-')}")
+    drawing(sweep(marks, row.claim.span, name, lambda value: quantity(value, unit), tokens), key=f"claim-figure-{place}")
+    sheet(grid(heads, body), key=f"claim-sweep-{place}")
 
 
 def _reached(row: Row, step: Step, label: str) -> str:

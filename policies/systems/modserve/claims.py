@@ -46,6 +46,12 @@ def _image_shares(total: float) -> Sweep:
     return Sweep("share of requests with images", 0.5, {s: {TEXT: total * (1.0 - s), **dict.fromkeys(IMAGES, total * s)} for s in shares})
 
 
+def _loads() -> Sweep:
+    """Return the bursty demand at multiples of the claim's rates."""
+    own = dict(zip((TEXT, *IMAGES), (6.0, 2.0, 7.5, 22.0), strict=True))
+    return Sweep("multiples of the load", 1.0, {factor: {path: factor * rate for path, rate in own.items()} for factor in (1.0, 2.0, 4.0)})
+
+
 OBJECTIVES: Final = over("TTFT objective in s", 5.0, TTFT, (2.5, 5.0, 10.0))
 THROUGHPUT: Final = Search(
     find=Capacity(WITHIN, (TEXT, *IMAGES), SCALES, WINDOW),
@@ -71,7 +77,7 @@ COST: Final = Search(
         ),
         "monolithic, scaled": Contender(
             SCALED,
-            tuple({"reactive.prefill_target_share": share, "reactive.floor_share": 0.05} for share in (0.35, 0.2, 0.5)),
+            tuple({"reactive.prefill_target_share": share, "reactive.floor_share": 0.05} for share in (0.9, 0.6, 0.35)),
             steps("reactive.outstanding_target", (96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)),
         ),
         "modserve": Contender(
