@@ -29,8 +29,8 @@ class AladdinKnobs(Knobs):
     cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before workers are given back (proposed)")] = 600.0
     peak_factor: Annotated[float, Field(ge=1, le=3, description="arrivals that workers are counted for, over those seen (proposed)")] = 1.3
     tail_share: Annotated[
-        float, Field(ge=0.0005, le=0.2, description="share of requests that may miss an objective when workers are counted (proposed)")
-    ] = 0.01
+        float, Field(ge=0.0005, le=0.2, description="share of requests that may miss each of the two objectives (proposed)")
+    ] = 0.005
     calibrate: Annotated[bool, Field(description="whether more room is left while more requests miss an objective than may (proposed)")] = (
         True
     )

@@ -68,8 +68,8 @@ class Duty:
 class Capacity:
     """What one worker on each slot can do, shape I: requests per second, and whether the objectives are met at that.
 
-    ``batch`` is the limit for it: the largest batch whose tokens come in time. Where waiting for the first token or stalls keep
-    the mean batch lower, bursts may still fill it.
+    ``batch`` is the limit for it: the largest batch whose decode iterations are in time. Stalls and waiting for the first token
+    keep the mean batch lower; bursts may still fill it.
     """
 
     batch: Ints
@@ -94,7 +94,7 @@ def capacity(coefficients: Floats, mix: Mix, aims: Aims, duty: Duty, theta: floa
         middle = 0.5 * (low + high)
         fits = worker.first_token_s(middle, aims.tail_share) <= aims.ttft_s
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    plain = worker.most_within(aims.atgt_s, np.ones_like(held), held)
+    plain = worker.most_within(aims.atgt_s, np.zeros_like(held), held)
     alone = worker.most_within(gamma * aims.atgt_s, np.ones_like(held), held) >= 1.0
     alone &= worker.first_token_s(np.ones_like(held), aims.tail_share) <= aims.ttft_s
     level = np.where(alone, np.maximum(low, _LEAST_BATCH), held)

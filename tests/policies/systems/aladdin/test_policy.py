@@ -195,7 +195,7 @@ def test_batch_limits_are_what_the_objectives_allow(around, site, ended):
         assert action.variant is None
         return action.max_batch
 
-    tight, loose = limits(0.04), limits(0.15)
+    tight, loose = limits(0.022), limits(0.15)
     assert (tight <= loose).all()
     assert (tight < loose).any()
     assert tight.min() >= 1
