@@ -37,6 +37,8 @@ _UNKNOWN: Final = (
 _REFUSED: Final = re.compile(
     r"\b(?:not|never|stop|without|no longer|except|anything but|any (?:\w+ )?but|other than|instead of|rather than|quit|avoid|no more)\b"
 )
+# What a system serves with when it is handed an endpoint, every lever that it can hold.
+_OF_ENDPOINTS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
 _SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (?:under|below|at))|without)(?!\w)")
 
 
@@ -59,7 +61,8 @@ def _listed(
     board: Board, site: Site, piece: tuple[int, int], before: Mark | None, settings: dict[str, str], where: dict[str, Mark]
 ) -> None:
     """Read "aladdin for scaling and routing": the second lever has the same holder."""
-    text = board.rest[piece[0] : piece[1]]
+    # A place after the lever ("and routing on chat-70b") is no part of what is listed.
+    text = re.sub(r"\b(?:on|for|of|at|in) (?:the )?\ue000+", lambda match: " " * len(match[0]), board.rest[piece[0] : piece[1]])
     if before is None or re.search(r"[\ue000\ue003\ue005]|\d", text) or len(text.split()) > 4:
         return
     levers = [name for name, pattern in lexicon().strong_levers.items() if pattern.search(text)]
@@ -84,6 +87,9 @@ def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
     start, end = _around(board.rest, match.start(), match.end())
     segment = board.rest[start : match.start()] + " " * (match.end() - match.start()) + board.rest[match.end() : end]
     if name in {"workload_intelligence", "react_rca"} and len(match[0]) > 5:
+        return True
+    # "monolithic instances" names its lever itself, the word alone does not.
+    if name == "monolithic" and len(match[0].split()) > 1:
         return True
     if re.search(r"\d|\ue003", segment):
         return False
@@ -121,7 +127,7 @@ def _segment(
         _unknown(board, piece, strong, findings)
         return
     refused = _REFUSED.search(text)
-    barred = any(re.search(r"\b(?:any|all|every)(?: \w+)? (?:but|except) $", board.canon.text[: system.start]) for system in systems)
+    barred = any(re.search(r"\b(?:(?:any|all|every)(?: \w+)? (?:but|except)|no) $", board.canon.text[: system.start]) for system in systems)
     if barred or (refused is not None and any(start + refused.start() < system.start for system in systems)):
         lever = strong[0] if strong else next((name for name, holders in site.levers.items() if systems[0].value in holders), "meaning")
         findings.append(_ask(lever, f"Who should hold {_words(lever)} instead of {systems[0].value}?"))
@@ -140,11 +146,32 @@ def _segment(
         elif len(able) == 1:
             settings[able[0]] = str(system.value)
             where[able[0]] = system
+        elif _endpoint_named(board, piece) and any(lever in _OF_ENDPOINTS for lever in able):
+            findings += _handed(system, [lever for lever in able if lever in _OF_ENDPOINTS], settings, where)
         else:
             findings.append(
                 _ask("meaning", f"{system.value} can hold {', '.join(_words(lever) for lever in able)}; which of them is meant?")
             )
     _clear(board, start, end, systems)
+
+
+def _endpoint_named(board: Board, piece: tuple[int, int]) -> bool:
+    """Whether a segment names endpoints, and nothing but endpoints, as its place."""
+    named = [found.value.kinds for found in board.ordered("scope") if piece[0] <= found.start < piece[1]]
+    return bool(named) and all(set(kinds) == {"endpoint"} for kinds in named)
+
+
+def _handed(system: Mark, levers: list[str], settings: dict[str, str], where: dict[str, Mark]) -> list[Finding]:
+    """Give a system every lever of the endpoints that are handed to it; ask where another one was given a lever before."""
+    taken = [lever for lever in levers if settings.get(lever, system.value) != system.value]
+    if taken:
+        words = f"{_words(taken[0])} is given to {settings[taken[0]]} and to {system.value}"
+        return [_ask(taken[0], f"{words}; one request gives a lever to one system: which is meant here?")]
+    for lever in levers:
+        settings[lever] = str(system.value)
+        where[lever] = system
+    text = f"{system.value} is handed all that it can hold there: {', '.join(_words(lever) for lever in levers)}."
+    return [Finding(severity="info", about=levers[0], text=text)]
 
 
 def _spoken(board: Board, system: Mark, piece: tuple[int, int], strong: list[str], able: list[str]) -> list[str]:
@@ -180,7 +207,7 @@ def _unknown(board: Board, piece: tuple[int, int], strong: list[str], findings: 
 def _clear(board: Board, start: int, end: int, systems: list[Mark]) -> None:
     """Take the words of a setting out, up to a bound that stands in the same breath."""
     text = board.rest[start:end]
-    bound = re.search(r"\ue003|(?<!\w)(?:minimi|maximi|keep|under|below|above|at most|at least|no worse)", text)
+    bound = re.search(r"\ue003|\d ?%|(?<!\w)(?:minimi|maximi|keep|under|below|above|at most|at least|no worse)", text)
     if bound is None:
         for match in re.finditer(r"[a-z'\-]+", text):
             board.take("taken", start + match.start(), start + match.end())
