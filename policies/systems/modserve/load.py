@@ -59,6 +59,10 @@ class Load:
         """Return whether anything was asked of an endpoint so far."""
         return bool(self._rates[:, endpoint].any())
 
+    def finished(self, endpoint: int) -> float:
+        """Return how many finished requests are remembered of an endpoint."""
+        return float(self._sums[endpoint, 0])
+
     def high_per_s(self, endpoint: int) -> Floats:
         """Return the 95th percentile of tiles, prompt and output tokens per second over the last windows, shape 3."""
         return np.asarray(np.quantile(self._rates[:, endpoint], 0.95, axis=0))

@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _ARRAYS: Final = ("_held", "_target", "_sized_s", "_begun_s")
 _NEVER: Final = -1e18
+# Finished requests from which the mix of an endpoint counts as known.
+_ENOUGH: Final = 300.0
 
 
 class ModServe:
@@ -125,11 +127,12 @@ class ModServe:
         if self._begun_s[index] == _NEVER:
             self._begun_s[index] = seen.t_s
         releases = knobs.autoscale and self._scales
-        settled = bool(seen.t_s - self._begun_s[index] >= (knobs.cool_down_s if releases else knobs.interval_s) - 1e-6)
+        settled = bool(seen.t_s - self._begun_s[index] >= knobs.cool_down_s)
+        # A text instance is slow to change its width: it does that as it may be released anyway, or once the mix is known.
+        chooses = settled or (not releases and self._load.finished(index) >= _ENOUGH)
         usable = self._usable(seen, members)
-        # A text instance is slow to change its width, so it does that once the mix of requests is known.
         as_it_was = usable & seen.configured[members]
-        endpoint = Endpoint.of(seen, members, usable, usable if settled or not as_it_was.any() else as_it_was)
+        endpoint = Endpoint.of(seen, members, usable, usable if chooses or not as_it_was.any() else as_it_was)
         fill = not releases or not settled
         per_s = self._load.high_per_s(index)
         if burst:
