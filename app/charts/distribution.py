@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from app.charts.template import DASH, figure
-from app.charts.tokens import LABEL_PX, Tokens
+from app.charts.tokens import LABEL_PX, Tokens, translucent
 from twin.units import show
 
 TICKS: Final = (0.5, 0.9, 0.99, 0.999)
@@ -71,8 +71,6 @@ def distribution(
     """
     fig = figure(tokens, height_px)
     values: list[float] = [] if bound is None else [bound]
-    tables = [table for table in (today, candidate) if table is not None and not table.is_empty()]
-    highest = max([float(table["value"].max()) for table in tables], default=0.0)  # type: ignore[arg-type]
     for table, colour, dash, words in ((today, tokens.today, DASH, "today"), (candidate, tokens.candidate, "solid", "candidate")):
         if table is None or table.is_empty():
             continue
@@ -87,12 +85,7 @@ def distribution(
     main = candidate if candidate is not None and not candidate.is_empty() else today
     _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, tokens)
     if bound is not None:
-        fig.add_shape(type="line", x0=bound, x1=bound, y0=1.7, y1=2.3, line={"color": tokens.limit, "width": 1.5})
-        fig.add_annotation(
-            x=np.log10(bound), y=1.72, text=f"bound {show(bound, name)}", showarrow=False, yanchor="top",
-            xanchor="right" if bound > highest else "left", xshift=-3 if bound > highest else 3,
-            font={"color": tokens.broken_text, "size": LABEL_PX},
-        )  # fmt: skip
+        _bound(fig, bound, name, values, tokens)
     fig.update_layout(hovermode="closest", margin={"l": 44, "r": 16, "t": 8, "b": 28})
     fig.update_yaxes(
         tickvals=nines(np.array(TICKS)).tolist(), ticktext=["50 %", "90 %", "99 %", "99.9 %"], range=[0.0, 3.5], fixedrange=True
@@ -101,6 +94,17 @@ def distribution(
     if values:
         _log_ticks(fig, min(values), max(values), name)
     return fig
+
+
+def _bound(fig: go.Figure, bound: float, name: str, values: list[float], tokens: Tokens) -> None:
+    """Draw the bound across the 99 % line, its words on the side with more room."""
+    fig.add_shape(type="line", x0=bound, x1=bound, y0=1.7, y1=2.3, line={"color": tokens.limit, "width": 1.5})
+    left = bound > np.sqrt(max(min(values), 1e-9) * max(values))
+    fig.add_annotation(
+        x=np.log10(bound), y=1.72, text=f"bound {show(bound, name)}", showarrow=False, yanchor="top",
+        xanchor="right" if left else "left", xshift=3 if left else -3, bgcolor=translucent(tokens.surface, 0.8),
+        font={"color": tokens.broken_text, "size": LABEL_PX},
+    )  # fmt: skip
 
 
 def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, tokens: Tokens) -> None:

@@ -100,10 +100,10 @@ def lanes(found: Sequence[Lane], tokens: Tokens, span: Span, *, cursor_s: float 
             x=1.0, xref="paper", y=base + 0.3, text=f"<b>{count_at(lane.shown, at):.0f}</b>", showarrow=False, xanchor="left", xshift=8,
             font={"color": tokens.text, "size": LABEL_PX},
         )  # fmt: skip
-    fig.update_layout(hovermode="closest", margin={"l": 116, "r": 40, "t": 4, "b": 28})
+    fig.update_layout(hovermode="closest", margin={"l": 120, "r": 40, "t": 4, "b": 28})
     fig.update_yaxes(
         tickvals=[len(found) - 1 - index + 0.3 for index in range(len(found))], ticktext=[lane.label for lane in found],
-        range=[-0.1, max(len(found), 1) - 0.05], showgrid=False, tickfont={"color": tokens.text},
+        range=[-0.1, max(len(found), 1) - 0.05], showgrid=False, ticklabelstandoff=6, tickfont={"color": tokens.text},
     )  # fmt: skip
     clock_axis(fig, span.clock, span.horizon_s)
     fig.update_xaxes(nticks=5)

@@ -1,5 +1,7 @@
 """Where do requests wait?"""
 
+import html
+
 import polars as pl
 import streamlit as st
 
@@ -79,10 +81,10 @@ def _put_back(now: Span) -> None:
     recent = int(frame.filter(pl.col("t_s") >= now.from_s)["preemptions"].sum())
     most = frame.group_by("endpoint_id").agg(pl.col("preemptions").sum()).sort("preemptions", descending=True).row(0)
     words = (
-        f"The KV cache ran full: {_thousands(recent)} requests put back in this quarter of an hour, "
-        f"{_thousands(int(frame['preemptions'].sum()))} since the start, most at {most[0]}; they are computed again"
+        f"{_thousands(recent)} requests put back in this quarter of an hour, "
+        f"{_thousands(int(frame['preemptions'].sum()))} since the start, most at {most[0]}; they are computed again."
     )
-    st.html(f"<p>{parts.mark('at risk', words)}</p>")
+    st.html(f'<p class="iw-under">{parts.mark("at risk", "A KV cache ran full:")} {html.escape(words)}</p>')
 
 
 def _thousands(count: int) -> str:

@@ -1,26 +1,23 @@
 """Panel of the placement: what each instance holds, where the last request went."""
 
 import html
+from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
 import streamlit as st
 
 from app import parts, state
+from app.charts.grid import Cell, grid, word
 from app.charts.pipeline import percent
 from app.charts.placement import placement_svg, workers
 from app.charts.slots import DECODE, WHOLE
 from app.views.serving import reading
 from app.views.serving.reading import GRID_S, Span
 from app.widgets.drawing import drawing
-from app.widgets.rows import Head, rows
+from app.widgets.sheet import sheet
 
-_HEADS: Final = (
-    Head("at", "Arrived", "muted", "76px"),
-    Head("tokens", "Prompt", "number", "64px"),
-    Head("to", "Went to", "text", "66px"),
-    Head("why", "Why", "muted"),
-)
+_HEADS: Final = (word("Arrived"), word("Prompt tokens", "n"), word("Went to"), word("Could have", "n"), word("Why"))
 _LATEST: Final = 4
 
 
@@ -40,8 +37,8 @@ def placement(now: Span, endpoint: str) -> None:
         drawing(placement_svg(frame, state.colours(), max_batch), key="placement-drawing")
         st.html(f'<p class="iw-note">{_note(now, endpoint, placed)}</p>')
         if len(placed):
-            latest = [_row(row, now, endpoint) for row in placed.head(_LATEST).iter_rows(named=True)]
-            rows(_HEADS, latest, state.colours(), key="placement-rows")
+            latest = [_row(row) for row in placed.head(_LATEST).iter_rows(named=True)]
+            sheet(grid(_HEADS, latest), key="placement-rows")
 
 
 def placement_title(endpoint: str, frame: pl.DataFrame) -> str:
@@ -85,13 +82,16 @@ def _why(row: dict[str, Any], now: Span, endpoint: str) -> str:
     return f"{reason}; {row['feasible']} could have" if row["feasible"] else reason
 
 
-def _row(row: dict[str, Any], now: Span, endpoint: str) -> dict[str, Any]:
-    return {
-        "at": state.context().clock.at(row["arrive_s"]).strftime("%H:%M:%S"),
-        "tokens": f"{row['prompt_tokens']:,}".replace(",", "\u202f"),
-        "to": f"no.\u00a0{row['instance']}",
-        "why": _why(row, now, endpoint),
-    }
+def _row(row: Mapping[str, Any]) -> list[Cell]:
+    at = state.context().clock.at(row["arrive_s"]).strftime("%H:%M:%S")
+    tokens = f"{row['prompt_tokens']:,}".replace(",", "\u202f")
+    return [
+        word(at, "s m"),
+        word(tokens, "n s m"),
+        word(f"no.\u00a0{row['instance']}", "s"),
+        word(row["feasible"] or "–", "n s m"),
+        word(row["reason"], "s m wrap"),
+    ]
 
 
 _SQL: Final = (
