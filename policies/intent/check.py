@@ -101,7 +101,7 @@ def _rates(intent: Intent) -> list[Finding]:
 
 
 def conflicts(intent: Intent, active: Active) -> list[Finding]:
-    """Refuse what an intent in force excludes; ask where both choose a holder for one lever."""
+    """Refuse what an intent in force excludes; ask where both choose a holder for one lever at one place."""
     findings = []
     for name, other in active:
         for wish in intent.expectations:
@@ -109,7 +109,8 @@ def conflicts(intent: Intent, active: Active) -> list[Finding]:
                 if wish.strength == theirs.strength == "must" and guards.clash(intent, wish, other, theirs):
                     text = f"{name} is in force and excludes it for {METRICS[wish.metric].label}; revise or retire {name} first."
                     findings.append(Finding(severity="block", about=wish.metric, text=text))
-        for lever in intent.settings.keys() & other.settings.keys():
+        my_places, their_places = (tuple(spec.scope() for spec in item.scope) for item in (intent, other))
+        for lever in [name for name in intent.settings if name in other.settings and guards.scopes_meet(my_places, their_places)]:
             if intent.settings[lever] != other.settings[lever]:
                 text = f"{name} is in force and gives {lever.replace('_', ' ')} to {other.settings[lever]['system']}; which one holds?"
                 findings.append(Finding(severity="question", about=lever, text=text))

@@ -81,12 +81,13 @@ def clash(intent: Intent, one: Expectation, other_intent: Intent, other: Expecta
     upper, lower = (one, other) if one.op == "<=" else (other, one)
     if lower.value <= upper.value:
         return False
-    if not _scopes_meet(intent.scope_of(one), other_intent.scope_of(other)):
+    if not scopes_meet(intent.scope_of(one), other_intent.scope_of(other)):
         return False
     return spans_overlap(intent.window_of(one), other_intent.window_of(other))
 
 
-def _scopes_meet(one: Sequence[Scope], other: Sequence[Scope]) -> bool:
+def scopes_meet(one: Sequence[Scope], other: Sequence[Scope]) -> bool:
+    """Return whether two scopes share a place; an empty one is everywhere."""
     if not one or not other:
         return True
     kinds = {scope.kind for scope in one} & {scope.kind for scope in other}
