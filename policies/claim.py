@@ -164,6 +164,7 @@ class Claim:
     ``setup`` says in words what was fixed before tuning. ``paper_high`` is the other end where the paper gives a range.
     ``tolerance`` is the share of the paper's number within which ours counts as reproduced. ``no_effect`` is the value that
     would say that nothing happened: 0 of a change, 1 of a ratio, None where the number is a level and has no direction.
+    ``explained`` says in words what in the twin makes ours differ from the paper's.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Claim:
     comparable: str = ""
     paper_high: float | None = None
     no_effect: float | None = 0.0
+    explained: str = ""
 
     @property
     def policies(self) -> Mapping[str, Any]:

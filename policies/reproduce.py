@@ -24,7 +24,7 @@ def reproduce(
     """Run what the claims of one system, or of all, need and hold ours against the papers'.
 
     Returns one row per claim: system, claim, metric, paper, paper_high, ours, unit, tolerance, verdict, fitted_parameters,
-    source, ``why``, and of a claim that was searched ``points`` (its own first, then its sweeps), ``probes`` and
+    source, ``why``, ``explained``, and of a claim that was searched ``points`` (its own first, then its sweeps), ``probes`` and
     ``probes_limit``. A claim that cannot be computed is "not comparable" with its reason; runs that are stored are reused.
     """
     cards = [catalogue.card(system)] if system is not None else list(catalogue.systems().values())
@@ -176,6 +176,7 @@ def _row(card: System, claim: Claim, verdict: Verdict) -> dict[str, Any]:
         "fitted_parameters": claim.fitted_parameters,
         "source": claim.source,
         "why": verdict.why,
+        "explained": claim.explained,
     }
 
 

@@ -170,6 +170,7 @@ def _facts(row: Row) -> tuple[tuple[str, str], ...]:
         ("Scenario and seeds", f"{claim.scenario}, seeds {', '.join(str(seed) for seed in claim.seeds)}"),
         ("Runs", f"{row.probes:,} asked for, {row.probes_limit:,} at most" if row.probes_limit else ""),
         ("Verdict", f"{row.verdict}: {row.why}" if row.why else row.verdict or "not checked yet"),
+        ("What makes ours differ", claim.explained if row.verdict and row.verdict != "reproduced" else ""),
         ("Not comparable because", claim.comparable),
     )
 
