@@ -1,4 +1,4 @@
-"""Which workers are on: as many as the demand needs, added at once, given back late."""
+"""Which workers are on: added at once for the demand, given back late."""
 
 from dataclasses import dataclass
 from typing import Final
