@@ -1,4 +1,4 @@
-"""The objectives in force: each endpoint's own, and tighter ones asked for."""
+"""The objectives in force: each endpoint's own, or tighter ones asked for."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
 # ruff: noqa: PLR0913 - the signature is the lever's, and what compiled functions share is passed as plain arrays
-"""Aladdin's placement, compiled: the fullest worker on which all constraints hold.
+"""Placement, compiled: the fullest worker on which constraints hold.
 
 Constraints on putting a request on a worker (facts sheet, "Placement"; forms from memory of the paper):
 
