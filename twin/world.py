@@ -134,6 +134,9 @@ class World:
     def _decide(self, phase: Phase) -> None:
         """Ask the windowed and compiled levers of serving, stacks and guards in order."""
         seen, members = self._seen(), self.serving.members
+        if self.serving.lay(self._lay(phase, seen)):
+            # Who counts instances by what they do must know it: at the start all of them turn at once.
+            seen = self._seen()
         count = len(self.serving.instance_server)
         wanted = np.ones(count, dtype=np.bool_)
         stack = phase.stack("instance_scaling")
@@ -142,7 +145,6 @@ class World:
         for holding, mine in guards(stack, members):
             narrowed = holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted
             wanted[mine] &= narrowed[mine]
-        self.serving.lay(self._lay(phase, seen))
         self.serving.scale(wanted)
         self.serving.configure(self._config(phase, seen))
         self._route(phase, seen)

@@ -79,10 +79,12 @@ class Lifecycle:
         ready = self._ready_at[self.state == STARTING]
         return min(int(ready.min()), edge) if len(ready) else edge
 
-    def lay(self, role: Ints, now: int) -> None:
-        """Take the wanted roles, shape I."""
-        if self.roles.lay(role):
+    def lay(self, role: Ints, now: int) -> bool:
+        """Take the wanted roles, shape I; return whether anything is new."""
+        new = self.roles.lay(role)
+        if new:
             self.settle(now)
+        return new
 
     def hold(self, variant: Ints, now: int) -> None:
         """Take the wanted variants, shape I."""

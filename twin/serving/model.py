@@ -190,9 +190,9 @@ class Model:
         }
         return {name: read_only(array) for name, array in arrays.items()}
 
-    def lay(self, role: Ints) -> None:
-        """Give instances their roles, shape I; one whose role changes drains first."""
-        self._instances.lay(role, self._now)
+    def lay(self, role: Ints) -> bool:
+        """Give instances their roles, shape I; one whose role changes drains first. Return whether anything is new."""
+        return self._instances.lay(role, self._now)
 
     def scale(self, wanted: Bools) -> None:
         """Start what is newly wanted and drain what no longer is, shape I; a lost instance starts when it is back."""
