@@ -1,7 +1,7 @@
 """Looks for a size, a load or a share by running policy sets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,17 @@ def sought(
     Raises RuntimeError where contenders met different arrivals or weather at one point, seed and load.
     """
     branches = [Branch(search, label, point, scenario, seeds, home) for point in points_of(search) for label in search.contenders]
-    outcomes = pool.answer(seek, branches, workers=workers, progress=progress, cancel=cancel)
+    told = progress if progress is None or workers <= 1 else _searches(progress, search, len(seeds))
+    outcomes = pool.answer(seek, branches, workers=workers, progress=told, cancel=cancel)
     for point, group in groupby(outcomes, key=lambda outcome: (outcome.point.sweep, outcome.point.x)):
         one_world(" ".join(str(part) for part in point if part), list(group))
     return outcomes
+
+
+def _searches(progress: pool.Report, search: Search, seeds: int) -> pool.Report:
+    """Tell of whole searches: from other processes no more than their end is heard."""
+    each = f"of at most {seeds * (1 if isinstance(search.find, Measured) else search.probes)} runs each"
+    return lambda now: progress(replace(now, text=f"{now.t_s:.0f} of {now.horizon_s:.0f} searches {each}"))
 
 
 def one_world(point: str, outcomes: Sequence[Outcome]) -> None:

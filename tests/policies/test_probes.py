@@ -145,7 +145,9 @@ def test_contenders_that_met_other_arrivals_are_not_compared(short, home):
 
 def test_two_processes_find_what_one_does(short, home, bounds):
     search = clock_search(bounds[1])
-    alone, together = (sought(search, short, (1,), home, workers=workers) for workers in (1, 2))
+    said = []
+    alone, together = (sought(search, short, (1,), home, workers=workers, progress=said.append) for workers in (1, 2))
+    assert said[-1].text == "2 of 2 searches of at most 8 runs each"
     assert [[(a.value, a.probes, a.chosen) for a in o.answers] for o in alone] == [
         [(a.value, a.probes, a.chosen) for a in o.answers] for o in together
     ]
