@@ -15,6 +15,9 @@ from app.charts.tokens import LABEL_PX, Tokens
 
 # Steps in one direction closer than this are one decision to the eye.
 APART_S: Final = 1800.0
+_MARK_PX: Final = 7
+_SMALL_PX: Final = 5
+_MANY: Final = 16
 _KINDS: Final = {"instance_start": 1, "instance_stop": -1, "instance_lost": -1}
 _MOVES: Final[Mapping[str, Any]] = {"t_s": pl.Float64, "by": pl.Int64, "gpus": pl.Float64, "lost": pl.Boolean}
 
@@ -150,10 +153,15 @@ def _marks(fig: go.Figure, lane: Lane, place: tuple[float, float], span: Span, t
     if moved is None or moved.is_empty():
         return
     at = [count_at(lane.shown, t) for t in moved["t_s"].to_list()]
-    symbols = ["x-thin-open" if lost else "triangle-up" if by > 0 else "triangle-down" for by, lost in moved.select("by", "lost").rows()]
+    pairs = moved.select("by", "lost").rows()
+    mark = {
+        "symbol": ["x-thin-open" if lost else "triangle-up" if by > 0 else "triangle-down" for by, lost in pairs],
+        "color": [tokens.limit if lost else tokens.text for _, lost in pairs],
+        "size": _MARK_PX if len(moved) <= _MANY else _SMALL_PX,
+    }
     fig.add_scatter(
         x=[local(span.clock, t) for t in moved["t_s"].to_list()], y=place[0] + np.array(at) * place[1], mode="markers",
-        marker={"symbol": symbols, "size": 7, "color": [tokens.limit if lost else tokens.text for lost in moved["lost"].to_list()]},
+        marker=mark,
         customdata=moved.select("by", "gpus").to_numpy(),
         hovertemplate=f"{lane.label} %{{customdata[0]:+.0f}} (%{{customdata[1]:+.0f}} GPUs) from %{{x|%H:%M}}<extra></extra>",
     )  # fmt: skip

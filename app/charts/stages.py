@@ -138,7 +138,7 @@ def _full(pool: pl.DataFrame, max_batch: int) -> dict[str, Any]:
     decoding = float(pool["decode_share"].cast(pl.Float64).sum())
     batch = float((pool["batch_mean"].cast(pl.Float64) * pool["decode_share"]).sum()) / decoding if decoding else 0.0
     of_limit = batch / max_batch if max_batch else 0.0
-    use = {"use_share": of_limit, "use": "of batch limit"} if of_limit > kv else {"use_share": kv, "use": "of KV cache"}
+    use = {"use_share": of_limit, "use": "of limit"} if of_limit > kv else {"use_share": kv, "use": "of KV"}
     return {"batch": batch, **use}
 
 

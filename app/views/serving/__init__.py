@@ -31,7 +31,7 @@ def show() -> None:
         )
         return
     now = reading.span()
-    under = f"The quarter of an hour up to {now.clock_text} · preprocess, encode, prefill, decode · seed {state.context().seed}"
+    under = f"Means of the quarter of an hour up to {now.clock_text} · preprocess, encode, prefill, decode · seed {state.context().seed}"
     parts.page_title(title(now), under)
     _put_back(now)
     left, right = st.columns([784, 384], gap="small")

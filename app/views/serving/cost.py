@@ -33,7 +33,7 @@ def cost(now: Span) -> None:
         figure.update_layout(margin={"l": 44, "r": 8, "t": 8, "b": 24})
         figure.update_yaxes(rangemode="tozero")
         figure.update_xaxes(nticks=5)
-        left, right = st.columns([1, 1], gap="medium")
+        left, right = st.columns([2, 3], gap="medium")
         with left:
             parts.plot(figure, "serving-cost", alt=title)
         heads = [Head("endpoint", "Endpoint"), Head("gpus", "GPUs", "number", "48px"), Head("usd", "USD/h", "number", "56px")]

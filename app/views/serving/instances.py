@@ -38,7 +38,7 @@ def instances_title(mine: dict[tuple[str, int], pl.DataFrame], decided: int, t_s
     total = pl.concat(list(mine.values())).group_by("t_s").agg(pl.col("count").sum()).sort("t_s")
     least, most = float(total["count"].min() or 0), float(total["count"].max() or 0)  # type: ignore[arg-type]
     if least == most and not decided:
-        return f"All {most:.0f} instances stay on all day"
+        return f"All {most:.0f} instances stay on throughout"
     words = f"{count_at(total, t_s):.0f} instances on at {clock_text}, {least:.0f} to {most:.0f} over the day"
     return f"{words}; {decided} scaling decision{'' if decided == 1 else 's'}" if decided else words
 

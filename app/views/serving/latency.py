@@ -46,7 +46,7 @@ def bounds_title(endpoint: str, tables: Mapping[str, pl.DataFrame], bounds: Mapp
         return f"{endpoint} finished too few requests for a 99th percentile"
     worst = max(used, key=lambda name: used[name])
     if used[worst] > 1.0:
-        return f"{endpoint} breaks its {NAMES[worst]} objective: p99 is {used[worst]:.2f} times the bound"
+        return f"{endpoint} breaks its {NAMES[worst]} objective: p99 is {used[worst]:.3g} times the bound"
     return f"{endpoint} keeps its objectives; {NAMES[worst]} is closest, {100 * used[worst]:.0f}\u00a0% of its bound"
 
 

@@ -45,12 +45,19 @@ def placement_title(endpoint: str, frame: pl.DataFrame) -> str:
     """Return how many of an endpoint's instances hold work, and how full the fullest is."""
     busy = frame.filter(pl.col("busy_share") > 0)
     if busy.is_empty():
-        return f"All {len(frame)} instances of {endpoint} stand empty"
+        return f"{_of(len(frame), len(frame))} of {endpoint} stand{'s' if len(frame) == 1 else ''} empty"
     over = int((frame["atgt_budget_share"] > 1.0).sum())
     if over:
-        return f"{over} of {len(frame)} instances of {endpoint} went over the ATGT budget"
-    how_many = f"All {len(frame)}" if len(busy) == len(frame) else f"{len(busy)} of {len(frame)}"
-    return f"{how_many} instances of {endpoint} hold work; {_fullest(busy)}"
+        return f"{_of(over, len(frame))} of {endpoint} had a request over the ATGT budget"
+    if len(frame) == 1:
+        return f"The one instance of {endpoint} holds work; {_fullest(busy).replace('the fullest', 'it')}"
+    return f"{_of(len(busy), len(frame))} of {endpoint} hold work; {_fullest(busy)}"
+
+
+def _of(some: int, whole: int) -> str:
+    if whole == 1:
+        return "The one instance"
+    return f"All {whole} instances" if some == whole else f"{some} of {whole} instances"
 
 
 def _fullest(busy: pl.DataFrame) -> str:
@@ -58,7 +65,7 @@ def _fullest(busy: pl.DataFrame) -> str:
     decodes = busy.filter(pl.col("role").is_in([WHOLE, DECODE]))
     known = {name: value for name in names if (value := decodes[name].max()) is not None}
     if not known:
-        return f"the busiest works {percent(float(busy['busy_share'].max() or 0.0))} of its time"  # type: ignore[arg-type]
+        return f"the fullest works {percent(float(busy['busy_share'].max() or 0.0))} of its time"  # type: ignore[arg-type]
     name = max(known, key=lambda key: float(known[key]))  # type: ignore[arg-type]
     return f"the fullest is at {percent(float(known[name]))} {names[name]}"  # type: ignore[arg-type]
 

@@ -37,7 +37,8 @@ def pipeline_title(frame: pl.DataFrame) -> str:
     row = used.row(0, named=True)
     use = percent(row["use_share"])
     if row["stage"] == "decode":
-        return f"Decode of {row['endpoint_id']} is nearest to full: {use} {row['use']}"
+        what = "its KV cache" if row["use"] == "of KV" else "its batch limit"
+        return f"Decode of {row['endpoint_id']} is nearest to full: {use} of {what}"
     return f"{row['stage'].capitalize()} of {row['endpoint_id']} is nearest to full: {use} busy"
 
 
@@ -45,7 +46,7 @@ def _pool_note(frame: pl.DataFrame) -> str:
     shared = frame.filter(~pl.col("skipped") & (pl.col("roles") != "")).group_by("endpoint_id", "roles").len().filter(pl.col("len") > 1)
     words = "“Same pool”: instances serve the joined stages in turn. " if len(shared) else "Each stage has instances of its own. "
     return (
-        f"{words}Red tick: target of 85\u00a0%. Decode is in use whenever anybody is served; its bar is its KV cache or batch limit, "
+        f"{words}Red tick: target of 85\u00a0%. Decode is in use whenever anybody is served; its bar is its KV cache or its batch limit, "
         "whichever is fuller."
     )
 

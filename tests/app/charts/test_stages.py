@@ -81,8 +81,8 @@ def test_each_stage_says_who_serves_it_how_busy_and_who_waits() -> None:
 
 def test_decode_is_as_full_as_its_cache_or_its_batch_limit() -> None:
     split, whole = _row("vision", "decode"), _row("chat", "decode")
-    assert (split["use_share"], split["use"], split["time_share"]) == (pytest.approx(0.5), "of batch limit", pytest.approx(0.9))
-    assert (whole["use_share"], whole["use"]) == (pytest.approx(0.4), "of KV cache")
+    assert (split["use_share"], split["use"], split["time_share"]) == (pytest.approx(0.5), "of limit", pytest.approx(0.9))
+    assert (whole["use_share"], whole["use"]) == (pytest.approx(0.4), "of KV")
 
 
 def test_the_stages_shares_of_the_first_token_add_up_to_one() -> None:
@@ -126,7 +126,7 @@ def test_amber_is_past_the_target_only() -> None:
 
 def test_a_narrow_drawing_says_what_the_wide_one_says() -> None:
     wide, narrow = pipeline_svg(_frame(), LIGHT), pipeline_narrow_svg(_frame(), LIGHT)
-    for words in ("91\u00a0% busy", "31 wait", "50\u00a0% of TTFT", "16\u00a0CPU\u00a0cores", "50\u00a0% of batch limit"):
+    for words in ("91\u00a0% busy", "31 wait", "50\u00a0% of TTFT", "16\u00a0CPU\u00a0cores", "50\u00a0% of limit"):
         assert words in wide
         assert words in narrow
 

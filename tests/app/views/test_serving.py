@@ -106,6 +106,26 @@ def test_a_run_from_before_stages_were_recorded_is_still_shown(older: Path) -> N
     assert "chat-70b" in _drawings(at)
 
 
+@pytest.fixture
+def crowded(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small store with twelve requests of chat-8b put back in the last five minutes of each run."""
+    shutil.copytree(store.home, tmp_path / "crowded")
+    for path in (tmp_path / "crowded" / "runs").glob("*/instances.parquet"):
+        frame = pl.read_parquet(path)
+        hit = (pl.col("instance_id").cast(pl.String) == "chat-8b/1") & (pl.col("t_s") == pl.col("t_s").max())
+        path.unlink()
+        frame.with_columns(pl.when(hit).then(12).otherwise(0).cast(pl.Int32).alias("preemptions")).write_parquet(path)
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "crowded"))
+    return tmp_path / "crowded"
+
+
+def test_requests_put_back_are_a_warning_and_a_column(crowded: Path) -> None:
+    at = _opened("chat-8b", t="2400", show="today")
+    assert "12 requests put back in this quarter of an hour, 12 since the start, most at chat-8b" in _words(at)
+    assert "put back" in _drawings(at)
+    assert "put back" not in _words(_opened("chat-8b", t="1200", show="today"))
+
+
 def test_without_a_run_the_page_says_what_would_be_here(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
     at = AppTest.from_string(PAGE, default_timeout=60).run()
@@ -130,7 +150,7 @@ def test_the_first_token_title_names_who_is_nearest_to_the_bound_or_beyond() -> 
 def test_the_instances_title_counts_what_is_on_and_what_was_decided() -> None:
     steps = {("a", 0): pl.DataFrame({"t_s": [0.0, 300.0], "count": [4.0, 6.0]})}
     still = {("a", 0): pl.DataFrame({"t_s": [0.0, 300.0], "count": [4.0, 4.0]})}
-    assert instances.instances_title(still, 0, 0.0, "00:00") == "All 4 instances stay on all day"
+    assert instances.instances_title(still, 0, 0.0, "00:00") == "All 4 instances stay on throughout"
     assert instances.instances_title(steps, 1, 400.0, "00:06") == "6 instances on at 00:06, 4 to 6 over the day; 1 scaling decision"
 
 
@@ -140,5 +160,5 @@ def test_the_placement_title_counts_workers_and_names_the_fullest() -> None:
     )
     assert placement.placement_title("a", frame) == "1 of 2 instances of a hold work; the fullest is at 70\u00a0% of its ATGT budget"
     over = frame.with_columns(pl.Series("atgt_budget_share", [1.2, 0.0]))
-    assert placement.placement_title("a", over) == "1 of 2 instances of a went over the ATGT budget"
+    assert placement.placement_title("a", over) == "1 of 2 instances of a had a request over the ATGT budget"
     assert placement.placement_title("a", frame.with_columns(pl.lit(0.0).alias("busy_share"))) == "All 2 instances of a stand empty"
