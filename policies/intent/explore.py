@@ -135,11 +135,11 @@ def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it 
     window = screen_s(intent, scenario)
     part = None if window[1] - window[0] >= scenario.horizon_s else window
     kinds = contenders(intent, policy, site_of(scenario), candidates)
-    screened = trial.run(kinds, part, _share(progress, 0.0, 0.3, "who holds what"))
+    screened = trial.run(kinds, part, "screened", _share(progress, 0.0, 0.3, "who holds what"))
     near = neighbours([item.policy for item in trial.ranked(screened)[:_NEAR]], kinds, candidates - len(kinds))
-    screened = trial.ranked([*screened, *trial.run(near, part, _share(progress, 0.3, 0.5, "knobs"))])
+    screened = trial.ranked([*screened, *trial.run(near, part, "screened", _share(progress, 0.3, 0.5, "knobs"))])
     chosen = finalists(screened)
-    finals = trial.ranked(trial.run([item.policy for item in chosen], None, _share(progress, 0.5, 1.0, "whole day")))
+    finals = trial.ranked(trial.run([item.policy for item in chosen], None, "whole day", _share(progress, 0.5, 1.0, "whole day")))
     everyone = (*finals, *(item for item in screened if item not in chosen))
     return _told(everyone, finals, trial.today(None))
 
@@ -155,13 +155,14 @@ class _Trial:
     workers: int
     cancel: Cancel | None
 
-    def run(self, policies: Sequence[PolicySet], part: tuple[float, float] | None, progress: Report | None) -> list[Candidate]:
+    def run(
+        self, policies: Sequence[PolicySet], part: tuple[float, float] | None, reach: Reach, progress: Report | None
+    ) -> list[Candidate]:
         """Return each policy set with what it shows over a part of the day, or all of it; today's policy is run beside them."""
         if not policies:
             return []
         asked = [study.Question(item.name, self.scenario, Schedule.of(item), self.seed, self.home, part) for item in (TODAY, *policies)]
         run_ids = pool.answer(study.ask, asked, workers=self.workers, progress=progress, cancel=self.cancel)
-        reach: Reach = "whole day" if part is None else "screened"
         return [self._candidate(item, run_id, run_ids[0], reach) for item, run_id in zip(policies, run_ids[1:], strict=True)]
 
     def today(self, part: tuple[float, float] | None) -> str:
