@@ -1,15 +1,14 @@
 """The compiled routers: picked a million times a day, imported when held."""
 
 import numpy as np
-from numba import njit
 
 from twin.serving.batching import OUTSTANDING
-from twin.serving.levers import ROUTE_SIGNATURE, Floats, Ints
+from twin.serving.levers import Floats, Ints, router
 
 # Each router picks among instances 0..count-1 with allowed != 0; see ROUTE_SIGNATURE for the arguments.
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def least_outstanding(  # noqa: PLR0913 - the signature is the lever's
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:
@@ -28,7 +27,7 @@ def least_outstanding(  # noqa: PLR0913 - the signature is the lever's
     return best
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def round_robin(  # noqa: PLR0913 - the signature is the lever's
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:
@@ -42,7 +41,7 @@ def round_robin(  # noqa: PLR0913 - the signature is the lever's
     return place
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def power_of_two(  # noqa: PLR0913 - the signature is the lever's
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:

@@ -6,17 +6,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
+from policies import catalogue
+from policies.system import Knobs, Surroundings
+from twin.clock import Clock
+from twin.fleet import AisleSpec, FleetSpec, RowSpec, build
 from twin.serving import batching as b
 from twin.serving import latency
-from twin.serving.demand import quantiles
+from twin.serving.demand import Synthetic, quantiles
 from twin.serving.engine import Engine, Rules
+from twin.serving.layout import Endpoint
+from twin.serving.levers import PlantAtInstances
+from twin.serving.model import Model, Settings
 from twin.serving.traces import read_azure
+from twin.tables import Sink
 
 _TRACE = Path(os.environ.get("INTENTWIN_TEST_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data")))
 _WINDOW = 10 * b.TICKS_PER_S
@@ -113,6 +122,37 @@ def _compile_s(cached: bool) -> float:
     return float(done.stdout)
 
 
+def _with_system(name: str, servers: int, horizon_s: float) -> float:
+    """Return requests per CPU second of the serving domain with a system's routing, every window decided and recorded.
+
+    One A100 a replica, arrivals of the Azure conversation trace's rate on each, windows of ten seconds, a plant that is cool.
+    """
+    row = RowSpec(
+        id="row-1", kind="gpu", aisle="aisle-1", racks=servers, first_rack="rack-1", per_rack=1, first_server="server-1", model="a100",
+        power_budget_w=1e6,
+    )  # fmt: skip
+    fleet = build(FleetSpec(name="bench", site_power_budget_w=1e6, aisle=(AisleSpec(id="aisle-1"),), row=(row,)))
+    demand = Synthetic(rate_per_s=5.53 * 8 * servers, peak_to_mean=1.0, burst_factor=1.0, lengths="conv")
+    settings = Settings(window_s=10.0, endpoints=(Endpoint(id="chat", model="8b", tp=1, demand=demand),))
+    clock = Clock.of(datetime(2026, 7, 14, tzinfo=UTC), "UTC")
+    model = Model(settings, fleet, {"chat": tuple(range(servers))}, clock, horizon_s, (), 1)
+    card, none = catalogue.card(name), (0,) * servers
+    around = Surroundings(fleet.row_ids, fleet.rack_ids, fleet.server_ids, ("chat",), tuple(range(servers)), none, 1, 0.0)
+    holder = card.build(card.knobs(), around)
+    least = catalogue.card("least_outstanding").build(Knobs(), around)
+    ones = np.ones(8 * servers)
+    plant = PlantAtInstances(30.0, ones, 400 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(1), 1e6 * np.ones(1))
+    sink, began = Sink({"instance": model.instance_ids, "endpoint": ("chat",)}), time.process_time()
+    for window in range(int(horizon_s / 10.0)):
+        seen = model.observe(plant)
+        allowed = holder.admit(seen) if hasattr(holder, "admit") else np.ones(len(ones), dtype=np.bool_)
+        router = holder if hasattr(holder, "refresh") else least
+        model.route(0, router, router.refresh(seen), allowed)
+        model.advance((window + 1) * 10.0, ones, ones)
+        model.record(sink)
+    return len(model.pipelines[0].book) / (time.process_time() - began)
+
+
 def measure() -> list[dict[str, Any]]:
     """Return one row per figure."""
     router = numba.njit(b.ROUTE_SIGNATURE)(_route)
@@ -129,6 +169,11 @@ def measure() -> list[dict[str, Any]]:
         ("peak_memory_five_million_gb", peak_gb, "GB", 1.0, "lower"),
         ("seconds_linear_ratio", twice_s / once_s, "", 2.3, "lower"),
         ("seconds_1000_over_100_tokens", long_s / short_s, "", 1.5, "lower"),
+        *(
+            (f"requests_per_cpu_s_{8 * servers}_replicas_{name}", _with_system(name, servers, horizon_s), "1/s", 200_000.0, "higher")
+            for name in ("tapas", "aladdin", "modserve")
+            for servers, horizon_s in ((2, 3600.0), (32, 600.0))
+        ),
         ("kernel_compile_s", _compile_s(cached=False), "s", 10.0, "lower"),
         ("kernel_load_s", _compile_s(cached=True), "s", 1.0, "lower"),
     ]

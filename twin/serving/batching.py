@@ -40,8 +40,11 @@ arrays inside tuples or records cost a reference count at every access, and row 
 is in this file, because numba's disk cache only watches the file of the compiled function.
 """
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -946,6 +949,22 @@ def _advance(
         _run(instances, prefill, heap, stalls, requests, gaps, done, load, limits, r, until, since)
         _split_at(instances, stalls, gaps, done, limits, r, until, since)
     cursor[NOW] = until
+
+
+def router(rule: Callable[..., int]) -> Any:
+    """Compile a routing rule, once for all processes: a decorator.
+
+    Numba's disk cache watches the file of the rule alone, but a rule reads the columns of this one: what was compiled before
+    this file changed is dropped, or it would read the wrong ones.
+    """
+    source, elsewhere = Path(rule.__code__.co_filename), os.environ.get("NUMBA_CACHE_DIR")
+    places = [source.parent / "__pycache__", *([Path(elsewhere)] if elsewhere else [])]
+    changed_s = Path(__file__).stat().st_mtime
+    for index in (found for place in places for found in place.rglob(f"{source.stem}.*.nbi")):
+        with suppress(OSError):
+            if index.stat().st_mtime < changed_s:
+                index.unlink()
+    return numba.njit(ROUTE_SIGNATURE, cache=True)(rule)
 
 
 @cache

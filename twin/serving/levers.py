@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from twin.serving.batching import ROUTE_MEMORY as ROUTE_MEMORY
 from twin.serving.batching import ROUTE_SIGNATURE as ROUTE_SIGNATURE
 from twin.serving.batching import ROUTE_TYPE as ROUTE_TYPE
+from twin.serving.batching import router as router
 from twin.stack import Lever
 
 Floats = NDArray[np.float64]
@@ -231,7 +232,7 @@ class RequestRouting(Protocol):
     next piece by the fewest pending image tokens.
     """
 
-    route: Any  # an @njit(ROUTE_SIGNATURE, cache=True) function
+    route: Any  # a function decorated with ``router``
 
     def refresh(self, seen: ServingObservation) -> Floats:
         """Return scores for the compiled rule to use until the next window, shape I or I x any number."""

@@ -46,7 +46,7 @@ from twin.serving.batching import (
     TILES,
     WAITING,
 )
-from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, ROUTE_SIGNATURE, Floats, Ints
+from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, Floats, Ints, router
 
 # Columns of the score, one row per worker. The first six are all that most workers are asked for, and share a cache line.
 BATCH_SHARE: Final = 0  # 1 / batch limit
@@ -316,7 +316,7 @@ def _choose(t, i, reads, count, requests, instances, heap, load, allowed, score,
     return max(least, 0)
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def best_fit(
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:
@@ -324,7 +324,7 @@ def best_fit(
     return int(_choose(t, i, 1, count, requests, instances, heap, load, allowed, score, memory))
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def best_fit_decode(
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:

@@ -1,16 +1,14 @@
 """The compiled router of the text pools; imported when held."""
 
-from numba import njit
-
 from twin.serving.batching import OUTSTANDING, WAITING
-from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, ROUTE_SIGNATURE, Floats, Ints
+from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, Floats, Ints, router
 
 # The last pick, and the place in PLACEMENT_REASONS of what it went by.
 _LAST = 0
 _FEWEST_TOKENS = 3
 
 
-@njit(ROUTE_SIGNATURE, cache=True)
+@router
 def fewest_tokens(  # noqa: PLR0913 - the signature is the lever's
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:
