@@ -81,6 +81,7 @@ def serving_seen() -> Callable[..., ServingObservation]:
         "pending_tokens": np.zeros(n, dtype=np.int64),
         "pending_tiles": np.zeros(n, dtype=np.int64),
         "endpoint_arrivals_per_s": np.array([4.0]),
+        "endpoint_overflows": np.zeros(1, dtype=np.int64),
         "endpoint_image_arrivals_per_s": np.zeros(1),
         "endpoint_tiles_per_s": np.zeros(1),
         "endpoint_tokens_per_tile": np.zeros(1),

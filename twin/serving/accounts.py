@@ -11,7 +11,7 @@ from twin.serving import batching as b
 from twin.serving import records, windows
 from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint, Layout
-from twin.serving.levers import PLACEMENT_REASONS, Finished
+from twin.serving.levers import PLACED_OVERFLOWS, PLACEMENT_REASONS, Finished
 from twin.serving.pipeline import Pipeline
 from twin.serving.readings import ENDPOINTS, INSTANCES, PLACEMENTS, REQUESTS, TOKEN_GAPS
 from twin.stack import State
@@ -47,6 +47,8 @@ class Accounts:
         self.seen["preemptions"] = np.zeros(count, dtype=np.int64)
         for name in _RATES:
             self.seen[f"endpoint_{name}"] = np.zeros(endpoints)
+        self.seen["endpoint_overflows"] = np.zeros(endpoints, dtype=np.int64)
+        self._overflows = np.zeros(endpoints, dtype=np.int64)
         self._seen_span = (0, 0)
         self._rows: list[tuple[Table, records.Rows]] = []
         self._events: list[tuple[float, str, str, str, str, float]] = []
@@ -93,6 +95,7 @@ class Accounts:
             "decode_share": decode / took,
             "encode_share": total[:, b.ENCODE_TIME] / took,
             "preemptions": total[:, b.PREEMPTIONS].copy(),
+            "endpoint_overflows": self._overflowed(),
             "endpoint_arrivals_per_s": (arrived - self._arrived) / window_s,
             "endpoint_image_arrivals_per_s": image / window_s,
             "endpoint_tiles_per_s": tiles / window_s,
@@ -116,6 +119,13 @@ class Accounts:
         self.note(span[0], "rejected", rejected, "endpoint")
         self._arrived = arrived
         self._begin("window", now)
+
+    def _overflowed(self) -> Ints:
+        """Return how many requests no instance could hold in the window, as far as the routers count them, shape E."""
+        counted = np.array([pipeline.stages.text.memory[PLACED_OVERFLOWS] for pipeline in self._pipelines], dtype=np.int64)
+        before, self._overflows = self._overflows, counted
+        # Another router counts from the beginning.
+        return np.maximum(counted - before, 0)
 
     def _images(self, arrived: Ints) -> tuple[Floats, Floats]:
         """Return how many requests with images, and tiles, arrived in the window, shape E."""
@@ -229,6 +239,7 @@ class Accounts:
         return {
             "since": dict(self._since),
             "arrived": self._arrived.copy(),
+            "overflows": self._overflows.copy(),
             "totals": {name: total.copy() for name, total in self._totals.items()},
             "held": {name: held.copy() for name, held in self._held.items()},
             "seen": {name: values.copy() for name, values in self.seen.items()},
@@ -238,7 +249,7 @@ class Accounts:
     def restore(self, state: State) -> None:
         """Take back what ``snapshot`` gave."""
         self._since = {name: int(value) for name, value in state["since"].items()}
-        self._arrived = np.array(state["arrived"])
+        self._arrived, self._overflows = np.array(state["arrived"]), np.array(state["overflows"])
         for name, total in state["totals"].items():
             self._totals[name][...] = total
         self._held = {name: np.array(held) for name, held in state["held"].items()}

@@ -46,6 +46,8 @@ ROLE_NAMES: Final = ("whole", "image", "prefill", "decode")
 # What a router may leave behind of its last placement in these places of its memory, and the reasons in words.
 PLACED_FEASIBLE: Final = 1
 PLACED_REASON: Final = 2
+# And where it counts the requests that no instance could hold; ``endpoint_overflows`` says how many there were in a window.
+PLACED_OVERFLOWS: Final = 3
 PLACEMENT_REASONS: Final = (
     "by its rule",
     "fullest worker that holds",
@@ -127,6 +129,7 @@ class ServingObservation:
     preemptions: Ints
     pending_tokens: Ints
     pending_tiles: Ints
+    endpoint_overflows: Ints
     endpoint_arrivals_per_s: Floats
     endpoint_image_arrivals_per_s: Floats
     endpoint_tiles_per_s: Floats

@@ -137,9 +137,10 @@ class Aladdin:
 
     def _need(self, seen: ServingObservation, endpoint: int, members: Ints) -> Need:
         arriving = max(float(seen.endpoint_arrivals_per_s[endpoint]), float(self._arrivals_per_s[endpoint]))
-        # What waits is to be gone by the next heartbeat.
+        # What waits is to be gone by the next heartbeat; what no worker could hold came beside what the others hold.
         waiting = float(seen.queued[members].sum()) / self._knobs.heartbeat_s
-        return Need(self._knobs.peak_factor * arriving + waiting, self._knobs.workers)
+        over = float(seen.endpoint_overflows[endpoint]) / seen.window_s
+        return Need(self._knobs.peak_factor * arriving + max(waiting, over), self._knobs.workers)
 
     def _capacity(self, seen: ServingObservation, coefficients: Floats, limit: Ints) -> Capacity:
         endpoint, sizes = seen.instance_endpoint, self._sizes

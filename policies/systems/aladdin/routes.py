@@ -46,7 +46,7 @@ from twin.serving.batching import (
     TILES,
     WAITING,
 )
-from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON, Floats, Ints, router
+from twin.serving.levers import PLACED_FEASIBLE, PLACED_OVERFLOWS, PLACED_REASON, Floats, Ints, router
 
 # Columns of the score, one row per worker. The first six are all that most workers are asked for, and share a cache line.
 BATCH_SHARE: Final = 0  # 1 / batch limit
@@ -77,7 +77,6 @@ SCORE_COLUMNS: Final = TABLE + BUCKETS
 
 # Places of the memory beside the two of the lever.
 SPRAYED: Final = 0
-OVERFLOWS: Final = 3  # requests that no worker could hold
 PLACED: Final = 4
 CANDIDATES: Final = 8
 TRIES: Final = 4  # how many of the fullest are looked at closely
@@ -310,7 +309,7 @@ def _choose(t, i, reads, count, requests, instances, heap, load, allowed, score,
     chosen, least = _place(t, i, reads, 0, 1, count, requests, instances, heap, load, allowed, score, memory)
     if chosen >= 0:
         return chosen
-    memory[OVERFLOWS] += 1
+    memory[PLACED_OVERFLOWS] += 1
     memory[PLACED_FEASIBLE] = 0
     memory[PLACED_REASON] = LEAST_LOADED
     return max(least, 0)
@@ -320,7 +319,7 @@ def _choose(t, i, reads, count, requests, instances, heap, load, allowed, score,
 def best_fit(
     t: int, i: int, count: int, requests: Ints, instances: Ints, heap: Ints, load: Ints, allowed: Ints, score: Floats, memory: Ints
 ) -> int:
-    """Take the fullest worker on which the constraints hold; none: the least loaded, counted in ``memory[OVERFLOWS]``."""
+    """Take the fullest worker on which the constraints hold; none: the least loaded, counted in ``memory[PLACED_OVERFLOWS]``."""
     return int(_choose(t, i, 1, count, requests, instances, heap, load, allowed, score, memory))
 
 

@@ -260,3 +260,14 @@ def test_a_snapshot_goes_on_as_if_nothing_had_been(around, site, ended):
         np.testing.assert_array_equal(holder.scale(seen).wanted, other.scale(seen).wanted)
         np.testing.assert_array_equal(holder.configure(seen).max_batch, other.configure(seen).max_batch)
         np.testing.assert_array_equal(holder.refresh(seen), other.refresh(seen))
+
+
+def test_requests_that_no_worker_could_hold_ask_for_more_workers(around, site):
+    """The router's count is a scaling signal: the same demand with overflow needs more workers."""
+    needs = []
+    for over in (0, 600):
+        holder = Aladdin(AladdinKnobs(), around)
+        seen = site(t_s=60.0, endpoint_arrivals_per_s=np.array([4.0]), endpoint_overflows=np.array([over]))
+        members = np.arange(len(seen.state))
+        needs.append(holder._need(seen, 0, members).per_s)
+    assert needs[1] == pytest.approx(needs[0] + 600 / seen.window_s)

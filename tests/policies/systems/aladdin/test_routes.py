@@ -10,7 +10,7 @@ from policies.systems.aladdin import routes
 from policies.systems.aladdin.lengths import bucket
 from twin.serving import batching as b
 from twin.serving.engine import Rules, ticks
-from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON
+from twin.serving.levers import PLACED_FEASIBLE, PLACED_OVERFLOWS, PLACED_REASON
 
 MASK = 0x7FFFFFFF
 
@@ -102,7 +102,7 @@ def test_the_constraints_hold_wherever_a_request_is_put(workers, seed, rate_per_
         assert not violated(pool, chosen, i, t, batch_limit=batch)
     else:
         assert memory[PLACED_REASON] == routes.LEAST_LOADED
-        assert memory[routes.OVERFLOWS] == 1
+        assert memory[PLACED_OVERFLOWS] == 1
 
 
 def test_the_fuzz_meets_full_and_free_workers(workers):

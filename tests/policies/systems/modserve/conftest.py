@@ -71,6 +71,7 @@ class World:
             "endpoint_prompt_tokens_per_s": np.array([prompt]),
             "endpoint_output_tokens_per_s": np.array([prompt * 0.075]),
             "endpoint_arrivals_per_s": np.zeros(1),
+            "endpoint_overflows": np.zeros(1, dtype=np.int64),
             "endpoint_image_arrivals_per_s": np.zeros(1),
             "finished": lambda: requests(40 if tiles else 0),
         }
