@@ -125,7 +125,7 @@ class Accounts:
         counted = np.array([pipeline.stages.text.memory[PLACED_OVERFLOWS] for pipeline in self._pipelines], dtype=np.int64)
         before, self._overflows = self._overflows, counted
         # Another router counts from the beginning.
-        return np.maximum(counted - before, 0)
+        return np.asarray(np.maximum(counted - before, 0))
 
     def _images(self, arrived: Ints) -> tuple[Floats, Floats]:
         """Return how many requests with images, and tiles, arrived in the window, shape E."""
