@@ -46,8 +46,8 @@ def _pool_note(frame: pl.DataFrame) -> str:
     shared = frame.filter(~pl.col("skipped") & (pl.col("roles") != "")).group_by("endpoint_id", "roles").len().filter(pl.col("len") > 1)
     words = "“Same pool”: instances serve the joined stages in turn. " if len(shared) else "Each stage has instances of its own. "
     return (
-        f"{words}Red tick: target of 85\u00a0%. Decode is in use whenever anybody is served; its bar is its fullest KV cache or its batch limit, "
-        "whichever is nearer."
+        f"{words}Red tick: target of 85\u00a0%. Decode is in use whenever anybody is served; "
+        "its bar is its fullest KV cache or its batch limit, whichever is nearer."
     )
 
 
