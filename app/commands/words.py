@@ -14,6 +14,7 @@ from policies.intent.model import Finding, Intent, read_back
 from policies.llm import available
 
 if TYPE_CHECKING:
+    from policies.intent.explore import Candidate
     from policies.intent.lifecycle import Actor
 
 NONE_MEETS = 3
@@ -141,14 +142,18 @@ def explore(arguments: Namespace) -> Answer:
     found = search(home(), scenario, asked, compiled.policy, seed=arguments.seed, candidates=arguments.candidates, progress=progress_bar())
     value = found.json_dict()
     rows = [
-        (item.policy.name, item.run_id, item.reach, sum(bool(row.met) for row in item.rows), "meets it" if item.meets else "misses it")
-        for item in found.candidates
+        (item.policy.name, item.run_id, item.reach, sum(bool(row.met) for row in item.rows), _stands(item)) for item in found.candidates
     ]
     heads = ("candidate", "run", "tried on", f"of {len(asked.expectations)}", "")
     lines = [read_back(asked), *table(rows, heads, right=(3,))]
     if found.best is None and found.nearest_miss is not None:
         lines.append(f"none meets it; the nearest is {found.candidates[found.nearest_miss].policy.name}, what binds is {found.binds}")
     return Answer(value, lines, 0 if found.best is not None else NONE_MEETS)
+
+
+def _stands(item: "Candidate") -> str:
+    words = "meets it" if item.meets else "misses it"
+    return f"{words}, lets down {', '.join(item.lets_down)}" if item.lets_down else words
 
 
 def approve(arguments: Namespace) -> Answer:

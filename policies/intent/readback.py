@@ -57,6 +57,15 @@ def _wish_words(intent: "Intent", wish: "Expectation") -> str:
     return words + (" if possible" if wish.strength == "should" else "")
 
 
+def _setting_words(intent: "Intent") -> list[str]:
+    """Return who holds which levers, each with its knobs once."""
+    levers: dict[str, list[str]] = {}
+    for lever, choice in intent.settings.items():
+        knobs = _join([f"{knob.replace('_', ' ')} {value}" for knob, value in choice.items() if knob != "system"] or [""])
+        levers.setdefault(f"{choice['system']} ({knobs})" if knobs else str(choice["system"]), []).append(lever.replace("_", " "))
+    return [f"{who} for {_join(held)}" for who, held in levers.items()]
+
+
 def read_back(intent: "Intent") -> str:
     """Return one plain sentence that says what was understood, and nothing else.
 
@@ -67,7 +76,7 @@ def read_back(intent: "Intent") -> str:
     """
     parts: list[str] = []
     if intent.settings:
-        parts.append("use " + _join([f"{choice['system']} for {lever.replace('_', ' ')}" for lever, choice in intent.settings.items()]))
+        parts.append("use " + _join(_setting_words(intent)))
     if intent.objective is not None:
         parts.append(f"{intent.objective.sense} {METRICS[intent.objective.metric].label}")
     if intent.expectations:

@@ -51,7 +51,7 @@ def assemble(
     kind = "functional" if _functional(work, wishes, objective) else "operational"
     intent = Intent(
         text=text[: guards.TEXT_LIMIT], kind=kind, objective=objective, expectations=_distinct(wishes), scope=scope, window=window,
-        settings={lever: {"system": system} for lever, system in settings.items()},
+        settings={lever: {"system": system, **_knobs(where.get(lever))} for lever, system in settings.items()},
     )  # fmt: skip
     numbers = [value for mark in work.board.ordered("quantity") for value in (mark.value.figure, mark.value.value, mark.value.low or 0.0)]
     limits = [value for value in work.site.limits.values()]
@@ -70,6 +70,11 @@ def assemble(
             mark = work.asked_at[question.about]
             spans[f"questions/{place}"] = work.board.canon.span(mark.start, mark.end)
     return Reading(intent.model_copy(update={"questions": questions}), tuple(findings), reader, spans)
+
+
+def _knobs(mark: Any) -> dict[str, int]:
+    """Return the knobs that were read with a setting."""
+    return dict(mark.value) if isinstance(mark, Mark) and mark.kind == "knobs" else {}
 
 
 def _kept(work: Draughts) -> list[Draft]:

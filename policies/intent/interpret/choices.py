@@ -39,6 +39,10 @@ _REFUSED: Final = re.compile(
 )
 # What a system serves with when it is handed an endpoint, every lever that it can hold.
 _OF_ENDPOINTS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
+_KEPT: Final = re.compile(
+    r"(?<!\w)(?:keep|hold|run|leave|have) (?:exactly |just |only |always )?(?P<count>\d{1,5}) instances"
+    r"(?: (?:of|for|on) (?:each|every)(?: endpoint)?)?(?: (?:on|up|running))?(?!\w)(?P<of>\s+(?:of|on|for|at) (?:the )?\ue000+)?"
+)
 _SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (?:under|below|at))|without)(?!\w)")
 
 
@@ -49,12 +53,27 @@ def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[
     findings: list[Finding] = []
     where: dict[str, Mark] = {}
     before: Mark | None = None
+    _kept(board, settings, findings, where)
     for start, end in _segments(board):
         _listed(board, site, (start, end), before, settings, where)
         _segment(board, site, (start, end), settings, findings, where)
         inside = [found for found in board.ordered("system") if start <= found.start < end]
         before = inside[-1] if inside else None
     return settings, findings, where
+
+
+def _kept(board: Board, settings: dict[str, str], findings: list[Finding], where: dict[str, Mark]) -> None:
+    """Read "keep 12 instances": the static holder with its knob, which is the same for every endpoint."""
+    match = _KEPT.search(board.rest)
+    if match is None or not int(match["count"]):
+        return
+    if match["of"] is None:
+        settings["instance_scaling"] = "static_peak"
+        where["instance_scaling"] = Mark("knobs", match.start(), match.end(), {"instances": int(match["count"])})
+    else:
+        text = f"A fixed number of instances is the same for every endpoint; are {match['count']} of each meant?"
+        findings.append(_ask("instance_scaling", text))
+    board.take("taken", match.start(), match.start("of") if match["of"] else match.end())
 
 
 def _listed(

@@ -189,6 +189,9 @@ def _join_ranges(board: Board) -> None:
     """Turn ``between 18 and 26 C`` and ``18-26 C`` into one quantity with a low end."""
     found = board.ordered("quantity")
     for one, two in pairwise(found):
+        if one not in board.marks:
+            # The high end of the range before it.
+            continue
         if _comes_from(board, one, two):
             # "from 10 to 4": the first number tells what is, not what is wanted.
             board.marks.remove(one)

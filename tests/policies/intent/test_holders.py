@@ -7,8 +7,8 @@ from policies.intent.check import check
 from policies.intent.compile import compile_intent
 from policies.intent.interpret.embedded import EmbeddedReader
 from policies.intent.interpret.reader import Site
-from policies.intent.model import Intent, read_back
-from policies.policy import PolicySet
+from policies.intent.model import Expectation, Intent, read_back
+from policies.policy import PolicySet, ScopeSpec
 
 TEXT = {"chat-70b", "chat-8b", "code-70b"}
 
@@ -55,7 +55,12 @@ def test_what_is_spent_goes_to_the_plain_rule_before_a_system_of_three_levers(te
 
 
 def test_whoever_keeps_a_promise_saves_there_too_and_the_rule_saves_elsewhere(site: Site) -> None:
-    held = places(compiled("cut serving cost by 10 % everywhere, ATGT on chat-70b under 60 ms", site))
+    chat = (ScopeSpec(kind="endpoint", id="chat-70b"),)
+    wishes = (
+        Expectation(metric="serving.cost_usd_per_h", op="<=", value=-0.1, relative=True),
+        Expectation(metric="serving.atgt_p99_s", op="<=", value=0.06, scope=chat),
+    )
+    held = places(compile_intent(Intent(expectations=wishes), site).policy)
     assert held["instance_scaling"] == {"aladdin": {"chat-70b"}, "reactive": {"chat-8b", "code-70b", "vision-11b"}}
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from policies.intent import guards
@@ -285,6 +285,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES, min_size=1, max_size=24).map(" ".join))
+@example("80 -5 -5")
 @settings(max_examples=150, deadline=None)
 def test_whatever_is_read_passes_every_guard(text: str) -> None:
     intent = _READER.read(text, _SITE).intent
