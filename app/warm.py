@@ -16,6 +16,7 @@ _THEN: Final = (
     "policies.intent.lifecycle",
     "app.views.intents",
     "app.views.thermal",
+    "app.views.serving",
     "policies.paired",
     "scipy.stats",
 )
