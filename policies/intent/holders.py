@@ -1,5 +1,6 @@
 """Who serves what an intent asks: for each endpoint, then for the site."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -122,7 +123,7 @@ def _of_endpoint(metrics: Sequence[str], endpoint: str, site: Site) -> list[tupl
             # A rule that keeps no objective in view is asked for a promise only where no system is.
             known = able(metric) if spent else [card for card in able(metric) if card.paper is not None] or able(metric)
             cards = [card for card in known if suits(card, endpoint, site)]
-            best = max(cards, key=_fitness(left, spent, endpoint, site), default=None)
+            best = max(cards, key=_fitness(metric, left, endpoint, site), default=None)
             if best is not None:
                 served = tuple(item for item in left if item in best.serves)
                 chosen.append((best, served))
@@ -130,14 +131,20 @@ def _of_endpoint(metrics: Sequence[str], endpoint: str, site: Site) -> list[tupl
     return chosen
 
 
-def _fitness(left: Sequence[str], spent: bool, endpoint: str, site: Site) -> Callable[[System], tuple[bool, bool, int, str]]:
-    reads = endpoint in site.image_endpoints
+def _fitness(metric: str, left: Sequence[str], endpoint: str, site: Site) -> Callable[[System], tuple[bool, bool, bool, int, str]]:
+    reads, spent = endpoint in site.image_endpoints, metric in _SPENT
 
-    def fitness(card: System) -> tuple[bool, bool, int, str]:
+    def fitness(card: System) -> tuple[bool, bool, bool, int, str]:
+        # Who pays for the tail of a latency with its median is asked after who does not.
+        whole = not any(_quantity(cost) == _quantity(metric) for cost in card.costs)
         made_for = card.paper is None or (_IMAGES in card.serves) == reads
-        return (card.paper is None) == spent, made_for, sum(metric in card.serves for metric in left), card.id
+        return (card.paper is None) == spent, whole, made_for, sum(item in card.serves for item in left), card.id
 
     return fitness
+
+
+def _quantity(metric: str) -> str:
+    return re.sub(r"_p\d\d_", "_", metric)
 
 
 def _given(card_id: str, places: dict[str, list[str]], metrics: Sequence[str], site: Site) -> Given:
