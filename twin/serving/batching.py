@@ -198,11 +198,13 @@ _EDGES: Final = gap_edges()
 # as the rest. Numba's name for that is its own (an unknown name would be refused).
 _OPTIONS: Final[dict[str, bool]] = {"cache": True, "_nrt": False}
 _njit: Any = numba.njit
-# Called from compiled code only, so without the ways in from elsewhere, which take as long to compile.
+# What routers may use for their own parts; and what is called from compiled code only, so without the ways in from elsewhere,
+# which take as long to compile.
+compiled: Any = _njit(**_OPTIONS)
 _compiled: Any = _njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_njit(**_OPTIONS)
+@compiled
 def gap_bin(gap):
     """Return the bin of a gap in ticks; what lies outside counts in the first or last bin."""
     return min(max((np.float64(gap).view(np.int64) >> _BIN_SHIFT) - _BIN_OFFSET, 0), GAP_BINS - 1)
@@ -293,7 +295,7 @@ def _iterations_until(first, slope, ticks):
     return k
 
 
-@_njit(**_OPTIONS)
+@compiled
 def steps_at(instances, r, t):
     """Return the whole decode iterations of the running segment that end strictly before tick ``t``; for routers too."""
     if instances[r, PHASE] != DECODING or t <= instances[r, BEGAN]:
@@ -302,13 +304,13 @@ def steps_at(instances, r, t):
     return min(k, instances[r, LEFT] - 1)
 
 
-@_njit(**_OPTIONS)
+@compiled
 def kv_at(instances, r, t):
     """Return the KV blocks in use at tick ``t``; for routers too."""
     return instances[r, HELD] + _grown(instances, r, instances[r, STEP] + steps_at(instances, r, t))
 
 
-@_njit(**_OPTIONS)
+@compiled
 def context_at(instances, r, t):
     """Return the context tokens of the running batch at tick ``t``; for routers too."""
     return instances[r, CONTEXT] + steps_at(instances, r, t) * instances[r, BATCH]
@@ -964,7 +966,7 @@ def router(rule: Callable[..., int]) -> Any:
         with suppress(OSError):
             if index.stat().st_mtime < changed_s:
                 index.unlink()
-    return numba.njit(ROUTE_SIGNATURE, cache=True)(rule)
+    return _njit(ROUTE_SIGNATURE, **_OPTIONS)(rule)
 
 
 @cache

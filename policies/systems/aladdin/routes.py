@@ -19,7 +19,6 @@ which the engine keeps it, which is that of completion.
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from twin.serving.batching import (
     ARRIVE,
@@ -45,6 +44,7 @@ from twin.serving.batching import (
     STEP,
     TILES,
     WAITING,
+    compiled,
 )
 from twin.serving.levers import PLACED_FEASIBLE, PLACED_OVERFLOWS, PLACED_REASON, Floats, Ints, router
 
@@ -100,13 +100,13 @@ _YES: Final = 1
 _NO_FOR_ERROR: Final = 2
 
 
-@njit(cache=True)
+@compiled
 def prompt_bucket(tokens):
     """Return the bucket of a prompt: its binary logarithm, read off the float's bits."""
     return min(max((np.float64(tokens).view(np.int64) >> 52) - 1023, 0), BUCKETS - 1)
 
 
-@njit(cache=True)
+@compiled
 def _iterations_done(instances, r, t):
     """Return how many decode iterations of the running segment ended before ``t``."""
     if instances[r, PHASE] != DECODING:
@@ -123,7 +123,7 @@ def _iterations_done(instances, r, t):
     return k
 
 
-@njit(cache=True)
+@compiled
 def _stall(t, n, r, requests, instances, load, score):
     """Return how long prefills will hold up worker ``r``, that of request ``n`` included; below zero: too long for (a)."""
     prompt, tiles = requests[n, PROMPT], requests[n, TILES]
@@ -145,7 +145,7 @@ def _stall(t, n, r, requests, instances, load, score):
     return stall
 
 
-@njit(cache=True)
+@compiled
 def _bears(stall, gap, atgt, t, r, requests, instances, score):
     """Return whether what is being prefilled on worker ``r`` can be held up right after its first token (b)."""
     held_up = (stall - np.float64(instances[r, NEXT] - t)) * score[r, STALL_WEIGHT]
@@ -158,7 +158,7 @@ def _bears(stall, gap, atgt, t, r, requests, instances, score):
     return True
 
 
-@njit(cache=True)
+@compiled
 def _close_look(t, n, reads, r, requests, instances, heap, load, score, memory):
     """Return whether request ``n`` can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
     batch, prompt = instances[r, BATCH], requests[n, PROMPT]
@@ -209,7 +209,7 @@ def _close_look(t, n, reads, r, requests, instances, heap, load, score, memory):
     return _NO_FOR_ERROR if plain <= 1.0 and kept <= 1.0 else _NO
 
 
-@njit(cache=True)
+@compiled
 def _expect(memory, count, tokens, place):
     """Count requests that are not running yet among the predicted completions."""
     place = min(place, BINS - 1)
@@ -217,7 +217,7 @@ def _expect(memory, count, tokens, place):
     memory[HELD + place] += tokens
 
 
-@njit(cache=True)
+@compiled
 def _peak(memory, width):
     """Return the most tokens held at once, if each bin's requests all stay to its end."""
     alive, held, peak = np.int64(0), np.int64(0), np.int64(0)
@@ -229,7 +229,7 @@ def _peak(memory, width):
     return peak
 
 
-@njit(cache=True)
+@compiled
 def _scan(prompt, reads, low, stride, count, instances, load, allowed, score, memory):
     """Put the fullest workers that pass the cheap constraints into memory.
 
@@ -266,7 +266,7 @@ def _scan(prompt, reads, low, stride, count, instances, load, allowed, score, me
     return passing, emptiest, least
 
 
-@njit(cache=True)
+@compiled
 def _keep(memory, key, r):
     """Put a worker in line by its key, behind equal ones; return the norm from which on another one gets in."""
     j = TRIES - 1
@@ -279,7 +279,7 @@ def _keep(memory, key, r):
     return (memory[KEYS + TRIES - 1] + 1) / _KEY_SCALE
 
 
-@njit(cache=True)
+@compiled
 def _place(t, i, reads, low, stride, count, requests, instances, heap, load, allowed, score, memory):
     """Return the fullest worker of a group that holds the request, or minus one and the least loaded one."""
     prompt = requests[i, PROMPT]
@@ -296,7 +296,7 @@ def _place(t, i, reads, low, stride, count, requests, instances, heap, load, all
     return -1, least
 
 
-@njit(cache=True)
+@compiled
 def _choose(t, i, reads, count, requests, instances, heap, load, allowed, score, memory):
     """Place a request: in its scheduler's group, else anywhere, else where the load is least."""
     memory[PLACED] += 1
