@@ -70,7 +70,7 @@ class System:
     """The card. ``build(knobs, surroundings)`` returns a fresh holder object for one run.
 
     ``serves`` names the metrics that its levers move for the better, ``costs`` those that it may worsen;
-    ``paper`` is a key of sources.toml, None for a plain baseline.
+    ``paper`` is a key of sources.toml, None for a plain baseline; a baseline that ``enforces`` bounds gets targets as systems do.
     """
 
     id: str
@@ -84,3 +84,4 @@ class System:
     paper: str | None = None
     watch: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    enforces: bool = False

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from policies.baselines.models import MODEL_CHOICE
 from policies.baselines.reactive import REACTIVE
 from policies.baselines.stages import LAYOUTS
 from policies.system import Knobs, Surroundings, System
@@ -28,9 +29,10 @@ class Static:
         self._knobs = knobs
 
     def configure(self, seen: ServingObservation) -> ConfigAction:
-        """Return the same settings as always."""
+        """Return the same settings as always, and the configured models."""
         batch = seen.configured_max_batch if self._knobs.max_batch is None else np.full_like(seen.max_batch, self._knobs.max_batch)
-        return ConfigAction(np.full(len(seen.state), self._knobs.clock_share), batch.copy())
+        largest = np.zeros(len(seen.state), dtype=np.int64)
+        return ConfigAction(np.full(len(seen.state), self._knobs.clock_share), batch.copy(), largest)
 
 
 class StaticPeakKnobs(Knobs):
@@ -133,6 +135,7 @@ BASELINES: Final = (
         knobs=StaticPeakKnobs,
         build=StaticPeak,
     ),
+    MODEL_CHOICE,
     REACTIVE,
     _routing("least_outstanding", "least outstanding requests", "What if each request goes where the fewest wait?"),
     _routing("round_robin", "round robin", "What if requests go around in turn?"),

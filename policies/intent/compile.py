@@ -113,7 +113,7 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
 
 def _targets(intent: Intent, item: Given, today: Values | None) -> tuple[Target, ...]:
     """Return the bounds that a system is to enforce, absolute: what is asked of it, and of a holder every promise that it serves."""
-    if not item.card.paper:
+    if not (item.card.paper or item.card.enforces):
         return ()
     decides = any(role == "holder" and lever in _ENDPOINT_LEVERS for lever, role in item.card.levers.items())
     targets = []

@@ -61,6 +61,16 @@ def test_a_hold_alone_changes_nothing(site: Site) -> None:
     assert compile_intent(intent, site).policy.levers == {}
 
 
+def test_how_good_answers_must_be_decides_which_model_is_held(site: Site) -> None:
+    asked = "keep answer quality of chat-70b at least 0.8 and cut serving cost by 20%"
+    policy = compile_intent(intent_of(asked, site), site).policy
+    (held,) = policy.levers["instance_config"]
+    assert held.system == "model_choice"
+    assert [(target["metric"], target["bound"]) for target in held.knobs["targets"]] == [("serving.quality_mean_share", 0.8)]
+    assert [spec.id for spec in held.scope] == ["chat-70b"]
+    assert [held.system for held in policy.levers["instance_scaling"]] == ["reactive"]
+
+
 def test_a_change_reaches_a_system_as_an_absolute_target_where_today_is_known(site: Site) -> None:
     intent = intent_of("lower row 2 peak power by 10 %", site)
     compiled = compile_intent(intent, site, today=lambda metric, scope, window: 300_000.0)

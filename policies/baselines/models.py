@@ -1,0 +1,83 @@
+"""Which of its models each endpoint's instances hold: as good as must be."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import numpy as np
+from pydantic import Field
+
+from policies.system import Knobs, Surroundings, System, Target
+from twin.clock import Clock
+from twin.serving.latency import decode_s, prefill_s
+from twin.serving.levers import ConfigAction, Floats, Ints, ServingObservation
+
+_MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_QUALITY: Final = "serving.quality_mean_share"
+
+
+class ModelChoiceKnobs(Knobs):
+    """How good answers must be."""
+
+    least_quality_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="answers at least this good, relative to the largest model; targets on quality go before it"),
+    ] = 1.0
+
+
+class ModelChoice:
+    """Lets the instances of an endpoint hold the fastest of its models whose answers are good enough.
+
+    Where none is, they hold the best. Quality of an endpoint is that of its model; a bound on the mean over endpoints is
+    kept by each. A change of model drains the instances and loads the other weights.
+    """
+
+    def __init__(self, knobs: ModelChoiceKnobs, surroundings: Surroundings) -> None:
+        self._least, self._ids = knobs.least_quality_share, surroundings.endpoint_ids
+        self._clock = Clock(_MONDAY + timedelta(days=surroundings.start_weekday, hours=surroundings.start_hour))
+        self._targets = [target for target in knobs.targets if target.metric == _QUALITY and target.op == ">="]
+
+    def configure(self, seen: ServingObservation) -> ConfigAction:
+        """Return full clocks, the configured batch limits and the chosen models."""
+        variant = np.zeros(len(seen.state), dtype=np.int64)
+        for endpoint, name in enumerate(self._ids):
+            members = np.flatnonzero(seen.instance_endpoint == endpoint)
+            if len(members):
+                variant[members] = self._choice(seen, endpoint, members, self._bound(name, seen.t_s))
+        return ConfigAction(np.ones(len(seen.state)), seen.configured_max_batch.copy(), variant)
+
+    def _bound(self, name: str, t_s: float) -> float:
+        held = [target.bound for target in self._targets if self._holds(target, name, t_s)]
+        return max(held) if held else 1.0 if self._targets else self._least
+
+    def _holds(self, target: Target, name: str, t_s: float) -> bool:
+        named = [spec.id for spec in target.scope if spec.kind == "endpoint"]
+        inside = self._clock.inside(np.array([t_s]), target.window)
+        return (not target.scope or name in named) and bool(inside.all())
+
+    def _choice(self, seen: ServingObservation, endpoint: int, members: Ints, bound: float) -> int:
+        quality = seen.variant_quality_share[endpoint]
+        takes_s = np.array([_request_s(seen.variant_latency[variant, members]) for variant in range(len(quality))])
+        able = ~np.isnan(quality) & ~np.isnan(takes_s)
+        enough = able & (quality >= bound - 1e-9)
+        if enough.any():
+            return int(np.argmin(np.where(enough, takes_s, np.inf)))
+        return int(np.argmax(np.where(able, quality, -np.inf)))
+
+
+def _request_s(latency: Floats) -> float:
+    """Return how long a middling request takes on the mean instance; not a number where the model does not fit on one."""
+    return float(np.mean(prefill_s(latency, 1024, 1024**2) + 100.0 * decode_s(latency, 32, 32 * 1536)))
+
+
+MODEL_CHOICE: Final = System(
+    id="model_choice",
+    name="as good as must be",
+    question="What if each endpoint holds the fastest of its models whose answers are good enough?",
+    levers={"instance_config": "holder"},
+    serves=(_QUALITY,),
+    costs=(),
+    knobs=ModelChoiceKnobs,
+    build=ModelChoice,
+    watch=(_QUALITY, "serving.cost_usd_per_h"),
+    enforces=True,
+)
