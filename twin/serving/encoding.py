@@ -33,6 +33,7 @@ Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
 # As in batching; here again because numba's disk cache only watches the file of the compiled function.
 FOREVER: Final = 2**62
+WITHDRAWN: Final = -1
 
 # Columns of `jobs`, int64, one row per job in the order of ``inject``.
 READY: Final = 0
@@ -40,7 +41,7 @@ TILES: Final = 1
 LEFT: Final = 2  # pieces that are not done
 BEGIN: Final = 3  # start of the first piece, FOREVER before; a piece lost later does not move it
 LATEST: Final = 4  # latest end of a piece: instances are followed one after the other, so the last counted is not always it
-FINISH: Final = 5  # end of the last piece, FOREVER before
+FINISH: Final = 5  # end of the last piece, FOREVER before, or WITHDRAWN
 JOB_COLUMNS: Final = 6
 
 # Columns of `pieces`, int64; rows are used again, the free ones are linked by FOLLOWER.
@@ -340,6 +341,18 @@ class Encoder:
         row[[QUEUED, PENDING, OUTSTANDING]] = 0
         row[RUNNING], row[NEXT], row[EMPTY_SINCE] = NONE, FOREVER, self._now
         return len(lost)
+
+    def withdraw(self) -> Ints:
+        """Give up the jobs that are under way, at the present window edge, and return them; nothing is heard of them again."""
+        ids = self.under_way()
+        for r in np.flatnonzero(self.outstanding):
+            self.lose(int(r))
+        for piece in self.again:
+            self.pieces[piece, FOLLOWER] = self.cursor[FREE]
+            self.cursor[FREE] = piece
+        self.again = np.zeros(0, dtype=np.int64)
+        self._jobs[ids, FINISH] = WITHDRAWN
+        return ids
 
     def done_between(self, since: int, until: int) -> Ints:
         """Return the jobs that were done in ticks [since, until), in the order in which they were; ties by id."""

@@ -59,7 +59,7 @@ class Lifecycle:
         self.slowed = np.ones(count)
         self.admitted = np.ones(count, dtype=np.bool_)
         self._ready_at = np.full(count, b.FOREVER, dtype=np.int64)
-        # What the GPUs of a slot hold from its last turn, as a key of roles and model; -1 for nothing.
+        # What the GPUs of a slot hold, as a key of roles and model; -1 for nothing.
         self._loaded = np.where(place.configured, 0, -1).astype(np.int64)
         self._in_between = False
 
@@ -98,8 +98,6 @@ class Lifecycle:
         self._note(now, "instance_stop", ~self.wanted & ((state == ON) | (state == STARTING)))
         state[~self.wanted & (state == STARTING)] = OFF
         state[~self.wanted & (state == ON)] = DRAINING
-        # One that drains for another role goes on draining.
-        state[self.wanted & (state == DRAINING) & ~self.roles.changing] = ON
         self.settle(now)
 
     def _without_rivals(self, wanted: Bools) -> Bools:
@@ -145,16 +143,23 @@ class Lifecycle:
 
     def settle(self, now: int) -> None:
         """Let states follow from the time and the work left, and place anew what nobody would serve."""
-        state = self.state
+        state, changing = self.state, self.roles.changing
         state[(state == STARTING) & (self._ready_at <= now)] = ON
-        state[self.roles.changing & (state == ON)] = DRAINING
-        # One that has not begun may change its mind at once.
-        state[self.roles.changing & (state == STARTING)] = OFF
-        state[(state == DRAINING) & (self.outstanding() == 0)] = OFF
-        self._turn(self.roles.changing & (state == OFF))
+        # One that drains for another role goes on draining.
+        state[self.wanted & (state == DRAINING) & ~changing] = ON
+        state[changing & (state == ON)] = DRAINING
+        emptied = (state == DRAINING) & (self.outstanding() == 0)
+        # One that has not begun may change its mind at once; those that nobody relieves of the prefills stay what they are.
+        starting = changing & (state == STARTING)
+        stay = self.roles.without_a_way(changing & (emptied | starting | (state == OFF)))
+        state[emptied & ~(stay & self.wanted)] = OFF
+        state[starting & ~stay] = OFF
+        self._turn(changing & (state == OFF) & ~stay)
         due = self.wanted & (state == OFF) & ~self.lost
         if due.any():
-            self._start(due & self._free(), now)
+            self._start(due & self._free(), starting, now)
+        # GPUs that are given back hold nothing.
+        self._loaded[state == OFF] = -1
         live = (state == ON) | (state == DRAINING)
         coming = (state == ON) | (state == STARTING)
         for index, pipeline in enumerate(self._pipelines):
@@ -181,6 +186,9 @@ class Lifecycle:
         self.roles.turn(which)
         for index, pipeline in enumerate(self._pipelines):
             part = self._place.part(index)
+            # What waited there until it is on again is placed anew.
+            for r in np.flatnonzero(which[part] & (pipeline.stages.outstanding > 0)):
+                pipeline.stages.lose(int(r))
             if which[part].any():
                 pipeline.become(which[part], self.roles.role[part], self.roles.variant[part])
 
@@ -191,11 +199,10 @@ class Lifecycle:
 
     def meet_faults(self, now: int) -> None:
         """Take instances away, slow them or give them back as the faults of this moment say."""
-        t_s = now / b.TICKS_PER_S
         lost = np.zeros(len(self.lost), dtype=np.bool_)
         self.slowed[:] = 1.0
         for fault, target in self._faults:
-            if fault.from_s <= t_s and (fault.until_s is None or now < ticks(fault.until_s)):
+            if ticks(fault.from_s) <= now and (fault.until_s is None or now < ticks(fault.until_s)):
                 lost[target] |= fault.severity >= 1.0
                 self.slowed[target] *= 1.0 if fault.severity >= 1.0 else 1.0 - fault.severity
         gone = lost & ~self.lost
@@ -209,23 +216,24 @@ class Lifecycle:
         self._loaded[gone] = -1
         self.settle(now)
 
-    def _start(self, which: Bools, now: int) -> None:
-        """Start slots: cold ones take the start-up delay, those that held other weights what loading takes."""
+    def _start(self, which: Bools, starting: Bools, now: int) -> None:
+        """Start slots: cold ones take the start-up delay, those that keep their GPUs what loading other weights takes.
+
+        Those that were ``starting`` as something else take what was left of that at least.
+        """
         if not which.any():
             return
         self._note(now, "instance_start", which)
         key = self.roles.key()
         self.state[which] = STARTING
         for r in np.flatnonzero(which):
-            turned = self._loaded[r] >= 0 and self.roles.turned[r]
             # What is wanted at the very start stands there already.
             delay = self._start_delay if now > 0 else 0
-            if turned and now > 0:
+            if self._loaded[r] >= 0 and now > 0:
                 delay = 0 if self._loaded[r] == key[r] else ticks(float(self.roles.reload_s(int(r))))
+                delay = max(delay, int(self._ready_at[r]) - now) if starting[r] else delay
             self._ready_at[r] = now + delay
             self._loaded[r] = key[r]
-            self._loaded[self._rivals.get(int(r), np.zeros(0, dtype=np.int64))] = -1
-        self.roles.turned[which] = False
         self.state[which & (self._ready_at <= now)] = ON
 
     def _open(self, index: int) -> None:

@@ -18,7 +18,7 @@ from twin.serving.book import Book, Ids
 from twin.serving.demand import Requests
 from twin.serving.engine import Engine, ticks
 from twin.serving.layout import Endpoint
-from twin.serving.levers import PLACED_FEASIBLE, PLACED_REASON
+from twin.serving.levers import IMAGE, PLACED_FEASIBLE, PLACED_REASON
 from twin.serving.records import AT_TEXT, ENCODE_BEGAN, ENCODED, MARKS, READY, Journey
 from twin.serving.stages import Slots, Stages
 from twin.stack import State
@@ -79,9 +79,16 @@ class Pipeline:
     # -- time -------------------------------------------------------------------
 
     def become(self, which: Bools, roles: Ints, variants: Ints) -> None:
-        """Give empty slots (shape n) their new roles and models."""
+        """Give empty slots (shape n) their new roles and models.
+
+        Images that wait for an encoder go on to the text stage, which encodes them itself, once no slot is one.
+        """
         self.stages.become(which, roles, variants)
         self._leave_text()
+        if self.stages.encoder is not None and not (self.stages.roles == IMAGE).any():
+            ids = self._of_encoder[self.stages.encoder.withdraw()]
+            now = np.full(len(ids), self.stages.text.cursor[b.NOW])
+            self._to_text(ids, now, self.book.tiles[ids])
 
     def _leave_text(self) -> None:
         """Keep what becomes of requests apart from the text engine, once it no longer knows all of it."""

@@ -90,7 +90,8 @@ def stages(journey: Journey) -> dict[str, Floats]:
     encoded = np.where(apart, (marks[:, ENCODED] - marks[:, ENCODE_BEGAN]) * per_tick, inside)
     return _stages(
         (marks[:, READY] - rows[:, b.ARRIVE]) * per_tick,
-        np.where(apart, (marks[:, ENCODE_BEGAN] - marks[:, READY]) * per_tick, 0.0),
+        # Who waited in vain went on as soon as that was known.
+        np.where(apart, marks[:, ENCODE_BEGAN] - marks[:, READY], np.where(reached, marks[:, AT_TEXT] - marks[:, READY], 0)) * per_tick,
         np.where(reached, encoded, np.nan),
         np.where(apart, journey.image_ticks * per_tick, 0.0),
         np.where(admitted & reached, (rows[:, b.ADMITTED] - marks[:, AT_TEXT]) * per_tick, np.nan),

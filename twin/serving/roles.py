@@ -12,14 +12,13 @@ from twin.stack import State
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-_ARRAYS: Final = ("role", "variant", "wanted_role", "wanted_variant", "turned")
+_ARRAYS: Final = ("role", "variant", "wanted_role", "wanted_variant")
 
 
 class Roles:
     """Roles and variants of every instance, shape I: those in force and those wanted.
 
-    ``turned`` are instances that took another role or model when they last went off. ``reload_s(r)`` is how long one takes
-    to load what is wanted of it.
+    ``reload_s(r)`` is how long one takes to load what is wanted of it.
     """
 
     def __init__(self, place: Layout, specs: tuple[Endpoint, ...], reload_s: Callable[[int], float]) -> None:
@@ -27,7 +26,6 @@ class Roles:
         count = len(place.ids)
         self.role, self.variant = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
         self.wanted_role, self.wanted_variant = self.role.copy(), self.variant.copy()
-        self.turned = np.zeros(count, dtype=np.bool_)
         self._fits: Bools = np.asarray(~np.isnan(place.profiles).any(axis=2))
 
     @property
@@ -56,7 +54,12 @@ class Roles:
     def turn(self, which: Bools) -> None:
         """Let instances be what is wanted of them."""
         self.role[which], self.variant[which] = self.wanted_role[which], self.wanted_variant[which]
-        self.turned |= which
+
+    def without_a_way(self, turning: Bools) -> Bools:
+        """Return which of the ``turning`` instances must wait: those that prefill, where nobody of the endpoint would any more."""
+        before, after = _prefills(self.role), _prefills(np.where(turning, self.wanted_role, self.role))
+        left = np.bincount(self._place.endpoint[after], minlength=len(self._specs))
+        return np.asarray(turning & before & (left == 0)[self._place.endpoint])
 
     def key(self) -> Ints:
         """Return a number per instance for what it must have loaded: encoders and language models differ."""
@@ -70,6 +73,10 @@ class Roles:
         """Take back what ``snapshot`` gave."""
         for name in _ARRAYS:
             setattr(self, name, np.array(state[name]))
+
+
+def _prefills(role: Ints) -> Bools:
+    return np.asarray((role == WHOLE) | (role == PREFILL))
 
 
 def _whole_way(role: Ints, reads_images: bool) -> Ints:

@@ -54,7 +54,6 @@ class Stages:
         self.encodes = False
         self._speeds = np.ones((2, count))
         self._max_batch = np.full(count, spec.max_batch, dtype=np.int64)
-        self._decoders = np.zeros(count, dtype=np.bool_)
         self._set_encoders()
 
     def _engine(self, book: Book | None, done: Ints) -> Engine:
@@ -138,30 +137,36 @@ class Stages:
             engine.gaps[:] = 0
 
     def set_live(self, live: Bools, now: int) -> None:
-        """Say which slots may work, shape n. Where no decode slot does, what was handed over ends at the others."""
-        decoders = live & (self.roles == DECODE)
-        self._decoders = decoders if decoders.any() else live & self.in_text
+        """Say which slots may work, shape n; those that prefill may also end what is handed over to them."""
         self.text.set_live(live & self.in_text, now)
         if self.decode is not None:
-            self.decode.set_live(self._decoders, now)
+            self.decode.set_live(live & (self.in_text | (self.roles == DECODE)), now)
         if self.encoder is not None:
             self.encoder.set_live(live & (self.roles == IMAGE), now)
 
     def open(self, on: Bools, choices: Sequence[Bools]) -> None:
         """Say which slots may take new requests: of each stage those of the first choice (shape n) that leaves any.
 
-        ``encodes`` is whether an image slot is ``on``; where none is, slots that prefill encode for themselves.
+        ``encodes`` is whether an image slot is ``on``; where none is, slots that prefill encode for themselves. Where no
+        decode slot is ``on``, what is handed over ends at slots that prefill.
         """
         image = self.roles == IMAGE
         self.encodes = bool((on & image).any())
         engines: list[tuple[Any, Bools]] = [(self.text, self.in_text)]
         if self.decode is not None:
-            engines.append((self.decode, self._decoders if self._decoders.any() else self.roles == DECODE))
+            engines.append((self.decode, self._decoders(on)))
         if self.encoder is not None:
             engines.append((self.encoder, image))
         for engine, able in engines:
             found = next((choice & able for choice in choices if (choice & able).any()), able)
             engine.allowed[:] = found if found.any() else 1
+
+    def _decoders(self, on: Bools) -> Bools:
+        """Return which slots what is handed over may go to, shape n: slots that go off get nothing more if that can be."""
+        assert self.decode is not None
+        decode, live = self.roles == DECODE, self.decode.instances[:, b.LIVE] == 1
+        choices = (on & decode, live & self.in_text, live & decode)
+        return np.asarray(next((able for able in choices if able.any()), decode | self.in_text))
 
     def set_speeds(self, speeds: Floats) -> None:
         """Divide times by these factors, shape 2 x n: prefill (and encode) and decode."""
@@ -234,7 +239,7 @@ class Stages:
         """Return the state of every engine."""
         state: State = {"roles": self.roles.copy(), "variants": self.variants.copy(), "text": self.text.snapshot()}
         if self.decode is not None:
-            state |= {"decode": self.decode.snapshot(), "decoders": self._decoders.copy()}
+            state["decode"] = self.decode.snapshot()
         if self.encoder is not None:
             state |= {"encoder": self.encoder.snapshot(), "encodes": self.encodes}
         return state
@@ -248,7 +253,6 @@ class Stages:
                 self._part()
             assert self.decode is not None
             self.decode.restore(state["decode"])
-            self._decoders = np.array(state["decoders"])
         if self.encoder is not None:
             self.encoder.restore(state["encoder"])
             self.encodes = bool(state["encodes"])

@@ -14,7 +14,9 @@ from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.metrics import Scope
+from twin.serving.batching import TICKS_PER_S
 from twin.serving.demand import Synthetic, Trace
+from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint
 from twin.serving.levers import DRAINING, OFF, ON, STARTING, PlantAtInstances
 from twin.serving.model import Model, Settings
@@ -144,6 +146,12 @@ def test_a_lost_instance_hands_its_requests_on_and_comes_back(start: Callable[..
     held = tables["instances"].filter(pl.col("instance_id") == "chat/2")["on_share"].to_list()
     assert held[0] == pytest.approx(125 / 300)
     assert held[1] == pytest.approx(200 / 300)
+
+
+def test_a_fault_begins_at_any_moment(start: Callable[..., Any]) -> None:
+    odd_s = next(t_s for t_s in np.random.default_rng(1).uniform(20.0, 100.0, 100).tolist() if ticks(t_s) / TICKS_PER_S < t_s)
+    run = start((CHAT,), {"chat": (0,)}, 200.0, (Fault(kind="instance_loss", target="chat/2", from_s=odd_s),)).to(200.0)
+    assert run.model._instances.state[1] == OFF
 
 
 def test_a_fault_at_an_unknown_instance_says_how_they_are_called(start: Callable[..., Any]) -> None:

@@ -297,3 +297,65 @@ def test_pages_of_the_cache_are_counted(start: Start) -> None:
     assert tables["instances"]["kv_share"].max() <= 1.0
     assert (tables["requests"]["status"] == 0).all()
     assert b.BATCH  # the kernel's own columns are what a router reads
+
+
+PAIR = Endpoint(id="read", model="8b", tp=8, variants=(Variant(model="8b", precision="fp8"),), demand=Synthetic(rate_per_s=6.0))
+
+
+def test_two_slots_can_exchange_their_roles_under_load(start: Start) -> None:
+    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0)
+    run.model.lay(np.array([PREFILL, DECODE]))
+    run.to(60.0)
+    run.model.lay(np.array([DECODE, PREFILL]))
+    run.to(600.0)
+    assert run.model._instances.roles.role.tolist() == [DECODE, PREFILL]
+    assert (run.tables()["requests"]["status"] == 0).all()
+
+
+@pytest.mark.parametrize("variant", [None, [1, 1]])
+def test_requests_that_wait_at_slots_that_are_off_follow_a_change(start: Start, variant: list[int] | None) -> None:
+    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0)
+    model = run.model
+    model.scale(np.zeros(2, dtype=np.bool_))
+    run.to(200.0)
+    assert model._instances.outstanding().sum() > 100
+    if variant is None:
+        model.lay(np.array([PREFILL, DECODE]))
+    else:
+        model.configure(ConfigAction(np.ones(2), np.full(2, 256), np.array(variant)))
+    model.scale(np.ones(2, dtype=np.bool_))
+    assert (run.to(900.0).tables()["requests"]["status"] == 0).all()
+
+
+def test_a_change_of_role_is_no_way_round_the_start_up(start: Start) -> None:
+    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0, start_delay_s=90.0)
+    model = run.to(10.0).model
+    model.scale(np.array([False, True]))
+    run.to(60.0)
+    model.lay(np.array([PREFILL, DECODE]))
+    model.scale(np.array([True, True]))
+    run.to(120.0)
+    model.lay(np.array([WHOLE, WHOLE]))
+    assert model._instances.state[0] == STARTING, "neither off nor starting it holds any weights"
+    run.to(140.0)
+    assert model._instances.state[0] == STARTING
+    run.to(150.0)
+    assert model._instances.state[0] == ON
+
+
+def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start) -> None:
+    quick = Synthetic(rate_per_s=30.0, image_share=0.9, lengths="text")
+    seeing = SEEING.model_copy(update={"tp": 8, "tp_choices": (), "demand": quick})
+    fault = Fault(kind="instance_loss", target="see/1", from_s=100.0)
+    run = start((seeing,), {"see": (2, 3)}, horizon_s=110.0, faults=(fault,))
+    model = run.model
+    model.lay(np.array([IMAGE, WHOLE]))
+    run.to(110.0)
+    encoder = model.pipelines[0].stages.encoder
+    assert encoder.outstanding.sum() > 0, "else this shows nothing"
+    model.lay(np.array([WHOLE, WHOLE]))
+    assert not encoder.outstanding.any()
+    rows = requests(run.to(900.0))
+    assert (rows["status"] == 0).all()
+    assert (rows.filter(pl.col("images") > 0)["encode_s"] > 0).all()
+    assert rows["encode_wait_s"].max() > 5.0
