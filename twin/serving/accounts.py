@@ -63,6 +63,11 @@ class Accounts:
         for name in _SPANS:
             self._held[name] += held
 
+    def resize(self, part: slice, before: Ints, after: Ints) -> None:
+        """Keep the highest shares of KV caches (blocks, one per instance of ``part``) that become larger or smaller."""
+        used = self._sums[:, part, b.KV_MAX]
+        used[...] = -(-used * after // before)
+
     def note(self, now: int, kind: str, which: Iterable[tuple[str, float]], entity_kind: str = "instance") -> None:
         """Write one event per (entity id, value)."""
         self._events.extend((now / b.TICKS_PER_S, "serving", kind, entity_kind, name, value) for name, value in which)
@@ -83,7 +88,7 @@ class Accounts:
         arrived = np.array([pipeline.arrived for pipeline in self._pipelines], dtype=np.int64)
         ended = [windows.endpoint_row(*each, span) for each in zip(self._pipelines, self._specs, strict=True)]
         decode = total[:, b.DECODE_TIME]
-        image, tiles = self._images(arrived)
+        image, tiles = self._images(span)
         self._seen_span = span
         rates = {
             "prompt_tokens_per_s": self._by_endpoint(total[:, b.PROMPT_TOKENS]) / window_s,
@@ -127,30 +132,28 @@ class Accounts:
         # Another router counts from the beginning.
         return np.asarray(np.maximum(counted - before, 0))
 
-    def _images(self, arrived: Ints) -> tuple[Floats, Floats]:
+    def _images(self, span: tuple[int, int]) -> tuple[Floats, Floats]:
         """Return how many requests with images, and tiles, arrived in the window, shape E."""
-        out = np.zeros((2, len(arrived)))
+        out = np.zeros((2, len(self._pipelines)))
         for index, pipeline in enumerate(self._pipelines):
             if pipeline.vision is not None:
-                tiles = pipeline.book.tiles[int(self._arrived[index]) : int(arrived[index])]
-                out[:, index] = np.count_nonzero(tiles), tiles.sum()
+                tiles = pipeline.pictured(*span)
+                out[:, index] = len(tiles), tiles.sum()
         return out[0], out[1]
 
     def _last_placements(self, now: int) -> records.Rows:
         """Return rows of PLACEMENTS for the endpoints that placed a request so far."""
         found = [(index, pipeline.last_placed()) for index, pipeline in enumerate(self._pipelines)]
         placed = [(index, *last) for index, last in found if last is not None]
-        table = np.array(placed, dtype=np.int64).reshape(-1, 5)
-        books = [self._pipelines[int(index)].book for index in table[:, 0]]
-        ids = table[:, 1]
+        endpoint, arrive_s, prompt, slot, feasible, reason = zip(*placed, strict=True) if placed else ((),) * 6
         return {
-            "t_s": np.full(len(table), now / b.TICKS_PER_S),
-            "endpoint_id": table[:, 0].copy(),
-            "arrive_s": np.array([book.arrive_s[i] for book, i in zip(books, ids, strict=True)], dtype=np.float64),
-            "prompt_tokens": np.array([book.prompt_tokens[i] for book, i in zip(books, ids, strict=True)], dtype=np.int32),
-            "instance": (table[:, 2] + 1).astype(np.int16),
-            "feasible": table[:, 3].astype(np.int32),
-            "reason": np.array([_reason(int(code)) for code in table[:, 4]], dtype=object),
+            "t_s": np.full(len(placed), now / b.TICKS_PER_S),
+            "endpoint_id": np.array(endpoint, dtype=np.int64),
+            "arrive_s": np.array(arrive_s, dtype=np.float64),
+            "prompt_tokens": np.array(prompt, dtype=np.int32),
+            "instance": np.array(slot, dtype=np.int16) + np.int16(1),
+            "feasible": np.array(feasible, dtype=np.int32),
+            "reason": np.array([_reason(code) for code in reason], dtype=object),
         }
 
     def finished(self) -> Finished:

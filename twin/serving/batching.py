@@ -69,7 +69,7 @@ PLACE: Final = 7  # instance, or one of the two below
 UNPLACED: Final = -1
 REJECTED: Final = -2
 ADMITTED: Final = 8  # first admission, FOREVER before
-ENCODE: Final = 9  # encode ticks of the iterations that it was admitted in; 0 without images
+ENCODE: Final = 9  # encode ticks of the iteration that it was admitted in for its first token; 0 without images
 TILES: Final = 10  # image tiles to encode before a prefill
 TURN: Final = 11  # number of its latest admission at its instance
 REQUEST_COLUMNS: Final = 12
@@ -628,15 +628,15 @@ def _admit_chunks(instances, prefill, requests, done, limits, r, t):
 
 @_compiled
 def _encode(prefill, requests, done, r, pictured, tiles, first, count):
-    """Return the ticks that the images of an iteration take; they are noted with each of its admitted requests with images."""
+    """Return the ticks that the images of an iteration take; noted with each request that has images and waits for its first token."""
     if pictured == 0:
         return 0
     took = np.int64(np.rint(prefill[r, ENCODE_BASE] * pictured + prefill[r, ENCODE_PER_TILE] * tiles))
     done[r, ENCODE_TIME] += took
     i = first
     for _ in range(count):
-        if requests[i, TILES] > 0:
-            requests[i, ENCODE] += took
+        if requests[i, TILES] > 0 and requests[i, FIRST] == FOREVER:
+            requests[i, ENCODE] = took
         i = requests[i, FOLLOWER]
     return took
 

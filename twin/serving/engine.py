@@ -201,11 +201,13 @@ class Engine:
         self.instances[woken, b.BEGAN] = t
         self.instances[woken, b.NEXT] = t
 
-    def inject(self, arrive: Ints, prompt: Ints, output: Ints, *, first: Ints | None = None, tiles: Ints | None = None) -> Ints:
+    def inject(
+        self, arrive: Ints, prompt: Ints, output: Ints, *, first: Ints | None = None, last: Ints | None = None, tiles: Ints | None = None
+    ) -> Ints:
         """Let requests arrive at ticks not before the present window edge, in any order, and return their ids.
 
         With ``first``, the ticks of first tokens given elsewhere, keys and values come along: ``prompt`` and ``output`` are as
-        they were there, one output token is given.
+        they were there, one output token is given, at ``last`` where that is a later stint's.
         """
         low, number = len(self.requests), len(arrive)
         if number == 0:
@@ -219,7 +221,7 @@ class Engine:
         _fill(rows, arrive, prompt, output, tiles)
         if first is not None:
             rows[:, b.OUTPUT] *= -1
-            rows[:, b.FIRST] = rows[:, b.LAST] = first
+            rows[:, b.FIRST], rows[:, b.LAST] = first, first if last is None else last
         ids = np.arange(low, low + number)
         coming = np.concatenate([self.coming[self.cursor[b.NEXT_INJECTED] :], ids])
         self.coming = self._by_arrival(coming)

@@ -190,7 +190,9 @@ class Lifecycle:
             for r in np.flatnonzero(which[part] & (pipeline.stages.outstanding > 0)):
                 pipeline.stages.lose(int(r))
             if which[part].any():
+                before = pipeline.stages.seen(b.KV_LIMIT).copy()
                 pipeline.become(which[part], self.roles.role[part], self.roles.variant[part])
+                self._accounts.resize(part, before, pipeline.stages.seen(b.KV_LIMIT))
 
     def _note_in_between(self) -> None:
         """Remember whether any instance is on its way: mostly none is, and a tick has nothing to look after."""

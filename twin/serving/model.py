@@ -334,8 +334,11 @@ class Model:
 
 def _oldest_s(state: State) -> float:
     """Return the arrival of the oldest request that a state still holds, or its own time if it holds none."""
-    texts = [pipeline["stages"]["text"] for pipeline in state["pipelines"]]
-    arrived = [int(text["under_way"][0, b.ARRIVE]) for text in texts if len(text["under_way"])]
+    # Where a pipeline keeps requests apart from its text engine, that one may be done with some that still decode.
+    kept = [
+        pipeline["requests"][0] if "requests" in pipeline else pipeline["stages"]["text"]["under_way"] for pipeline in state["pipelines"]
+    ]
+    arrived = [int(rows[0, b.ARRIVE]) for rows in kept if len(rows)]
     return min([int(state["now"]), *arrived]) / b.TICKS_PER_S
 
 

@@ -57,6 +57,7 @@ class Pipeline:
         self._fed = 0
         self._clean = self._arrived = 0
         self._in_text = True
+        self._last: tuple[int, float, int, int] | None = None
         if self.vision is not None:
             self._read_images(workers)
 
@@ -111,13 +112,20 @@ class Pipeline:
         if self.direct:
             self.requests = self.stages.text.requests
             return
-        self._arrived += int(np.searchsorted(self.requests[self._arrived : self.book.drawn, b.ARRIVE], until))
+        self._arrived = self._come(until)
         handed = self._settle(self.stages.text, since, until)
         if self.stages.decode is not None:
             self._hand_over(handed)
             self.stages.decode.advance(since, until, route_decode)
             self._settle(self.stages.decode, since, until)
             self.stages.count_decoding()
+
+    def _come(self, until: int) -> int:
+        """Return how many of the drawn requests arrive before a tick; looks no farther than it must."""
+        low, drawn, ahead = self._arrived, self.book.drawn, 64
+        while low + ahead < drawn and self.requests[low + ahead, b.ARRIVE] < until:
+            ahead *= 2
+        return low + int(np.searchsorted(self.requests[low : min(low + ahead, drawn), b.ARRIVE], until))
 
     def _prepare(self, since: int, until: int) -> None:
         """Send what is ready to the encoder, or to the text stage, and what is encoded to the text stage."""
@@ -181,14 +189,24 @@ class Pipeline:
         order = np.argsort(mine[:, b.FINISH] + took, kind="stable")
         rows, mine, took = rows[order], mine[order], took[order]
         self._of_decode.append(self._ids(self.stages.text, rows))
-        self.stages.decode.inject(mine[:, b.FINISH] + took, mine[:, b.PROMPT], mine[:, b.OUTPUT], first=mine[:, b.FIRST])
+        given = {"first": mine[:, b.FIRST], "last": mine[:, b.LAST]}
+        self.stages.decode.inject(mine[:, b.FINISH] + took, mine[:, b.PROMPT], mine[:, b.OUTPUT], **given)
 
     # -- requests -----------------------------------------------------------------
 
     @property
     def arrived(self) -> int:
-        """Return how many of the drawn requests have arrived."""
-        return self.stages.text.arrived if self.direct else self._arrived
+        """Return how many requests have arrived, with those injected."""
+        if self.direct:
+            return self.stages.text.arrived
+        now = self.stages.text.cursor[b.NOW]
+        return self._arrived + int(np.count_nonzero(self.requests[self.book.drawn : len(self.book), b.ARRIVE] < now))
+
+    def pictured(self, since: int, until: int) -> Ints:
+        """Return the tiles of the requests with images that arrived in ticks [since, until) and may still be asked for."""
+        tiles = [self.book.tiles[low:high][_within(self.requests[low:high, b.ARRIVE], since, until)] for low, high in self.ranges()]
+        every = np.concatenate(tiles).astype(np.int64)
+        return np.asarray(every[every > 0])
 
     def inject(self, arrive_s: Floats, text_tokens: Ints, output_tokens: Ints, images_each: Ints) -> Ints:
         """Add requests to come, at or after the present edge; return their ids."""
@@ -207,15 +225,28 @@ class Pipeline:
             self._sort_feed()
         return ids
 
-    def last_placed(self) -> tuple[int, int, int, int] | None:
-        """Return the request that was placed last, its slot, and what the router left: how many could have taken it, and why."""
-        text = self.stages.text
-        came = text.coming[: int(text.cursor[b.NEXT_INJECTED])] if self.vision is not None else text.cursor[:1] - 1
+    def last_placed(self) -> tuple[float, int, int, int, int] | None:
+        """Return arrival and prompt of the request that was placed last, its slot, how many could have taken it, and why.
+
+        The last two are what the router left.
+        """
+        last, memory = self._last_come(), self.stages.text.memory
+        if last is None or last[3] < 0:
+            return None
+        return last[1], last[2], last[3], int(memory[PLACED_FEASIBLE]), int(memory[PLACED_REASON])
+
+    def _last_come(self) -> tuple[int, float, int, int] | None:
+        """Return of the request that came last to the text stage its row there, arrival, prompt and place."""
+        text, apart = self.stages.text, self.vision is not None
+        came = text.coming[: int(text.cursor[b.NEXT_INJECTED])] if apart else text.cursor[:1] - 1
         if not len(came) or came[-1] < 0:
             return None
-        place = int(text.requests[came[-1], b.PLACE])
-        ids, memory = self._ids(text, came[-1:]), text.memory
-        return None if place < 0 else (int(ids[0]), place, int(memory[PLACED_FEASIBLE]), int(memory[PLACED_REASON]))
+        row = int(came[-1])
+        # What was over and done with before a restored state is not there any more.
+        if self._last is not None and self._last[0] == row and row < text.clean_until[int(apart)]:
+            return self._last
+        i = int(self._ids(text, came[-1:])[0])
+        return row, float(self.book.arrive_s[i]), int(self.book.prompt_tokens[i]), int(text.requests[row, b.PLACE])
 
     def journey(self, ids: Ints) -> Journey:
         """Return how far some requests are."""
@@ -258,6 +289,8 @@ class Pipeline:
     def snapshot(self) -> State:
         """Return the state at a window edge; of the requests only those that are under way."""
         state: State = {"book": self.book.snapshot(), "stages": self.stages.snapshot(), "of_decode": self._of_decode.array()}
+        last = self._last_come()
+        state["last"] = [] if last is None else list(last)
         if self.marks is not None:
             state |= {"of_encoder": self._of_encoder.array(), "of_text": self._of_text.array()}
             state |= {"fed": self._fed, "marks": [self.marks[low:high].copy() for low, high in self.ranges()]}
@@ -268,6 +301,7 @@ class Pipeline:
 
     def restore(self, state: State) -> None:
         """Take back a state of the same scenario and seed."""
+        self._last = tuple(state["last"]) if state["last"] else None
         self.book.restore(state["book"])
         self.stages.restore(state["stages"])
         if self._in_text:
@@ -296,6 +330,10 @@ class Pipeline:
                 self.marks[low:high] = rows
             # Who has been fed was ready before those who have not, whoever came in between.
             self._sort_feed()
+
+
+def _within(arrive: Ints, since: int, until: int) -> Bools:
+    return np.asarray((arrive >= since) & (arrive < until))
 
 
 def _blank(arrive_s: Floats) -> Ints:

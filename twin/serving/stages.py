@@ -148,9 +148,11 @@ class Stages:
         """Say which slots may take new requests: of each stage those of the first choice (shape n) that leaves any.
 
         ``encodes`` is whether an image slot is ``on``; where none is, slots that prefill encode for themselves. Where no
-        decode slot is ``on``, what is handed over ends at slots that prefill.
+        decode slot is ``on``, prefill slots decode as well, and what is on its way to one ends there.
         """
         image = self.roles == IMAGE
+        # A slot that prefills and ends what others prefilled would do two things at once: it keeps its own instead.
+        self.text.set_handover((self.roles == PREFILL) & (on & (self.roles == DECODE)).any())
         self.encodes = bool((on & image).any())
         engines: list[tuple[Any, Bools]] = [(self.text, self.in_text)]
         if self.decode is not None:
@@ -202,7 +204,6 @@ class Stages:
         self.roles[which], self.variants[which] = roles[which], variants[which]
         if (self.roles == DECODE).any() and self.decode is None:
             self._part()
-        self.text.set_handover(self.roles == PREFILL)
         for r in np.flatnonzero(which):
             for engine in self.engines:
                 engine.set_coefficients(int(r), self._slots.profiles[self.variants[r], r])

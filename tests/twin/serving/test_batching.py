@@ -295,7 +295,8 @@ class Stepper:
             images = round(case.encoder[0] * ticks * len(pictured) + case.encoder[1] * ticks * sum(self.tiles[i] for i in pictured))
             for i in admitted:
                 self.admitted[i] = min(self.admitted[i], t)
-                self.encode[i] += images if self.tiles[i] else 0
+                if self.tiles[i] and self.first[i] == b.FOREVER:
+                    self.encode[i] = images
             beside = case.rules.scheduler != b.PREFILL_FIRST and replica.running
             replica.end = t + took + images + (decode if beside else 0)
         elif replica.running:
@@ -616,6 +617,16 @@ def test_a_request_with_its_keys_and_values_needs_no_prefill(router: Any) -> Non
     assert engine.finished(0, b.FOREVER - 1).tolist() == ids.tolist() == [0]
     assert engine.done[0, [b.PROMPT_TOKENS, b.OUTPUT_TOKENS]].tolist() == [0, 2]
     assert engine.gaps[b.gap_bin(np.int64(110 * MS))] == 1
+
+
+def test_the_gap_of_a_request_that_comes_along_begins_at_its_latest_token(router: Any) -> None:
+    engine = constant(1000)
+    one = np.array([1])
+    engine.inject(1000 * MS * one, 100 * one, 3 * one, first=100 * MS * one, last=900 * MS * one)
+    engine.advance(0, b.FOREVER - 1, b.entry(router))
+    assert engine.requests[0, b.FIRST] == 100 * MS
+    assert engine.gaps[b.gap_bin(np.int64(110 * MS))] == 1
+    assert engine.gaps.sum() == 2
 
 
 def test_at_a_handover_requests_leave_with_their_first_token(router: Any) -> None:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from twin.faults import Fault
+from twin.fleet import Fleet
 from twin.serving import batching as b
 from twin.serving import images, latency
 from twin.serving.demand import Synthetic
 from twin.serving.layout import Endpoint, Variant
 from twin.serving.levers import DECODE, DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, ConfigAction
+from twin.serving.model import Model
 
 SEEING = Endpoint(
     id="see", model="llama-3.2-11b", tp=2, tp_choices=(1, 4), demand=Synthetic(rate_per_s=6.0, image_share=0.5, lengths="text")
@@ -359,3 +361,97 @@ def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start) -> Non
     assert (rows["status"] == 0).all()
     assert (rows.filter(pl.col("images") > 0)["encode_s"] > 0).all()
     assert rows["encode_wait_s"].max() > 5.0
+
+
+def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start) -> None:
+    busy = PAIR.model_copy(update={"demand": Synthetic(rate_per_s=20.0, burst_factor=1.0)})
+    run = start((busy,), {"read": (4, 5)}, horizon_s=300.0)
+    model = run.model
+    model.lay(np.array([PREFILL, DECODE]))
+    run.to(60.0)
+    model.scale(np.array([True, False]))
+    worst = []
+
+    def each(t_s: float) -> None:
+        load = model.gpu_load()
+        worst.append((load.prefill_share + load.decode_share).max())
+
+    run.to(300.0, each=each)
+    assert max(worst[1:]) <= 1 + 1e-9
+    assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
+
+
+def test_injected_requests_count_among_the_arrivals_of_any_pipeline(start: Start) -> None:
+    run = roles(start((SEEING, READING), H100S, horizon_s=120.0), read=(PREFILL, DECODE))
+    model = run.to(60.0).model
+    for name in ("see", "read"):
+        model.inject(name, np.array([70.0, 130.0]), np.array([100, 100]), np.array([10, 10]), np.array([1, 0]))
+    windows = run.to(300.0).tables()["endpoints"]
+    for name, pipeline in zip(("see", "read"), model.pipelines, strict=True):
+        assert windows.filter(pl.col("endpoint_id") == name)["arrivals"].sum() == len(pipeline.book)
+
+
+def test_tiles_of_injected_requests_are_seen(start: Start) -> None:
+    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+    run = start((quiet,), {"see": (0,)}, horizon_s=120.0)
+    run.model.inject("see", np.array([10.0]), np.array([100]), np.array([10]), np.array([2]))
+    run.to(60.0)
+    seen = run.model._accounts.seen
+    assert seen["endpoint_image_arrivals_per_s"][0] == pytest.approx(1 / 60)
+    assert seen["endpoint_tiles_per_s"][0] == pytest.approx(run.model.pipelines[0].book.tiles[0] / 60)
+
+
+def test_the_share_of_the_cache_is_of_the_model_that_filled_it(start: Start) -> None:
+    other = Endpoint(id="read", model="8b", tp=1, variants=(Variant(model="llama-2-13b"),), demand=Synthetic(rate_per_s=25.0))
+    run = start((other,), {"read": (2,)}, horizon_s=60.0)
+    model = run.model
+    model.scale(np.arange(8) == 0)
+    run.to(60.0)
+    blocks = model._accounts._totals["flush"][0, b.KV_MAX]
+    assert blocks > model.layout.profiles[1, 0, latency.KV_TOKENS] / 16, "more than the other model has"
+    model.configure(ConfigAction(np.ones(8), np.full(8, 256), np.ones(8)))
+    rows = run.to(300.0).tables()["instances"].filter(pl.col("instance_id") == "read/1")
+    assert model._instances.roles.variant[0] == 1
+    assert 0.05 < rows["kv_share"][0] <= 1.0
+
+
+def test_the_last_placement_is_told_after_a_state_as_before(start: Start) -> None:
+    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+
+    def begun() -> Any:
+        return start((quiet,), {"see": (0, 1)}, horizon_s=1200.0)
+
+    whole = begun()
+    whole.model.inject("see", np.array([10.0, 11.0]), np.array([100, 200]), np.array([10, 10]), np.array([0, 0]))
+    state = whole.to(900.0).model.snapshot()
+    again = begun()
+    again.model.restore(state)
+    again._now_s = 900.0
+    again.everywhere()
+    later = pl.col("t_s") > 900.0
+    mine = whole.to(1200.0).tables()["placements"].filter(later)
+    assert mine["instance"].to_list() == [2] * 5
+    assert_frame_equal(mine, again.to(1200.0).tables()["placements"])
+
+
+def test_a_state_brings_along_what_decodes_since_the_hour_before(start: Start, small_fleet: Fleet) -> None:
+    slow = Endpoint(id="read", model="70b", tp=8, demand=Synthetic(rate_per_s=0.5))
+
+    def go(run: Any, until_s: float) -> Any:
+        while run._now_s < until_s:
+            run._now_s += 10.0
+            run.model.advance(run._now_s, np.ones(2), np.full(2, 0.02))
+            run.model.record(run.sink)
+        return run
+
+    whole = start((slow,), {"read": (4, 5)}, horizon_s=4500.0)
+    whole.model.lay(np.array([PREFILL, DECODE]))
+    state = go(whole, 3900.0).model.snapshot()
+    before = whole.sink.frames()["requests"].height
+    model = Model(whole.model.settings, small_fleet, {"read": (4, 5)}, whole.model._clock, 4500.0, (), 1, state)
+    again = type(whole)(model, whole.router, 4500.0)
+    model.restore(state)
+    again._now_s = 3900.0
+    rest = go(whole, 4500.0).tables()["requests"][before:]
+    assert rest["arrive_s"].min() < 3600.0
+    assert_frame_equal(rest, go(again, 4500.0).tables()["requests"], check_exact=True)
