@@ -1,4 +1,4 @@
-"""How many instances there are over the day, lane by lane, and when that was decided."""
+"""Instances over the day, lane by lane, and when that was decided."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

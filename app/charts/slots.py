@@ -1,4 +1,4 @@
-"""Instances as slots: their GPUs, their roles, and how these are named and drawn."""
+"""Instances as slots: their GPUs, roles, names and colours."""
 
 from collections.abc import Mapping
 from typing import Any, Final

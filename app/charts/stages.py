@@ -1,4 +1,4 @@
-"""Serving tables to the pipeline of each endpoint: load, use, queue by stage."""
+"""Serving tables to the pipeline of each endpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What the runs of a search showed: a few numbers of each, without its tables."""
+"""What the runs of a search showed: a few numbers of each."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Panel of the placement: what each instance holds, where the last request went."""
+"""What each instance holds, and where the last request went."""
 
 import html
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What ModServe's paper says, and how ours is searched or measured beside it."""
+"""What the ModServe paper says, and how ours is found beside it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
