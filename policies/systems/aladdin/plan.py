@@ -76,6 +76,10 @@ class Capacity:
     rate_per_s: Floats
     meets: Bools
 
+    def of(self, which: Ints) -> "Capacity":
+        """Return the same of some of the slots."""
+        return Capacity(self.batch[which], self.rate_per_s[which], self.meets[which])
+
 
 def capacity(coefficients: Floats, mix: Mix, aims: Aims, duty: Duty, theta: float, gamma: float, batch_limit: Ints) -> Capacity:
     """Return what one worker on each slot can do; ``coefficients`` as in ``twin.serving.latency``, shape I x columns.

@@ -1,5 +1,6 @@
 """Aladdin decides: which worker, how many, and which request goes where."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -94,7 +95,8 @@ class Aladdin:
         if len(self._batch) != len(seen.state):
             self._begin(len(seen.state))
             self._began_s = seen.t_s
-            self._workers.begin(self._at_first(seen), len(seen.endpoint_ids) * _ROLES, seen.t_s)
+            self._workers.begin(seen, len(seen.endpoint_ids) * _ROLES)
+            self._workers.wanted = self._at_first(seen)
         if seen.t_s == self._decided_s:
             return
         self._learn(seen)
@@ -120,11 +122,12 @@ class Aladdin:
         """Decide anew on widths, batch limits and numbers of workers."""
         if self._knobs.calibrate:
             self._calibration.adjust(self._targets(seen, 0.0)[2])
-        limit = seen.configured_max_batch if self._knobs.max_batch is None else np.full(len(seen.state), self._knobs.max_batch)
+        limit = self._limit(seen)
         rated = self._capacity(seen, np.asarray(seen.latency), limit)
         self._batch = np.asarray(rated.batch, dtype=np.int64)
         actual = self._capacity(seen, scores.slowed(seen), limit)
         # Width by what a worker is rated for, number by what it does at the speed it runs.
+        plain = self._capacity(seen, np.asarray(seen.latency), limit, learned=False)
         found = Capacity(rated.batch, np.minimum(actual.rate_per_s, rated.rate_per_s), rated.meets)
         pools = pools_of(seen, _ROLES)
         for pool in np.unique(pools):
@@ -132,24 +135,31 @@ class Aladdin:
             if role == IMAGE or not self._known(seen, endpoint):
                 continue
             members = np.flatnonzero(pools == pool)
-            part = Capacity(found.batch[members], found.rate_per_s[members], found.meets[members])
-            self._workers.decide(seen, int(pool), members, part, self._knobs.tp, self._need(seen, endpoint, members))
+            self._workers.decide(seen, int(pool), members, found.of(members), plain.of(members), self._need(seen, endpoint, members))
 
     def _need(self, seen: ServingObservation, endpoint: int, members: Ints) -> Need:
         arriving = max(float(seen.endpoint_arrivals_per_s[endpoint]), float(self._arrivals_per_s[endpoint]))
         # What waits is to be gone by the next heartbeat; what no worker could hold came beside what the others hold.
         waiting = float(seen.queued[members].sum()) / self._knobs.heartbeat_s
         over = float(seen.endpoint_overflows[endpoint]) / seen.window_s
-        return Need(self._knobs.peak_factor * arriving + max(waiting, over), self._knobs.workers)
+        return Need(self._knobs.peak_factor * arriving + max(waiting, over), self._knobs.workers, self._knobs.tp)
 
-    def _capacity(self, seen: ServingObservation, coefficients: Floats, limit: Ints) -> Capacity:
+    def _capacity(self, seen: ServingObservation, coefficients: Floats, limit: Ints, learned: bool = True) -> Capacity:
+        """Return what workers do; without what was ``learned`` of misses, which depends on how many there are."""
         endpoint, sizes = seen.instance_endpoint, self._sizes
         means = (sizes.prompt_tokens, sizes.squared_prompt_tokens, sizes.output_tokens, sizes.context_tokens)
         prompt, squared, output, context = (mean[endpoint] for mean in means)
         mix = Mix(prompt, squared, output, context, *sizes.encode_s(scores.encoding(seen), endpoint))
         duty = Duty(np.isin(seen.role, (WHOLE, PREFILL)), np.isin(seen.role, (WHOLE, DECODE)))
         knobs = self._knobs
-        return capacity(coefficients, mix, self._aims(seen, _AHEAD_S), duty, knobs.theta, knobs.gamma, limit)
+        aims = self._aims(seen, _AHEAD_S)
+        if not learned:
+            one = np.ones(len(endpoint))
+            aims = replace(aims, ttft_s=self._targets(seen, _AHEAD_S)[0][endpoint], atgt_share=one, stall_weight=one)
+        return capacity(coefficients, mix, aims, duty, knobs.theta, knobs.gamma, limit)
+
+    def _limit(self, seen: ServingObservation) -> Ints:
+        return seen.configured_max_batch if self._knobs.max_batch is None else np.full(len(seen.state), self._knobs.max_batch)
 
     def _aims(self, seen: ServingObservation, ahead_s: float) -> Aims:
         endpoint = seen.instance_endpoint
@@ -174,9 +184,9 @@ class Aladdin:
         return bool(self._sizes.seen[endpoint] >= _EVIDENCE or idle)
 
     def _at_first(self, seen: ServingObservation) -> Bools:
-        """Return what is wanted before anything was seen: every slot of the scenario's width, or what knobs fix."""
+        """Return what is wanted before anything was seen: every slot of the width for usual requests, or what knobs fix."""
         width, workers = self._knobs.tp, self._knobs.workers
-        wanted = seen.configured.copy() if width is None else np.asarray(seen.instance_gpus == width)
+        wanted = self._of_best_width(seen) if width is None else np.asarray(seen.instance_gpus == width)
         for endpoint, name in enumerate(seen.endpoint_ids):
             members = np.flatnonzero(seen.instance_endpoint == endpoint)
             if len(members) and not wanted[members].any():
@@ -186,6 +196,16 @@ class Aladdin:
                 able_ids = members[wanted[members]]
                 line = able_ids[np.lexsort((seen.instance_first_gpu[able_ids], seen.instance_server[able_ids]))]
                 wanted[line[workers:]] = False
+        return wanted
+
+    def _of_best_width(self, seen: ServingObservation) -> Bools:
+        """Return the slots of the width that is best for usual requests; image instances as the scenario has them."""
+        rated = self._capacity(seen, np.asarray(seen.latency), self._limit(seen), learned=False)
+        wanted, pools = seen.configured.copy(), pools_of(seen, _ROLES)
+        for pool in np.unique(pools):
+            members = np.flatnonzero(pools == pool)
+            if int(pool) % _ROLES != IMAGE:
+                wanted[members] = self._workers.choose(seen, int(pool), members, rated.of(members))
         return wanted
 
     # -- memory --------------------------------------------------------------------

@@ -6,31 +6,35 @@ from typing import Final
 import numpy as np
 
 from policies.systems.aladdin.plan import Capacity, widths, workers_needed
-from twin.serving.levers import OFF, ON, Bools, Ints, ServingObservation
+from twin.serving.levers import OFF, ON, Bools, Floats, Ints, ServingObservation
 from twin.stack import State
 
-# A server keeps the width of its workers unless another carries this much more per GPU.
+# A pool keeps the width of its workers unless another carries this much more per GPU.
 _WORTH_IT: Final = 1.25
 # Workers are told apart by throughput per GPU in steps of this factor.
 _ALIKE: Final = 1.1
 # Share of the servers whose workers are replaced at once.
 _AT_ONCE: Final = 0.25
+_ARRAYS: Final = ("wanted", "_low_since_s", "_most_needed", "_kind", "_width", "_best_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one pool must carry: requests per second, or a fixed number of workers."""
+    """What one pool must carry: requests per second, or a fixed number of workers; and their GPUs where those are fixed."""
 
     per_s: float
     workers: int | None
+    width: int | None = None
 
 
 class Workers:
     """The wanted slots. A pool is what serves one stage of one endpoint: its slots of one role.
 
-    Workers of a width that is no longer the best are replaced: first on servers that stand free, then on a few of the servers
-    at a time, and never while others are still on their way. An endpoint of one server is interrupted by that. What is given
-    back is what the whole of a cool-down did without.
+    The width of a pool is chosen before anything runs, for each kind of server. It is looked at again once its requests are
+    known, and later changes only if another was clearly better for the whole of a cool-down; a fixed number of workers keeps it
+    for good. When it changes all workers are replaced: first on servers that stand free, then on a few of the servers at a
+    time, and never while others are still on their way. An endpoint of one server is interrupted by that. What is given back
+    is what the whole of a cool-down did without.
     """
 
     def __init__(self, cool_down_s: float) -> None:
@@ -38,16 +42,50 @@ class Workers:
         self.wanted: Bools = np.zeros(0, dtype=np.bool_)
         self._low_since_s = np.zeros(0)
         self._most_needed = np.zeros(0, dtype=np.int64)
+        # Kind of each slot's server, and by pool and kind the width, 0 before it is chosen.
+        self._kind = np.zeros(0, dtype=np.int64)
+        self._width = np.zeros((0, 0), dtype=np.int64)
+        # Since when the width has been the best one; below zero until the requests are known.
+        self._best_s = np.zeros(0)
 
-    def begin(self, wanted: Bools, pools: int, t_s: float) -> None:
-        """Set what is wanted before anything was seen; ``pools`` is how many there can be."""
-        self.wanted = wanted.copy()
-        self._low_since_s = np.full(pools, t_s)
+    def begin(self, seen: ServingObservation, pools: int) -> None:
+        """Begin with nothing wanted and no width chosen; ``pools`` is how many pools there can be."""
+        self.wanted = np.zeros(len(seen.state), dtype=np.bool_)
+        self._low_since_s = np.full(pools, seen.t_s)
         self._most_needed = np.zeros(pools, dtype=np.int64)
+        self._kind = kinds_of(seen)
+        self._width = np.zeros((pools, int(self._kind.max(initial=0)) + 1), dtype=np.int64)
+        self._best_s = np.full(pools, -1.0)
 
-    def decide(self, seen: ServingObservation, pool: int, members: Ints, found: Capacity, width: int | None, need: Need) -> None:
-        """Decide on one pool; ``found`` and ``members`` are of the pool's slots only, ``width`` fixes their GPUs."""
-        fits = self._fitting(seen, members, found, width)
+    def choose(self, seen: ServingObservation, pool: int, members: Ints, rated: Capacity) -> Bools:
+        """Choose the width of a pool before anything runs; return which of its slots have it, shape of ``members``."""
+        kind = self._kind[members]
+        self._width[pool, kind] = widths(seen.instance_gpus[members], kind, rated)
+        return np.asarray(seen.instance_gpus[members] == self._width[pool, kind])
+
+    def _look_again(self, seen: ServingObservation, pool: int, members: Ints, rated: Capacity) -> None:
+        """Change the width if another is clearly better: at once when the requests first are known, else after a cool-down."""
+        gpus, kind = seen.instance_gpus[members], self._kind[members]
+        best, now = widths(gpus, kind, rated), self._width[pool, kind]
+        per_gpu = rated.rate_per_s / gpus
+        could, does = (_of_kind(kind, np.where(gpus == width, per_gpu, 0.0)) for width in (best, now))
+        in_time, on_time = (_of_kind(kind, (gpus == width) & rated.meets) for width in (best, now))
+        clear = (now == 0) | (in_time > on_time) | ((in_time == on_time) & (could > _WORTH_IT * does))
+        first = self._best_s[pool] < 0.0
+        if not clear.any():
+            self._best_s[pool] = seen.t_s
+        elif first or seen.t_s - self._best_s[pool] >= self._cool_down_s:
+            self._width[pool, kind] = np.where(clear, best, now)
+            self._best_s[pool] = seen.t_s
+
+    def decide(self, seen: ServingObservation, pool: int, members: Ints, found: Capacity, rated: Capacity, need: Need) -> None:
+        """Decide on one pool; ``found``, ``rated`` (as if none were slowed or had missed) and ``members`` are of its slots only."""
+        if need.width is not None:
+            fits = np.asarray(seen.instance_gpus[members] == need.width)
+        else:
+            if need.workers is None or not self._width[pool, self._kind[members]].all():
+                self._look_again(seen, pool, members, rated)
+            fits = np.asarray(seen.instance_gpus[members] == self._width[pool, self._kind[members]])
         rank = self._ranked(seen, members, found, fits)
         counted = workers_needed(found.rate_per_s[rank], need.per_s)
         count = min(counted if need.workers is None else need.workers, len(rank))
@@ -72,25 +110,6 @@ class Workers:
         else:
             return
         self._low_since_s[pool], self._most_needed[pool] = t_s, 0
-
-    def _fitting(self, seen: ServingObservation, members: Ints, found: Capacity, width: int | None) -> Bools:
-        """Return which slots have the width that their server's workers should have, shape of ``members``."""
-        gpus = seen.instance_gpus[members]
-        if width is not None:
-            return np.asarray(gpus == width)
-        _, groups = np.unique(seen.instance_server[members], return_inverse=True)
-        chosen = widths(gpus, groups, found)
-        per_gpu = found.rate_per_s / gpus
-        aimed = np.zeros(int(groups.max()) + 1)
-        np.maximum.at(aimed, groups, np.where(gpus == chosen, per_gpu, 0.0))
-        met = np.zeros(len(aimed), dtype=np.bool_)
-        np.logical_or.at(met, groups, (gpus == chosen) & found.meets)
-        # What a server's workers have now stays, if it is about as good.
-        good = (per_gpu * _WORTH_IT >= aimed[groups]) & (found.meets | ~met[groups])
-        keeps = self.wanted[members] & good
-        kept = np.zeros(len(aimed), dtype=np.int64)
-        np.maximum.at(kept, groups, np.where(keeps, gpus, 0))
-        return np.asarray(gpus == np.where(kept > 0, kept, chosen[np.unique(groups, return_index=True)[1]])[groups])
 
     def _ranked(self, seen: ServingObservation, members: Ints, found: Capacity, fits: Bools) -> Ints:
         """Return the places of fitting slots: those wanted first, then by throughput per GPU, server by server."""
@@ -120,14 +139,34 @@ class Workers:
         return bool((seen.state[members[wanted]] == ON).all() and (seen.state[members[~wanted]] == OFF).all())
 
     def snapshot(self) -> State:
-        """Return what is wanted and since when each pool has needed less."""
-        return {"wanted": self.wanted.copy(), "low_since_s": self._low_since_s.copy(), "most_needed": self._most_needed.copy()}
+        """Return what is wanted, of which width, and since when each pool has needed less."""
+        return {name.lstrip("_"): getattr(self, name).copy() for name in _ARRAYS}
 
     def restore(self, state: State) -> None:
         """Take back a state."""
-        self.wanted = np.array(state["wanted"], dtype=np.bool_)
-        self._low_since_s = np.array(state["low_since_s"], dtype=np.float64)
-        self._most_needed = np.array(state["most_needed"], dtype=np.int64)
+        for name in _ARRAYS:
+            setattr(self, name, np.array(state[name.lstrip("_")]))
+
+
+def kinds_of(seen: ServingObservation) -> Ints:
+    """Return the kind of server that each slot is on, shape I: those whose slots of an endpoint are alike have the same."""
+    place = np.stack([seen.instance_endpoint, seen.instance_server])
+    _, group = np.unique(place, axis=1, return_inverse=True)
+    group = group.reshape(-1)
+    like: dict[bytes, int] = {}
+    kind = np.zeros(len(group), dtype=np.int64)
+    for server in range(int(group.max(initial=-1)) + 1):
+        mine = np.flatnonzero(group == server)
+        rows = np.column_stack([seen.instance_endpoint[mine], seen.instance_gpus[mine], seen.latency[mine]])
+        kind[mine] = like.setdefault(np.unique(rows, axis=0).tobytes(), len(like))
+    return kind
+
+
+def _of_kind(kind: Ints, values: Floats | Bools) -> Floats:
+    """Return the highest value among the slots of the same kind, shape of ``kind``."""
+    highest = np.zeros(int(kind.max(initial=-1)) + 1)
+    np.maximum.at(highest, kind, values.astype(np.float64))
+    return np.asarray(highest[kind])
 
 
 def pools_of(seen: ServingObservation, roles: int) -> Ints:
