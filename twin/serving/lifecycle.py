@@ -30,7 +30,8 @@ class Lifecycle:
     instance's requests go to the endpoint's other instances, with the tokens they already have. Requests that wait at an
     instance that is off are placed anew as soon as another is on or starting. A fault of severity below 1 leaves the
     instance on and slower by that share. An instance whose role or model is to change drains first; it is back after the
-    time that loading takes, or at once where it holds the weights already. Of instances that share GPUs only one is on.
+    time that loading takes, or at once where it holds the weights already. The last one that prefills waits with its change
+    until another one prefills. Of instances that share GPUs only one is on.
     """
 
     def __init__(

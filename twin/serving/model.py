@@ -277,15 +277,19 @@ class Model:
         """
         if endpoint_id not in self.endpoint_ids:
             raise ValueError(f"endpoint {endpoint_id!r} is unknown; it is one of {', '.join(self.endpoint_ids)}")
+        none = np.zeros(len(arrive_s), dtype=np.int64)
+        each = none if images_each is None else images_each
+        if not len(arrive_s) == len(prompt_tokens) == len(output_tokens) == len(each):
+            raise ValueError(f"{endpoint_id}: arrivals, tokens and images are of different lengths; give one of each for a request")
+        if not np.isfinite(arrive_s).all() or (each < 0).any():
+            raise ValueError(f"{endpoint_id}: a request has no time or less than no images; give seconds and a count from 0 on")
         if len(arrive_s) and ticks(float(arrive_s.min())) < self._now:
             raise ValueError(
                 f"{endpoint_id}: a request at {arrive_s.min():.3f} s lies before {self._now / b.TICKS_PER_S:.3f} s; inject it in time"
             )
         if len(arrive_s) and (min(int(prompt_tokens.min()), int(output_tokens.min())) < 1):
             raise ValueError(f"{endpoint_id}: a request has no tokens; give it one of prompt and one of output at least")
-        none = np.zeros(len(arrive_s), dtype=np.int64)
-        pipeline = self.pipelines[self.endpoint_ids.index(endpoint_id)]
-        return pipeline.inject(arrive_s, prompt_tokens, output_tokens, none if images_each is None else images_each)
+        return self.pipelines[self.endpoint_ids.index(endpoint_id)].inject(arrive_s, prompt_tokens, output_tokens, each)
 
     def outcome(self, endpoint_id: str, ids: Ints) -> tuple[Floats, Floats]:
         """Return when requests gave their first token and were over, seconds; infinite for not yet, not a number if rejected."""

@@ -7,7 +7,7 @@ is under way for the transfer delay. An endpoint that reads no images and does n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,6 @@ from twin.stack import State
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-_SCHEDULERS: Final = {"prefill_first": b.PREFILL_FIRST, "shared": b.SHARED, "chunked": b.CHUNKED}
 
 
 @dataclass(frozen=True, slots=True)

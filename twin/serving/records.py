@@ -62,7 +62,7 @@ def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint,
 class Journey:
     """How far some requests are: rows of the kernel's columns, what they ask, and their way to the text stage.
 
-    ``marks`` has the columns of `this module, None where the requests go to the text stage at once; ``image_ticks``
+    ``marks`` has the columns of this module, None where the requests go to the text stage at once; ``image_ticks``
     is what it takes from the encoder there.
     """
 

@@ -264,6 +264,11 @@ def test_requests_come_from_outside_while_the_run_goes_on(start: Start) -> None:
     assert np.isinf(finish_s[2])
     with pytest.raises(ValueError, match=r"lies before 150\.000 s"):
         model.inject("read", np.array([120.0]), np.array([10]), np.array([10]))
+    with pytest.raises(ValueError, match="of different lengths"):
+        model.inject("read", np.array([160.0, 170.0]), np.array([10]), np.array([10]))
+    for arrive_s, count in ((np.nan, 0), (np.inf, 0), (160.0, -1)):
+        with pytest.raises(ValueError, match="no time or less than no images"):
+            model.inject("see", np.array([arrive_s]), np.array([10]), np.array([10]), np.array([count]))
     with pytest.raises(ValueError, match="endpoint 'red' is unknown"):
         model.inject("red", np.array([420.0]), np.array([10]), np.array([10]))
     rows = requests(run.to(600.0))
@@ -298,7 +303,6 @@ def test_pages_of_the_cache_are_counted(start: Start) -> None:
     assert tables["instances"]["preemptions"].sum() > 0
     assert tables["instances"]["kv_share"].max() <= 1.0
     assert (tables["requests"]["status"] == 0).all()
-    assert b.BATCH  # the kernel's own columns are what a router reads
 
 
 PAIR = Endpoint(id="read", model="8b", tp=8, variants=(Variant(model="8b", precision="fp8"),), demand=Synthetic(rate_per_s=6.0))
