@@ -34,9 +34,9 @@ class ModServeKnobs(Knobs):
     colocate_below_share: Annotated[
         float, Field(ge=0, le=1, description="share of its GPUs below which an endpoint's stages share servers; 0 is never")
     ] = 0.5
-    whole_up_to: Annotated[
-        int, Field(ge=0, le=16, description="whole instances that a low load is left to instead of separate stages; 0 is never")
-    ] = 1
+    whole_where_fewer: Annotated[
+        bool, Field(description="leave an endpoint to whole instances of the best width where they need no more GPUs than separate stages")
+    ] = True
     burst_slack_s: Annotated[
         float, Field(ge=0, le=60, description="work waiting at a pool, in time at its capacity, beyond which it grows at once (proposed)")
     ] = 2.0

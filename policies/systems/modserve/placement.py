@@ -63,24 +63,29 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The instances of one stage: a role, the slots that may serve it (shape n), what one sustains, and the load.
+    """The instances of one stage: a role, the slots that may serve it (shape n), what they sustain, and the load.
 
-    ``need`` is the load with headroom, ``held`` what is kept until the cool-down ends, both in what ``capacity`` is in;
-    ``fits`` says whether the objectives hold at that capacity. ``most`` is what an instance sustains if requests may wait.
+    ``capacities`` is what each of 1, 2, ... instances sustains, ``fits`` says whether the objectives hold at that; ``need`` is
+    the load with headroom, ``held`` what is kept until the cool-down ends.
     """
 
     role: int
     width: int
     able: Bools
-    capacity: float
-    most: float
+    capacities: Floats
     fits: bool
     need: float
     held: float
 
+    def carries(self, count: int) -> float:
+        """Return what some instances sustain together."""
+        return count * float(self.capacities[min(count, len(self.capacities)) - 1])
+
     def instances(self, load: float) -> int:
-        """Return ``ceil(load / capacity)``, at least one."""
-        return max(1, int(np.ceil(load / self.capacity - 1e-9)))
+        """Return the fewest instances that carry a load, at least one; more than there are where those do not."""
+        most = len(self.capacities)
+        enough = np.arange(1, most + 1) * self.capacities >= load * (1.0 - 1e-9)
+        return int(np.argmax(enough)) + 1 if enough.any() else max(most + 1, int(np.ceil(load / self.capacities[-1] - 1e-9)))
 
 
 def sized(pools: Sequence[Pool], gpus: int, fill: bool, before: Sequence[int], gain_share: float) -> list[int]:
@@ -93,26 +98,27 @@ def sized(pools: Sequence[Pool], gpus: int, fill: bool, before: Sequence[int], g
     if not fill:
         for loads in ([pool.held for pool in pools], [pool.need for pool in pools]):
             counts = [pool.instances(load) for pool, load in zip(pools, loads, strict=True)]
-            if _gpus(pools, counts) <= gpus:
+            if gpus_of(pools, counts) <= gpus:
                 return counts
     divided = _divided(pools, gpus)
-    fits = all(before) and _gpus(pools, before) <= gpus and _gpus(pools, before) + min(pool.width for pool in pools) > gpus
-    if fits and _tightest(pools, divided) < _tightest(pools, before) * (1.0 + gain_share):
+    fits = all(before) and gpus_of(pools, before) <= gpus and gpus_of(pools, before) + min(pool.width for pool in pools) > gpus
+    if fits and times_carried(pools, divided) < times_carried(pools, before) * (1.0 + gain_share):
         return list(before)
     return divided
 
 
 def _divided(pools: Sequence[Pool], gpus: int) -> list[int]:
     most = [int(pool.able.sum()) for pool in pools]
-    weights = np.array([max(pool.need, 1e-9) / pool.most * pool.width for pool in pools])
-    shares = gpus * weights / weights.sum()
+    # A little below the share by throughput, so that the pools then grow in turn.
+    weights = np.array([max(pool.need, 1e-9) / float(pool.capacities[-1]) * pool.width for pool in pools])
+    shares = 0.8 * gpus * weights / weights.sum()
     counts = [max(1, min(int(share) // pool.width, top)) for pool, share, top in zip(pools, shares, most, strict=True)]
-    while _gpus(pools, counts) > gpus and max(counts) > 1:
+    while gpus_of(pools, counts) > gpus and max(counts) > 1:
         counts[int(np.argmax([pool.width * count if count > 1 else 0 for pool, count in zip(pools, counts, strict=True)]))] -= 1
     while True:
-        left = gpus - _gpus(pools, counts)
+        left = gpus - gpus_of(pools, counts)
         ratios = [
-            count * pool.most / max(pool.need, 1e-9) if pool.width <= left and count < top else np.inf
+            pool.carries(count) / max(pool.need, 1e-9) if pool.width <= left and count < top else np.inf
             for pool, count, top in zip(pools, counts, most, strict=True)
         ]
         if not np.isfinite(min(ratios)):
@@ -120,12 +126,14 @@ def _divided(pools: Sequence[Pool], gpus: int) -> list[int]:
         counts[int(np.argmin(ratios))] += 1
 
 
-def _gpus(pools: Sequence[Pool], counts: Sequence[int]) -> int:
+def gpus_of(pools: Sequence[Pool], counts: Sequence[int]) -> int:
+    """Return the GPUs of some instances of each pool."""
     return sum(pool.width * count for pool, count in zip(pools, counts, strict=True))
 
 
-def _tightest(pools: Sequence[Pool], counts: Sequence[int]) -> float:
-    return min(count * pool.most / max(pool.need, 1e-9) for pool, count in zip(pools, counts, strict=True))
+def times_carried(pools: Sequence[Pool], counts: Sequence[int]) -> float:
+    """Return how many times its load the busiest pool carries."""
+    return min(pool.carries(count) / max(pool.need, 1e-9) for pool, count in zip(pools, counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +181,10 @@ def _order(slots: Slots, pool: Pool, present: Present, taken: Bools, shared: boo
     kind = -crowd if shared else (crowd > 0).astype(np.int64)
     back = pool.role == IMAGE and not shared
     along = -slots.first_gpu if back else slots.first_gpu
-    disturbs = slots.any_of(held)
-    order = np.lexsort((along, np.where(mine, 0, kind), disturbs & ~mine, mine & ~present.busy, ~mine))
+    # An idle instance of the same width that a stage placed later has turns sooner than another starts.
+    lends = others & ~present.busy & (slots.gpus == pool.width)
+    disturbs = np.where(lends, -1, slots.any_of(held) & ~mine)
+    order = np.lexsort((along, np.where(mine, 0, kind), disturbs, mine & ~present.busy, ~mine))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank

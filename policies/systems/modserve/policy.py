@@ -1,5 +1,6 @@
 """ModServe decides: how many instances of which stage, where, and when."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 from policies.system import Surroundings
 from policies.systems.modserve.bounds import IMAGE_TTFT, TTFT, Bounds
 from policies.systems.modserve.knobs import ModServeKnobs
-from policies.systems.modserve.load import OUTPUT, PROMPT, TILES, Load
+from policies.systems.modserve.load import OUTPUT, PROMPT, TILES, USUAL, Load
 from policies.systems.modserve.placement import NONE, Present, Readiness, Slots, towards
-from policies.systems.modserve.pools import Asked, Endpoint
+from policies.systems.modserve.pools import Asked, Endpoint, usual
 from policies.systems.modserve.profile import token_s
 from policies.systems.modserve.sizing import Sizing, Terms
 from twin.serving.levers import DECODE, DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, LayoutAction, ScalingAction, ServingObservation
@@ -21,8 +22,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _ARRAYS: Final = ("_held", "_target", "_sized_s", "_begun_s")
 _NEVER: Final = -1e18
-# Finished requests from which the mix of an endpoint counts as known.
-_ENOUGH: Final = 300.0
 
 
 class ModServe:
@@ -93,15 +92,15 @@ class ModServe:
             self._begin(len(seen.state))
             self._held = np.where(np.isin(seen.state, (ON, STARTING)), seen.role, NONE)
             self._target = self._held.copy()
+            if self._lays and seen.t_s == 0.0:
+                self._foresee(seen)
+            return
         if not self._lays:
             self._held = np.where(self._held != NONE, seen.role, NONE)
         if not self._scales:
             self._held = np.where(seen.state == OFF, NONE, np.where(self._held == NONE, seen.role, self._held))
         if seen.t_s > 0.0:
             self._load.see(seen)
-        # In its first window it does not know yet which levers it holds.
-        if first:
-            return
         asked = self._objectives(seen)
         most = self._bounds.most_gpus(seen.t_s, self._sizing.asked_gpus, _usd_per_gpu_h(seen))
         for index in range(self._endpoints):
@@ -109,6 +108,26 @@ class ModServe:
             if len(members) and (self._begun_s[index] != _NEVER or self._load.known(index)):
                 self._size(seen, index, members, asked[:, index], float(most[index]))
                 self._step(seen, members)
+
+    def _foresee(self, seen: ServingObservation) -> None:
+        """Lay out every endpoint for usual requests before any has come: what is wanted at the very start stands there at once.
+
+        Roles are laid before instances are counted. If another policy scales, what it has on keeps the role that is laid here.
+        """
+        asked = self._objectives(seen)
+        for index in range(self._endpoints):
+            members = np.flatnonzero(seen.instance_endpoint == index)
+            if not len(members):
+                continue
+            able = seen.configured[members] | self._knobs.choose_width
+            endpoint = Endpoint.of(seen, members, np.asarray(able))
+            mix = USUAL if endpoint.reads_images else replace(USUAL, image_share=0.0)
+            nothing = Present(np.full(len(members), NONE), np.ones(len(members), dtype=np.bool_))
+            expected = usual(Asked(np.zeros(3), mix, *asked[:, index].tolist()))
+            laid = self._sizing.size(index, endpoint, expected, nothing, Terms(seen.t_s, True, np.inf, None))
+            if laid is not None:
+                self._held[members] = self._target[members] = laid
+        self._sizing.forget()
 
     def _objectives(self, seen: ServingObservation) -> Floats:
         """Return the time to first token of all and of image requests and the time per token that hold now, shape 3 x E."""
@@ -128,11 +147,7 @@ class ModServe:
             self._begun_s[index] = seen.t_s
         releases = knobs.autoscale and self._scales
         settled = bool(seen.t_s - self._begun_s[index] >= knobs.cool_down_s)
-        # A text instance is slow to change its width: it does that as it may be released anyway, or once the mix is known.
-        chooses = settled or (not releases and self._load.finished(index) >= _ENOUGH)
-        usable = self._usable(seen, members)
-        as_it_was = usable & seen.configured[members]
-        endpoint = Endpoint.of(seen, members, usable, usable if chooses or not as_it_was.any() else as_it_was)
+        endpoint = Endpoint.of(seen, members, self._usable(seen, members))
         fill = not releases or not settled
         per_s = self._load.high_per_s(index)
         if burst:

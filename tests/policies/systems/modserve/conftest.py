@@ -78,7 +78,8 @@ class World:
         now = {"t_s": self.t_s, "state": np.where(self.wanted, ON, OFF), "role": self.role}
         seen = self._seen(**{**self._slots, **rates, **now, **changes})
         before = self.role[self.wanted].copy(), self.wanted
-        self.wanted, self.role = self.holder.scale(seen).wanted, self.holder.lay(seen).role
+        # Roles are laid before instances are counted.
+        self.role, self.wanted = self.holder.lay(seen).role, self.holder.scale(seen).wanted
         self.turns += int((self.wanted != before[1]).any() or (self.role[before[1]] != before[0]).any())
         self.t_s += seen.window_s
 
@@ -121,7 +122,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(around: Any, serving_seen: Callable[..., ServingObservation]) -> Callable[..., World]:
-    """Start a world under ModServe with some knobs."""
+    """Start a world under ModServe with some knobs; its stages part even where whole instances would do with fewer GPUs."""
     from policies.systems.modserve.knobs import ModServeKnobs
 
-    return lambda **knobs: World(ModServe(ModServeKnobs(**knobs), around), serving_seen)
+    return lambda **knobs: World(ModServe(ModServeKnobs(**{"whole_where_fewer": False, **knobs}), around), serving_seen)

@@ -23,7 +23,8 @@ NOTHING = Present(np.full(len(SLOTS.gpus), NONE), np.ones(len(SLOTS.gpus), dtype
 
 
 def pool(role, width, need=1.0, capacity=1.0, held=None):
-    return Pool(role, width, SLOTS.gpus == width, capacity, capacity, True, need, need if held is None else held)
+    able = SLOTS.gpus == width
+    return Pool(role, width, able, np.full(int(able.sum()), capacity), True, need, need if held is None else held)
 
 
 def no_gpu_twice(role):
@@ -43,6 +44,13 @@ def kinds_by_server(role):
 
 def test_instances_are_the_load_over_the_capacity_rounded_up():
     assert sized([pool(IMAGE, 1, need=10.0, capacity=4.0), pool(WHOLE, 4, need=8.0, capacity=4.0)], 32, False, [0, 0], 0.1) == [3, 2]
+
+
+def test_instances_that_share_what_comes_are_needed_less_than_in_proportion():
+    alike = SLOTS.gpus == 1
+    sharing = Pool(IMAGE, 1, alike, 1.0 - 0.5 / np.arange(1.0, alike.sum() + 1.0), True, 1.0, 1.0)
+    assert [sharing.instances(load) for load in (0.5, 1.5, 7.5, 15.5)] == [1, 2, 8, 16]
+    assert sharing.instances(40.0) > alike.sum(), "more than there are"
 
 
 def test_what_is_kept_for_the_cool_down_gives_way_to_what_is_needed_now():
