@@ -1,5 +1,7 @@
 """Aladdin as a holder: widths, numbers of workers, room, and what it remembers."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -79,10 +81,69 @@ def gpus_of(wanted, seen):
     return int(seen.instance_gpus[wanted].sum())
 
 
-def test_before_anything_was_seen_the_configured_workers_are_wanted(around, site, ended):
+def test_before_anything_was_seen_all_workers_of_the_best_width_for_usual_requests_are_wanted(around, site, ended):
     holder = Aladdin(AladdinKnobs(), around)
     seen = site(t_s=0.0, endpoint_arrivals_per_s=np.zeros(1), finished=lambda: ended([], []))
-    np.testing.assert_array_equal(holder.scale(seen).wanted, seen.configured)
+    wanted = holder.scale(seen).wanted
+    assert len(np.unique(seen.instance_gpus[wanted])) == 1
+    assert gpus_of(wanted, seen) == 8 * SERVERS
+    late = Aladdin(AladdinKnobs(), around).scale(site(t_s=0.0, endpoint_atgt_slo_s=np.array([0.014]))).wanted
+    assert set(seen.instance_gpus[late].tolist()) == {8}, "only the widest are in time"
+
+
+@pytest.mark.parametrize("slo_s", [0.014, 0.02, 0.03, 0.1])
+def test_gpus_grow_with_a_fixed_number_of_workers_however_few_are_in_time(around, site, ended, slo_s):
+    def gpus(workers):
+        """Return the GPUs at each end of a run in which the fewer there are the later and the shorter what has finished is."""
+        holder, held = Aladdin(AladdinKnobs(workers=workers), around), []
+        for minute in range(30):
+            done = ended(np.full(60, 200 * workers), 40 * workers, ttft_s=9.0 / workers, atgt_s=0.3 / workers)
+            seen = site(
+                t_s=60.0 * minute,
+                endpoint_arrivals_per_s=np.array([9.0]),
+                endpoint_atgt_slo_s=np.array([slo_s]),
+                finished=lambda done=done: done,
+            )
+            held.append(gpus_of(holder.scale(seen).wanted, seen))
+        assert len(set(held)) == 1, "settled before anything ran"
+        return held[-1]
+
+    found = [gpus(workers) for workers in range(1, 9)]
+    assert (np.diff(found) >= 0).all()
+    assert found[1] == 2 * found[0]
+
+
+def test_a_width_changes_once_requests_are_known_and_completely(around, site, ended):
+    holder, state, held = Aladdin(AladdinKnobs(), around), None, []
+    tight = {"endpoint_atgt_slo_s": np.array([0.03])}
+    for minute in range(60):
+        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([2.0]), finished=lambda: ended(np.full(60, 3500), 400), **tight)
+        if state is not None:
+            seen = site(
+                t_s=60.0 * minute,
+                state=state.copy(),
+                endpoint_arrivals_per_s=np.array([2.0]),
+                finished=lambda: ended(np.full(60, 3500), 400),
+                **tight,
+            )
+        wanted = holder.scale(seen).wanted
+        before = wanted if state is None else state
+        state = np.where(wanted, np.where(np.isin(before, (ON, STARTING)), ON, STARTING), OFF)
+        held.append(set(seen.instance_gpus[wanted].tolist()))
+    assert all(len(widths) == 1 for widths in held[-20:])
+    changes = sum(one != two for one, two in pairwise(held))
+    assert changes <= 2, "there, with both on the way, and done"
+
+
+def test_a_width_that_is_better_only_now_and_then_changes_nothing(around, site, ended):
+    holder, state, held = Aladdin(AladdinKnobs(cool_down_s=600.0), around), None, set()
+    for minute in range(90):
+        # Eight minutes of an objective that only the widest keep, then eight of one that all keep.
+        slo_s = 0.014 if minute > 10 and minute // 8 % 2 else 0.1
+        wanted, seen = follow(holder, site, ended, 4.0, 1, since_s=60.0 * minute, state=state, endpoint_atgt_slo_s=np.array([slo_s]))
+        state = np.where(wanted, ON, OFF)
+        held |= set(seen.instance_gpus[wanted].tolist()) if minute > 10 else set()
+    assert len(held) == 1
 
 
 def test_more_demand_takes_more_gpus_and_less_takes_fewer(around, site, ended):
