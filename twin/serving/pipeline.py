@@ -241,7 +241,7 @@ class Pipeline:
             return None
         row = int(came[-1])
         # What was over and done with before a restored state is not there any more.
-        if self._last is not None and self._last[0] == row and row < text.clean_until[int(apart)]:
+        if self._last is not None and self._last[0] == row:
             return self._last
         i = int(self._ids(text, came[-1:])[0])
         return row, float(self.book.arrive_s[i]), int(self.book.prompt_tokens[i]), int(text.requests[row, b.PLACE])
@@ -299,9 +299,11 @@ class Pipeline:
 
     def restore(self, state: State) -> None:
         """Take back a state of the same scenario and seed."""
-        self._last = tuple(state["last"]) if state["last"] else None
         self.book.restore(state["book"])
         self.stages.restore(state["stages"])
+        last, clean = state["last"], self.stages.text.clean_until[0 if self.vision is None else 1]
+        # One that was still under way may yet go elsewhere.
+        self._last = tuple(last) if last and last[0] < clean else None
         if self._in_text:
             self.requests = self.stages.text.requests
         self._leave_text()

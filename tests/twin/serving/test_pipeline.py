@@ -438,6 +438,25 @@ def test_the_last_placement_is_told_after_a_state_as_before(start: Start) -> Non
     assert_frame_equal(mine, again.to(1200.0).tables()["placements"])
 
 
+def test_a_last_placement_that_moves_after_a_state_is_told_where_it_went(start: Start) -> None:
+    quiet = SEEING.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
+    fault = Fault(kind="instance_loss", target="see/1", from_s=301.0)
+
+    def begun() -> Any:
+        return start((quiet,), {"see": (0, 1)}, horizon_s=1800.0, faults=(fault,))
+
+    whole = begun()
+    whole.model.inject("see", np.array([299.0]), np.array([100]), np.array([500]), np.array([0]))
+    state = whole.to(300.0).model.snapshot()
+    again = begun()
+    again.model.restore(state)
+    again._now_s = 300.0
+    again.everywhere()
+    mine = whole.to(1800.0).tables()["placements"].filter(pl.col("t_s") > 300.0)
+    assert set(mine["instance"]) == {2}
+    assert_frame_equal(mine, again.to(1800.0).tables()["placements"])
+
+
 def test_a_state_brings_along_what_decodes_since_the_hour_before(start: Start, small_fleet: Fleet) -> None:
     slow = Endpoint(id="read", model="70b", tp=8, demand=Synthetic(rate_per_s=0.5))
 
