@@ -27,6 +27,9 @@ _NEVER: Final = -1e18
 class ModServe:
     """Gives images and text pools of their own: sized by token load over profiled capacity, laid on servers, routed by tokens.
 
+    Where whole instances of the best width need no more GPUs by the same profile it leaves an endpoint to them. Before anything
+    runs it lays out every endpoint for usual requests; the first window's figures then correct that.
+
     Every ``interval_s`` it sizes the pools; every window it looks for bursts and takes the next step towards the layout. Until
     it has seen an endpoint for as long as the cool-down it releases nothing and only divides what there is. So it does where
     another policy scales; where another one lays the roles it scales the instances of each role as they are.

@@ -115,24 +115,18 @@ def test_gpus_grow_with_a_fixed_number_of_workers_however_few_are_in_time(around
 
 def test_a_width_changes_once_requests_are_known_and_completely(around, site, ended):
     holder, state, held = Aladdin(AladdinKnobs(), around), None, []
-    tight = {"endpoint_atgt_slo_s": np.array([0.03])}
+    long = {"endpoint_atgt_slo_s": np.array([0.04])}
     for minute in range(60):
-        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([2.0]), finished=lambda: ended(np.full(60, 3500), 400), **tight)
-        if state is not None:
-            seen = site(
-                t_s=60.0 * minute,
-                state=state.copy(),
-                endpoint_arrivals_per_s=np.array([2.0]),
-                finished=lambda: ended(np.full(60, 3500), 400),
-                **tight,
-            )
+        now = long if state is None else {**long, "state": state.copy()}
+        done = ended(np.full(60, 6000), 50)
+        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([2.0]), finished=lambda done=done: done, **now)
         wanted = holder.scale(seen).wanted
         before = wanted if state is None else state
         state = np.where(wanted, np.where(np.isin(before, (ON, STARTING)), ON, STARTING), OFF)
         held.append(set(seen.instance_gpus[wanted].tolist()))
     assert all(len(widths) == 1 for widths in held[-20:])
     changes = sum(one != two for one, two in pairwise(held))
-    assert changes <= 2, "there, with both on the way, and done"
+    assert 1 <= changes <= 2, "there, with both on the way, and done"
 
 
 def test_a_width_that_is_better_only_now_and_then_changes_nothing(around, site, ended):
