@@ -240,13 +240,17 @@ class Lifecycle:
         self.state[which & (self._ready_at <= now)] = ON
 
     def _open(self, index: int) -> None:
-        """Say which instances may take new requests: on and admitted; else on; else starting; else any that is not lost."""
+        """Say which instances may take new requests: on and admitted; else on; else starting; else one to wait at.
+
+        One that drains takes new ones only where there is no other, or it would never be empty.
+        """
         part = self._place.part(index)
         state = self.state[part]
         # What waits for its GPUs comes sooner than what nobody wants.
         coming = (state == STARTING) | (self.wanted[part] & ~self.lost[part])
         on = state == ON
-        self._pipelines[index].stages.open(on, [on & self.admitted[part], on, state == STARTING, coming, ~self.lost[part]])
+        waiting = (state == OFF) & ~self.lost[part]
+        self._pipelines[index].stages.open(on, [on & self.admitted[part], on, state == STARTING, coming, waiting, ~self.lost[part]])
 
     def _note(self, now: int, kind: str, which: Bools) -> None:
         self._accounts.note(now, kind, [(self._place.ids[r], float(self._place.gpus[r])) for r in np.flatnonzero(which)])

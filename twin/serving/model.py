@@ -255,7 +255,8 @@ class Model:
         # Encoding is as heavy on a GPU as prefill; on instances that prefill it is part of it already.
         encoding = np.where(self._instances.roles.role == levers.IMAGE, tick[:, b.ENCODE_TIME], 0)
         loads[0, :-1] = (tick[:, b.PREFILL_TIME] + encoding) / took
-        loads[1, :-1] = decode / took
+        # What is handed over when the last decode instance goes ends beside an instance's own prefills, for moments.
+        loads[1, :-1] = np.minimum(decode / took, np.maximum(1.0 - loads[0, :-1], 0.0))
         loads[2, :-1] = tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
         loads[3, :-1] = self._instances.state != levers.OFF
         loads[4, :-1], loads[4, -1] = self._clock_share, 1.0

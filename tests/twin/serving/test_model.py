@@ -318,3 +318,13 @@ def test_the_azure_trace_runs_end_to_end(start: Callable[..., Any], conversation
     asked = run.asked(tables)
     assert READINGS["serving.slo_attainment_share"](asked) > 0.99
     assert READINGS["serving.throughput_per_s"](asked) == pytest.approx(19_366 / 3900, rel=1e-6)
+
+
+def test_an_endpoint_that_is_scaled_to_nothing_empties_and_its_requests_wait(start: Callable[..., Any]) -> None:
+    run = start((CHAT,), {"chat": (0,)}, horizon_s=900.0).to(60.0)
+    run.model.scale(np.zeros(len(run.model.instance_ids), dtype=np.bool_))
+    run.to(300.0)
+    assert (run.model._instances.state == OFF).all()
+    rows = run.tables()["requests"]
+    assert (rows.filter(pl.col("arrive_s") > 61.0)["status"] == 2).all()
+    assert (rows.filter(pl.col("arrive_s") < 60.0)["status"] == 0).all()

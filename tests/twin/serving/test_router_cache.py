@@ -7,13 +7,13 @@ from typing import Any
 
 from twin.serving import batching as b
 
-RULE = '''
+RULE = """
 from twin.serving.batching import router
 
 @router
 def first(t, i, count, requests, instances, heap, load, allowed, score, memory):
     return 0
-'''
+"""
 
 
 def _load(path: Path) -> Any:
