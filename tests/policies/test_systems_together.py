@@ -34,9 +34,9 @@ TOGETHER = PolicySet.model_validate(
     {
         "name": "together",
         "levers": {
-            "stage_layout": [{"system": "modserve", "scope": IMAGES}],
-            "instance_scaling": [{"system": "modserve", "scope": IMAGES}, {"system": "aladdin"}],
-            "request_routing": [{"system": "tapas"}, {"system": "modserve", "scope": IMAGES}, {"system": "aladdin"}],
+            "stage_layout": [{"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}],
+            "instance_scaling": [{"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}, {"system": "aladdin"}],
+            "request_routing": [{"system": "tapas"}, {"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}, {"system": "aladdin"}],
             "instance_config": [{"system": "tapas"}, {"system": "aladdin", "scope": TEXT}],
             "emergency": [{"system": "tapas"}],
         },

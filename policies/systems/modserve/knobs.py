@@ -13,12 +13,14 @@ class ModServeKnobs(Knobs):
     ``targets`` on ``serving.ttft_p99_s`` and ``serving.image_ttft_p99_s`` tighten the endpoints' objectives where and when they
     hold; those on ``serving.gpus_mean`` and ``serving.cost_usd_per_h`` limit the GPUs. The paper gives the 5 minutes of
     ``interval_s``, scaling by token load over profiled capacity, splitting of images and sharing of servers; everything else here is
-    proposed. The headroom was chosen on a six-server trial with bursts; no other default was tuned.
+    proposed. The headroom was chosen on trials of a few servers with bursts; no other default was tuned.
     """
 
     interval_s: Annotated[float, Field(ge=60, le=3600, description="time between two sizings of the pools")] = 300.0
     lookback_s: Annotated[float, Field(ge=60, le=7200, description="time over which the 95th percentile of the load is taken")] = 600.0
-    headroom_share: Annotated[float, Field(ge=0, le=2, description="capacity beyond the load, share of the load")] = 0.5
+    headroom_share: Annotated[
+        float, Field(ge=0, le=2, description="capacity beyond the load, share of the load (half of it missed objectives in bursts)")
+    ] = 1.0
     cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before instances are released")] = 600.0
     hysteresis_share: Annotated[float, Field(ge=0, le=0.5, description="fall of the load that counts as no need")] = 0.1
     autoscale: Annotated[bool, Field(description="release what is not needed; otherwise all GPUs are on and only divided")] = True
