@@ -14,8 +14,10 @@ RUN pip install --no-cache-dir --no-deps -e . \
     && chown -R operator /var/lib/intentwin /srv/intentwin
 USER operator
 ENV INTENTWIN_HOME=/var/lib/intentwin
-# Compiles the kernels into the image and computes the example, so that the first page is there at once.
-RUN intentwin run example
+# Compiles the kernels and every routing rule into the image and computes the example, so that the first page is there at once.
+RUN python -c "import policies.systems as s; from importlib.util import find_spec; from importlib import import_module; from pkgutil import iter_modules; \
+    [import_module(name) for name in (f'policies.systems.{m.name}.routes' for m in iter_modules(s.__path__)) if find_spec(name)]" \
+    && intentwin run example
 EXPOSE 8501
 # An unknown path answers 200 too, so the body is what is compared.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
