@@ -1,4 +1,4 @@
-"""What instances sustain inside their objectives, by their coefficients."""
+"""What instances sustain inside their objectives, by their coefficients.
 
 Instances of a pool share what comes: the wait before one of c is that of M/G/c (Sakasegawa's closed form), so the more
 there are, the busier each may be. ``instances`` has the shape of the coefficients' rows, or is one number for all.
