@@ -123,7 +123,7 @@ def title(found: Sequence[Row]) -> str:
         )
     holds = [row for row in checked if row.verdict == "reproduced"]
     fitted = sum(row.claim.fitted_parameters for row in holds)
-    words = f"{_number(len(holds))} of {_number(len(found)).lower()} published claims hold here"
+    words = f"{_number(len(holds)) if holds else 'None'} of {_number(len(found)).lower()} published claims hold here"
     return f"{words}; {fitted or 'no'} number{'s' if fitted != 1 else ''} {'were' if fitted != 1 else 'was'} fitted to get them"
 
 

@@ -15,6 +15,7 @@ from app.charts.sweep import Mark, sweep
 from app.published import Row, Step, paper, quantity, reached, rows, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
+from policies.claim import Claim, Measured, Search
 from twin.sources import STRENGTHS, sources
 
 
@@ -161,8 +162,9 @@ def _reached(row: Row, step: Step, label: str) -> str:
 def _facts(row: Row) -> tuple[tuple[str, str], ...]:
     claim = row.claim
     return (
-        ("The paper says", f"{claim.metric}: {paper(claim)}"),
+        ("The paper says", f"{paper(claim)}{_of_what(claim)}"),
         ("Ours", quantity(row.ours, claim.unit)),
+        ("Read from", _read_from(claim)),
         ("Where it is printed", claim.source),
         ("Tolerance", f"± {claim.tolerance:.0%} of the paper's number, set before the run"),
         ("Fitted to it", f"{claim.fitted_parameters} numbers" if claim.fitted_parameters else "nothing: the number is a prediction"),
@@ -173,6 +175,16 @@ def _facts(row: Row) -> tuple[tuple[str, str], ...]:
         ("What makes ours differ", claim.explained if row.verdict and row.verdict != "reproduced" else ""),
         ("Not comparable because", claim.comparable),
     )
+
+
+def _of_what(claim: Claim) -> str:
+    return f", {claim.unit}" if claim.unit.startswith("share") else ""
+
+
+def _read_from(claim: Claim) -> str:
+    """Return which metric ours comes from; what a claim computes from the requests themselves is no metric."""
+    evidence = claim.evidence
+    return "the requests of the runs" if isinstance(evidence, Search) and isinstance(evidence.find, Measured) else claim.metric
 
 
 def _strengths() -> None:
