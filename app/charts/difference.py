@@ -11,6 +11,7 @@ from app.charts.tokens import Tokens
 from twin.units import NARROW_SPACE
 
 CELL_PX = 88
+NARROW_CELL_PX = 56  # of three candidates and more, so that the last one is seen without scrolling
 HEIGHT_PX = 24
 
 
@@ -52,13 +53,13 @@ class Row:
         return min(values), max(values)
 
 
-def interval(change: Change | None, row: Row, tokens: Tokens, *, recommended: bool) -> str:
+def interval(change: Change | None, row: Row, tokens: Tokens, *, recommended: bool, width_px: int = CELL_PX) -> str:
     """Return one cell: grey dashes are today, red is the bound, the dot is the change with its interval."""
     low, high = row.extent()
     span = high - low
 
     def x(value: float) -> float:
-        return CELL_PX / 2 if span <= 0 else 8 + (value - low) / span * (CELL_PX - 16)
+        return width_px / 2 if span <= 0 else 8 + (value - low) / span * (width_px - 16)
 
     middle = HEIGHT_PX / 2
     parts = [svg.line(x(0.0), 0, x(0.0), HEIGHT_PX, tokens.today, dash="3 2")]
@@ -71,7 +72,7 @@ def interval(change: Change | None, row: Row, tokens: Tokens, *, recommended: bo
             parts += [svg.line(x(end), middle - 3, x(end), middle + 3, colour, width=1.2) for end in (change.low, change.high)]
         fill = colour if recommended else tokens.surface
         parts.append(svg.circle(x(change.value), middle, 4, fill, stroke=colour))
-    size = f'width="{CELL_PX}" height="{HEIGHT_PX}" viewBox="0 0 {CELL_PX} {HEIGHT_PX}"'
+    size = f'width="{width_px}" height="{HEIGHT_PX}" viewBox="0 0 {width_px} {HEIGHT_PX}"'
     return f'<svg {size} aria-hidden="true" style="display:block">{"".join(parts)}</svg>'
 
 
@@ -93,10 +94,12 @@ def words(change: Change | None, row: Row, tokens: Tokens) -> str:
 def table(rows: Sequence[Row], names: Sequence[str], recommended: int | None, tokens: Tokens) -> str:
     """Return the table of Compare: one row a metric, two columns a candidate, the recommended one on its weak fill."""
     heads = "".join(f'<th colspan="2"{_on(i == recommended)}>{escape(name)}</th>' for i, name in enumerate(names))
+    width_px = CELL_PX if len(names) < 3 else NARROW_CELL_PX
     lines, last = [], ""
     for row in rows:
         cells = "".join(
-            f'<td class="fig{" on" if i == recommended else ""}">{interval(change, row, tokens, recommended=i == recommended)}</td>'
+            f'<td class="fig{" on" if i == recommended else ""}">'
+            f"{interval(change, row, tokens, recommended=i == recommended, width_px=width_px)}</td>"
             f'<td class="n{" on b" if i == recommended else ""}">{words(change, row, tokens)}</td>'
             for i, change in enumerate(row.changes)
         )

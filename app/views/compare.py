@@ -118,7 +118,7 @@ def _differences(judged: Sequence[Judged], best: Judged | None) -> None:
     with parts.panel(f"Change against today {over}", "differences", data=_frame(judged)):
         few = 0 < len(moved) < len(rows) and st.toggle("Only what changes or is bounded", key="compare-few", persist_state="session")
         place = judged.index(best) if best is not None else None
-        names = [item.candidate.name for item in judged]
+        names = names_of(judged)
         sheet(table(moved if few else rows, names, place, state.colours()), key="difference-table")
         if few:
             words = f"{len(rows) - len(moved)} more metrics change by less than {shown(NOTICEABLE_SHARE, 'x_share')} of today’s value."
@@ -134,7 +134,7 @@ def _frame(judged: Sequence[Judged]) -> pl.DataFrame:
     """Return every number of the table, in the metrics' own units."""
     lines = [
         (
-            item.candidate.name,
+            name,
             line.metric,
             line.bound.place_words if line.bound else "",
             line.difference.a,
@@ -147,7 +147,7 @@ def _frame(judged: Sequence[Judged]) -> pl.DataFrame:
             line.state,
             line.seeds_met if line.bound else None,
         )
-        for item in judged
+        for name, item in zip(names_of(judged), judged, strict=True)
         if item.seeds
         for line in item.lines
     ]
@@ -175,7 +175,7 @@ def _holds(judged: Sequence[Judged], best: Judged | None) -> None:
         return
     tokens, most = state.colours(), max(len(item.seeds) for item in judged)
     on = ["on" if item is best else "" for item in judged]
-    heads = [word("Bound"), *(word(_short(item.candidate.name), weak) for item, weak in zip(judged, on, strict=True))]
+    heads = [word("Bound"), *(word(_short(name), weak) for name, weak in zip(names_of(judged), on, strict=True))]
     body = []
     for metric, bound in pairs:
         assert bound is not None
@@ -190,6 +190,13 @@ def _holds(judged: Sequence[Judged], best: Judged | None) -> None:
     )
     with parts.panel(f"Which intents hold, of {most} seed{'s' if most > 1 else ''}", "holds"):
         sheet(grid(heads, body, [len(body) - 1]), key="holds-table")
+
+
+def names_of(judged: Sequence[Judged]) -> list[str]:
+    """Return what each candidate is called; those that share a name are told apart by the beginning of their policy's id."""
+    names = [item.candidate.name for item in judged]
+    same = {name for name in names if names.count(name) > 1}
+    return [f"{item.candidate.policy_id[:6]} {name}" if name in same else name for name, item in zip(names, judged, strict=True)]
 
 
 def _short(name: str) -> str:

@@ -1,5 +1,6 @@
 """Paired differences share one scale a row and say past the bound in words."""
 
+import re
 import xml.etree.ElementTree as ET
 
 from app.charts.difference import CELL_PX, Change, Row, interval, table
@@ -46,3 +47,15 @@ def test_an_unmoved_metric_stands_in_the_middle_without_a_sign() -> None:
     row = _row(change, bound=None)
     assert _places(interval(change, row, LIGHT, recommended=True), "circle", "cx") == [CELL_PX / 2]
     assert ">0<" in table([row], ["same"], None, LIGHT)
+
+
+def test_the_drawings_of_three_candidates_are_narrower_than_those_of_two() -> None:
+    measure = Measure.of("plant.gpu_temp_max_c", 84.0)
+    change = Change(-2.0, None, None, True, False)
+
+    def widths(count: int) -> set[str]:
+        row = Row("plant", "hottest GPU", "plant.gpu_temp_max_c", measure, measure, 84.0, "", None, (change,) * count)
+        return set(re.findall(r'<svg width="(\d+)"', table([row], ["candidate"] * count, None, LIGHT)))
+
+    assert widths(2) == {"88"}
+    assert widths(3) == {"56"}

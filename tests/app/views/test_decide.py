@@ -6,6 +6,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.published import Row, title
+from app.report.judgement import Judged
+from app.report.pairing import Held
+from app.views.compare import names_of
+from policies.catalogue import cards
+from policies.policy import TODAY, Schedule
+
 PAGE = """
 from app import state
 from app.views import {view}
@@ -68,6 +75,22 @@ def test_notes_reach_the_preview_as_text(full: Any) -> None:
     assert "&lt;b&gt;for the board&lt;/b&gt;" in str(page.get("iframe")[0].proto)
 
 
+def test_candidates_of_one_name_are_told_apart() -> None:
+    def judged(policy_id: str, name: str) -> Judged:
+        return Judged(Held(policy_id, name, Schedule.of(TODAY), False, {1: policy_id}, {}), (), (), (1,))
+
+    three = [judged("0123456789", "candidate"), judged("abcdef0123", "candidate"), judged("99", "cooler")]
+    assert names_of(three) == ["012345 candidate", "abcdef candidate", "cooler"]
+
+
+def test_a_claim_about_parts_of_requests_does_not_pose_as_a_metric(full: Any) -> None:
+    page = _opened("claims")
+    page.selectbox(key="claim-open").set_value("modserve/encode-share-nvlm-d-72b").run()
+    words = _text(page)
+    assert re.search(r"54\.0.{1,16}%, share of TTFT", words)
+    assert "the requests of the runs" in words
+
+
 def test_claims_stand_with_the_papers_numbers_before_anything_ran(full: Any) -> None:
     page = _opened("claims")
     words = _text(page)
@@ -93,6 +116,11 @@ def test_a_finished_check_shows_verdicts(full: Any, monkeypatch: pytest.MonkeyPa
     words = _text(_opened("claims"))
     assert re.search(r"One of \w+ published claims hold here", words)
     assert "reproduced" in words
+
+
+def test_that_no_claim_holds_is_said_in_words() -> None:
+    rows = [Row(card.id, card.name, claim, 0.0, "not reproduced", "") for card in cards().values() for claim in card.claims[:1]]
+    assert title(rows) == "None of three published claims hold here; no numbers were fitted to get them"
 
 
 def test_a_searched_claim_shows_where_it_holds_and_how_many_runs_it_took(full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
