@@ -13,6 +13,7 @@ from twin.units import show
 TICKS: Final = (0.5, 0.9, 0.99, 0.999)
 _DEEPEST: Final = 3.5
 _MOST_TICKS: Final = 3
+_LEFT_PART: Final = 0.45
 
 
 def nines(share: "np.ndarray | float") -> "np.ndarray":
@@ -83,7 +84,7 @@ def distribution(
         )  # fmt: skip
         values += [float(table["value"].min()), float(table["value"].max())]  # type: ignore[arg-type]
     main = candidate if candidate is not None and not candidate.is_empty() else today
-    _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, tokens)
+    _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, values)
     if bound is not None:
         _bound(fig, bound, name, values, tokens)
     fig.update_layout(hovermode="closest", margin={"l": 44, "r": 16, "t": 8, "b": 28})
@@ -107,14 +108,17 @@ def _bound(fig: go.Figure, bound: float, name: str, values: list[float], tokens:
     )  # fmt: skip
 
 
-def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, tokens: Tokens) -> None:
+def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, values: list[float]) -> None:
+    """Mark the 99 % point; its words stand above the curve, below it where they would run into the axis' own."""
     value = at(table, 0.99) if table is not None else None
     if value is None:
         return
+    low, high = np.log(max(min(values), 1e-9)), np.log(max(*values, 2e-9))
+    leftmost = np.log(max(value, 1e-9)) - low < _LEFT_PART * (high - low)
     fig.add_scatter(x=[value], y=[2.0], mode="markers", marker={"color": colour, "size": 8}, hoverinfo="skip")
     fig.add_annotation(
-        x=np.log10(value), y=2.0, text=f"<b>{show(value, name)}</b>", showarrow=False, xanchor="right", yanchor="bottom", xshift=-6,
-        font={"color": colour, "size": LABEL_PX},
+        x=np.log10(value), y=2.0, text=f"<b>{show(value, name)}</b>", showarrow=False, xanchor="left" if leftmost else "right",
+        yanchor="top" if leftmost else "bottom", xshift=6 if leftmost else -6, font={"color": colour, "size": LABEL_PX},
     )  # fmt: skip
 
 

@@ -36,9 +36,11 @@ def cost(now: Span) -> None:
         left, right = st.columns([2, 3], gap="medium")
         with left:
             parts.plot(figure, "serving-cost", alt=title)
-        heads = [Head("endpoint", "Endpoint"), Head("gpus", "GPUs", "number", "48px"), Head("usd", "USD/h", "number", "56px")]
+        # On a phone four columns of numbers leave no room for the names: the change matters most there.
+        roomy = not old
+        heads = [Head("endpoint", "Endpoint"), Head("gpus", "GPUs", "number", "48px", roomy), Head("usd", "USD/h", "number", "56px")]
         if any(spec.get("variants") for spec in reading.specs(now.home, now.run_id).values()):
-            heads.append(Head("quality", "Quality", "number", "62px"))
+            heads.append(Head("quality", "Quality", "number", "62px", roomy))
         if old:
             heads.append(Head("change", "Change", "change", "104px"))
         with right:

@@ -38,3 +38,10 @@ def test_the_bound_is_a_short_red_stroke_across_the_99_per_cent_line(tokens) -> 
     assert (fig.data[0].line.color, fig.data[1].line.color) == (tokens.today, tokens.candidate)
     assert "bound 2.00\u00a0s" in [note.text for note in fig.layout.annotations]
     assert fig.layout.xaxis.type == "log"
+
+
+@pytest.mark.parametrize(("slow", "side", "above"), [(1.2, "left", "top"), (900.0, "right", "bottom")])
+def test_the_words_of_the_99th_percentile_keep_clear_of_the_axis(slow: float, side: str, above: str) -> None:
+    table = pl.DataFrame({"share": [0.1, 0.99, 0.999], "value": [1.0, slow, 1000.0]})
+    (note,) = distribution(None, table, "ttft_s", LIGHT).layout.annotations
+    assert (note.xanchor, note.yanchor) == (side, above)

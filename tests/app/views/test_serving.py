@@ -76,6 +76,7 @@ def test_the_placement_says_which_instance_took_the_last_request_and_why(stored:
     at = _opened("chat-70b", show="today")
     assert "▸" in _drawings(at)
     assert re.search(r"took the last request before \d\d:\d\d: by the rule of least", _words(at))
+    assert "Listed: the last request of each window" in _words(at)
 
 
 def test_a_moment_before_the_first_quarter_of_an_hour_shows_that_one(stored: Path) -> None:
