@@ -54,7 +54,8 @@ def compare(arguments: Namespace) -> Answer:
         (name, show(d.a, name), show(d.b, name), show_change(d.difference, name), _interval(name, d.low, d.high), _word(name, d))
         for name, d in differences.items()
     ]
-    head = f"{scenario.name}: {labels[1]} against {labels[0]}, {len(seeds)} paired seeds, mean difference with its 95 % interval"
+    paired = f"{len(seeds)} paired seed{'s' if len(seeds) > 1 else ''}"
+    head = f"{scenario.name}: {labels[1]} against {labels[0]}, {paired}, mean difference with its 95 % interval"
     return Answer(value, [head, *table(rows, ("metric", labels[0], labels[1], "difference", "interval", ""), right=(1, 2, 3, 4))])
 
 

@@ -95,6 +95,7 @@ def heading(judged: Judged | None) -> str:
     if not judged.seeds:
         return "No seed is shared with today’s policy, so nothing can be compared yet"
     kept = sum(line.state in {"met", "at risk"} for line in judged.asked)
+    seeds = len(judged.seeds)
     if not judged.asked:
-        return f"{len(judged.others)} metrics over {len(judged.seeds)} paired seeds"
-    return f"{kept} of {len(judged.asked)} bounds hold under all of {len(judged.seeds)} paired seeds"
+        return f"{len(judged.others)} metrics over {seeds} paired seed{'s' if seeds > 1 else ''}"
+    return f"{kept} of {len(judged.asked)} bounds hold under {f'all of {seeds} paired seeds' if seeds > 1 else 'one paired seed'}"

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.report.effects import heading
 from app.report.judgement import Bound, Judged, Line, change_words, recommendation
 from app.report.pairing import Held
 from policies.policy import TODAY, Schedule
@@ -85,3 +86,8 @@ def test_a_bound_without_evidence_is_never_taken_as_kept() -> None:
 def test_a_relative_bound_is_the_same_as_the_absolute_one_that_it_stands_for(today: float, value: float, candidate: float, op: str) -> None:
     relative, absolute = Bound("I-01", op, value, True, True), Bound("I-01", op, today + value * today, False, True)
     assert relative.holds(today, candidate) == absolute.holds(today, candidate)
+
+
+def test_one_seed_is_not_written_as_several() -> None:
+    one = Held("x", "x", Schedule.of(TODAY), False, {1: "a"}, {})
+    assert heading(Judged(one, (), (_line(HOT, (84.0,), (78.0,)),), (1,))) == "1 metrics over 1 paired seed"
