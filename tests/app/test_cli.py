@@ -253,6 +253,14 @@ def test_every_command_explains_itself() -> None:
         assert name in done.stdout
 
 
+def test_help_names_the_kinds_that_can_be_imported() -> None:
+    from app.cli import IMPORTS, READABLE
+    from twin.store.importers import READERS
+
+    assert set(READABLE) == set(READERS)
+    assert set(READABLE) <= set(IMPORTS)
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = "[name for name in ('polars', 'numba', 'pydantic', 'streamlit') if name in sys.modules]"
     code = f"import sys; from app.cli import parser; parser().format_help(); print({heavy})"
@@ -332,12 +340,13 @@ def test_lines_are_answered_one_by_one(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_reading_loads_neither_the_world_nor_the_store() -> None:
+def test_reading_loads_neither_the_world_nor_the_store(tmp_path: Path) -> None:
     code = (
         "import sys; from app.cli import main; main(['intent', 'keep GPUs under 80 C', '--json']);"
         "print([m for m in ('twin.world', 'duckdb', 'streamlit', 'litellm') if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    empty = {**os.environ, "INTENTWIN_HOME": str(tmp_path / "none")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=empty, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
 
 
