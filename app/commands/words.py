@@ -152,7 +152,7 @@ def explore(arguments: Namespace) -> Answer:
 
 
 def _stands(item: "Candidate") -> str:
-    words = "meets it" if item.meets else "misses it"
+    words = ("meets it" if item.rows else "nothing was bounded") if item.meets else "misses it"
     return f"{words}, lets down {', '.join(item.lets_down)}" if item.lets_down else words
 
 

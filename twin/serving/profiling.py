@@ -20,6 +20,8 @@ _DEFAULTS: Final = {"engine": "vllm", "precision": "bf16"}
 _FEWEST: Final = 6
 _SMALL_TOKENS: Final = 256  # shorter prefills take what reading the weights takes: they make the floor
 _WORST_MEAN_ERROR_SHARE: Final = 0.30
+# So far from what is built in lies no engine, but another unit does.
+_OTHER_UNIT: Final = 20.0
 _HIGHEST: Final = 100_000_000
 _MOST_POINTS: Final = 1_000_000
 
@@ -95,7 +97,23 @@ def fit(points: pl.DataFrame, place: str) -> Profile:
                 "look for mixed units, warm-up runs or several configurations in one file"
             )
     coefficients = (floor / 1e3, *(float(value) / 1e3 for value in (*prefill, *decode)), 0.0, float(capacity))
-    return Profile(gpu, engine, model, tp, coefficients, prefill_error, decode_error, "imported", precision)
+    profile = Profile(gpu, engine, model, tp, coefficients, prefill_error, decode_error, "imported", precision)
+    _of_this_world(profile, place)
+    return profile
+
+
+def _of_this_world(profile: Profile, place: str) -> None:
+    """Refuse times that no engine on these GPUs is near to: mostly they are in another unit."""
+    try:
+        known = latency.profile(profile.gpu, profile.engine, profile.model, profile.tp, profile.precision)
+    except ValueError:
+        return
+    mine_s, known_s = (float(latency.decode_s(each.coefficients, 8, 8192)) for each in (profile, known))
+    if not 1.0 / _OTHER_UNIT < mine_s / known_s < _OTHER_UNIT:
+        raise ValueError(
+            f"{place}: a decode iteration of 8 requests takes {1e3 * mine_s:.3g} ms, the built-in profile has {1e3 * known_s:.3g} ms; "
+            "are the times in milliseconds?"
+        )
 
 
 def frame(profiles: list[Profile]) -> pl.DataFrame:

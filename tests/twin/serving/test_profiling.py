@@ -106,6 +106,8 @@ PREFILLS, DECODES = pl.col("phase") == "prefill", pl.col("phase") == "decode"
         (lambda f: f.with_columns(ms=pl.when(DECODES).then(5.0).otherwise("ms")), "decode: ms does not grow with tokens"),
         (lambda f: f.with_columns(ms=pl.when(DECODES & (pl.int_range(pl.len()) % 2 == 0)).then(pl.col("ms") * 10).otherwise("ms")),
          "decode does not follow the model: mean error"),
+        (lambda f: f.with_columns(ms=pl.col("ms") / 1e3), "are the times in milliseconds?"),
+        (lambda f: f.with_columns(ms=pl.col("ms") * 1e3), "are the times in milliseconds?"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused_in_one_line_that_names_place_and_remedy(tmp_path: Path, change: Change, names: str) -> None:
