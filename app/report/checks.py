@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.report.evidence import Asked, Evidence
 from app.report.judgement import Judged, change_words
 from policies.catalogue import complete
+from policies.intent.explore import let_down
 from policies.policy import PolicySet
-from twin.metrics import METRICS
+from twin.metrics import METRICS, Scope
+from twin.run import read
 from twin.units import NARROW_SPACE, show
 
 Marked = tuple[str, str]
@@ -68,10 +71,21 @@ def _clip_words(clips: Mapping[str, int]) -> str:
 
 def risks(evidence: Evidence) -> list[Marked]:
     """Return what may go wrong and what nobody has answered yet."""
-    found = list(_losses(evidence.judged))
+    found = [*_broken_promises(evidence), *_losses(evidence.judged)]
     for item in evidence.asked:
         found += [("waiting", f"Open question: {text}") for severity, text in _findings(item) if severity == "question"]
     return found
+
+
+def _broken_promises(evidence: Evidence) -> Iterator[Marked]:
+    """Yield the endpoints that keep their own objectives today and would not, whether anybody asked or not."""
+    today, candidate = evidence.today_run, evidence.candidate_run
+    if today is None or candidate is None:
+        return
+    endpoints = list(candidate.manifest["entities"].get("endpoint", ()))
+    for name in let_down(endpoints, partial(read, today), partial(read, candidate)):
+        before, after = (read(held, "serving.slo_attainment_share", (Scope("endpoint", name),)) or 0.0 for held in (today, candidate))
+        yield "broken", f"{name} would keep its own objectives for {show(after, 'x_share')} of its requests, {show(before, 'x_share')} today"
 
 
 def _losses(judged: Judged | None) -> Iterator[Marked]:

@@ -30,13 +30,14 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 }
 IMAGES = [{"kind": "endpoint", "id": "chat-8b"}]
 TEXT = [{"kind": "endpoint", "id": "chat-70b"}]
+MODSERVE = {"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}
 TOGETHER = PolicySet.model_validate(
     {
         "name": "together",
         "levers": {
-            "stage_layout": [{"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}],
-            "instance_scaling": [{"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}, {"system": "aladdin"}],
-            "request_routing": [{"system": "tapas"}, {"system": "modserve", "scope": IMAGES, "knobs": {"whole_where_fewer": False}}, {"system": "aladdin"}],
+            "stage_layout": [MODSERVE],
+            "instance_scaling": [MODSERVE, {"system": "aladdin"}],
+            "request_routing": [{"system": "tapas"}, MODSERVE, {"system": "aladdin"}],
             "instance_config": [{"system": "tapas"}, {"system": "aladdin", "scope": TEXT}],
             "emergency": [{"system": "tapas"}],
         },

@@ -78,7 +78,8 @@ def _note(now: Span, endpoint: str, placed: pl.DataFrame) -> str:
     if placed.is_empty():
         return f"{words} This run does not say where requests went: it was stored before that was recorded."
     row = placed.row(0, named=True)
-    return f"{words} ▸ took the last request before {now.clock_text}: {html.escape(_why(row, now, endpoint))}. Listed: the last request of each window."
+    why = html.escape(_why(row, now, endpoint))
+    return f"{words} ▸ took the last request before {now.clock_text}: {why}. Listed: the last request of each window."
 
 
 def _why(row: dict[str, Any], now: Span, endpoint: str) -> str:
