@@ -84,8 +84,9 @@ def _broken_promises(evidence: Evidence) -> Iterator[Marked]:
         return
     endpoints = list(candidate.manifest["entities"].get("endpoint", ()))
     for name in let_down(endpoints, partial(read, today), partial(read, candidate)):
-        before, after = (read(held, "serving.slo_attainment_share", (Scope("endpoint", name),)) or 0.0 for held in (today, candidate))
-        yield "broken", f"{name} would keep its own objectives for {show(after, 'x_share')} of its requests, {show(before, 'x_share')} today"
+        kept = (read(held, "serving.slo_attainment_share", (Scope("endpoint", name),)) or 0.0 for held in (today, candidate))
+        before, after = (show(share, "x_share") for share in kept)
+        yield "broken", f"{name} would keep its own objectives for {after} of its requests, {before} today"
 
 
 def _losses(judged: Judged | None) -> Iterator[Marked]:

@@ -148,4 +148,5 @@ def test_an_endpoint_that_would_break_its_own_objectives_is_told_though_nobody_a
         return shares[id(held)] if scope[0].id == name else 1.0
 
     monkeypatch.setattr(checks, "read", read)
-    assert checks.risks(evidence)[0] == ("broken", f"{name} would keep its own objectives for 95.4\u00a0% of its requests, 99.9\u00a0% today")
+    words = f"{name} would keep its own objectives for 95.4\u00a0% of its requests, 99.9\u00a0% today"
+    assert checks.risks(evidence)[0] == ("broken", words)
