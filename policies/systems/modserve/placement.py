@@ -172,7 +172,8 @@ def place(slots: Slots, pools: Sequence[Pool], counts: Sequence[int], present: P
 
 def _order(slots: Slots, pool: Pool, present: Present, taken: Bools, shared: bool) -> Ints:
     """Return the rank of each slot for a pool, shape n; the lowest is taken first."""
-    mine = present.role == pool.role
+    # What is held in this role at another width is in the way as much as another stage: its GPUs are free only once it is gone.
+    mine = (present.role == pool.role) & (slots.gpus == pool.width)
     others = (present.role != NONE) & ~mine
     held = slots.flags(others)
     used = np.zeros(int(slots.server.max()) + 1, dtype=np.int64)

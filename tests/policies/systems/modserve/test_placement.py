@@ -108,6 +108,17 @@ def test_a_burst_takes_idle_instances_before_busy_ones():
     assert set(SLOTS.server[role == IMAGE].tolist()) == {1}
 
 
+def test_another_width_of_the_same_role_starts_beside_what_serves_and_not_in_its_place():
+    """Else the only instance would have to go before its replacement could begin to load."""
+    now = place(SLOTS, [pool(WHOLE, 2)], [1], NOTHING, shared=False)
+    target = place(SLOTS, [pool(WHOLE, 1)], [2], Present(now, NOTHING.busy), shared=False)
+    held, wanted = (SLOTS.flags(role != NONE) for role in (now, target))
+    assert not (held & wanted).any()
+    following = towards(SLOTS, now, target, settled(now, now), 8)
+    assert (following[now != NONE] == WHOLE).all(), "it stays until the others are on"
+    assert (following[target != NONE] == WHOLE).all()
+
+
 def test_a_stage_that_finds_no_room_is_told():
     assert place(SLOTS, [pool(WHOLE, 8), pool(IMAGE, 1)], [4, 1], NOTHING, shared=False) is None
 
