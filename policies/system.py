@@ -1,17 +1,21 @@
 """The card of one idea: what it is, its levers, what it claims."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from policies.claim import Claim
 from policies.policy import ScopeSpec
-from twin.clock import Window
+from twin.clock import Clock, Window
 from twin.metrics import Scope
 
 Role = Literal["holder", "guard"]
+_MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Target(BaseModel):
@@ -39,6 +43,17 @@ class Target(BaseModel):
         """Return the twin's own scopes."""
         return tuple(spec.scope() for spec in self.scope)
 
+    def bounds(self, endpoint_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which endpoints it is for, shape E: all without a scope, else those it names; a place is no endpoint."""
+        named = {spec.id for spec in self.scope if spec.kind == "endpoint"}
+        return np.array([not self.scope or name in named for name in endpoint_ids], dtype=np.bool_)
+
+    def in_force(self, clock: Clock, t_s: float, ahead_s: float = 0.0) -> bool:
+        """Return whether it holds now or within ``ahead_s``, by whole minutes, as windows are written; one that has begun counts."""
+        minute_s = 60.0 * (t_s // 60.0)
+        times_s = np.append(np.arange(minute_s, minute_s + ahead_s, 60.0), minute_s + max(ahead_s, 59.0))
+        return bool(clock.inside(times_s, self.window).any())
+
 
 class Knobs(BaseModel):
     """Base of every system's knobs: frozen, strict, each field with bounds, a default and a description.
@@ -63,6 +78,11 @@ class Surroundings:
     server_rows: tuple[int, ...]
     start_weekday: int
     start_hour: float
+
+    @property
+    def clock(self) -> Clock:
+        """Return a clock of the site: its date is not known, weekday and hour are."""
+        return Clock(_MONDAY + timedelta(days=self.start_weekday, hours=self.start_hour))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
 """Which of its models each endpoint's instances hold: as good as must be."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import numpy as np
 from pydantic import Field
 
-from policies.system import Knobs, Surroundings, System, Target
-from twin.clock import Clock
+from policies.system import Knobs, Surroundings, System
 from twin.serving.latency import decode_s, prefill_s
 from twin.serving.levers import ConfigAction, Floats, Ints, ServingObservation
 
-_MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _QUALITY: Final = "serving.quality_mean_share"
 
 
@@ -32,27 +29,22 @@ class ModelChoice:
     """
 
     def __init__(self, knobs: ModelChoiceKnobs, surroundings: Surroundings) -> None:
-        self._least, self._ids = knobs.least_quality_share, surroundings.endpoint_ids
-        self._clock = Clock(_MONDAY + timedelta(days=surroundings.start_weekday, hours=surroundings.start_hour))
-        self._targets = [target for target in knobs.targets if target.metric == _QUALITY and target.op == ">="]
+        self._least, self._ids, self._clock = knobs.least_quality_share, surroundings.endpoint_ids, surroundings.clock
+        kept = [target for target in knobs.targets if target.metric == _QUALITY and target.op == ">="]
+        self._targets = [(target, target.bounds(self._ids)) for target in kept]
 
     def configure(self, seen: ServingObservation) -> ConfigAction:
         """Return full clocks, the configured batch limits and the chosen models."""
         variant = np.zeros(len(seen.state), dtype=np.int64)
-        for endpoint, name in enumerate(self._ids):
+        for endpoint in range(len(self._ids)):
             members = np.flatnonzero(seen.instance_endpoint == endpoint)
             if len(members):
-                variant[members] = self._choice(seen, endpoint, members, self._bound(name, seen.t_s))
+                variant[members] = self._choice(seen, endpoint, members, self._bound(endpoint, seen.t_s))
         return ConfigAction(np.ones(len(seen.state)), seen.configured_max_batch.copy(), variant)
 
-    def _bound(self, name: str, t_s: float) -> float:
-        held = [target.bound for target in self._targets if self._holds(target, name, t_s)]
+    def _bound(self, endpoint: int, t_s: float) -> float:
+        held = [target.bound for target, where in self._targets if where[endpoint] and target.in_force(self._clock, t_s)]
         return max(held) if held else 1.0 if self._targets else self._least
-
-    def _holds(self, target: Target, name: str, t_s: float) -> bool:
-        named = [spec.id for spec in target.scope if spec.kind == "endpoint"]
-        inside = self._clock.inside(np.array([t_s]), target.window)
-        return (not target.scope or name in named) and bool(inside.all())
 
     def _choice(self, seen: ServingObservation, endpoint: int, members: Ints, bound: float) -> int:
         quality = seen.variant_quality_share[endpoint]

@@ -1,14 +1,12 @@
 """Which objectives and how many GPUs the targets leave each endpoint."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.system import Surroundings, Target
-from twin.clock import Clock
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -16,16 +14,14 @@ TTFT: Final = "serving.ttft_p99_s"
 IMAGE_TTFT: Final = "serving.image_ttft_p99_s"
 GPUS: Final = "serving.gpus_mean"
 COST: Final = "serving.cost_usd_per_h"
-_MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Bounds:
     """The targets of a policy set, as bounds per endpoint at a time of the run. A place that is no endpoint bounds nothing."""
 
     def __init__(self, targets: Sequence[Target], around: Surroundings, ahead_s: float) -> None:
-        self._clock = Clock(_MONDAY + timedelta(days=around.start_weekday, hours=around.start_hour))
-        self._ids, self._ahead_s = around.endpoint_ids, ahead_s
-        upper = [(target, self._where(target)) for target in targets if target.op == "<="]
+        self._clock, self._endpoints, self._ahead_s = around.clock, len(around.endpoint_ids), ahead_s
+        upper = [(target, target.bounds(around.endpoint_ids)) for target in targets if target.op == "<="]
         self._targets = [(target, where) for target, where in upper if where.any()]
 
     def tightened_s(self, metric: str, objective_s: Floats, t_s: float) -> Floats:
@@ -41,21 +37,15 @@ class Bounds:
 
         Endpoints that share a bound divide it as ``asked``, the GPUs they would hold. Cost goes by the mean price of their GPUs.
         """
-        most = np.full(len(self._ids), np.inf)
+        most = np.full(self._endpoints, np.inf)
         for target, where in self._targets:
             if target.metric not in {GPUS, COST} or not self._in_force(target, t_s):
                 continue
-            each = usd_per_gpu_h if target.metric == COST else np.ones(len(self._ids))
+            each = usd_per_gpu_h if target.metric == COST else np.ones(self._endpoints)
             spent = float((asked * each)[where].sum())
             if spent > 0.0:
                 most[where] = np.minimum(most[where], asked[where] * target.bound / spent)
         return most
 
     def _in_force(self, target: Target, t_s: float) -> bool:
-        return bool(self._clock.inside(np.array([t_s, t_s + self._ahead_s]), target.window).any())
-
-    def _where(self, target: Target) -> Bools:
-        if not target.scope:
-            return np.ones(len(self._ids), dtype=np.bool_)
-        named = {spec.id for spec in target.scope if spec.kind == "endpoint"}
-        return np.array([endpoint in named for endpoint in self._ids], dtype=np.bool_)
+        return target.in_force(self._clock, t_s, self._ahead_s)

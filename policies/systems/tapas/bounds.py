@@ -1,28 +1,24 @@
 """Where and when which temperature and row power must not be exceeded."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.system import Surroundings, Target
-from twin.clock import Clock
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 TEMPERATURE: Final = "plant.gpu_temp_max_c"
 ROW_POWER: Final = "plant.row_power_peak_w"
-_MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Bounds:
     """The targets of a policy set, as bounds per server and per row at a time of the run."""
 
     def __init__(self, targets: Sequence[Target], around: Surroundings) -> None:
-        self._clock = Clock(_MONDAY + timedelta(days=around.start_weekday, hours=around.start_hour))
-        self._around = around
+        self._clock, self._around = around.clock, around
         upper = [target for target in targets if target.op == "<="]
         self._temperature = [(target, self._servers(target)) for target in upper if target.metric == TEMPERATURE]
         self._power = [(target, self._rows(target)) for target in upper if target.metric == ROW_POWER]
@@ -42,15 +38,10 @@ class Bounds:
         if key not in self._kept:
             bound = np.full(size, np.inf)
             for target, where in targets:
-                if self._in_force(target, 60.0 * minute, ahead_s):
+                if target.in_force(self._clock, t_s, ahead_s):
                     bound[where] = np.minimum(bound[where], target.bound)
             self._kept = {old: kept for old, kept in self._kept.items() if old[1] == minute} | {key: bound}
         return self._kept[key]
-
-    def _in_force(self, target: Target, minute_s: float, ahead_s: float) -> bool:
-        # By whole minutes, as windows are written; the minute that has begun counts whole.
-        times = np.append(np.arange(minute_s, minute_s + ahead_s, 60.0), minute_s + max(ahead_s, 59.0))
-        return bool(self._clock.inside(times, target.window).any())
 
     def _servers(self, target: Target) -> Bools:
         around = self._around
