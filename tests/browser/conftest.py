@@ -29,7 +29,19 @@ FLAGS = (
     "--disable-sync",
 )
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
-IDLE = "() => document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
+# The server has nothing to add, and nothing was put on the page for a moment: a script that is about to run again is idle too.
+IDLE = """() => {
+    const seen = (window.intentwinQuiet ??= {});
+    if (!seen.since) {
+        const touched = () => { seen.since = performance.now(); };
+        new MutationObserver(touched).observe(document.body, { childList: true, subtree: true });
+        touched();
+    }
+    if (document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') !== 'notRunning') {
+        seen.since = performance.now();
+    }
+    return performance.now() - seen.since > 150;
+}"""
 STARTS_WITHIN_S = 60.0
 
 

@@ -14,6 +14,7 @@ STAGES = ("preprocess", "encode", "prefill", "decode")
 def _texts(page: Page, panel: str) -> list[str]:
     """Return the words of the drawings of a panel that can be seen, in their order."""
     found = page.locator(f".st-key-panel-{panel} svg[role=img] text")
+    expect(found.filter(visible=True).first).to_be_visible()
     return [
         text.replace("\u00a0", " ")
         for text in found.evaluate_all("nodes => nodes.filter((n) => n.getBoundingClientRect().width).map((n) => n.textContent)")
