@@ -13,7 +13,7 @@ from policies.intent.model import Intent
 from policies.policy import PolicySet
 from policies.system import System
 
-# What is tried around a policy set: system -> knob -> values, the most telling first.
+# What is tried around a policy set beside what stands there: system -> knob -> values, the most telling first.
 GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "reactive": {"floor_share": (0.25, 0.5, 0.7), "release_order": ("hottest", "slowest", "last"), "outstanding_target": (24.0, 16.0)},
     "aladdin": {"peak_factor": (1.3, 1.8), "gamma": (0.8, 0.6), "cool_down_s": (600.0, 1800.0)},
@@ -151,7 +151,8 @@ def _values(policy: PolicySet, system: str, knob: str, values: Sequence[Any]) ->
     now = next(
         (item.knobs[knob] for stack in policy.levers.values() for item in stack if item.system == system and knob in item.knobs), None
     )
-    first = values[0] if now is None else now
+    # A knob that is not written stands at its default.
+    first = getattr(catalogue.card(system).knobs(), knob) if now is None else now
     return (first, *(value for value in values if value != first))
 
 

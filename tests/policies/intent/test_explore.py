@@ -6,13 +6,13 @@ import pytest
 
 from policies import catalogue
 from policies.intent.compile import compile_intent
-from policies.intent.contenders import contenders, kind_words, neighbours
+from policies.intent.contenders import GRID, contenders, kind_words, neighbours, variants
 from policies.intent.explore import FINALISTS, Candidate, finalists, let_down, rank
 from policies.intent.interpret.embedded import EmbeddedReader
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import judge
 from policies.intent.model import Intent
-from policies.policy import PolicySet
+from policies.policy import Held, PolicySet
 
 MAIN = "keep every GPU under 80 C this afternoon and cut serving cost 10 %, p99 time to first token no worse"
 TODAY = {"plant.gpu_temp_max_c": 81.0, "serving.cost_usd_per_h": 1000.0, "serving.ttft_p99_s": 0.5}
@@ -109,3 +109,17 @@ def test_the_best_of_another_kind_is_among_the_finalists(site: Site) -> None:
     assert [item.policy for item in finalists(ranked)] == [plain, other, near[0]]
     assert len(finalists(ranked[:4])) == FINALISTS
     assert len(finalists(ranked[:1])) == 1
+
+
+@pytest.mark.parametrize("system", sorted(GRID))
+def test_what_is_tried_around_a_policy_set_differs_from_what_stands_there(system: str) -> None:
+    """A knob that is not written stands at its default, which is not tried again under another name."""
+    lever = next(iter(catalogue.card(system).levers))
+    first, *others = variants(PolicySet(levers={lever: (Held(system=system),)}), 64)
+    default = catalogue.card(system).knobs()
+    assert others
+    for tried in others:
+        written = tried.levers[lever][0].knobs
+        assert written
+        assert all(getattr(default, knob) != value for knob, value in written.items())
+    assert first.levers[lever][0].knobs == {}
