@@ -117,7 +117,7 @@ class Model:
         link = calibration("serving")["link"][self.settings.network]
         kv_s_per_token = latency.kv_bytes_per_token(spec.model) / link["bytes_per_s"]
         links = Links(images.transfer_s(self.settings.network), link["latency_s"], kv_s_per_token)
-        slots = Slots(place.profiles[:, part], place.encode_s[:, part], place.configured[part], self._done[part])
+        slots = Slots(place.profiles[:, part], place.encode_s[:, part], self._done[part])
         workers = images.preprocess_workers(len(np.unique(place.server[part])))
         return Pipeline(spec, slots, asked, self.settings.prefill_tokens, links, workers)
 

@@ -25,11 +25,10 @@ _SCHEDULERS: Final = {"prefill_first": b.PREFILL_FIRST, "shared": b.SHARED, "chu
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the layout says of the slots of one endpoint, shapes V x n x columns and n; ``done`` is where accounts are kept."""
+    """What the layout says of the slots of one endpoint, shapes V x n x columns; ``done`` is where accounts are kept."""
 
     profiles: Floats
     encode_s: Floats
-    configured: Bools
     done: Ints
 
 

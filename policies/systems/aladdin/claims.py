@@ -20,13 +20,13 @@ SET_UP: Final = (
     "Fixed before Aladdin was first run on it: Llama-2-13B on 16 eight-GPU A100 servers, Poisson arrivals at 80 a second (the "
     "paper's high demand is simulated too; its rate is not known), TTFT within 2 s and ATGT within 0.1 s (the twin's defaults; "
     "the paper's are not known) for 99 % of the requests of 25 minutes after a quarter of an hour of starting up. The paper's "
-    "prompts are ShareGPT's, ours follow the Azure conversation trace (mean 1,155 in, 211 out). Which of Llama-2-7B, 13B and 70B "
-    "the paper's number belongs to is not known: the middle one was taken, the others are in the sweep. "
+    "prompts are ShareGPT's, ours follow the Azure conversation trace, cut to 3,072 prompt and 1,000 output tokens. Which of "
+    "Llama-2-7B, 13B and 70B the paper's number belongs to is not known: the middle one was taken, the others are in the sweep. "
 )
 CHANGED: Final = (
     "Changed after a first run: the point of 70B in the sweep moved to 20 requests a second, because these servers do not carry "
-    "more. The rule by which Aladdin chooses the width of its workers was improved after a first look at the results, on other "
-    "scenarios. "
+    "more; lengths were cut to what fits the model's context of 4,096 tokens, since longer requests are refused. The rule by which "
+    "Aladdin chooses the width of its workers was improved after a first look at the results, on other scenarios. "
 )
 KNOBS: Final = (
     "Fewest workers by bisection, both neighbours checked, three settings of knobs for each contender and 40 runs per point and "
@@ -113,10 +113,10 @@ DECODE_SET_UP: Final = (
 
 
 WIDTH_GAINS_LITTLE: Final = (
-    "In the twin a worker of four GPUs runs an iteration 2.6 times as fast as a worker of one and has 5.7 times its KV cache (latencies "
-    "are composed from measured kernels of today's engines), so a whole node a worker wastes little, as the column of the best width "
-    "shows. What is left is packing, and at a steady load round robin over equal workers leaves little of that. The paper's engine, "
-    "objectives and lengths are of 2023 and not known in full."
+    "In the twin a worker of four GPUs runs an iteration much faster than a worker of one and has far more than four times its KV cache "
+    "(latencies are composed from measured kernels of today's engines), so a whole node a worker wastes little, as the column of the "
+    "best width shows. What is left is packing, and at a steady load round robin over equal workers leaves little of that. The "
+    "paper's engine, objectives and lengths are of 2023 and not known in full."
 )
 POOL_IS_FULL: Final = (
     "The fewest decode workers that hold are those that just carry the load: one less and tokens are late for everybody, whoever "

@@ -167,12 +167,12 @@ SHARE_SET_UP: Final = (
 POOLS_COST_ROOM: Final = (
     "In the twin a whole instance encodes images within its prefill at the GPU time that an image instance of its width takes, without "
     "the host work that encoders cost in real engines, and any GPU takes any work. Pools of their own then gain by the width of "
-    "encoding, which the baseline may choose too, and lose what one pool has idle while the other is full. The 99th percentile is 1.2 s "
-    "without load; an objective of 5 s leaves whole instances room to absorb interference. Ours compares both by its profile and takes "
+    "encoding, which the baseline may choose too, and lose what one pool has idle while the other is full. The objective leaves whole "
+    "instances room to absorb interference. Ours compares both by its profile and takes "
     "whole instances where separate pools carry no more: what is then measured is the width it chooses and how it routes."
 )
 POOLS_IN_A_SMALL_CLUSTER: Final = (
-    "The claim's load needs a dozen GPUs or so of whole instances, so that a pool for each stage, in steps of whole instances, and "
+    "The claim's load needs few of the GPUs that there are, so that a pool for each stage, in steps of whole instances, and "
     "headroom for bursts of images weigh much; the sweep over multiples of the load shows how that changes. What holds for the "
     "throughput claim holds here too: encoding costs whole instances no more GPU time than a pool of its own, and ours leaves the work to "
     "whole instances where they need no more GPUs. Bursts come within a minute and an instance takes longer to start: on other "
@@ -180,7 +180,7 @@ POOLS_IN_A_SMALL_CLUSTER: Final = (
 )
 KERNELS_ONLY: Final = (
     "Encoder times are composed from kernels and leave out what a real engine adds (eager launches, copies, waiting for the whole "
-    "batch). Preparation on the CPU takes about as long as encoding, and counts. Summed over requests, long prompts and, with the "
+    "batch). Preparation on the CPU counts as time to first token too. Summed over requests, long prompts and, with the "
     "larger models, waiting behind them weigh most: the share of a typical request alone is higher."
 )
 

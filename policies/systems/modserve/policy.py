@@ -80,10 +80,6 @@ class ModServe:
         each = token_s(seen.latency)
         return np.where(np.isnan(each), 1.0, each)[:, None]
 
-    def pools(self) -> dict[str, NDArray[np.generic]]:
-        """Return what was found of each endpoint and role, shape E x 4: capacity and width of an instance, and the load kept for."""
-        return {"capacity_per_s": self._sizing.capacity.copy(), "gpus": self._sizing.width.copy(), "kept_per_s": self._sizing.kept.copy()}
-
     # -- each window -------------------------------------------------------------
 
     def _decide(self, seen: ServingObservation) -> None:

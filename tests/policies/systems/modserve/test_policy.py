@@ -41,9 +41,9 @@ def test_text_instances_follow_the_text_and_not_the_images(world):
 
 def test_instances_are_load_over_capacity(world):
     run = settled(world, headroom_share=0.0)
-    pools = run.holder.pools()
-    assert run.instances(IMAGE) == np.ceil(TILES / pools["capacity_per_s"][0, IMAGE])
-    assert run.instances(WHOLE) == np.ceil(PROMPT / pools["capacity_per_s"][0, WHOLE])
+    each = run.holder._sizing.capacity[0]
+    assert run.instances(IMAGE) == np.ceil(TILES / each[IMAGE])
+    assert run.instances(WHOLE) == np.ceil(PROMPT / each[WHOLE])
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -269,7 +269,7 @@ def test_scaling_alone_leaves_roles_as_they_are(around, serving_seen, world):
 def test_a_target_tightens_the_objective_of_its_endpoint(world):
     tight = Target(metric="serving.image_ttft_p99_s", op="<=", bound=0.2, scope=(ScopeSpec(kind="endpoint", id="chat"),))
     bounded, free = settled(world, targets=(tight,)), settled(world)
-    assert bounded.holder.pools()["capacity_per_s"][0, IMAGE] < free.holder.pools()["capacity_per_s"][0, IMAGE]
+    assert bounded.holder._sizing.capacity[0, IMAGE] < free.holder._sizing.capacity[0, IMAGE]
     other = tight.model_copy(update={"scope": (ScopeSpec(kind="row", id="row-1"),)})
     assert settled(world, targets=(other,)).gpus == free.gpus
 
