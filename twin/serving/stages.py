@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twin.serving import batching as b
 from twin.serving import encoding, latency, records
 from twin.serving.book import Book
-from twin.serving.encoding import Encoder
+from twin.serving.encoder import Encoder
 from twin.serving.engine import Engine, Rules
 from twin.serving.layout import Endpoint
 from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE

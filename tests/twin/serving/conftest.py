@@ -16,6 +16,8 @@ from twin.faults import Fault
 from twin.fleet import AisleSpec, Fleet, FleetSpec, RowSpec, build
 from twin.metrics import Asked
 from twin.serving.batching import ROUTE_SIGNATURE
+from twin.serving.encoder import Encoder
+from twin.serving.images import encode_s, vision
 from twin.serving.layout import Endpoint
 from twin.serving.levers import ConfigAction
 from twin.serving.model import Model, Settings
@@ -118,6 +120,21 @@ def start(small_fleet: Fleet, router: Any) -> Callable[..., Run]:
         return Run(model, router, horizon_s)
 
     return build_run
+
+
+@pytest.fixture(scope="session")
+def llama() -> Callable[..., Encoder]:
+    """Build an encoder: so many H100s, each with the vision model of Llama 3.2."""
+
+    def build_encoder(count: int, split: int = 1) -> Encoder:
+        model = vision("llama-3.2-11b")
+        assert model is not None
+        base_s, per_tile_s = encode_s(model, "h100", 1)
+        encoder = Encoder(count, split=split)
+        encoder.set_coefficients(np.full(count, base_s), np.full(count, per_tile_s))
+        return encoder
+
+    return build_encoder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The image stage against a plain one, and its laws."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from twin.serving import batching
 from twin.serving import encoding as e
 from twin.serving.batching import FOREVER, TICKS_PER_S
-from twin.serving.encoding import Encoder
-from twin.serving.images import encode_s, vision
+from twin.serving.encoder import Encoder
 
 MS = TICKS_PER_S // 1000
 LAST_MS = 1_000_000
+Llama = Callable[..., Encoder]
 
 
 @dataclass
@@ -243,16 +244,7 @@ def test_a_restored_encoder_goes_on_as_the_other_would_have(case: Case, at: int)
     assert np.array_equal(again.begin[ids], whole.begin[ids])
 
 
-def llama(count: int, split: int = 1) -> Encoder:
-    model = vision("llama-3.2-11b")
-    assert model is not None
-    base_s, per_tile_s = encode_s(model, "h100", 1)
-    encoder = Encoder(count, split=split)
-    encoder.set_coefficients(np.full(count, base_s), np.full(count, per_tile_s))
-    return encoder
-
-
-def test_an_image_of_four_tiles_takes_19_ms_on_an_h100() -> None:
+def test_an_image_of_four_tiles_takes_19_ms_on_an_h100(llama: Llama) -> None:
     encoder = llama(1)
     encoder.inject(np.array([5 * MS]), np.array([4]))
     encoder.advance(0, TICKS_PER_S)
@@ -263,7 +255,7 @@ def test_both_engines_mean_the_same_by_forever() -> None:
     assert e.FOREVER == batching.FOREVER
 
 
-def test_many_images_are_encoded_side_by_side() -> None:
+def test_many_images_are_encoded_side_by_side(llama: Llama) -> None:
     """Ten tiles over four instances: pieces of 3, 3, 2 and 2."""
     encoder = llama(4, split=8)
     encoder.inject(np.array([0]), np.array([10]))
@@ -272,14 +264,14 @@ def test_many_images_are_encoded_side_by_side() -> None:
     assert encoder.done[:, e.TILES_DONE].tolist() == [3, 3, 2, 2]
 
 
-def test_equal_jobs_go_round() -> None:
+def test_equal_jobs_go_round(llama: Llama) -> None:
     encoder = llama(3)
     encoder.inject(np.arange(7) * TICKS_PER_S, np.full(7, 4))
     encoder.advance(0, 7 * TICKS_PER_S)
     assert encoder.done[:, e.ARRIVALS].tolist() == [3, 2, 2]
 
 
-def test_jobs_wait_as_long_as_in_an_m_d_1_queue() -> None:
+def test_jobs_wait_as_long_as_in_an_m_d_1_queue(llama: Llama) -> None:
     """Mean wait of Poisson arrivals at one server with constant service D: rho D / (2 (1 - rho))."""
     encoder, load = llama(1), 0.7
     service = round((1.75 + 4 * 4.34) * MS)
@@ -287,43 +279,3 @@ def test_jobs_wait_as_long_as_in_an_m_d_1_queue() -> None:
     encoder.inject(np.cumsum(np.rint(gaps).astype(np.int64)), np.full(len(gaps), 4))
     encoder.advance(0, int(gaps.sum()) + TICKS_PER_S)
     assert (encoder.begin - encoder.ready).mean() / service == pytest.approx(load / (2 * (1 - load)), rel=0.04)
-
-
-def test_what_was_done_comes_in_order_and_what_is_forgotten_is_not_asked_for() -> None:
-    encoder = llama(2)
-    encoder.inject(np.array([0, 0, 30 * MS, 900 * MS]), np.array([9, 1, 1, 1]))
-    encoder.advance(0, 40 * MS)
-    assert encoder.done_between(0, 40 * MS).tolist() == [1, 2]
-    assert encoder.under_way().tolist() == [0]
-    encoder.forget(40 * MS)
-    encoder.advance(40 * MS, TICKS_PER_S)
-    assert encoder.done_between(40 * MS, TICKS_PER_S).tolist() == [0, 3]
-    assert len(encoder.under_way()) == 0
-    encoder.forget(TICKS_PER_S)
-    assert len(encoder.snapshot()["jobs"]) == 0
-
-
-def test_a_lost_instance_gives_back_all_it_had() -> None:
-    encoder = llama(2, split=2)
-    encoder.inject(np.zeros(3, dtype=np.int64), np.full(3, 8))
-    encoder.advance(0, MS)
-    assert encoder.outstanding.tolist() == [3, 3]
-    assert encoder.lose(0) == 3
-    encoder.set_live(np.array([False, True]), MS)
-    encoder.allowed[:] = [0, 1]
-    assert encoder.outstanding.tolist() == [0, 3]
-    encoder.advance(MS, TICKS_PER_S)
-    assert (encoder.finish < FOREVER).all()
-    assert encoder.done[:, e.TILES_DONE].tolist() == [0, 24]
-    assert encoder.done[0, e.ENCODE_TIME] == MS
-
-
-def test_what_cannot_be_encoded_is_refused_in_one_line() -> None:
-    with pytest.raises(ValueError, match="give it one of each at least"):
-        Encoder(0)
-    encoder = llama(1)
-    with pytest.raises(ValueError, match="no tiles; requests without images pass the stage by"):
-        encoder.inject(np.array([5]), np.array([0]))
-    encoder.advance(0, 100)
-    with pytest.raises(ValueError, match="out of order, the first at tick 99 after 100"):
-        encoder.inject(np.array([99]), np.array([1]))
