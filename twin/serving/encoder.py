@@ -1,4 +1,4 @@
-"""The encoder of one endpoint: jobs come in, wait, move on, are remembered."""
+"""The encoder of one endpoint: jobs come in, wait, move and are done."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """LLM serving: every request, from its arrival to its last token."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -19,9 +19,10 @@ from twin.serving.engine import ticks
 from twin.serving.lifecycle import Lifecycle
 from twin.serving.pipeline import Links, Pipeline
 from twin.serving.roles import Roles
+from twin.serving.sight import Sight
 from twin.serving.stages import Slots
 from twin.sources import calibration
-from twin.stack import State, read_only
+from twin.stack import State
 from twin.tables import Sink
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 FAULT_KINDS: Final = ("instance_loss",)
-_OF_PLANT: Final = tuple(sorted(set(levers.PlantAtInstances.__dataclass_fields__) - {"outside_c"}))
 
 
 class Settings(BaseModel):
@@ -107,7 +107,9 @@ class Model:
         # Speeds in force; none until the first advance, and none after a restored state, which brings the engines' own.
         self._speeds = np.zeros((2, 0))
         self._now = self._tick_since = 0
-        self._fixed = self._fixed_arrays()
+        self._sight = Sight(
+            self.layout, settings.endpoints, fleet.row_ids, settings.window_s, self.pipelines, self._accounts, self._instances
+        )
         self._instances.meet_faults(0)
 
     def _pipeline(self, index: int, clock: Clock, horizon_s: float, seed: int, from_s: float) -> Pipeline:
@@ -136,59 +138,7 @@ class Model:
     def observe(self, plant: levers.PlantAtInstances) -> levers.ServingObservation:
         """Return what a holder may see at the end of a window."""
         t_s = self._now / b.TICKS_PER_S
-        roles, place = self._instances.roles, self.layout
-        each = np.arange(len(self.instance_ids))
-        arrays: dict[str, NDArray[Any]] = {
-            "state": self._instances.state.copy(),
-            "role": roles.role.copy(),
-            "variant": roles.variant.copy(),
-            "latency": place.profiles[roles.variant, each],
-            "encode_s": place.encode_s[roles.variant, each],
-            "clock_share": self._clock_share,
-            "max_batch": self._of_slots(lambda pipeline: pipeline.stages.seen(b.MAX_BATCH)),
-            "queued": self._of_slots(lambda pipeline: pipeline.stages.queued),
-            "outstanding": self._instances.outstanding(),
-            "kv_share": self._of_slots(lambda pipeline: pipeline.stages.kv_share),
-            "pending_tokens": self._of_slots(lambda pipeline: pipeline.stages.pending_tokens),
-            "pending_tiles": self._of_slots(lambda pipeline: pipeline.stages.pending_tiles),
-            **self._accounts.seen,
-            **{name: getattr(plant, name) for name in _OF_PLANT},
-        }
-        return levers.ServingObservation(
-            t_s=t_s,
-            window_s=self.settings.window_s,
-            hour=float(self._clock.hour(t_s)),
-            outside_c=plant.outside_c,
-            endpoint_ids=self.endpoint_ids,
-            row_ids=self._fleet.row_ids,
-            finished=self._accounts.finished,
-            **self._fixed,
-            **{name: read_only(array) for name, array in arrays.items()},
-        )
-
-    def _of_slots(self, of: Callable[[Pipeline], NDArray[Any]]) -> NDArray[Any]:
-        """Return what every pipeline says of its slots, shape I."""
-        return np.concatenate([of(pipeline) for pipeline in self.pipelines]) if self.pipelines else np.zeros(0, dtype=np.int64)
-
-    def _fixed_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the part of an observation that is the same at every window."""
-        place, specs = self.layout, self.settings.endpoints
-        arrays = {
-            "instance_endpoint": place.endpoint,
-            "instance_server": place.server,
-            "instance_row": place.row,
-            "instance_first_gpu": place.first_gpu,
-            "instance_gpus": place.gpus,
-            "instance_usd_per_h": place.usd_per_h,
-            "configured": place.configured,
-            "variant_latency": place.profiles,
-            "variant_quality_share": _qualities(specs),
-            "endpoint_tokens_per_tile": np.array([_tokens_per_tile(spec) for spec in specs], dtype=np.float64),
-            "configured_max_batch": np.array([spec.max_batch for spec in specs], dtype=np.int64)[place.endpoint],
-            "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
-            "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
-        }
-        return {name: read_only(array) for name, array in arrays.items()}
+        return self._sight.observe(t_s, float(self._clock.hour(t_s)), self._clock_share, plant)
 
     def lay(self, role: Ints) -> bool:
         """Give instances their roles, shape I; one whose role changes drains first. Return whether anything is new."""
@@ -345,17 +295,3 @@ def _oldest_s(state: State) -> float:
     ]
     arrived = [int(rows[0, b.ARRIVE]) for rows in kept if len(rows)]
     return min([int(state["now"]), *arrived]) / b.TICKS_PER_S
-
-
-def _qualities(specs: Sequence[layout.Endpoint]) -> Floats:
-    """Return the quality of each endpoint's variants, shape E x V; not a number beyond an endpoint's list."""
-    most = max((len(spec.choices) for spec in specs), default=1)
-    table = np.full((len(specs), most), np.nan)
-    for index, spec in enumerate(specs):
-        table[index, : len(spec.choices)] = [choice.quality for choice in spec.choices]
-    return table
-
-
-def _tokens_per_tile(spec: layout.Endpoint) -> float:
-    """Return what a tile adds to the sequence of the language model."""
-    return 0.0 if spec.vision is None else float(spec.vision.decoder_tokens)

@@ -18,7 +18,7 @@ from twin.serving.batching import TICKS_PER_S
 from twin.serving.demand import Synthetic, Trace
 from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint
-from twin.serving.levers import DRAINING, OFF, ON, STARTING, PlantAtInstances
+from twin.serving.levers import DRAINING, OFF, ON, STARTING
 from twin.serving.model import Model, Settings
 from twin.serving.readings import READINGS
 from twin.serving.traces import read_azure
@@ -26,11 +26,6 @@ from twin.serving.traces import read_azure
 CHAT = Endpoint(id="chat", model="8b", tp=2, demand=Synthetic(rate_per_s=6.0))
 CODE = Endpoint(id="code", model="70b", tp=8, demand=Synthetic(rate_per_s=1.0, lengths="code"))
 BOTH = {"chat": (0, 4), "code": (1, 5)}
-
-
-def plant(count: int, rows: int = 2) -> PlantAtInstances:
-    ones = np.ones(count)
-    return PlantAtInstances(30.0, ones, 700 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(rows), np.ones(rows))
 
 
 def test_servers_are_filled_with_instances_of_their_size(start: Callable[..., Any], small_fleet: Fleet) -> None:
@@ -259,19 +254,6 @@ def test_requests_over_the_cache_are_rejected_and_noted(start: Callable[..., Any
     assert ((rejected["prompt_tokens"] + rejected["output_tokens"]) > capacity).all()
     assert (rejected["slo"] == 0).all()
     assert tables["events"].filter(pl.col("kind") == "rejected")["value"].sum() == rejected.height
-
-
-def test_observations_carry_the_last_window_and_cannot_be_written(start: Callable[..., Any]) -> None:
-    run = start((CHAT, CODE), BOTH, 600.0).to(300.0)
-    seen = run.model.observe(plant(10))
-    asked = run.model.pipelines[0].book.arrive_s
-    assert seen.endpoint_arrivals_per_s[0] == pytest.approx(((asked >= 240) & (asked < 300)).sum() / 60)
-    assert seen.t_s == 300.0
-    assert seen.hour == pytest.approx(300 / 3600)
-    assert seen.instance_usd_per_h.shape == seen.state.shape == seen.kv_share.shape == (10,)
-    assert (seen.prefill_share + seen.decode_share <= 1).all()
-    with pytest.raises(ValueError, match="read-only"):
-        seen.clock_share[0] = 0.5
 
 
 def test_scopes_pick_instances_by_any_place(start: Callable[..., Any]) -> None:
