@@ -11,6 +11,7 @@ from app.report.evidence import Asked, Evidence
 from app.report.judgement import Judged, change_words
 from policies.catalogue import complete
 from policies.intent.explore import let_down
+from policies.intent.judge import Values
 from policies.policy import PolicySet
 from twin.metrics import METRICS, Scope
 from twin.run import read
@@ -71,20 +72,24 @@ def _clip_words(clips: Mapping[str, int]) -> str:
 
 def risks(evidence: Evidence) -> list[Marked]:
     """Return what may go wrong and what nobody has answered yet."""
-    found = [*_broken_promises(evidence), *_losses(evidence.judged)]
+    found = [*_promises(evidence), *_losses(evidence.judged)]
     for item in evidence.asked:
         found += [("waiting", f"Open question: {text}") for severity, text in _findings(item) if severity == "question"]
     return found
 
 
-def _broken_promises(evidence: Evidence) -> Iterator[Marked]:
-    """Yield the endpoints that keep their own objectives today and would not, whether anybody asked or not."""
+def _promises(evidence: Evidence) -> Iterator[Marked]:
     today, candidate = evidence.today_run, evidence.candidate_run
     if today is None or candidate is None:
         return
-    endpoints = list(candidate.manifest["entities"].get("endpoint", ()))
-    for name in let_down(endpoints, partial(read, today), partial(read, candidate)):
-        kept = (read(held, "serving.slo_attainment_share", (Scope("endpoint", name),)) or 0.0 for held in (today, candidate))
+    names = list(candidate.manifest["entities"].get("endpoint", ()))
+    yield from broken_promises(names, partial(read, today), partial(read, candidate))
+
+
+def broken_promises(names: Sequence[str], today: Values, candidate: Values) -> Iterator[Marked]:
+    """Yield which of some endpoints keep their own objectives today and would not, whether anybody asked or not."""
+    for name in let_down(names, today, candidate):
+        kept = (values("serving.slo_attainment_share", (Scope("endpoint", name),), None) or 0.0 for values in (today, candidate))
         before, after = (show(share, "x_share") for share in kept)
         yield "broken", f"{name} would keep its own objectives for {after} of its requests, {before} today"
 

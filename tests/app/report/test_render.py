@@ -134,19 +134,3 @@ def test_a_report_needs_no_clock(store: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_templates_are_part_of_the_package() -> None:
     folder = Path(__file__).resolve().parents[3] / "app" / "report" / "templates"
     assert sorted(path.name for path in folder.iterdir()) == ["report.css", "report.html.j2", "report.js", "report.md.j2"]
-
-
-def test_an_endpoint_that_would_break_its_own_objectives_is_told_though_nobody_asked(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.report import checks
-
-    evidence = gather(store.home, "I-01")
-    assert not list(checks._broken_promises(evidence)), "this candidate lets nobody down"
-    name = evidence.shown_run.manifest["entities"]["endpoint"][0]
-    shares = {id(evidence.today_run): 0.999, id(evidence.candidate_run): 0.954}
-
-    def read(held: Any, metric: str, scope: Any = (), window: Any = None) -> float | None:
-        return shares[id(held)] if scope[0].id == name else 1.0
-
-    monkeypatch.setattr(checks, "read", read)
-    words = f"{name} would keep its own objectives for 95.4\u00a0% of its requests, 99.9\u00a0% today"
-    assert checks.risks(evidence)[0] == ("broken", words)
