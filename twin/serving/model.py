@@ -204,9 +204,9 @@ class Model:
         loads = np.zeros((5, len(self.instance_ids) + 1))
         # Encoding is as heavy on a GPU as prefill; on instances that prefill it is part of it already.
         encoding = np.where(self._instances.roles.role == levers.IMAGE, tick[:, b.ENCODE_TIME], 0)
-        loads[0, :-1] = (tick[:, b.PREFILL_TIME] + encoding) / took
-        # What is handed over when the last decode instance goes ends beside an instance's own prefills, for moments.
-        loads[1, :-1] = np.minimum(decode / took, np.maximum(1.0 - loads[0, :-1], 0.0))
+        # What a lost decode instance leaves is served beside an instance's own requests, for moments; its GPUs are full, not twice.
+        loads[0, :-1] = np.minimum((tick[:, b.PREFILL_TIME] + encoding) / took, 1.0)
+        loads[1, :-1] = np.minimum(decode / took, 1.0 - loads[0, :-1])
         loads[2, :-1] = tick[:, b.BATCH_TIME] / np.maximum(decode, 1)
         loads[3, :-1] = self._instances.state != levers.OFF
         loads[4, :-1], loads[4, -1] = self._clock_share, 1.0

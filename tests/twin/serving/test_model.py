@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.metrics import Scope
-from twin.serving.batching import TICKS_PER_S
+from twin.serving.batching import ROUTE_SIGNATURE, TICKS_PER_S
 from twin.serving.demand import Synthetic, Trace
 from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint
@@ -310,3 +311,23 @@ def test_an_endpoint_that_is_scaled_to_nothing_empties_and_its_requests_wait(sta
     rows = run.tables()["requests"]
     assert (rows.filter(pl.col("arrive_s") > 61.0)["status"] == 2).all()
     assert (rows.filter(pl.col("arrive_s") < 60.0)["status"] == 0).all()
+
+
+def to_the_first(t, i, count, requests, instances, heap, load, allowed, score, memory):  # type: ignore[no-untyped-def]
+    """Say of every request that no instance could hold it."""
+    memory[3] += 1
+    return 0
+
+
+def test_overflows_are_those_of_the_window_and_begin_anew_with_another_router(start: Callable[..., Any]) -> None:
+    run = start((CHAT,), {"chat": (0,)}, 240.0)
+    usual, run.router, run.route_memory = run.router, numba.njit(ROUTE_SIGNATURE)(to_the_first), 16
+    run.everywhere()
+    for until_s in (60.0, 120.0):
+        run.to(until_s)
+        seen = run.model._accounts.seen
+        assert seen["endpoint_overflows"][0] == round(60.0 * seen["endpoint_arrivals_per_s"][0]) > 0
+    run.router, run.route_memory = usual, 8
+    run.everywhere()
+    for until_s in (180.0, 240.0):
+        assert run.to(until_s).model._accounts.seen["endpoint_overflows"].tolist() == [0]

@@ -224,6 +224,24 @@ def test_another_model_is_loaded_with_its_latency_and_quality(start: Start) -> N
     assert starts.height == 1
 
 
+def test_a_model_that_does_not_fit_a_slot_is_not_loaded_there(start: Start) -> None:
+    """70b needs more than one GPU: the slot of eight takes it, those of one keep the configured model."""
+    mixed = Endpoint(id="read", model="8b", tp=1, tp_choices=(8,), variants=(Variant(model="70b"),), demand=Synthetic(rate_per_s=2.0))
+    run = start((mixed,), {"read": (2, 3)}, horizon_s=600.0)
+    model = run.model
+    count = len(model.instance_ids)
+    wide = model.instance_gpus == 8
+    model.scale(np.where(wide, model.instance_server == 3, model.instance_server == 2))
+    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.ones(count, dtype=np.int64)))
+    run.to(600.0)
+    assert model._instances.roles.wanted_variant.tolist() == wide.astype(int).tolist()
+    rows = requests(run.to(900.0)).filter(pl.col("arrive_s") > 200)
+    narrow = rows.filter(pl.col("instance") <= 8)
+    assert 0 < narrow.height < rows.height
+    assert (rows["status"] == 0).all()
+    assert np.isfinite(narrow["ttft_s"].to_numpy()).all()
+
+
 def test_loading_other_weights_takes_time_but_the_same_weights_none(start: Start) -> None:
     run = start((READING,), {"read": (2, 3)}, horizon_s=600.0)
     run.to(60.0)
@@ -382,6 +400,26 @@ def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start) ->
 
     run.to(300.0, each=each)
     assert max(worst[1:]) <= 1 + 1e-9
+    assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
+
+
+def test_gpus_that_take_over_from_a_lost_decode_slot_are_no_more_than_busy(start: Start) -> None:
+    """What it leaves is prefilled and decoded beside the other slot's own requests; that counts as one full GPU, not as two."""
+    busy = PAIR.model_copy(update={"demand": Synthetic(rate_per_s=60.0, burst_factor=1.0)})
+    run = start((busy,), {"read": (4, 5)}, horizon_s=70.0, faults=(Fault(kind="instance_loss", target="read/2", from_s=60.0),))
+    model = run.model
+    model.lay(np.array([PREFILL, DECODE]))
+    both, loads = [], []
+
+    def each(t_s: float) -> None:
+        both.append(model._accounts.tick[0, [b.PREFILL_TIME, b.DECODE_TIME]] / b.TICKS_PER_S)
+        load = model.gpu_load()
+        loads.append((load.prefill_share.max(), (load.prefill_share + load.decode_share).max()))
+
+    run.to(70.0, tick_s=1.0, each=each)
+    assert max(prefill for prefill, _ in both) > 1.2, "else this shows nothing"
+    assert max(prefill + decode for prefill, decode in both if prefill < 1) > 1.2
+    assert np.max(loads) <= 1 + 1e-9
     assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
 
 
