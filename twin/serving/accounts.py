@@ -162,7 +162,7 @@ class Accounts:
         for index, pipeline in enumerate(self._pipelines):
             ids = pipeline.finished(*self._seen_span)
             journey = pipeline.journey(ids)
-            ttft_s, atgt_s, _ = records.latencies(journey.rows, journey.output_tokens)
+            ttft_s, atgt_s, _ = journey.latencies
             place = journey.rows[:, b.PLACE]
             tiles = pipeline.book.tiles[ids].astype(np.int64) if pipeline.vision is not None else np.zeros(len(ids), dtype=np.int64)
             sizes = (pipeline.book.prompt_tokens[ids], journey.output_tokens, tiles)
@@ -177,23 +177,23 @@ class Accounts:
     def _end_flush(self, now: int, clock_share: Floats, role: Ints) -> None:
         span = (self._since["flush"], now)
         over = [pipeline.finished(*span) for pipeline in self._pipelines]
-        for index, ids in enumerate(over):
-            self._requests(index, ids, now)
+        journeys = [pipeline.journey(ids) for pipeline, ids in zip(self._pipelines, over, strict=True)]
+        for index, (ids, journey) in enumerate(zip(over, journeys, strict=True)):
+            self._requests(index, ids, journey, now)
         none = np.zeros(0, dtype=np.int64)
         blocks = np.concatenate([none, *(pipeline.stages.seen(b.KV_LIMIT) for pipeline in self._pipelines)])
-        standing = records.Standing(clock_share, role, blocks, self._budgets(over))
+        standing = records.Standing(clock_share, role, blocks, self._budgets(journeys))
         self._rows.append((INSTANCES, records.instance_rows(self._place, self._totals["flush"], self._held["flush"], standing, span)))
         for pipeline in self._pipelines:
             # The last window can still be asked for.
             pipeline.forget(self._seen_span[0])
         self._begin("flush", now)
 
-    def _budgets(self, over: Sequence[Ints]) -> Floats:
-        """Return the slowest ATGT of some finished requests as a share of the objective, by instance, shape I."""
+    def _budgets(self, journeys: Sequence[records.Journey]) -> Floats:
+        """Return the slowest ATGT of each endpoint's finished requests as a share of the objective, by instance, shape I."""
         worst = np.zeros(len(self._place.ids))
-        for index, (pipeline, ids) in enumerate(zip(self._pipelines, over, strict=True)):
-            journey = pipeline.journey(ids)
-            _, atgt_s, _ = records.latencies(journey.rows, journey.output_tokens)
+        for index, journey in enumerate(journeys):
+            _, atgt_s, _ = journey.latencies
             known = ~np.isnan(atgt_s)
             place = journey.rows[known, b.PLACE] + self._place.first[index]
             np.maximum.at(worst, place, atgt_s[known] / self._specs[index].atgt_slo_s)
@@ -207,9 +207,9 @@ class Accounts:
             pipeline.stages.clear_gaps()
         self._since["hour"] = now
 
-    def _requests(self, index: int, ids: Ints, now: int) -> None:
-        spec, pipeline = (index, self._specs[index]), self._pipelines[index]
-        self._rows.append((REQUESTS, records.request_rows(pipeline.book, pipeline.journey(ids), spec, ids, now / b.TICKS_PER_S)))
+    def _requests(self, index: int, ids: Ints, journey: records.Journey, now: int) -> None:
+        spec, book = (index, self._specs[index]), self._pipelines[index].book
+        self._rows.append((REQUESTS, records.request_rows(book, journey, spec, ids, now / b.TICKS_PER_S)))
 
     def _begin(self, span: str, now: int) -> None:
         self._totals[span][:] = 0
@@ -232,7 +232,8 @@ class Accounts:
         if now > self._since["flush"]:
             self._end_flush(now, clock_share, role)
         for index, pipeline in enumerate(self._pipelines):
-            self._requests(index, pipeline.under_way(now), now)
+            ids = pipeline.under_way(now)
+            self._requests(index, ids, pipeline.journey(ids), now)
         if now > self._since["hour"]:
             self._end_hour(now)
         self.record(sink)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -32,20 +33,6 @@ def gather(totals: Ints, done: Ints) -> None:
     totals[..., _MAXIMA] = maxima
 
 
-def latencies(rows: Ints, tokens: Ints) -> tuple[Floats, Floats, Floats]:
-    """Return TTFT, ATGT and end-to-end time in seconds of some requests (rows of the engine's and their output tokens).
-
-    What is not known yet is not a number.
-    """
-    per_tick = 1.0 / b.TICKS_PER_S
-    arrive, first, finish = rows[:, b.ARRIVE], rows[:, b.FIRST], rows[:, b.FINISH]
-    begun = first < b.FOREVER
-    over = (finish < b.FOREVER) & (rows[:, b.PLACE] != b.REJECTED)
-    ttft = np.where(begun, (first - arrive) * per_tick, np.nan)
-    atgt = np.where(over & (tokens > 1), (finish - first) * per_tick / np.maximum(tokens - 1, 1), np.nan)
-    return ttft, atgt, np.where(over, (finish - arrive) * per_tick, np.nan)
-
-
 def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint, t_s: float) -> NDArray[np.int8]:
     """Return 1 for requests within both objectives, 0 for missed ones, -1 while that is open.
 
@@ -58,7 +45,7 @@ def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint,
     return np.where(missed, 0, np.where(np.isnan(e2e), -1, 1)).astype(np.int8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Journey:
     """How far some requests are: rows of the kernel's columns, what they ask, and their way to the text stage.
 
@@ -70,6 +57,17 @@ class Journey:
     output_tokens: Ints
     marks: Ints | None
     image_ticks: int
+
+    @cached_property
+    def latencies(self) -> tuple[Floats, Floats, Floats]:
+        """TTFT, ATGT and end-to-end time in seconds; what is not known yet is not a number."""
+        per_tick = 1.0 / b.TICKS_PER_S
+        arrive, first, finish = self.rows[:, b.ARRIVE], self.rows[:, b.FIRST], self.rows[:, b.FINISH]
+        begun = first < b.FOREVER
+        over = (finish < b.FOREVER) & (self.rows[:, b.PLACE] != b.REJECTED)
+        ttft = np.where(begun, (first - arrive) * per_tick, np.nan)
+        atgt = np.where(over & (self.output_tokens > 1), (finish - first) * per_tick / np.maximum(self.output_tokens - 1, 1), np.nan)
+        return ttft, atgt, np.where(over, (finish - arrive) * per_tick, np.nan)
 
 
 def stages(journey: Journey) -> dict[str, Floats]:
@@ -105,7 +103,7 @@ def _stages(prepare: Any, wait: Any, encode: Any, transfer: Any, queue: Any) -> 
 def request_rows(book: Book, journey: Journey, spec: tuple[int, Endpoint], ids: Ints, t_s: float) -> Rows:
     """Return rows of REQUESTS for some requests of one endpoint (its index and specification)."""
     rows, tokens = journey.rows, journey.output_tokens
-    ttft, atgt, e2e = known = latencies(rows, tokens)
+    ttft, atgt, e2e = known = journey.latencies
     place = rows[:, b.PLACE]
     status = np.where(place == b.REJECTED, REJECTED_STATUS, np.where(np.isnan(e2e), UNFINISHED, FINISHED))
     return {
