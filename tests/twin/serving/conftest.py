@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from twin.faults import Fault
 from twin.fleet import AisleSpec, Fleet, FleetSpec, RowSpec, build
 from twin.metrics import Asked
 from twin.serving.batching import ROUTE_SIGNATURE
+from twin.serving.demand import Synthetic
 from twin.serving.encoder import Encoder
 from twin.serving.images import encode_s, vision
-from twin.serving.layout import Endpoint
+from twin.serving.layout import Endpoint, Variant
 from twin.serving.levers import ConfigAction
 from twin.serving.model import Model, Settings
 from twin.tables import Sink
@@ -100,6 +102,18 @@ class Run:
     def asked(self, tables: dict[str, pl.DataFrame], **narrowed: Any) -> Asked:
         return Asked({name: frame.lazy() for name, frame in tables.items()}, CLOCK, self.horizon_s, **narrowed)
 
+    def requests(self) -> pl.DataFrame:
+        return self.tables()["requests"].sort("endpoint_id", "arrive_s")
+
+    def lay(self, **roles: tuple[int, ...]) -> "Run":
+        """Give the first slots of endpoints these roles, by endpoint id; all others are whole."""
+        wanted = np.zeros(len(self.model.instance_ids), dtype=np.int64)
+        for name, given in roles.items():
+            first = self.model.layout.part(self.model.endpoint_ids.index(name)).start
+            wanted[first : first + len(given)] = given
+        self.model.lay(wanted)
+        return self
+
     def clocks(self, share: float, max_batch: int = 256) -> None:
         count = len(self.model.instance_ids)
         self.model.configure(ConfigAction(np.full(count, share), np.full(count, float(max_batch))))
@@ -120,6 +134,31 @@ def start(small_fleet: Fleet, router: Any) -> Callable[..., Run]:
         return Run(model, router, horizon_s)
 
     return build_run
+
+
+@pytest.fixture(scope="session")
+def seeing() -> Endpoint:
+    """An endpoint that reads images."""
+    demand = Synthetic(rate_per_s=6.0, image_share=0.5, lengths="text")
+    return Endpoint(id="see", model="llama-3.2-11b", tp=2, tp_choices=(1, 4), demand=demand)
+
+
+@pytest.fixture(scope="session")
+def reading() -> Endpoint:
+    """An endpoint that reads text alone."""
+    return Endpoint(id="read", model="8b", tp=2, demand=Synthetic(rate_per_s=12.0))
+
+
+@pytest.fixture(scope="session")
+def pair() -> Endpoint:
+    """An endpoint that has one slot a server and two precisions to choose from."""
+    return Endpoint(id="read", model="8b", tp=8, variants=(Variant(model="8b", precision="fp8"),), demand=Synthetic(rate_per_s=6.0))
+
+
+@pytest.fixture
+def both(start: Callable[..., Run], seeing: Endpoint, reading: Endpoint) -> Callable[..., Run]:
+    """Build a run of ``see`` and ``read`` on two H100 servers each; further arguments as of ``start``."""
+    return partial(start, (seeing, reading), {"see": (0, 1), "read": (2, 3)})
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Stages of an endpoint: images, prefill apart from decode, slots that change, requests from outside."""
+"""Stages of an endpoint: images, prefill apart from decode, requests from outside."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,37 +15,17 @@ from twin.fleet import Fleet
 from twin.serving import batching as b
 from twin.serving import images, latency
 from twin.serving.demand import Synthetic
-from twin.serving.layout import Endpoint, Variant
-from twin.serving.levers import DECODE, DRAINING, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, ConfigAction
+from twin.serving.layout import Endpoint
+from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE
 from twin.serving.model import Model
 
-SEEING = Endpoint(
-    id="see", model="llama-3.2-11b", tp=2, tp_choices=(1, 4), demand=Synthetic(rate_per_s=6.0, image_share=0.5, lengths="text")
-)
-READING = Endpoint(id="read", model="8b", tp=2, demand=Synthetic(rate_per_s=12.0))
-H100S = {"see": (0, 1), "read": (2, 3)}
 Start = Callable[..., Any]
 
 
-def requests(run: Any) -> pl.DataFrame:
-    return run.tables()["requests"].sort("endpoint_id", "arrive_s")  # type: ignore[no-any-return]
-
-
-def roles(run: Any, see: tuple[int, ...] = (), read: tuple[int, ...] = ()) -> Any:
-    """Give the first slots of each endpoint these roles."""
-    model = run.model
-    wanted = np.zeros(len(model.instance_ids), dtype=np.int64)
-    for index, given_roles in ((0, see), (1, read)):
-        part = model.layout.part(index)
-        wanted[part.start : part.start + len(given_roles)] = given_roles
-    model.lay(wanted)
-    return run
-
-
-def test_the_time_to_the_first_token_is_made_of_its_stages(start: Start) -> None:
+def test_the_time_to_the_first_token_is_made_of_its_stages(both: Start) -> None:
     for layout in ((), (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE)):
-        run = start((SEEING, READING), H100S, horizon_s=600.0)
-        rows = requests(roles(run, see=layout).to(700.0)).filter(pl.col("status") == 0)
+        run = both(horizon_s=600.0)
+        rows = run.lay(see=layout).to(700.0).requests().filter(pl.col("status") == 0)
         parts = rows.select("prepare_s", "encode_wait_s", "encode_s", "transfer_s", "queue_s").sum_horizontal()
         left = (rows["ttft_s"] - parts).to_numpy()
         seen = (rows["images"] > 0).to_numpy()
@@ -59,10 +39,12 @@ def test_the_time_to_the_first_token_is_made_of_its_stages(start: Start) -> None
         assert np.allclose(transfer, images.transfer_s("rdma") if layout else 0.0)
 
 
-def test_a_lone_request_takes_what_its_stages_take(start: Start) -> None:
+def test_a_lone_request_takes_what_its_stages_take(start: Start, seeing: Endpoint, reading: Endpoint) -> None:
     """One request at a time: the first token comes after CPU, encoder, transfer and prefill, each as its coefficients say."""
-    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
-    run = roles(start((quiet, READING), H100S, horizon_s=600.0), see=(IMAGE, PREFILL, DECODE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE))
+    quiet = seeing.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+    run = start((quiet, reading), {"see": (0, 1), "read": (2, 3)}, horizon_s=600.0).lay(
+        see=(IMAGE, PREFILL, DECODE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE)
+    )
     run.model.scale(
         np.isin(np.arange(len(run.model.instance_ids)), [0, 1, 2, *range(run.model.layout.part(1).start, len(run.model.instance_ids))])
     )
@@ -72,7 +54,7 @@ def test_a_lone_request_takes_what_its_stages_take(start: Start) -> None:
     ids = model.inject("see", np.array([210.0]), 500 * one, 40 * one, one)
     run.to(230.0)
     first_s, finish_s = model.outcome("see", ids)
-    vision = SEEING.vision
+    vision = seeing.vision
     assert vision is not None
     tiles = int(images.tiles(vision, one)[0])
     base_s, per_tile_s = images.encode_s(vision, "h100", 2)
@@ -82,16 +64,16 @@ def test_a_lone_request_takes_what_its_stages_take(start: Start) -> None:
     ready_s = tiles * vision.preprocess_s_per_tile + base_s + tiles * per_tile_s + images.transfer_s("rdma")
     assert first_s[0] - 210.0 == pytest.approx(ready_s + prefill_s, abs=1e-6)
     steps = sum(float(latency.decode_s(coefficients, 1, tokens + 1 + k)) for k in range(39))
-    kv_s = 0.001 + tokens * latency.kv_bytes_per_token(SEEING.model) / 25e9
+    kv_s = 0.001 + tokens * latency.kv_bytes_per_token(seeing.model) / 25e9
     assert finish_s[0] - first_s[0] == pytest.approx(kv_s + steps, abs=1e-6)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([WHOLE, IMAGE, PREFILL, DECODE]), min_size=8, max_size=8), st.sampled_from([7.0, 31.0]))
-def test_whatever_the_layout_each_request_is_served_once_and_windows_do_not_matter(start: Start, layout: list[int], tick_s: float) -> None:
+def test_whatever_the_layout_each_request_is_served_once_and_windows_do_not_matter(both: Start, layout: list[int], tick_s: float) -> None:
     tables = []
     for tick in (10.0, tick_s):
-        run = roles(start((SEEING, READING), H100S, horizon_s=300.0), see=tuple(layout), read=(PREFILL, DECODE))
+        run = both(horizon_s=300.0).lay(see=tuple(layout), read=(PREFILL, DECODE))
         tables.append(run.to(620.0, tick).tables())
     rows = tables[0]["requests"]
     assert (rows["status"] == 0).all()
@@ -104,26 +86,26 @@ def test_whatever_the_layout_each_request_is_served_once_and_windows_do_not_matt
     assert given_tokens == pytest.approx(rows["output_tokens"].sum(), rel=1e-4)
 
 
-def test_decoding_does_not_stall_behind_images_that_are_encoded_apart(start: Start) -> None:
-    busy = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=24.0, image_share=0.6, lengths="text", burst_factor=1.0)})
+def test_decoding_does_not_stall_behind_images_that_are_encoded_apart(start: Start, seeing: Endpoint, reading: Endpoint) -> None:
+    busy = seeing.model_copy(update={"demand": Synthetic(rate_per_s=24.0, image_share=0.6, lengths="text", burst_factor=1.0)})
     stalled = {}
     for name, layout in (("whole", ()), ("apart", (IMAGE, IMAGE, IMAGE, IMAGE, WHOLE, WHOLE, WHOLE, WHOLE))):
-        run = roles(start((busy, READING), {"see": (4, 5), "read": (2, 3)}, horizon_s=300.0), see=layout)
+        run = start((busy, reading), {"see": (4, 5), "read": (2, 3)}, horizon_s=300.0).lay(see=layout)
         # The same four instances decode in both.
         wanted = run.model.layout.configured.copy()
         wanted[:4] = bool(layout)
         run.model.scale(wanted)
-        rows = requests(run.to(400.0)).filter((pl.col("endpoint_id") == "see") & (pl.col("output_tokens") > 20))
+        rows = run.to(400.0).requests().filter((pl.col("endpoint_id") == "see") & (pl.col("output_tokens") > 20))
         stalled[name] = rows["atgt_s"].quantile(0.95)
     assert stalled["apart"] < 0.8 * stalled["whole"]
 
 
-def test_a_state_goes_on_as_if_nothing_had_been(start: Start) -> None:
+def test_a_state_goes_on_as_if_nothing_had_been(both: Start) -> None:
     layout = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE)
-    whole = roles(start((SEEING, READING), H100S, horizon_s=900.0), see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(900.0)
-    half = roles(start((SEEING, READING), H100S, horizon_s=900.0), see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(600.0)
+    whole = both(horizon_s=900.0).lay(see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(900.0)
+    half = both(horizon_s=900.0).lay(see=layout, read=(PREFILL, DECODE, WHOLE, WHOLE)).to(600.0)
     state = half.model.snapshot()
-    again = start((SEEING, READING), H100S, horizon_s=900.0)
+    again = both(horizon_s=900.0)
     again.model.restore(state)
     again._now_s = 600.0
     again.everywhere()
@@ -139,11 +121,11 @@ def test_a_state_goes_on_as_if_nothing_had_been(start: Start) -> None:
             assert_frame_equal(mine.filter(pl.col(time) >= 600.0), later[name])
 
 
-def test_a_state_goes_on_in_a_run_that_ends_sooner(start: Start) -> None:
+def test_a_state_goes_on_in_a_run_that_ends_sooner(both: Start) -> None:
     layout, late = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE), np.array([150.0, 299.5, 301.0])
 
     def begun(horizon_s: float) -> Any:
-        return roles(start((SEEING, READING), H100S, horizon_s=horizon_s), see=layout)
+        return both(horizon_s=horizon_s).lay(see=layout)
 
     def inject(run: Any) -> Any:
         run.to(100.0)
@@ -151,13 +133,13 @@ def test_a_state_goes_on_in_a_run_that_ends_sooner(start: Start) -> None:
             run.model.inject(name, late, np.full(3, 300), np.full(3, 30), np.array([1, 0, 2]))
         return run
 
-    whole = requests(inject(begun(900.0)).to(900.0))
+    whole = inject(begun(900.0)).to(900.0).requests()
     early = inject(begun(900.0)).to(300.0)
-    again = start((SEEING, READING), H100S, horizon_s=500.0)
+    again = both(horizon_s=500.0)
     again.model.restore(early.model.snapshot())
     again._now_s = 300.0
     again.everywhere()
-    part = requests(again.to(500.0))
+    part = again.to(500.0).requests()
     over = (pl.col("arrive_s") >= 300.0) & (pl.col("arrive_s") + pl.col("e2e_s") < 499.0)
     mine, theirs = whole.filter(over), part.filter(over)
     assert mine.height > 1000
@@ -165,109 +147,8 @@ def test_a_state_goes_on_in_a_run_that_ends_sooner(start: Start) -> None:
     assert theirs.filter(pl.col("arrive_s") == 301.0).height == 2
 
 
-def test_slots_that_share_gpus_exclude_each_other_and_wait_for_each_other(start: Start) -> None:
-    run = start((SEEING, READING), H100S, horizon_s=900.0)
-    model = run.model
-    place = model.layout
-    part = place.part(0)
-    assert sorted(set(place.gpus[part].tolist())) == [1, 2, 4]
-    assert (place.gpus[part][:8] == 2).all(), "the configured width comes first"
-    wanted = np.ones(len(model.instance_ids), dtype=np.bool_)
-    wanted[part] = place.gpus[part] == 4
-    seen = set()
-
-    def each(t_s: float) -> None:
-        if t_s == 60.0:
-            model.scale(wanted)
-        state = model._instances.state
-        held = np.zeros(8 * 8)
-        for index in np.flatnonzero(state != OFF):
-            held[place.first_gpu[index] : place.first_gpu[index] + place.gpus[index]] += 1
-        assert held.max() <= 1
-        seen.update(int(value) for value in state[part])
-
-    run.to(600.0, each=each)
-    assert seen == {OFF, STARTING, ON, DRAINING}
-    now = model._instances.state[part]
-    assert (now[place.gpus[part] == 4] == ON).all()
-    assert (now[place.gpus[part] != 4] == OFF).all()
-    tables = run.to(950.0).tables()
-    assert (tables["requests"]["status"] == 0).all()
-    assert tables["endpoints"].filter(pl.col("endpoint_id") == "see")["gpus_on"].max() <= 16.001
-    load = model.gpu_load()
-    assert load.resident[:16].all()
-
-
-def test_overlapping_wishes_go_to_the_first(start: Start) -> None:
-    run = start((SEEING, READING), H100S)
-    run.model.scale(np.ones(len(run.model.instance_ids), dtype=np.bool_))
-    assert run.model._instances.wanted.tolist() == run.model.layout.configured.tolist()
-
-
-def test_another_model_is_loaded_with_its_latency_and_quality(start: Start) -> None:
-    mixed = Endpoint(id="read", model="70b", tp=4, variants=(Variant(model="8b", quality_share=0.8),), demand=Synthetic(rate_per_s=2.0))
-    run = start((mixed,), {"read": (2,)}, horizon_s=3600.0)
-    model = run.model
-    count = len(model.instance_ids)
-    run.to(600.0)
-    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.array([0, 1])))
-    run.to(3600.0)
-    tables = run.tables()
-    rows, windows = tables["requests"], tables["endpoints"]
-    late = rows.filter((pl.col("arrive_s") > 1500) & (pl.col("status") == 0))
-    slow, fast = (late.filter(pl.col("instance") == number)["atgt_s"].median() for number in (1, 2))
-    assert fast < 0.6 * slow
-    quality = windows.filter(pl.col("t_s") > 1500)["quality_share"].mean()
-    assert 0.82 < quality < 0.98
-    assert windows.filter(pl.col("t_s") < 500)["quality_share"].min() == 1.0
-    starts = tables["events"].filter(pl.col("kind") == "instance_start")
-    assert starts.height == 1
-
-
-def test_a_model_that_does_not_fit_a_slot_is_not_loaded_there(start: Start) -> None:
-    """70b needs more than one GPU: the slot of eight takes it, those of one keep the configured model."""
-    mixed = Endpoint(id="read", model="8b", tp=1, tp_choices=(8,), variants=(Variant(model="70b"),), demand=Synthetic(rate_per_s=2.0))
-    run = start((mixed,), {"read": (2, 3)}, horizon_s=600.0)
-    model = run.model
-    count = len(model.instance_ids)
-    wide = model.instance_gpus == 8
-    model.scale(np.where(wide, model.instance_server == 3, model.instance_server == 2))
-    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.ones(count, dtype=np.int64)))
-    run.to(600.0)
-    assert model._instances.roles.wanted_variant.tolist() == wide.astype(int).tolist()
-    rows = requests(run.to(900.0)).filter(pl.col("arrive_s") > 200)
-    narrow = rows.filter(pl.col("instance") <= 8)
-    assert 0 < narrow.height < rows.height
-    assert (rows["status"] == 0).all()
-    assert np.isfinite(narrow["ttft_s"].to_numpy()).all()
-
-
-def test_loading_other_weights_takes_time_but_the_same_weights_none(start: Start) -> None:
-    run = start((READING,), {"read": (2, 3)}, horizon_s=600.0)
-    run.to(60.0)
-    role = np.array([PREFILL] * 4 + [DECODE] * 4)
-    run.model.lay(role)
-    run.to(70.0)
-    state = run.model._instances.state
-    assert not (state == STARTING).any(), "prefill and decode instances hold the same weights"
-    assert latency.reload_s("8b", "bf16", 2) > 1.0
-
-
-def test_roles_without_a_way_through_stay_whole(start: Start) -> None:
-    run = roles(start((SEEING, READING), H100S), see=(DECODE,) * 8, read=(IMAGE, PREFILL))
-    assert (run.model._instances.roles.wanted_role == WHOLE).all()
-
-
-@pytest.mark.parametrize("target", ["see/1", "see/3", "see/5"])
-def test_a_lost_instance_of_any_stage_loses_no_request(start: Start, target: str) -> None:
-    fault = Fault(kind="instance_loss", target=target, from_s=100.0, until_s=200.0)
-    layout = (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE, WHOLE, WHOLE)
-    run = roles(start((SEEING, READING), H100S, horizon_s=300.0, faults=(fault,)), see=layout)
-    assert (requests(run.to(500.0))["status"] == 0).all()
-
-
-def test_requests_come_from_outside_while_the_run_goes_on(start: Start) -> None:
-    run = start((SEEING, READING), H100S, horizon_s=600.0)
+def test_requests_come_from_outside_while_the_run_goes_on(both: Start) -> None:
+    run = both(horizon_s=600.0)
     run.to(100.0)
     model = run.model
     before = len(model.pipelines[1].book)
@@ -289,14 +170,14 @@ def test_requests_come_from_outside_while_the_run_goes_on(start: Start) -> None:
             model.inject("see", np.array([arrive_s]), np.array([10]), np.array([10]), np.array([count]))
     with pytest.raises(ValueError, match="endpoint 'red' is unknown"):
         model.inject("red", np.array([420.0]), np.array([10]), np.array([10]))
-    rows = requests(run.to(600.0))
+    rows = run.to(600.0).requests()
     mine = rows.filter(pl.col("arrive_s").is_in([105.0, 101.0, 160.0]))
     assert mine.height == 3
     assert (mine["status"] == 0).all()
 
 
-def test_what_images_do_is_felt_by_the_gpus_that_encode(start: Start) -> None:
-    run = roles(start((SEEING, READING), H100S, horizon_s=300.0), see=(IMAGE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE)).to(300.0)
+def test_what_images_do_is_felt_by_the_gpus_that_encode(both: Start) -> None:
+    run = both(horizon_s=300.0).lay(see=(IMAGE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE)).to(300.0)
     table = run.tables()["instances"]
     encoder = table.filter(pl.col("instance_id") == "see/1")
     assert encoder["role"].to_list() == [IMAGE]
@@ -305,8 +186,8 @@ def test_what_images_do_is_felt_by_the_gpus_that_encode(start: Start) -> None:
     assert encoder["arrivals"][0] > 0
 
 
-def test_a_request_longer_than_the_context_is_refused(start: Start) -> None:
-    rows = requests(start((READING.model_copy(update={"model": "llama-2-13b"}),), {"read": (2,)}, horizon_s=120.0).to(300.0))
+def test_a_request_longer_than_the_context_is_refused(start: Start, reading: Endpoint) -> None:
+    rows = start((reading.model_copy(update={"model": "llama-2-13b"}),), {"read": (2,)}, horizon_s=120.0).to(300.0).requests()
     total = rows["prompt_tokens"] + rows["output_tokens"]
     assert (total > 4096).any()
     assert ((rows["status"] == 1) == (total > 4096)).all()
@@ -323,55 +204,11 @@ def test_pages_of_the_cache_are_counted(start: Start) -> None:
     assert (tables["requests"]["status"] == 0).all()
 
 
-PAIR = Endpoint(id="read", model="8b", tp=8, variants=(Variant(model="8b", precision="fp8"),), demand=Synthetic(rate_per_s=6.0))
-
-
-def test_two_slots_can_exchange_their_roles_under_load(start: Start) -> None:
-    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0)
-    run.model.lay(np.array([PREFILL, DECODE]))
-    run.to(60.0)
-    run.model.lay(np.array([DECODE, PREFILL]))
-    run.to(600.0)
-    assert run.model._instances.roles.role.tolist() == [DECODE, PREFILL]
-    assert (run.tables()["requests"]["status"] == 0).all()
-
-
-@pytest.mark.parametrize("variant", [None, [1, 1]])
-def test_requests_that_wait_at_slots_that_are_off_follow_a_change(start: Start, variant: list[int] | None) -> None:
-    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0)
-    model = run.model
-    model.scale(np.zeros(2, dtype=np.bool_))
-    run.to(200.0)
-    assert model._instances.outstanding().sum() > 100
-    if variant is None:
-        model.lay(np.array([PREFILL, DECODE]))
-    else:
-        model.configure(ConfigAction(np.ones(2), np.full(2, 256), np.array(variant)))
-    model.scale(np.ones(2, dtype=np.bool_))
-    assert (run.to(900.0).tables()["requests"]["status"] == 0).all()
-
-
-def test_a_change_of_role_is_no_way_round_the_start_up(start: Start) -> None:
-    run = start((PAIR,), {"read": (2, 3)}, horizon_s=300.0, start_delay_s=90.0)
-    model = run.to(10.0).model
-    model.scale(np.array([False, True]))
-    run.to(60.0)
-    model.lay(np.array([PREFILL, DECODE]))
-    model.scale(np.array([True, True]))
-    run.to(120.0)
-    model.lay(np.array([WHOLE, WHOLE]))
-    assert model._instances.state[0] == STARTING, "neither off nor starting it holds any weights"
-    run.to(140.0)
-    assert model._instances.state[0] == STARTING
-    run.to(150.0)
-    assert model._instances.state[0] == ON
-
-
-def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start) -> None:
+def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start, seeing: Endpoint) -> None:
     quick = Synthetic(rate_per_s=30.0, image_share=0.9, lengths="text")
-    seeing = SEEING.model_copy(update={"tp": 8, "tp_choices": (), "demand": quick})
+    wide = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": quick})
     fault = Fault(kind="instance_loss", target="see/1", from_s=100.0)
-    run = start((seeing,), {"see": (2, 3)}, horizon_s=110.0, faults=(fault,))
+    run = start((wide,), {"see": (2, 3)}, horizon_s=110.0, faults=(fault,))
     model = run.model
     model.lay(np.array([IMAGE, WHOLE]))
     run.to(110.0)
@@ -379,14 +216,14 @@ def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start) -> Non
     assert encoder.outstanding.sum() > 0, "else this shows nothing"
     model.lay(np.array([WHOLE, WHOLE]))
     assert not encoder.outstanding.any()
-    rows = requests(run.to(900.0))
+    rows = run.to(900.0).requests()
     assert (rows["status"] == 0).all()
     assert (rows.filter(pl.col("images") > 0)["encode_s"] > 0).all()
     assert rows["encode_wait_s"].max() > 5.0
 
 
-def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start) -> None:
-    busy = PAIR.model_copy(update={"demand": Synthetic(rate_per_s=20.0, burst_factor=1.0)})
+def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start, pair: Endpoint) -> None:
+    busy = pair.model_copy(update={"demand": Synthetic(rate_per_s=20.0, burst_factor=1.0)})
     run = start((busy,), {"read": (4, 5)}, horizon_s=300.0)
     model = run.model
     model.lay(np.array([PREFILL, DECODE]))
@@ -403,9 +240,9 @@ def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start) ->
     assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
 
 
-def test_gpus_that_take_over_from_a_lost_decode_slot_are_no_more_than_busy(start: Start) -> None:
+def test_gpus_that_take_over_from_a_lost_decode_slot_are_no_more_than_busy(start: Start, pair: Endpoint) -> None:
     """What it leaves is prefilled and decoded beside the other slot's own requests; that counts as one full GPU, not as two."""
-    busy = PAIR.model_copy(update={"demand": Synthetic(rate_per_s=60.0, burst_factor=1.0)})
+    busy = pair.model_copy(update={"demand": Synthetic(rate_per_s=60.0, burst_factor=1.0)})
     run = start((busy,), {"read": (4, 5)}, horizon_s=70.0, faults=(Fault(kind="instance_loss", target="read/2", from_s=60.0),))
     model = run.model
     model.lay(np.array([PREFILL, DECODE]))
@@ -423,8 +260,8 @@ def test_gpus_that_take_over_from_a_lost_decode_slot_are_no_more_than_busy(start
     assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
 
 
-def test_injected_requests_count_among_the_arrivals_of_any_pipeline(start: Start) -> None:
-    run = roles(start((SEEING, READING), H100S, horizon_s=120.0), read=(PREFILL, DECODE))
+def test_injected_requests_count_among_the_arrivals_of_any_pipeline(both: Start) -> None:
+    run = both(horizon_s=120.0).lay(read=(PREFILL, DECODE))
     model = run.to(60.0).model
     for name in ("see", "read"):
         model.inject(name, np.array([70.0, 130.0]), np.array([100, 100]), np.array([10, 10]), np.array([1, 0]))
@@ -433,8 +270,8 @@ def test_injected_requests_count_among_the_arrivals_of_any_pipeline(start: Start
         assert windows.filter(pl.col("endpoint_id") == name)["arrivals"].sum() == len(pipeline.book)
 
 
-def test_tiles_of_injected_requests_are_seen(start: Start) -> None:
-    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+def test_tiles_of_injected_requests_are_seen(start: Start, seeing: Endpoint) -> None:
+    quiet = seeing.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
     run = start((quiet,), {"see": (0,)}, horizon_s=120.0)
     run.model.inject("see", np.array([10.0]), np.array([100]), np.array([10]), np.array([2]))
     run.to(60.0)
@@ -443,22 +280,8 @@ def test_tiles_of_injected_requests_are_seen(start: Start) -> None:
     assert seen["endpoint_tiles_per_s"][0] == pytest.approx(run.model.pipelines[0].book.tiles[0] / 60)
 
 
-def test_the_share_of_the_cache_is_of_the_model_that_filled_it(start: Start) -> None:
-    other = Endpoint(id="read", model="8b", tp=1, variants=(Variant(model="llama-2-13b"),), demand=Synthetic(rate_per_s=25.0))
-    run = start((other,), {"read": (2,)}, horizon_s=60.0)
-    model = run.model
-    model.scale(np.arange(8) == 0)
-    run.to(60.0)
-    blocks = model._accounts._totals["flush"][0, b.KV_MAX]
-    assert blocks > model.layout.profiles[1, 0, latency.KV_TOKENS] / 16, "more than the other model has"
-    model.configure(ConfigAction(np.ones(8), np.full(8, 256), np.ones(8)))
-    rows = run.to(300.0).tables()["instances"].filter(pl.col("instance_id") == "read/1")
-    assert model._instances.roles.variant[0] == 1
-    assert 0.05 < rows["kv_share"][0] <= 1.0
-
-
-def test_the_last_placement_is_told_after_a_state_as_before(start: Start) -> None:
-    quiet = SEEING.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+def test_the_last_placement_is_told_after_a_state_as_before(start: Start, seeing: Endpoint) -> None:
+    quiet = seeing.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
 
     def begun() -> Any:
         return start((quiet,), {"see": (0, 1)}, horizon_s=1200.0)
@@ -476,8 +299,8 @@ def test_the_last_placement_is_told_after_a_state_as_before(start: Start) -> Non
     assert_frame_equal(mine, again.to(1200.0).tables()["placements"])
 
 
-def test_a_last_placement_that_moves_after_a_state_is_told_where_it_went(start: Start) -> None:
-    quiet = SEEING.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
+def test_a_last_placement_that_moves_after_a_state_is_told_where_it_went(start: Start, seeing: Endpoint) -> None:
+    quiet = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
     fault = Fault(kind="instance_loss", target="see/1", from_s=301.0)
 
     def begun() -> Any:

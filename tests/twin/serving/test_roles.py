@@ -1,0 +1,66 @@
+"""Slots take other roles and other models."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from twin.serving.demand import Synthetic
+from twin.serving.layout import Endpoint, Variant
+from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE, ConfigAction
+
+Start = Callable[..., Any]
+
+
+def test_another_model_is_loaded_with_its_latency_and_quality(start: Start) -> None:
+    mixed = Endpoint(id="read", model="70b", tp=4, variants=(Variant(model="8b", quality_share=0.8),), demand=Synthetic(rate_per_s=2.0))
+    run = start((mixed,), {"read": (2,)}, horizon_s=3600.0)
+    model = run.model
+    count = len(model.instance_ids)
+    run.to(600.0)
+    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.array([0, 1])))
+    run.to(3600.0)
+    tables = run.tables()
+    rows, windows = tables["requests"], tables["endpoints"]
+    late = rows.filter((pl.col("arrive_s") > 1500) & (pl.col("status") == 0))
+    slow, fast = (late.filter(pl.col("instance") == number)["atgt_s"].median() for number in (1, 2))
+    assert fast < 0.6 * slow
+    quality = windows.filter(pl.col("t_s") > 1500)["quality_share"].mean()
+    assert 0.82 < quality < 0.98
+    assert windows.filter(pl.col("t_s") < 500)["quality_share"].min() == 1.0
+    starts = tables["events"].filter(pl.col("kind") == "instance_start")
+    assert starts.height == 1
+
+
+def test_a_model_that_does_not_fit_a_slot_is_not_loaded_there(start: Start) -> None:
+    """70b needs more than one GPU: the slot of eight takes it, those of one keep the configured model."""
+    mixed = Endpoint(id="read", model="8b", tp=1, tp_choices=(8,), variants=(Variant(model="70b"),), demand=Synthetic(rate_per_s=2.0))
+    run = start((mixed,), {"read": (2, 3)}, horizon_s=600.0)
+    model = run.model
+    count = len(model.instance_ids)
+    wide = model.instance_gpus == 8
+    model.scale(np.where(wide, model.instance_server == 3, model.instance_server == 2))
+    model.configure(ConfigAction(np.ones(count), np.full(count, 256), np.ones(count, dtype=np.int64)))
+    run.to(600.0)
+    assert model._instances.roles.wanted_variant.tolist() == wide.astype(int).tolist()
+    rows = run.to(900.0).requests().filter(pl.col("arrive_s") > 200)
+    narrow = rows.filter(pl.col("instance") <= 8)
+    assert 0 < narrow.height < rows.height
+    assert (rows["status"] == 0).all()
+    assert np.isfinite(narrow["ttft_s"].to_numpy()).all()
+
+
+def test_roles_without_a_way_through_stay_whole(both: Start) -> None:
+    run = both().lay(see=(DECODE,) * 8, read=(IMAGE, PREFILL))
+    assert (run.model._instances.roles.wanted_role == WHOLE).all()
+
+
+def test_two_slots_can_exchange_their_roles_under_load(start: Start, pair: Endpoint) -> None:
+    run = start((pair,), {"read": (2, 3)}, horizon_s=300.0)
+    run.model.lay(np.array([PREFILL, DECODE]))
+    run.to(60.0)
+    run.model.lay(np.array([DECODE, PREFILL]))
+    run.to(600.0)
+    assert run.model._instances.roles.role.tolist() == [DECODE, PREFILL]
+    assert (run.tables()["requests"]["status"] == 0).all()
