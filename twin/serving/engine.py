@@ -100,6 +100,8 @@ class Engine:
         self._memory: Ints = np.zeros(b.ROUTE_MEMORY, dtype=np.int64)
         self.again: Ints = np.zeros(0, dtype=np.int64)
         self.coming: Ints = np.zeros(0, dtype=np.int64)
+        # Requests from here on were injected since ``coming`` was last put in order.
+        self._lined_up = number
         # Before these ids, of the requests known from the start and of injected ones, all is over and done with.
         self.clean_until = np.array([0, number], dtype=np.int64)
         self.speeds = np.ones((count, 2))
@@ -222,11 +224,15 @@ class Engine:
         if first is not None:
             rows[:, b.OUTPUT] *= -1
             rows[:, b.FIRST], rows[:, b.LAST] = first, first if last is None else last
-        ids = np.arange(low, low + number)
-        coming = np.concatenate([self.coming[self.cursor[b.NEXT_INJECTED] :], ids])
-        self.coming = self._by_arrival(coming)
-        self.cursor[b.NEXT_INJECTED] = 0
-        return ids
+        self.coming, self.cursor[b.NEXT_INJECTED] = self.coming[self.cursor[b.NEXT_INJECTED] :], 0
+        return np.arange(low, low + number)
+
+    def _line_up(self) -> None:
+        """Put those injected lately among those to come, all of one edge at once."""
+        if self._lined_up < len(self.requests):
+            ids = self._by_arrival(np.arange(self._lined_up, len(self.requests)))
+            at = np.searchsorted(self.requests[self.coming, b.ARRIVE], self.requests[ids, b.ARRIVE], side="right")
+            self.coming, self._lined_up = np.insert(self.coming, at, ids), len(self.requests)
 
     def _reach(self, number: int) -> None:
         """Let there be so many requests."""
@@ -241,6 +247,7 @@ class Engine:
 
     def advance(self, since: int, until: int, route: Any) -> None:
         """Run from tick ``since`` to tick ``until`` with a compiled router."""
+        self._line_up()
         b.advance()(
             since, until, self.limits, self.cursor, self.instances, self.prefill, self.heap, self.stalls, self.requests, self.again,
             self.coming, self.gaps, self.done, self.tree, self.load, self.allowed, self._score, self._memory, route,
@@ -331,6 +338,7 @@ class Engine:
 
     def snapshot(self) -> State:
         """Return the state at a window edge: every array, and of the requests only those that may still be asked for."""
+        self._line_up()
         state: State = {name: getattr(self, name).copy() for name in (*_ARRAYS, *_REPLACED)}
         (low, high), (injected, number) = self.spans()
         state["under_way"], state["injected"] = self.requests[low:high].copy(), self.requests[injected:number].copy()
@@ -356,6 +364,7 @@ class Engine:
             for ids in (*places, *links):
                 ids[(ids & 0x7FFFFFFF) >= known - shift] += shift
         self._reach(int(state["requests"]) + shift)
+        self._lined_up = len(self.requests)
         (low, high), (injected, number) = self.spans()
         self.requests[low:high], self.requests[injected:number] = rows
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twin.serving import batching as b
 from twin.serving import images
-from twin.serving.book import Book, Ids
+from twin.serving.book import Book, Ids, grown
 from twin.serving.demand import Requests
 from twin.serving.engine import Engine, ticks
 from twin.serving.layout import Endpoint
@@ -51,6 +51,8 @@ class Pipeline:
         # Of each row of an engine, which request it is. The text engine of a model of text has the requests themselves.
         self._of_text, self._of_decode, self._of_encoder = Ids(), Ids(), Ids()
         self.marks: Ints | None = None
+        # What ``requests`` and ``marks`` are the begins of, where the text engine does not hold the requests.
+        self._rows = self._mark_rows = np.zeros((0, 0), dtype=np.int64)
         self._feed = self._feed_ready = np.zeros(0, dtype=np.int64)
         self._fed = 0
         self._clean = self._arrived = 0
@@ -64,16 +66,30 @@ class Pipeline:
         assert self.vision is not None
         book = self.book
         ready_s = images.preprocess(book.arrive_s, book.tiles.astype(np.int64), workers, self.vision.preprocess_s_per_tile)
-        self.requests, self.marks = _blank(book.arrive_s), np.zeros((len(book), MARKS), dtype=np.int64)
+        self.requests = self._rows = _blank(book.arrive_s)
+        self.marks = self._mark_rows = np.zeros((len(book), MARKS), dtype=np.int64)
         self.marks[:, READY] = np.maximum(np.rint(ready_s * b.TICKS_PER_S).astype(np.int64), self.requests[:, b.ARRIVE])
         self._in_text = False
-        self._sort_feed()
 
-    def _sort_feed(self) -> None:
-        """Line the requests up by when they are prepared."""
+    def _line_up(self) -> None:
+        """Put those that came to the book lately in line by when they are prepared, all of one edge at once."""
         assert self.marks is not None
-        self._feed = np.argsort(self.marks[:, READY], kind="stable")
-        self._feed_ready = self.marks[self._feed, READY]
+        low = len(self._feed)
+        if low < len(self.book):
+            ids = low + np.argsort(self.marks[low:, READY], kind="stable")
+            ready = self.marks[ids, READY]
+            at = np.searchsorted(self._feed_ready, ready, side="right")
+            self._feed, self._feed_ready = np.insert(self._feed, at, ids), np.insert(self._feed_ready, at, ready)
+
+    def _reach(self) -> None:
+        """Let there be a row for each request in the book; of those that are new nothing has happened yet."""
+        low, high = len(self.requests), len(self.book)
+        self._rows = grown(self._rows, low, high)
+        self._rows[low:high] = _blank(self.book.arrive_s[low:high])
+        self.requests = self._rows[:high]
+        if self.marks is not None:
+            self._mark_rows = grown(self._mark_rows, low, high)
+            self.marks = self._mark_rows[:high]
 
     # -- time -------------------------------------------------------------------
 
@@ -94,7 +110,7 @@ class Pipeline:
         text = self.stages.text
         if not self.direct and self._in_text:
             self._in_text = False
-            self.requests = text.requests[: len(self.book)].copy()
+            self.requests = self._rows = text.requests[: len(self.book)].copy()
             self._clean, self._arrived = int(text.clean_until[0]), int(text.cursor[b.NEXT_ARRIVAL])
 
     @property
@@ -129,6 +145,7 @@ class Pipeline:
         """Send what is ready to the encoder, or to the text stage, and what is encoded to the text stage."""
         assert self.stages.encoder is not None
         assert self.marks is not None
+        self._line_up()
         upto = int(np.searchsorted(self._feed_ready, until))
         ids = self._feed[self._fed : upto]
         self._fed = upto
@@ -215,12 +232,10 @@ class Pipeline:
         if self.direct:
             self.requests = self.stages.text.requests
             return ids
-        self.requests = np.concatenate([self.requests[: ids[0]], _blank(arrive_s)])
+        self._reach()
         if self.vision is not None and self.marks is not None:
-            marks = np.zeros((len(ids), MARKS), dtype=np.int64)
-            marks[:, READY] = arrive + np.rint(self.vision.preprocess_s_per_tile * self.book.tiles[ids] * b.TICKS_PER_S).astype(np.int64)
-            self.marks = np.concatenate([self.marks[: ids[0]], marks])
-            self._sort_feed()
+            took = np.rint(self.vision.preprocess_s_per_tile * self.book.tiles[ids] * b.TICKS_PER_S).astype(np.int64)
+            self.marks[ids, READY] = arrive + took
         return ids
 
     def last_placed(self) -> tuple[float, int, int, int, int] | None:
@@ -319,17 +334,15 @@ class Pipeline:
 
         self._of_decode = ids("of_decode")
         self._clean, self._arrived = int(state["clean"]), int(state["arrived"])
-        missing = len(self.book) - len(self.requests)
-        self.requests = np.concatenate([self.requests, _blank(np.zeros(missing))])
+        self._reach()
         for (low, high), rows in zip(self.ranges(), state["requests"], strict=True):
             self.requests[low:high] = rows
         if self.marks is not None:
             self._of_encoder, self._of_text, self._fed = ids("of_encoder"), ids("of_text"), int(state["fed"])
-            self.marks = np.concatenate([self.marks, np.zeros((missing, MARKS), dtype=np.int64)])
             for (low, high), rows in zip(self.ranges(), state["marks"], strict=True):
                 self.marks[low:high] = rows
-            # Who has been fed was ready before those who have not, whoever came in between.
-            self._sort_feed()
+            # Who has been fed was ready before those who have not, whoever came in between: all are put in line anew.
+            self._feed = self._feed_ready = np.zeros(0, dtype=np.int64)
 
 
 def _within(arrive: Ints, since: int, until: int) -> Bools:

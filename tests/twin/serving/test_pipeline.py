@@ -339,3 +339,45 @@ def test_a_state_brings_along_what_decodes_since_the_hour_before(start: Start, s
     rest = go(whole, 4500.0).tables()["requests"][before:]
     assert rest["arrive_s"].min() < 3600.0
     assert_frame_equal(rest, go(again, 4500.0).tables()["requests"], check_exact=True)
+
+
+@pytest.mark.parametrize("see", [(), (IMAGE, IMAGE, PREFILL, PREFILL, DECODE, DECODE)])
+def test_requests_injected_one_by_one_fare_as_those_injected_together(both: Start, see: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(7)
+    # Whole seconds, so that many arrive at once, and in no order.
+    arrive_s, sizes = rng.integers(60, 120, 200).astype(np.float64), rng.integers(1, 400, (2, 200))
+    images_each = rng.integers(0, 3, 200)
+
+    def served(batches: int, edges: int) -> tuple[Any, pl.DataFrame]:
+        run = both(horizon_s=300.0).lay(see=see, read=(PREFILL, DECODE))
+        ids: dict[str, list[Any]] = {"see": [], "read": []}
+        for index, part in enumerate(np.array_split(np.arange(200), batches)):
+            run.to(10.0 * (1 + index * edges // batches))
+            for name, mine in ids.items():
+                mine.append(run.model.inject(name, arrive_s[part], *sizes[:, part], images_each[part]))
+        tables = run.to(600.0).tables()["requests"]
+        return [run.model.outcome(name, np.concatenate(mine)) for name, mine in ids.items()], tables
+
+    together, rows = served(1, 1)
+    assert np.isfinite(together).all()
+    for batches, edges in ((200, 1), (40, 5)):
+        outcomes, tables = served(batches, edges)
+        assert np.array_equal(outcomes, together)
+        assert_frame_equal(tables, rows)
+
+
+def test_injected_requests_are_taken_in_the_order_in_which_they_are_ready(start: Start, seeing: Endpoint, reading: Endpoint) -> None:
+    """Whatever the order of injection, at one edge or at two; at the same time, who was injected first goes first."""
+    alone = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
+    parted = reading.model_copy(update={"tp": 4, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
+    run = start((alone, parted), {"see": (0,), "read": (2,)}, horizon_s=300.0).lay(read=(PREFILL, DECODE))
+    arrive_s = (61.2, 61.1, 61.1, 61.0, 61.2, 61.1)
+    ids: dict[str, list[Any]] = {"see": [], "read": []}
+    for index, t_s in enumerate(arrive_s):
+        run.to(40.0 if index < 3 else 50.0)
+        for name, mine in ids.items():
+            mine.append(run.model.inject(name, *(np.array([x]) for x in (t_s, 12_000, 2))))
+    run.to(120.0)
+    for name, mine in ids.items():
+        first_s, _ = run.model.outcome(name, np.concatenate(mine))
+        assert np.argsort(first_s).tolist() == [3, 1, 2, 5, 0, 4]
