@@ -106,6 +106,11 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
             findings.append(Finding(severity="question", about=lever, text=text))
             continue
         knobs = {knob: value for knob, value in choice.items() if knob != "system"}
+        if scope and knobs and system == catalogue.levers()[lever].baseline:
+            # The rest falls to the same system, whose knobs are the same everywhere: such a policy set is refused.
+            text = f"{system} holds {lever} outside {scope[0].id} as well, with the same knobs; is the whole site meant?"
+            findings.append(Finding(severity="question", about=lever, text=text))
+            continue
         levers[lever] = [Held(system=system, scope=scope, knobs=knobs)]
         reasons[lever] = "asked for by name"
     return findings

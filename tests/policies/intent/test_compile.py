@@ -48,6 +48,13 @@ def test_a_choice_that_cannot_be_held_to_its_place_is_asked_about_and_never_wide
         assert [(item.severity, item.about) for item in compiled.findings] == [("question", about)]
 
 
+@pytest.mark.parametrize("text", ["keep 12 instances in row 3", "on chat-70b keep 12 instances"])
+def test_knobs_that_would_reach_beyond_their_place_are_asked_about(text: str, site: Site) -> None:
+    compiled = compile_intent(intent_of(text, site), site)
+    catalogue.check(compiled.policy, site.entities)
+    assert [(item.severity, item.about) for item in compiled.findings] == [("question", "instance_scaling")]
+
+
 def test_what_is_not_installed_is_asked_about(site: Site) -> None:
     compiled = compile_intent(intent_of("run functions on junction", site), site)
     assert compiled.policy.levers == {} or "function_runtime" in compiled.policy.levers
