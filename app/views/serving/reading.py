@@ -161,11 +161,14 @@ def router(home: str, run_id: str, endpoint: str, t_s: float) -> str:
     """Return the name of the system that routes an endpoint's requests at a moment."""
     from policies.catalogue import cards
 
+    known = cards()
     steps: list[Mapping[str, Any]] = [step for step in state.run(run_id).manifest["schedule"] if step["from_s"] < t_s]
     stack = steps[-1]["policy"].get("request_routing", []) if steps else []
     for held in stack:
-        if held["system"] in cards() and _covers(held.get("scope") or [], endpoint):
-            return cards()[held["system"]].name
+        # A guard only narrows: who chooses is the first holder after it.
+        card = known.get(held["system"])
+        if card is not None and card.levers.get("request_routing") == "holder" and _covers(held.get("scope") or [], endpoint):
+            return card.name
     return "its router"
 
 

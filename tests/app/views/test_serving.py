@@ -79,6 +79,11 @@ def test_the_placement_says_which_instance_took_the_last_request_and_why(stored:
     assert "Listed: the last request of each window" in _words(at)
 
 
+def test_a_guard_of_the_routing_is_not_taken_for_the_router(stored: Path) -> None:
+    words = _words(_opened("chat-70b", show="candidate"))
+    assert re.search(r"took the last request before \d\d:\d\d: by the rule of least", words)
+
+
 def test_a_moment_before_the_first_quarter_of_an_hour_shows_that_one(stored: Path) -> None:
     assert "up to 00:15" in _words(_opened(t="0"))
 
