@@ -6,8 +6,9 @@ from typing import Any, Final
 import polars as pl
 
 from app.charts.tokens import Tokens, stage_colour
+from twin.fleet import GPUS_PER_SERVER
 
-GPUS_PER_SERVER: Final = 8
+# As in twin.serving.levers; here again because that loads numba.
 WHOLE, IMAGE, PREFILL, DECODE = range(4)
 # What each role is called on a lane, and in the order in which a request passes them.
 ROLES: Final[Mapping[int, str]] = {WHOLE: "all stages", IMAGE: "images", PREFILL: "prefill", DECODE: "decode"}
@@ -85,14 +86,11 @@ def slots(instances: pl.DataFrame, specs: Mapping[str, Mapping[str, Any]]) -> pl
     return frame.join(pl.DataFrame(sizes, schema=schema, orient="row"), on=["endpoint_id", "number"], how="left")
 
 
-def pool_words(instances: pl.DataFrame) -> str:
+def pool_words(instances: pl.DataFrame, rows: int = 1) -> str:
     """Return what a pool is made of over an interval, such as 8 × 4 GPUs; the mean number where it changed.
 
-    ``instances`` has ``t_s``, ``gpus`` and ``on_share``.
+    ``instances`` has ``gpus`` and ``on_share`` of each of its times at which it is there, ``rows`` is how many times the interval has.
     """
-    if instances.is_empty():
-        return "none on"
-    rows = instances["t_s"].n_unique()
     held = instances.group_by("gpus").agg(pl.col("on_share").cast(pl.Float64).sum() / rows).sort("gpus", descending=True)
     found = [(gpus, on) for gpus, on in held.iter_rows() if on > 0.005]
     if not found:

@@ -96,12 +96,12 @@ def _preprocess(flow: Mapping[str, float], times: pl.DataFrame, workers: int | N
 def _stage(stage: str, flow: Mapping[str, float], held: pl.DataFrame, times: pl.DataFrame, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a stage on GPUs."""
     pool = _pool(stage, held)
-    rows, on = max(pool["t_s"].n_unique(), 1), float(pool["on_share"].cast(pl.Float64).sum())
+    rows, on = max(held["t_s"].n_unique(), 1), float(pool["on_share"].cast(pl.Float64).sum())
     busy = _busy(stage, pool) / on if on else 0.0
     queued = held.filter(pl.col("role").is_in(_QUEUED_AT[stage]) & (pl.col("on_share") > 0))
     row: dict[str, Any] = {
         "stage": stage,
-        "pool": pool_words(pool),
+        "pool": pool_words(pool, rows),
         "roles": ",".join(str(role) for role in sorted(pool["role"].unique().to_list())),
         "instances": on / rows,
         "gpus": float((pool["on_share"].cast(pl.Float64) * pool["gpus"]).sum()) / rows,

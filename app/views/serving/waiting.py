@@ -104,11 +104,13 @@ def _asked(now: Span) -> dict[str, Any]:
 
 
 _STAGES_SQL = (
-    "SELECT split_part(instance_id, '/', 1) AS endpoint_id, role, sum(on_share) / count(DISTINCT t_s) AS instances,\n"
+    "WITH held AS (SELECT * FROM instances WHERE run_id = '{run_id}' AND t_s >= {from_s:.0f} AND t_s < {to_s:.0f}),\n"
+    "     times AS (SELECT count(DISTINCT t_s) AS n FROM held)\n"
+    "SELECT split_part(instance_id, '/', 1) AS endpoint_id, role, sum(on_share) / any_value(n) AS instances,\n"
     "       sum(encode_share) / sum(on_share) AS encode_share, sum(prefill_share) / sum(on_share) AS prefill_share,\n"
     "       sum(decode_share) / sum(on_share) AS decode_share, max(kv_share) AS kv_share,\n"
-    "       sum(queue_mean) / count(DISTINCT t_s) AS waiting\n"
-    "FROM instances WHERE run_id = '{run_id}' AND t_s >= {from_s:.0f} AND t_s < {to_s:.0f} AND on_share > 0\n"
+    "       sum(queue_mean) / any_value(n) AS waiting\n"
+    "FROM held, times WHERE on_share > 0\n"
     "GROUP BY 1, 2 ORDER BY 1, 2"
 )
 _FIRST_SQL = (

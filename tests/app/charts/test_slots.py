@@ -1,8 +1,9 @@
 import polars as pl
 
-from app.charts.slots import DECODE, IMAGE, pool_words, role_colour, servers, slot_gpus, slots
+from app.charts.slots import DECODE, IMAGE, PREFILL, WHOLE, pool_words, role_colour, servers, slot_gpus, slots
 from app.charts.tokens import LIGHT, stage_colour
 from twin.fleet import load
+from twin.serving import levers
 from twin.serving.layout import Endpoint, layout
 from twin.sources import data_dir
 
@@ -28,8 +29,12 @@ def test_slots_that_were_never_on_are_left_out_and_old_runs_are_filled_in() -> N
 
 def test_a_pool_is_named_by_its_widths_and_the_mean_number_on() -> None:
     two = pl.DataFrame({"t_s": [0.0, 0.0, 300.0], "gpus": [4, 2, 4], "on_share": [1.0, 1.0, 1.0]})
-    assert pool_words(two) == "1\u00a0×\u00a04 + 0.5\u00a0×\u00a02\u00a0GPUs"
+    assert pool_words(two, 2) == "1\u00a0×\u00a04 + 0.5\u00a0×\u00a02\u00a0GPUs"
     assert pool_words(two.clear()) == "none on"
+
+
+def test_roles_are_numbered_as_in_the_twin() -> None:
+    assert (WHOLE, IMAGE, PREFILL, DECODE) == (levers.WHOLE, levers.IMAGE, levers.PREFILL, levers.DECODE)
 
 
 def test_roles_take_the_colours_of_their_stages() -> None:

@@ -79,6 +79,16 @@ def test_each_stage_says_who_serves_it_how_busy_and_who_waits() -> None:
     assert encode["requests_per_s"] == pytest.approx(1.0 / 120.0)
 
 
+def test_a_pool_that_is_there_for_a_part_of_the_interval_counts_for_that_part() -> None:
+    # In the second five minutes the instance that decoded encodes.
+    later = INSTANCES.with_columns(pl.lit(300.0).alias("t_s"), pl.Series("role", [1, 2, 1, 0]))
+    frame = _frame(pl.concat([INSTANCES, later]))
+    encode, decode = _row("vision", "encode", frame), _row("vision", "decode", frame)
+    assert (decode["pool"], decode["instances"], decode["gpus"]) == ("0.5\u00a0×\u00a04\u00a0GPUs", pytest.approx(0.5), pytest.approx(2.0))
+    assert decode["waiting"] == pytest.approx(0.25)
+    assert encode["pool"] == "1.5\u00a0×\u00a04\u00a0GPUs"
+
+
 def test_decode_is_as_full_as_its_cache_or_its_batch_limit() -> None:
     split, whole = _row("vision", "decode"), _row("chat", "decode")
     assert (split["use_share"], split["use"], split["time_share"]) == (pytest.approx(0.5), "of limit", pytest.approx(0.9))
