@@ -51,8 +51,6 @@ class Stages:
         self.decode: Engine | None = None
         self.encoder = None if spec.vision is None else Encoder(count)
         self.encodes = False
-        self._speeds = np.ones((2, count))
-        self._max_batch = np.full(count, spec.max_batch, dtype=np.int64)
         self._set_encoders()
 
     def _engine(self, book: Book | None, done: Ints) -> Engine:
@@ -171,7 +169,6 @@ class Stages:
 
     def set_speeds(self, speeds: Floats) -> None:
         """Divide times by these factors, shape 2 x n: prefill (and encode) and decode."""
-        self._speeds = speeds
         for engine in self.engines:
             engine.set_speeds(speeds[0], speeds[1])
         if self.encoder is not None:
@@ -179,7 +176,6 @@ class Stages:
 
     def set_max_batch(self, max_batch: Ints) -> None:
         """Set the batch limit of each slot, shape n."""
-        self._max_batch = max_batch
         for engine in self.engines:
             engine.set_max_batch(max_batch)
 
@@ -215,10 +211,12 @@ class Stages:
             self.encoder.set_coefficients(each[:, 0], each[:, 1])
 
     def _part(self) -> None:
-        """Make the decode engine."""
+        """Make the decode engine; what is set for the text engine holds for it, its router's scores and size of memory too."""
         self.decode = self._engine(None, np.zeros_like(self._slots.done))
-        self.decode.set_speeds(self._speeds[0], self._speeds[1])
-        self.decode.set_max_batch(self._max_batch)
+        self.decode.set_speeds(self.text.speeds[:, 0], self.text.speeds[:, 1])
+        self.decode.set_max_batch(self.text.instances[:, b.MAX_BATCH])
+        # A rule reads and writes these unchecked, and slots may turn between two windows.
+        self.decode.score, self.decode.memory = self.text.score, np.zeros_like(self.text.memory)
 
     def count_decoding(self) -> None:
         """Add what the decode engine did to the accounts of its slots."""
