@@ -30,8 +30,9 @@ class Lifecycle:
     instance's requests go to the endpoint's other instances, with the tokens they already have. Requests that wait at an
     instance that is off are placed anew as soon as another is on or starting. A fault of severity below 1 leaves the
     instance on and slower by that share. An instance whose role or model is to change drains first; it is back after the
-    time that loading takes, or at once where it holds the weights already. The last one that prefills waits with its change
-    until another one prefills. Of instances that share GPUs only one is on.
+    time that loading takes, or at once where it holds the weights already. Where all of an endpoint change, half of them go on
+    until others are back. The last one that prefills waits with its change until another one prefills. Of instances that share
+    GPUs only one is on.
     """
 
     def __init__(
@@ -240,7 +241,7 @@ class Lifecycle:
         self.state[which & (self._ready_at <= now)] = ON
 
     def _open(self, index: int) -> None:
-        """Say which instances may take new requests: on and admitted; else on; else starting; else one to wait at.
+        """Say which instances may take new requests: on and admitted; else on; else by turns; else starting; else one to wait at.
 
         One that drains takes new ones only where there is no other, or it would never be empty.
         """
@@ -250,7 +251,22 @@ class Lifecycle:
         coming = (state == STARTING) | (self.wanted[part] & ~self.lost[part])
         on = state == ON
         waiting = (state == OFF) & ~self.lost[part]
-        self._pipelines[index].stages.open(on, [on & self.admitted[part], on, state == STARTING, coming, waiting, ~self.lost[part]])
+        choices = [on & self.admitted[part], on, self._in_turn(index), state == STARTING, coming, waiting, ~self.lost[part]]
+        self._pipelines[index].stages.open(on, choices)
+
+    def _in_turn(self, index: int) -> Bools:
+        """Return of an endpoint's slots that prefill and drain for a change those that go on meanwhile, shape n.
+
+        Half of all that change stay, so that the others are empty some time; those that will prefill go first, as they relieve
+        the rest once they are back.
+        """
+        part = self._place.part(index)
+        staying = (self.state[part] == DRAINING) & self.wanted[part] & self._pipelines[index].stages.in_text
+        order = np.flatnonzero(staying)
+        order = order[np.argsort(~self.roles.will_prefill[part][order], kind="stable")]
+        gone = int(np.count_nonzero((self.state[part] == STARTING) & self.wanted[part]))
+        staying[order[: max(0, (len(order) + gone) // 2 - gone)]] = False
+        return np.asarray(staying)
 
     def _note(self, now: int, kind: str, which: Bools) -> None:
         self._accounts.note(now, kind, [(self._place.ids[r], float(self._place.gpus[r])) for r in np.flatnonzero(which)])

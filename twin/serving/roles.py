@@ -33,6 +33,11 @@ class Roles:
         """Return which instances are to become something else, shape I."""
         return np.asarray((self.role != self.wanted_role) | (self.variant != self.wanted_variant))
 
+    @property
+    def will_prefill(self) -> Bools:
+        """Return which instances are to prefill, shape I."""
+        return _prefills(self.wanted_role)
+
     def lay(self, role: Ints) -> bool:
         """Take wanted roles; return whether anything is new. Roles that leave no way through an endpoint become WHOLE."""
         wanted = np.clip(np.asarray(role, dtype=np.int64), WHOLE, DECODE)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
+from twin.serving import batching as b
 from twin.serving.demand import Synthetic
 from twin.serving.layout import Endpoint, Variant
 from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE, ConfigAction
@@ -64,3 +66,38 @@ def test_two_slots_can_exchange_their_roles_under_load(start: Start, pair: Endpo
     run.to(600.0)
     assert run.model._instances.roles.role.tolist() == [DECODE, PREFILL]
     assert (run.tables()["requests"]["status"] == 0).all()
+
+
+def test_a_decode_stage_that_begins_between_two_windows_has_what_was_set_for_the_endpoint(start: Start, pair: Endpoint) -> None:
+    """Rules read scores and write to their memory unchecked: both must be as large as their holder asked for."""
+    busy = pair.model_copy(update={"demand": Synthetic(rate_per_s=20.0, burst_factor=1.0)})
+    run = start((busy,), {"read": (2, 3)}, horizon_s=300.0)
+    run.route_memory, run.speed = 80, 0.7
+    run.model.route(0, run, np.arange(6.0).reshape(2, 3), np.ones(2, dtype=np.bool_))
+    run.clocks(0.7, 40)
+    stages = run.to(60.0).model.pipelines[0].stages
+    run.model.lay(np.array([PREFILL, DECODE]))
+    assert stages.decode is None, "what is under way is finished first"
+    run.to(120.0)
+    assert stages.decode.memory.shape == (80,)
+    assert stages.decode.score.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert stages.decode.instances[:, b.MAX_BATCH].tolist() == [40, 40]
+    assert (stages.decode.speeds == 0.7).all()
+    assert (run.to(600.0).tables()["requests"]["status"] == 0).all()
+
+
+@pytest.mark.parametrize("roles", [[PREFILL, DECODE], [DECODE, PREFILL], None])
+def test_slots_that_all_change_under_load_do_so_in_turn(start: Start, pair: Endpoint, roles: list[int] | None) -> None:
+    """If all that drain took what comes none would ever be empty."""
+    busy = pair.model_copy(update={"demand": Synthetic(rate_per_s=20.0, burst_factor=1.0)})
+    run = start((busy,), {"read": (2, 3)}, horizon_s=600.0).to(60.0)
+    if roles is None:
+        run.model.configure(ConfigAction(np.ones(2), np.full(2, 256), np.ones(2)))
+    else:
+        run.model.lay(np.array(roles))
+    waiting = [int(run.to(float(t_s)).model._instances.outstanding().sum()) for t_s in range(70, 190, 10)]
+    now = run.model._instances.roles
+    assert not now.changing.any()
+    assert now.variant.tolist() == [1, 1] if roles is None else now.role.tolist() == roles
+    assert max(waiting) < 300, "some slot serves all the time"
+    assert (run.to(1200.0).tables()["requests"]["status"] == 0).all()
