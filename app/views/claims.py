@@ -155,7 +155,7 @@ def _reached(row: Row, step: Step, label: str) -> str:
     """Return what a contender reached, and how much of it is found."""
     value = step.labels[label]
     if value is None:
-        return "none on every seed" if label in step.failed else "–"
+        return "not on every seed" if label in step.failed else "–"
     return reached(row, value) + ("" if step.exact else " or better")
 
 
