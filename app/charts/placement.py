@@ -7,6 +7,7 @@ import polars as pl
 
 from app.charts import svg
 from app.charts.pipeline import count_words, percent
+from app.charts.quantity import grouped
 from app.charts.slots import DECODE, IMAGE, ORDER, PREFILL, ROLES, WHOLE, pool_words, role_colour
 from app.charts.tokens import Tokens
 
@@ -112,7 +113,7 @@ def _row(row: Row, y: float, tokens: Tokens, put_back: bool) -> list[str]:
         parts += _fill(row, key, (_FIRST_X + column * _STEP_W, y), hue, tokens)
     waits = row["queue_mean"] or 0.0
     parts.append(svg.text(WIDTH - 34, y + 13, count_words(waits), tokens.text if waits >= 1 else tokens.muted, anchor="end"))
-    last = f"{row['preemptions']:,}".replace(",", "\u202f") if put_back else percent(row["clock_share"])
+    last = grouped(row["preemptions"]) if put_back else percent(row["clock_share"])
     return [*parts, svg.text(WIDTH, y + 13, last, tokens.risk_text if put_back and row["preemptions"] else tokens.muted, anchor="end")]
 
 

@@ -10,6 +10,15 @@ _FACTORS: Final = (*(10.0**power for power in range(12, -13, -3)), 0.01, 60.0, 3
 _UNSHOWN: Final = "–"
 
 
+def grouped(count: float) -> str:
+    """Return a whole number with its thousands apart.
+
+    >>> grouped(12345), grouped(-1234.4)
+    ('12\\xa0345', '−1\\xa0234')
+    """
+    return f"{count:,.0f}".replace(",", NARROW_SPACE).replace("-", MINUS)
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """Shows values of one metric in one unit, three significant digits, so that a column can be read down."""
@@ -44,11 +53,7 @@ class Measure:
         if value is None or not math.isfinite(value):
             return _UNSHOWN
         scaled = value / self.factor
-        return (
-            split(scaled, "_c" if suffix_of(self.name) == "_c" else "")[0]
-            if abs(scaled) < 1e4
-            else f"{scaled:,.0f}".replace(",", NARROW_SPACE).replace("-", MINUS)
-        )
+        return split(scaled, "_c" if suffix_of(self.name) == "_c" else "")[0] if abs(scaled) < 1e4 else grouped(scaled)
 
     def signed(self, value: float | None) -> str:
         """Return a difference: its sign always written, zero without one, and next to nothing (1/10,000) said to be so."""

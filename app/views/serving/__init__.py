@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import parts, state
 from app.charts.breakdown import longest_wait, who
+from app.charts.quantity import grouped
 from app.views.serving import cost, instances, latency, placement, reading, waiting
 from app.views.serving.reading import Span
 from twin.units import show as shown
@@ -81,14 +82,10 @@ def _put_back(now: Span) -> None:
     recent = int(frame.filter(pl.col("t_s") >= now.from_s)["preemptions"].sum())
     most = frame.group_by("endpoint_id").agg(pl.col("preemptions").sum()).sort("preemptions", descending=True).row(0)
     words = (
-        f"{_thousands(recent)} requests put back in this quarter of an hour, "
-        f"{_thousands(int(frame['preemptions'].sum()))} since the start, most at {most[0]}; they are computed again."
+        f"{grouped(recent)} request{'' if recent == 1 else 's'} put back in this quarter of an hour, "
+        f"{grouped(int(frame['preemptions'].sum()))} since the start, most at {most[0]}; they are computed again."
     )
     st.html(f'<p class="iw-under">{parts.mark("at risk", "A KV cache ran full:")} {html.escape(words)}</p>')
-
-
-def _thousands(count: int) -> str:
-    return f"{count:,}".replace(",", "\u202f")
 
 
 def _endpoint(now: Span) -> str:

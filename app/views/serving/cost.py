@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import parts, state
 from app.charts import stages
+from app.charts.quantity import grouped
 from app.charts.timeline import Span as Day
 from app.charts.timeline import over_time
 from app.views.serving import reading
@@ -54,11 +55,11 @@ def _against(change: float) -> str:
 def _row(row: Mapping[str, Any], old: Mapping[str, float]) -> dict[str, Any]:
     change = row["usd_per_h"] - old.get(row["endpoint_id"], row["usd_per_h"])
     change = 0.0 if abs(change) < 0.5 else round(change)
-    text = f"{change:+,.0f}".replace("-", "\u2212").replace(",", "\u00a0") if change else "0"
+    text = f"{'+' if change > 0 else ''}{grouped(change)}"
     return {
         "endpoint": row["endpoint_id"],
         "gpus": f"{row['gpus_on']:.0f}",
-        "usd": f"{row['usd_per_h']:,.0f}".replace(",", "\u00a0"),
+        "usd": grouped(row["usd_per_h"]),
         "quality": shown(row["quality_share"], "quality_share") if row["quality_share"] is not None else "–",
         "change": {"text": text, "sense": parts.better_or_worse("serving.cost_usd_per_h", change)},
     }

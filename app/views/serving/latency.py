@@ -21,7 +21,7 @@ def distributions(now: Span, endpoint: str) -> None:
     before = reading.quantiles(now.home, now.other, endpoint) if now.other else {}
     data = pl.concat([table.with_columns(pl.lit(name).alias("quantity")) for name, table in tables.items()])
     sql = _SQL.format(run_id=now.run_id, endpoint=endpoint)
-    shown_today = now.other is None and state.context().shown == "today"
+    shown_today = state.context().shown == "today"
     with parts.panel(bounds_title(endpoint, tables, bounds), "latency", data=data, sql=sql, png=True):
         grid = st.grid(4, min_column_width=150, gap="small")
         for name, label in NAMES.items():

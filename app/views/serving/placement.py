@@ -11,6 +11,7 @@ from app import parts, state
 from app.charts.grid import Cell, grid, word
 from app.charts.pipeline import percent
 from app.charts.placement import placement_svg, workers
+from app.charts.quantity import grouped
 from app.charts.slots import DECODE, WHOLE
 from app.views.serving import reading
 from app.views.serving.reading import GRID_S, Span
@@ -92,10 +93,9 @@ def _why(row: dict[str, Any], now: Span, endpoint: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> list[Cell]:
     at = state.context().clock.at(row["arrive_s"]).strftime("%H:%M:%S")
-    tokens = f"{row['prompt_tokens']:,}".replace(",", "\u202f")
     return [
         word(at, "s m"),
-        word(tokens, "n s m"),
+        word(grouped(row["prompt_tokens"]), "n s m"),
         word(f"no.\u00a0{row['instance']}", "s"),
         word(row["feasible"] or "–", "n s m"),
         word(row["reason"], "s m wrap"),

@@ -53,7 +53,7 @@ def _pool_note(frame: pl.DataFrame) -> str:
 
 def first_tokens(now: Span) -> None:
     """Draw the time to the first token by stage, shown run and today."""
-    found = {"today" if now.other is None and state.context().shown == "today" else "candidate": now.run_id}
+    found = {state.context().shown: now.run_id}
     if now.other:
         found = {"today": now.other, **found}
     frames = [
