@@ -224,7 +224,9 @@ class Engine:
         if first is not None:
             rows[:, b.OUTPUT] *= -1
             rows[:, b.FIRST], rows[:, b.LAST] = first, first if last is None else last
-        self.coming, self.cursor[b.NEXT_INJECTED] = self.coming[self.cursor[b.NEXT_INJECTED] :], 0
+        # Of those that came the last one stays, for who asks which it was.
+        over = max(0, int(self.cursor[b.NEXT_INJECTED]) - 1)
+        self.coming, self.cursor[b.NEXT_INJECTED] = self.coming[over:], self.cursor[b.NEXT_INJECTED] - over
         return np.arange(low, low + number)
 
     def _line_up(self) -> None:

@@ -299,6 +299,16 @@ def test_the_last_placement_is_told_after_a_state_as_before(start: Start, seeing
     assert_frame_equal(mine, again.to(1200.0).tables()["placements"])
 
 
+def test_the_last_placement_is_told_while_the_next_request_is_under_way(start: Start, seeing: Endpoint) -> None:
+    quiet = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
+    run = start((quiet,), {"see": (0, 1)}, horizon_s=120.0, network="ethernet").lay(see=(IMAGE, WHOLE))
+    # Encoded before the window ends, and on its way to the text stage when it does.
+    run.model.inject("see", np.array([10.0, 59.8]), np.array([100, 200]), np.array([10, 10]), np.array([0, 1]))
+    placed = run.to(120.0).tables()["placements"]
+    assert placed["t_s"].to_list() == [60.0, 120.0]
+    assert placed["arrive_s"].to_list() == [10.0, 59.8]
+
+
 def test_a_last_placement_that_moves_after_a_state_is_told_where_it_went(start: Start, seeing: Endpoint) -> None:
     quiet = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": Synthetic(rate_per_s=0.0)})
     fault = Fault(kind="instance_loss", target="see/1", from_s=301.0)
