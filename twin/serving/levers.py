@@ -230,7 +230,7 @@ class RequestRouting(Protocol):
     """Which instance takes a request: a compiled rule, refreshed each window.
 
     A holder may also have ``route_decode`` (the rule at the hand-over to decode instances, by default ``route``),
-    ``route_memory`` (how many integers its rules keep per endpoint and stage, by default ROUTE_MEMORY) and ``image_pieces``
+    ``route_memory`` (how many integers its rules keep per endpoint and stage, ROUTE_MEMORY at least) and ``image_pieces``
     (over how many image instances the tiles of one request may be split, by default 1). Image instances always take the
     next piece by the fewest pending image tokens.
     """

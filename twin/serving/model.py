@@ -161,7 +161,7 @@ class Model:
         """Give an endpoint its router, the scores (shape I or I x any) and what the guards allow (shape I) until the next window."""
         decode = getattr(holder, "route_decode", holder.route)
         self._routes[endpoint_index] = (b.entry(holder.route), b.entry(decode))
-        memory = int(getattr(holder, "route_memory", b.ROUTE_MEMORY))
+        memory = max(int(getattr(holder, "route_memory", b.ROUTE_MEMORY)), b.ROUTE_MEMORY)
         pieces = int(getattr(holder, "image_pieces", 1))
         self.pipelines[endpoint_index].stages.steer(score[self._parts[endpoint_index]], memory, pieces)
         self._instances.admit(endpoint_index, allowed)

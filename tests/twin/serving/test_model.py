@@ -331,3 +331,10 @@ def test_overflows_are_those_of_the_window_and_begin_anew_with_another_router(st
     run.everywhere()
     for until_s in (180.0, 240.0):
         assert run.to(until_s).model._accounts.seen["endpoint_overflows"].tolist() == [0]
+
+
+def test_a_router_that_asks_for_little_memory_has_the_places_of_the_lever(start: Callable[..., Any]) -> None:
+    run = start((CHAT,), {"chat": (0,)}, 120.0)
+    run.route_memory = 1
+    run.everywhere()
+    assert (run.to(120.0).tables()["placements"]["instance"] > 0).all()
