@@ -84,7 +84,7 @@ class Aladdin:
         """Return what the placement rule needs of each worker, shape I x SCORE_COLUMNS."""
         self._decide(seen)
         # Where another system sets batch limits, those in force count.
-        batch = np.minimum(self._batch, seen.configured_max_batch) if self._configured_s == seen.t_s else seen.max_batch
+        batch = self._batch if self._configured_s == seen.t_s else seen.max_batch
         packing = scores.Packing(self._knobs.theta, self._knobs.gamma, self._knobs.schedulers)
         learned = scores.Learned(self._sizes, scores.encoding(seen), self._lengths.table(), self._drift.tokens)
         return scores.table(scores.slowed(seen), seen.instance_endpoint, batch, self._aims(seen, 0.0), learned, packing)

@@ -7,13 +7,14 @@ import pytest
 
 from policies.policy import ScopeSpec
 from policies.system import Target
-from policies.systems.aladdin import routes
+from policies.systems.aladdin import routes, scores
 from policies.systems.aladdin.calibration import Calibration
 from policies.systems.aladdin.goals import Goals
 from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.policy import Aladdin
-from twin.serving.latency import profile
-from twin.serving.levers import DECODE, OFF, ON, PREFILL, STARTING, WHOLE
+from twin import world
+from twin.serving.latency import KV_TOKENS, decode_s, profile
+from twin.serving.levers import DECODE, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE, Finished
 
 WIDTHS = (4, 4, 8, 2, 2, 2, 2)
 SERVERS = 4
@@ -181,6 +182,10 @@ def test_targets_hold_where_and_when_they_say(around):
     assert goals.ttft_s(slo, 12 * 3600.0, 180.0) == 2.0
     assert goals.ttft_s(slo, 18 * 3600.0 - 120.0, 180.0) == 0.5, "workers must be on when the hours begin"
     assert goals.ttft_s(slo, 20 * 3600.0, 180.0) == 2.0
+    at_least = Target(metric="serving.ttft_p99_s", op=">=", bound=0.5)
+    assert Goals((at_least,), around).ttft_s(slo, 0.0, 0.0) == 2.0, "a floor is no objective"
+    nothing = Target(metric="serving.atgt_p99_s", op="<=", bound=0.0)
+    assert Goals((nothing,), around).atgt_s(slo, 0.0, 0.0) > 0.0, "times are divided by it"
     share = Target(metric="serving.slo_attainment_share", op=">=", bound=0.999)
     assert Goals((share,), around).tail_share(0.01, 1, 0.0, 0.0) == pytest.approx(0.0005)
 
@@ -267,19 +272,94 @@ def test_a_slowed_worker_is_told_to_the_rule_as_slow(around, site, ended):
     assert score[0, routes.SLOW_PER_TOKEN] == pytest.approx(1.2 * score[same[1], routes.SLOW_PER_TOKEN])
 
 
+def test_the_speed_below_which_decoding_slows_is_the_worlds():
+    assert scores._DECODE_KNEE_SHARE == world.DECODE_KNEE_SHARE
+
+
+def test_a_worker_that_stands_still_is_told_as_very_slow_and_not_as_endless(around, site):
+    score = Aladdin(AladdinKnobs(), around).refresh(site(speed_share=np.zeros(SLOTS)))
+    assert np.isfinite(score).all()
+
+
+def test_slowed_workers_carry_less_so_that_more_of_them_are_wanted(around, site, ended):
+    held = []
+    for speed in (1.0, 0.5):
+        wanted, seen = follow(Aladdin(AladdinKnobs(tp=4), around), site, ended, 6.0, 40, speed_share=np.full(SLOTS, speed))
+        held.append(gpus_of(wanted, seen))
+    assert held[1] > held[0]
+
+
+def test_an_error_counts_for_no_more_than_a_part_of_the_cache(around, site, ended):
+    holder = Aladdin(AladdinKnobs(), around)
+    holder.refresh(site(t_s=0.0, finished=lambda: ended([1000] * 900, 20_000)))
+    score = holder.refresh(site(t_s=60.0))
+    room = site().latency[:, KV_TOKENS]
+    assert 0.0 < score[0, routes.ERROR] <= 0.25 * room[0]
+
+
+def test_images_are_encoded_before_the_prefill_only_where_no_image_instance_does_it(site):
+    encode_s = np.tile([0.01, 0.02], (SLOTS, 1))
+    np.testing.assert_array_equal(scores.encoding(site(encode_s=encode_s)), encode_s)
+    role = np.where(np.arange(SLOTS) == 0, IMAGE, WHOLE)
+    assert not scores.encoding(site(encode_s=encode_s, role=role)).any()
+    off = np.where(role == IMAGE, OFF, site().state)
+    assert scores.encoding(site(encode_s=encode_s, role=role, state=off)).any(), "it serves nobody while it is off"
+
+
+def test_the_rule_goes_by_the_batch_limits_in_force(around, site):
+    small = {"max_batch": np.full(SLOTS, 16), "configured_max_batch": np.full(SLOTS, 64)}
+    routing = Aladdin(AladdinKnobs(max_batch=128), around)
+    assert (routing.refresh(site(**small))[:, routes.BATCH_SHARE] == 1.0 / 16).all(), "another system sets them"
+    both = Aladdin(AladdinKnobs(max_batch=128), around)
+    limits = both.configure(site(**small)).max_batch
+    assert limits.max() > 64, "the knob goes before the scenario"
+    np.testing.assert_allclose(both.refresh(site(**small))[:, routes.BATCH_SHARE], 1.0 / limits)
+
+
+def test_however_many_miss_an_iteration_of_one_request_still_fits(around, site):
+    holder, seen = Aladdin(AladdinKnobs(), around), site(endpoint_atgt_slo_s=np.array([0.03]))
+    holder.scale(seen)
+    holder._calibration.atgt_share[:] = 0.4
+    aims = holder._aims(seen, 0.0)
+    alone_s = decode_s(seen.latency, 1, holder._sizes.context_tokens[seen.instance_endpoint])
+    assert (aims.atgt_share > 0.4).any()
+    assert ((AladdinKnobs().gamma * aims.atgt_share * aims.atgt_s > alone_s) | (aims.atgt_share == 1.0)).all()
+
+
+def test_before_enough_requests_have_ended_nothing_is_given_back(around, site, ended):
+    holder = Aladdin(AladdinKnobs(cool_down_s=60.0), around)
+    first = holder.scale(site(t_s=0.0, finished=lambda: ended([], []))).wanted
+    for minute in range(1, 20):
+        done = ended([1000] if minute % 2 else [], 200)
+        wanted = holder.scale(site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([0.01]), finished=lambda done=done: done)).wanted
+        np.testing.assert_array_equal(wanted, first)
+
+
+def test_image_instances_are_left_to_whoever_lays_them(around, site, ended):
+    role = np.where((site().instance_server == 0) & site().configured, IMAGE, WHOLE)
+    wanted, _ = follow(Aladdin(AladdinKnobs(), around), site, ended, 4.0, 40, role=role)
+    assert wanted[role == IMAGE].all()
+
+
+def missed(calibration, count, late, slow):
+    """Let some requests end of which one in a hundred may be late, and so many are; then adjust."""
+    none = np.zeros(count, dtype=np.int64)
+    ttft, atgt = np.full(count, 0.5), np.full(count, 0.02)
+    ttft[:late], atgt[:slow] = 9.0, 9.0
+    calibration.count(Finished(none, none, none, none, none, ttft, atgt), np.array([2.0]), np.array([0.1]))
+    calibration.adjust(np.array([0.01]))
+
+
 def test_misses_tighten_and_their_absence_loosens():
-    calibration, tail = Calibration(1), np.array([0.01])
-    from twin.serving.levers import Finished
+    calibration = Calibration(1)
 
     def window(late, slow):
-        none = np.zeros(1000, dtype=np.int64)
-        ttft, atgt = np.full(1000, 0.5), np.full(1000, 0.02)
-        ttft[:late], atgt[:slow] = 9.0, 9.0
-        calibration.count(Finished(none, none, none, none, none, ttft, atgt), np.array([2.0]), np.array([0.1]))
-        calibration.adjust(tail)
+        missed(calibration, 1000, late, slow)
 
     window(10, 10)
     assert (calibration.stall_weight[0], calibration.ttft_share[0]) == (1.0, 1.0), "as many as may"
+    window(15, 15)
+    assert (calibration.stall_weight[0], calibration.ttft_share[0]) == (1.0, 1.0), "no more than chance explains"
     window(0, 60)
     assert calibration.stall_weight[0] > 1.0
     assert calibration.atgt_share[0] < 1.0
@@ -289,6 +369,15 @@ def test_misses_tighten_and_their_absence_loosens():
     for _ in range(80):
         window(0, 0)
     assert (calibration.stall_weight[0], calibration.atgt_share[0], calibration.ttft_share[0]) == (1.0, 1.0, 1.0)
+
+
+def test_a_few_requests_teach_nothing_until_there_are_enough_of_them():
+    calibration = Calibration(1)
+    missed(calibration, 60, 30, 30)
+    assert (calibration.stall_weight[0], calibration.ttft_share[0]) == (1.0, 1.0)
+    missed(calibration, 60, 0, 0)
+    assert calibration.stall_weight[0] > 1.0, "the first ones were counted"
+    assert calibration.ttft_share[0] < 1.0
 
 
 def test_whoever_asks_first_the_decisions_are_the_same(around, site, ended):
@@ -319,10 +408,11 @@ def test_a_snapshot_goes_on_as_if_nothing_had_been(around, site, ended):
 
 def test_requests_that_no_worker_could_hold_ask_for_more_workers(around, site):
     """The router's count is a scaling signal: the same demand with overflow needs more workers."""
-    needs = []
-    for over in (0, 600):
-        holder = Aladdin(AladdinKnobs(), around)
-        seen = site(t_s=60.0, endpoint_arrivals_per_s=np.array([4.0]), endpoint_overflows=np.array([over]))
-        members = np.arange(len(seen.state))
-        needs.append(holder._need(seen, 0, members).per_s)
-    assert needs[1] == pytest.approx(needs[0] + 600 / seen.window_s)
+
+    def need(**changes):
+        holder, seen = Aladdin(AladdinKnobs(), around), site(t_s=60.0, endpoint_arrivals_per_s=np.array([4.0]), **changes)
+        return holder._need(seen, 0, np.arange(SLOTS)).per_s
+
+    plain, window_s = need(), site().window_s
+    assert need(endpoint_overflows=np.array([600])) == pytest.approx(plain + 600 / window_s)
+    assert need(queued=np.full(SLOTS, 30)) == pytest.approx(plain + 30 * SLOTS / AladdinKnobs().heartbeat_s), "what waits does too"
