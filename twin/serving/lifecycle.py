@@ -170,6 +170,7 @@ class Lifecycle:
             if coming[part].any():
                 for r in np.flatnonzero((state[part] == OFF) & (pipeline.stages.outstanding > 0)):
                     pipeline.stages.lose(int(r))
+            pipeline.look_for_encoders((state[part] != OFF) | (self.wanted & ~self.lost)[part])
             self._open(index)
         self._note_in_between()
 

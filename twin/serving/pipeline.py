@@ -94,13 +94,16 @@ class Pipeline:
     # -- time -------------------------------------------------------------------
 
     def become(self, which: Bools, roles: Ints, variants: Ints) -> None:
-        """Give empty slots (shape n) their new roles and models.
-
-        Images that wait for an encoder go on to the text stage, which encodes them itself, once no slot is one.
-        """
+        """Give empty slots (shape n) their new roles and models."""
         self.stages.become(which, roles, variants)
         self._leave_text()
-        if self.stages.encoder is not None and not (self.stages.roles == IMAGE).any():
+
+    def look_for_encoders(self, coming: Bools) -> None:
+        """Let images that wait for an encoder go on to the text stage, which encodes them itself, where no slot is one.
+
+        ``coming`` (shape n) are the slots that work or will.
+        """
+        if self.stages.encoder is not None and not (coming & (self.stages.roles == IMAGE)).any():
             ids = self._of_encoder[self.stages.encoder.withdraw()]
             now = np.full(len(ids), self.stages.text.cursor[b.NOW])
             self._to_text(ids, now, self.book.tiles[ids])

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.serving import batching as b
+from twin.serving import encoding as e
 from twin.serving import images, latency
 from twin.serving.demand import Synthetic
 from twin.serving.layout import Endpoint
@@ -204,22 +205,22 @@ def test_pages_of_the_cache_are_counted(start: Start) -> None:
     assert (tables["requests"]["status"] == 0).all()
 
 
-def test_images_of_a_lost_encoder_go_on_once_no_slot_is_one(start: Start, seeing: Endpoint) -> None:
+@pytest.mark.parametrize("until_s", [None, 400.0])
+def test_images_of_a_lost_encoder_go_on_where_no_other_slot_is_one(start: Start, seeing: Endpoint, until_s: float | None) -> None:
     quick = Synthetic(rate_per_s=30.0, image_share=0.9, lengths="text")
     wide = seeing.model_copy(update={"tp": 8, "tp_choices": (), "demand": quick})
-    fault = Fault(kind="instance_loss", target="see/1", from_s=100.0)
+    fault = Fault(kind="instance_loss", target="see/1", from_s=100.0, until_s=until_s)
     run = start((wide,), {"see": (2, 3)}, horizon_s=110.0, faults=(fault,))
     model = run.model
     model.lay(np.array([IMAGE, WHOLE]))
-    run.to(110.0)
     encoder = model.pipelines[0].stages.encoder
-    assert encoder.outstanding.sum() > 0, "else this shows nothing"
-    model.lay(np.array([WHOLE, WHOLE]))
+    run.to(100.0, tick_s=0.5)
+    assert (encoder.finish == e.WITHDRAWN).sum() > 0, "else this shows nothing"
     assert not encoder.outstanding.any()
     rows = run.to(900.0).requests()
     assert (rows["status"] == 0).all()
     assert (rows.filter(pl.col("images") > 0)["encode_s"] > 0).all()
-    assert rows["encode_wait_s"].max() > 5.0
+    assert (rows.filter(pl.col("arrive_s") < 99.0)["encode_wait_s"] < 5.0).all()
 
 
 def test_a_prefill_slot_without_a_decode_slot_does_both_in_turn(start: Start, pair: Endpoint) -> None:
