@@ -48,7 +48,7 @@ class ModelChoice:
 
     def _choice(self, seen: ServingObservation, endpoint: int, members: Ints, bound: float) -> int:
         quality = seen.variant_quality_share[endpoint]
-        takes_s = np.array([_request_s(seen.variant_latency[variant, members]) for variant in range(len(quality))])
+        takes_s = np.array([np.mean(request_s(latency[members])) for latency in seen.variant_latency[: len(quality)]])
         able = ~np.isnan(quality) & ~np.isnan(takes_s)
         enough = able & (quality >= bound - 1e-9)
         if enough.any():
@@ -56,9 +56,12 @@ class ModelChoice:
         return int(np.argmax(np.where(able, quality, -np.inf)))
 
 
-def _request_s(latency: Floats) -> float:
-    """Return how long a middling request takes on the mean instance; not a number where the model does not fit on one."""
-    return float(np.mean(prefill_s(latency, 1024, 1024**2) + 100.0 * decode_s(latency, 32, 32 * 1536)))
+def request_s(latency: Floats) -> Floats:
+    """Return how long a middling request takes on each instance, shape I; not a number where the model does not fit.
+
+    It waits for a thousand prompt tokens and a hundred iterations of a middling batch.
+    """
+    return np.asarray(prefill_s(latency, 1024, 1024**2) + 100.0 * decode_s(latency, 32, 32 * 1536))
 
 
 MODEL_CHOICE: Final = System(

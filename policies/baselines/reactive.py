@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from policies.baselines.models import request_s
 from policies.system import Knobs, Surroundings, System
-from twin.serving.latency import decode_s, prefill_s
 from twin.serving.levers import DRAINING, OFF, ON, ROLE_NAMES, STARTING, Bools, Floats, Ints, ScalingAction, ServingObservation
 from twin.stack import State
 
@@ -97,9 +97,7 @@ def _release_rank(seen: ServingObservation, order: str) -> Floats:
     """Return a rank per instance, shape I; the lowest is released first."""
     places = np.arange(len(seen.state), dtype=np.float64)
     if order == "slowest":
-        # A thousand prompt tokens and a hundred iterations of a middling batch: what a typical request waits for.
-        time_s = prefill_s(seen.latency, 1024, 1024**2) + 100.0 * decode_s(seen.latency, 32, 32 * 1536)
-        return np.asarray(-time_s * 1e6 - places)
+        return np.asarray(-request_s(seen.latency) * 1e6 - places)
     if order == "hottest":
         return np.asarray(-np.where(seen.state == ON, seen.gpu_temp_window_max_c, seen.inlet_c + 40.0))
     return -places

@@ -71,9 +71,8 @@ class StaticPeak:
 def _first_of_each(role: Ints, most: int) -> Ints:
     """Return the places of the first ``most``, divided among the roles as they stand, at least one of each."""
     roles, counts = np.unique(role, return_counts=True)
-    most = min(max(most, len(roles)), len(role))
     take = np.ones(len(roles), dtype=np.int64)
-    for _ in range(most - len(roles)):
+    for _ in range(min(most, len(role)) - len(roles)):
         take[np.argmin(np.where(take < counts, take / counts, np.inf))] += 1
     return np.sort(np.concatenate([np.flatnonzero(role == each)[:number] for each, number in zip(roles, take, strict=True)]))
 
