@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from policies import catalogue, pool, probes, study
-from policies.claim import Capacity, Claim, Fixed, Found, Measured, Search, Verdict, judge, middle
+from policies.claim import NOTHING, Capacity, Claim, Fixed, Found, Measured, Search, Verdict, judge, middle
 from policies.policy import PolicySet, Schedule
 from policies.system import System
 from twin.run import Progress
@@ -130,7 +130,7 @@ def _point(search: Search, point: probes.Point, outcomes: Sequence[probes.Outcom
 def _unfound(claim: Claim, search: Search, own: Mapping[str, Any]) -> Verdict:
     failed = list(own["failed"])
     what = "run" if isinstance(search.find, Measured) else "load" if isinstance(search.find, Capacity) else "size"
-    why = f"no {what} that was tried holds the objective for {', '.join(failed)}" if failed else "the runs hold no evidence for it"
+    why = f"no {what} that was tried holds the objective for {', '.join(failed)}" if failed else NOTHING
     others = [label for label in search.against if label not in failed]
     # Where the baseline does it and ours does not, that is an answer.
     word = not claim.comparable and search.ours in failed and others and not isinstance(search.find, Measured)

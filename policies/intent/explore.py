@@ -141,7 +141,7 @@ def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it 
     chosen = finalists(screened)
     finals = trial.ranked(trial.run([item.policy for item in chosen], None, "whole day", _share(progress, 0.5, 1.0, "whole day")))
     everyone = (*finals, *(item for item in screened if item not in chosen))
-    return _told(everyone, finals, trial.today(None))
+    return _told(everyone, finals, trial.today())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ class _Trial:
         run_ids = pool.answer(study.ask, asked, workers=self.workers, progress=progress, cancel=self.cancel)
         return [self._candidate(item, run_id, run_ids[0], reach) for item, run_id in zip(policies, run_ids[1:], strict=True)]
 
-    def today(self, part: tuple[float, float] | None) -> str:
-        """Return the id of today's run, which is stored by then."""
-        return study.run(self.scenario, TODAY, self.seed, self.home, window_s=part, cancel=self.cancel)
+    def today(self) -> str:
+        """Return the id of today's run of the whole day, which is stored by then."""
+        return study.run(self.scenario, TODAY, self.seed, self.home, cancel=self.cancel)
 
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates, the best first."""

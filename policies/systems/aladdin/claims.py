@@ -30,7 +30,8 @@ CHANGED: Final = (
 )
 KNOBS: Final = (
     "Fewest workers by bisection, both neighbours checked, three settings of knobs for each contender and 40 runs per point and "
-    "seed at most, the same for all: theta and gamma of Aladdin, the batch limit of the others. "
+    "seed at most, the same for all: theta and gamma of Aladdin, the width of vLLM where the best one is looked for, the batch limit "
+    "of the others. "
 )
 
 
