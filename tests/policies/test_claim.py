@@ -76,6 +76,7 @@ def test_ours_is_held_against_the_best_of_the_others(find, form, ours):
     assert search.compare({"ours": 8.0, "one": 16.0, "other": 20.0}) == pytest.approx(ours)
     assert search.compare({"ours": None, "one": 16.0, "other": 20.0}) is None
     assert search.compare({"ours": 8.0, "one": None, "other": None}) is None
+    assert search.compare({"ours": 8.0, "one": 0.0, "other": 0.0}) is None, "there is nothing to be a share of"
 
 
 def test_the_median_does_not_hide_a_seed_without_an_answer():

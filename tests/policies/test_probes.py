@@ -10,7 +10,7 @@ from policies import study
 from policies.claim import Capacity, Claim, Contender, Measured, Objective, Search, Sizing, over, steps
 from policies.probes import Branch, Outcome, counted, limit_of, one_world, points_of, seek, sought
 from policies.reproduce import check
-from policies.trial import settled
+from policies.trial import Trial, settled
 from twin.metrics import Scope
 from twin.run import Cancelled
 from twin.scenario import Scenario
@@ -141,6 +141,16 @@ def test_contenders_that_met_other_arrivals_are_not_compared(short, home):
     with pytest.raises(RuntimeError, match="seed 1, load x 1: arrivals or weather differ between one and other"):
         one_world("", worlds)
     one_world("", worlds[:1])
+
+
+def test_a_run_that_met_other_arrivals_than_those_before_it_ends_the_search(short, home, bounds):
+    worlds: dict[str, str] = {}
+    trial = Trial(clock_search(bounds[1]), "full", short, 1, home, worlds, None, None)
+    trial.probe(0, 0)
+    assert set(worlds) == {"seed 1, load x 1"}
+    worlds["seed 1, load x 1"] = "another"
+    with pytest.raises(RuntimeError, match=r"seed 1, load x 1: run .* of full met other arrivals or weather"):
+        trial.probe(1, 0)
 
 
 def test_two_processes_find_what_one_does(short, home, bounds):

@@ -7,7 +7,7 @@ import pytest
 from policies import catalogue
 from policies.intent.compile import compile_intent
 from policies.intent.contenders import GRID, contenders, kind_words, neighbours, variants
-from policies.intent.explore import FINALISTS, Candidate, finalists, let_down, rank
+from policies.intent.explore import FINALISTS, Candidate, _told, finalists, let_down, rank
 from policies.intent.interpret.embedded import EmbeddedReader
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import judge
@@ -91,6 +91,15 @@ def test_the_winner_moves_when_the_evidence_moves(site: Site) -> None:
     assert sorted((dear, slower), key=lambda item: rank(intent, item)) == [dear, slower]
     # As cheap as it is: it breaks what an endpoint was promised, which the plain rule does not.
     assert sorted((dear, replace(cheap, lets_down=("code-70b",))), key=lambda item: rank(intent, item))[0] == dear
+
+
+def test_who_lets_an_endpoint_down_drives_nobody_off_the_front_who_does_not(site: Site) -> None:
+    intent = intent_of(MAIN, site)
+    plain, other, *_ = kinds_of(MAIN, site)
+    dear = shown(intent, plain, cost_usd_per_h=850.0)
+    for lets_down, front in (((), (1,)), (("code-70b",), (0, 1))):
+        cheap = shown(intent, other, lets_down, cost_usd_per_h=500.0)
+        assert _told((dear, cheap), (dear, cheap), "today").front == front
 
 
 def test_an_endpoint_is_let_down_where_today_keeps_its_objectives() -> None:
