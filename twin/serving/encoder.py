@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from twin.serving import encoding as e
 from twin.serving.batching import TICKS_PER_S
+from twin.serving.book import grown
 from twin.stack import State
 
 Floats = NDArray[np.float64]
@@ -109,19 +110,12 @@ class Encoder:
         if (np.asarray(tiles) < 1).any():
             raise ValueError("encoding: a job has no tiles; requests without images pass the stage by")
         ids = np.arange(self._count, self._count + len(ready))
-        self._reach(self._count + len(ready))
+        self._jobs = grown(self._jobs, self._count, self._count + len(ready))
         rows = self._jobs[ids[0] : ids[-1] + 1]
         rows[:, e.READY], rows[:, e.TILES] = ready, tiles
         rows[:, e.BEGIN] = rows[:, e.FINISH] = e.FOREVER
         self._count += len(ready)
         return ids
-
-    def _reach(self, count: int) -> None:
-        """Make room for jobs; the ids below ``_clean`` keep theirs, unused."""
-        if count > len(self._jobs):
-            grown = np.zeros((max(count, 2 * len(self._jobs), 1024), e.JOB_COLUMNS), dtype=np.int64)
-            grown[self._clean : self._count] = self._jobs[self._clean : self._count]
-            self._jobs = grown
 
     def advance(self, since: int, until: int) -> None:
         """Run from tick ``since`` to tick ``until``."""
@@ -216,9 +210,6 @@ class Encoder:
         self.instances[...], self.allowed[...], self.cursor[...] = state["instances"], state["allowed"], state["cursor"]
         self.pieces, self.again = np.array(state["pieces"], dtype=np.int64), np.array(state["again"], dtype=np.int64)
         self._coefficients, self._speed = np.array(state["coefficients"]), np.array(state["speed"])
-        self._jobs = np.zeros((0, e.JOB_COLUMNS), dtype=np.int64)
-        clean, count, now = (int(value) for value in state["span"])
-        self._clean = self._count = 0
-        self._reach(count)
-        self._clean, self._count, self._now = clean, count, now
-        self._jobs[clean:count] = state["jobs"]
+        self._clean, self._count, self._now = (int(value) for value in state["span"])
+        self._jobs = np.zeros((self._count, e.JOB_COLUMNS), dtype=np.int64)
+        self._jobs[self._clean :] = state["jobs"]

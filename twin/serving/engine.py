@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from twin.serving import batching as b
 from twin.serving import latency
+from twin.serving.book import grown
 from twin.serving.levers import BATCH_HIGH
 from twin.stack import State
 
@@ -238,10 +239,7 @@ class Engine:
 
     def _reach(self, number: int) -> None:
         """Let there be so many requests."""
-        if number > len(self._rows):
-            rows = np.zeros((max(number, 2 * len(self._rows)), b.REQUEST_COLUMNS), dtype=np.int64)
-            rows[: len(self.requests)] = self.requests
-            self._rows = rows
+        self._rows = grown(self._rows, len(self.requests), number)
         self.requests = self._rows[:number]
 
     def _by_arrival(self, ids: Ints) -> Ints:
