@@ -16,6 +16,8 @@ from twin.units import show, show_change, split
 BINS: Final = 96
 # Above this part of a limit a number is at risk; temperatures in Celsius stand in for the room that is left.
 AT_RISK_SHARE: Final = 0.97
+# A change below this part of the number (of 100 % for shares) shows in none of its digits.
+_SEEN_SHARE: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ def change_words(metric: str, before: float | None, after: float | None) -> tupl
     if before is None or after is None:
         return "", ""
     change = after - before
+    if abs(change) < _SEEN_SHARE * (1.0 if metric.endswith("_share") else abs(before)):
+        return "as today", ""
     shown = show_change(change, metric)
     if metric.endswith("_share"):
         shown = f"{split(change, metric)[0] if change <= 0 else '+' + split(change, metric)[0]} points"

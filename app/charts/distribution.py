@@ -84,9 +84,9 @@ def distribution(
         )  # fmt: skip
         values += [float(table["value"].min()), float(table["value"].max())]  # type: ignore[arg-type]
     main = candidate if candidate is not None and not candidate.is_empty() else today
-    _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, values)
+    below = _p99(fig, main, name, tokens.candidate if main is candidate else tokens.muted, values)
     if bound is not None:
-        _bound(fig, bound, name, values, tokens)
+        _bound(fig, bound, name, values, tokens, above=below)
     fig.update_layout(hovermode="closest", margin={"l": 44, "r": 16, "t": 8, "b": 28})
     fig.update_yaxes(
         tickvals=nines(np.array(TICKS)).tolist(), ticktext=["50 %", "90 %", "99 %", "99.9 %"], range=[0.0, 3.5], fixedrange=True
@@ -97,22 +97,26 @@ def distribution(
     return fig
 
 
-def _bound(fig: go.Figure, bound: float, name: str, values: list[float], tokens: Tokens) -> None:
-    """Draw the bound across the 99 % line, its words on the side with more room."""
+def _bound(fig: go.Figure, bound: float, name: str, values: list[float], tokens: Tokens, *, above: bool) -> None:
+    """Draw the bound across the 99 % line, its words on the side with more room, at the end away from those of the 99 % point."""
     fig.add_shape(type="line", x0=bound, x1=bound, y0=1.7, y1=2.3, line={"color": tokens.limit, "width": 1.5})
     left = bound > np.sqrt(max(min(values), 1e-9) * max(values))
+    y, anchor = (2.28, "bottom") if above else (1.72, "top")
     fig.add_annotation(
-        x=np.log10(bound), y=1.72, text=f"bound {show(bound, name)}", showarrow=False, yanchor="top",
+        x=np.log10(bound), y=y, text=f"bound {show(bound, name)}", showarrow=False, yanchor=anchor,
         xanchor="right" if left else "left", xshift=3 if left else -3, bgcolor=translucent(tokens.surface, 0.8),
         font={"color": tokens.broken_text, "size": LABEL_PX},
     )  # fmt: skip
 
 
-def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, values: list[float]) -> None:
-    """Mark the 99 % point; its words stand above the curve, below it where they would run into the axis' own."""
+def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, values: list[float]) -> bool:
+    """Mark the 99 % point; its words stand above the curve, below it where they would run into the axis' own.
+
+    Return whether they stand below.
+    """
     value = at(table, 0.99) if table is not None else None
     if value is None:
-        return
+        return False
     low, high = np.log(max(min(values), 1e-9)), np.log(max(*values, 2e-9))
     leftmost = np.log(max(value, 1e-9)) - low < _LEFT_PART * (high - low)
     fig.add_scatter(x=[value], y=[2.0], mode="markers", marker={"color": colour, "size": 8}, hoverinfo="skip")
@@ -120,6 +124,7 @@ def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, val
         x=np.log10(value), y=2.0, text=f"<b>{show(value, name)}</b>", showarrow=False, xanchor="left" if leftmost else "right",
         yanchor="top" if leftmost else "bottom", xshift=6 if leftmost else -6, font={"color": colour, "size": LABEL_PX},
     )  # fmt: skip
+    return bool(leftmost)
 
 
 def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:

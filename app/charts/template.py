@@ -67,6 +67,8 @@ def clock_axis(figure: go.Figure, clock: Clock, horizon_s: float) -> None:
         nticks=9,
         tickangle=0,
         tickformat=form,
+        # Midnight is written around the corner, where zero stands.
+        ticklabelstandoff=8,
         hoverformat="%H:%M",
         fixedrange=True,
     )

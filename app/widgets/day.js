@@ -6,7 +6,8 @@ const node = (name, attributes, text) => {
   if (text !== undefined) made.textContent = text;
   return made;
 };
-const LEFT = 64, RIGHT = 12, TOP = 20, PLOT = 110, LANE = 20;
+// The words of the cursor have a line of their own above the words of a limit.
+const LEFT = 64, RIGHT = 12, TOP = 30, PLOT = 110, LANE = 20;
 const two = (n) => String(n).padStart(2, '0');
 
 export default function ({ data: [data], parentElement, setStateValue }) {

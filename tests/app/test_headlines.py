@@ -13,6 +13,9 @@ from app.headlines import change_words, held
         ("serving.slo_attainment_share", 0.995, 0.992, "\u22120.300 points", "worse"),
         ("serving.ttft_p99_s", 1.71, 1.87, "+160\u00a0ms", "worse"),
         ("plant.gpu_temp_max_c", 74.2, 74.21, "as today", ""),
+        ("serving.quality_mean_share", 0.948, 0.948 + 6e-8, "as today", ""),
+        ("serving.ttft_p99_s", 0.76, 0.76 + 4e-8, "as today", ""),
+        ("plant.thermal_throttle_events", 0.0, 1.0, "+1", "worse"),
         ("plant.thermal_throttle_events", 0.0, 0.0, "as today", ""),
     ],
 )

@@ -14,6 +14,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = {name: title for views in VIEWS.values() for name, title, *_ in views}
 CLOCK = ".st-key-context-bar .clock"
+# Pairs of words in one drawing whose boxes share more than the leading of a line.
+LYING_ON = """() => {
+    const found = [];
+    const look = (root) => [...root.querySelectorAll('*')].forEach((node) => {
+        if (node.shadowRoot) look(node.shadowRoot);
+        if (node.tagName.toLowerCase() !== 'svg' || node.parentElement?.closest('svg')) return;
+        const words = [...node.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()])
+            .filter(([text, box]) => text.trim() && box.width && box.height);
+        words.forEach(([one, a], i) => words.slice(i + 1).forEach(([other, b]) => {
+            const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (across > 2 && down > 4.5) found.push([one, other]);
+        }));
+    });
+    look(document);
+    return found;
+}"""
 MODES = [(size, theme) for size in ("wide", "narrow") for theme in ("light", "dark")]
 
 
@@ -36,6 +53,16 @@ def test_every_page_stands(ready: Any, size: str, theme: str) -> None:
             assert width <= page.viewport_size["width"], name
             ready.shoot(page, f"{name}-{size}-{theme}")
     assert ready.complaints[before:] == []
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_no_words_of_a_drawing_lie_on_others(ready: Any, size: str) -> None:
+    with ready.context(size) as context:
+        page = context.new_page()
+        for name in PAGES:
+            ready.open(page, f"/{name}?t=50400")
+            page.wait_for_timeout(1000)
+            assert page.evaluate(LYING_ON) == [], name
 
 
 def test_what_a_finger_presses_is_large_enough(ready: Any) -> None:

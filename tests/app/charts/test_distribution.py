@@ -40,8 +40,21 @@ def test_the_bound_is_a_short_red_stroke_across_the_99_per_cent_line(tokens) -> 
     assert fig.layout.xaxis.type == "log"
 
 
+def test_a_narrow_figure_has_no_more_than_three_ticks() -> None:
+    table = pl.DataFrame({"share": [0.1, 0.99, 0.999], "value": [0.001, 10.0, 1000.0]})
+    assert 1 < len(distribution(None, table, "ttft_s", LIGHT).layout.xaxis.tickvals) <= 3
+
+
 @pytest.mark.parametrize(("slow", "side", "above"), [(1.2, "left", "top"), (900.0, "right", "bottom")])
 def test_the_words_of_the_99th_percentile_keep_clear_of_the_axis(slow: float, side: str, above: str) -> None:
     table = pl.DataFrame({"share": [0.1, 0.99, 0.999], "value": [1.0, slow, 1000.0]})
     (note,) = distribution(None, table, "ttft_s", LIGHT).layout.annotations
     assert (note.xanchor, note.yanchor) == (side, above)
+
+
+@pytest.mark.parametrize("slow", [1.2, 900.0])
+def test_the_words_of_the_bound_stand_at_its_other_end(slow: float) -> None:
+    table = pl.DataFrame({"share": [0.1, 0.99, 0.999], "value": [1.0, slow, 1000.0]})
+    point, bound = distribution(None, table, "ttft_s", LIGHT, bound=slow * 1.1).layout.annotations
+    assert {point.yanchor, bound.yanchor} == {"top", "bottom"}
+    assert (bound.y > point.y) == (bound.yanchor == "bottom")
