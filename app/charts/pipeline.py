@@ -211,7 +211,11 @@ def percent(share: float) -> str:
 
 
 def count_words(value: float) -> str:
-    """Return a count or rate with three digits and an SI prefix."""
+    """Return a count or rate with three digits and an SI prefix.
+
+    >>> count_words(0.0), count_words(0.02), count_words(2.25), count_words(1234.0)
+    ('0', '<\\xa00.1', '2.2', '1.23\\xa0k')
+    """
     if 0.0 < value < 0.05:
         return "<\u00a00.1"
     if value < 1000:

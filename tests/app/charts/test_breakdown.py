@@ -43,6 +43,16 @@ def test_what_preparing_takes_is_all_work_where_it_is_not_known() -> None:
     assert (image["preprocess_wait_s"], image["preprocess_s"]) == pytest.approx((0.0, 0.6))
 
 
+def test_more_images_than_are_known_take_as_long_as_the_most() -> None:
+    many = REQUESTS.with_columns(pl.lit(9).alias("images"))
+    assert split(asked(many.lazy(), 0.0, 900.0), PREPARE)["preprocess_s"].to_list() == pytest.approx([0.0, 0.4])
+
+
+def test_rounding_leaves_no_prefill_below_zero() -> None:
+    short = REQUESTS.with_columns(pl.lit(1.4999).alias("ttft_s"))
+    assert split(asked(short.lazy(), 0.0, 900.0), PREPARE)["prefill_s"].to_list() == pytest.approx([1.3999, 0.0])
+
+
 def test_runs_without_stage_times_have_no_parts() -> None:
     old = REQUESTS.drop("prepare_s", "encode_wait_s", "encode_s", "transfer_s", "queue_s", "images")
     assert not recorded(old.lazy())

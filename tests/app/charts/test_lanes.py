@@ -55,6 +55,16 @@ def test_steps_of_one_direction_that_follow_at_once_are_one_decision_and_a_loss_
     assert found.rows() == [(60.0, 2, 8.0, False), (200.0, -1, -4.0, True), (5000.0, 1, 4.0, False)]
 
 
+def test_a_loss_right_after_a_stop_is_a_mark_of_its_own() -> None:
+    events = _events((60.0, "instance_stop", "a/1", 4.0), (120.0, "instance_lost", "a/2", 4.0))
+    assert decisions(events, INSTANCES, 0.0)["a", PREFILL].rows() == [(60.0, -1, -4.0, False), (120.0, -1, -4.0, True)]
+
+
+def test_one_that_goes_as_another_comes_is_no_change_of_the_count_and_unknown_slots_are_left_out() -> None:
+    swap = _events((60.0, "instance_stop", "a/1", 4.0), (60.0, "instance_start", "a/2", 4.0), (90.0, "instance_start", "a/9", 4.0))
+    assert [len(frame) for frame in decisions(swap, INSTANCES, 0.0).values()] == [0]
+
+
 def test_lanes_take_the_hue_of_their_role_and_say_what_is_on_now(span: Span) -> None:
     moves = decisions(_events((120.0, "instance_lost", "a/1", 4.0)), INSTANCES, 0.0)["a", PREFILL]
     found = [Lane(lane_label("a", PREFILL), PREFILL, STEPS, STEPS, moves), Lane(lane_label("b", WHOLE), WHOLE, STEPS)]

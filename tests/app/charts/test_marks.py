@@ -33,3 +33,13 @@ def test_a_spark_keeps_band_paper_and_ours_inside(ours: float | None) -> None:
 
 def test_squares_fill_up_with_strength() -> None:
     assert [squares(rank, LIGHT).count(LIGHT.candidate) for rank in (1, 3, 6)] == [1, 3, 6]
+
+
+@pytest.mark.parametrize(("paper", "high", "ends"), [(2.0, None, (1.8, 2.2)), (3.3, 5.5, (2.97, 6.05)), (-0.25, -0.413, (-0.4543, -0.225))])
+def test_the_band_spans_the_papers_range_and_its_tolerance(paper: float, high: float | None, ends: tuple[float, float]) -> None:
+    figure = spark(paper, 0.1, None, LIGHT, paper_high=high)
+    assert figure.count("stroke-dasharray") == (1 if high is None else 2)
+    band, *lines = (node.attrib for node in ET.fromstring(figure))
+    nought = float(lines[-1]["x1"])
+    first, width = float(band["x"]), float(band["width"])
+    assert (first - nought) / (first + width - nought) == pytest.approx(ends[0] / ends[1], rel=0.02)

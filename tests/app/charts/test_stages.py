@@ -128,6 +128,11 @@ def test_encoding_inside_a_prefill_is_counted_once() -> None:
     assert _row("vision", "prefill", frame)["use_share"] == pytest.approx(0.2)
 
 
+def test_what_prefills_counts_as_an_encoder_only_where_it_encodes() -> None:
+    helping = INSTANCES.with_columns(pl.Series("encode_share", [0.91, 0.2, 0.0, 0.0]))
+    assert _row("vision", "encode", _frame(helping))["pool"] == "2\u00a0×\u00a04\u00a0GPUs"
+
+
 def test_amber_is_past_the_target_only() -> None:
     assert LIGHT.risk_text in pipeline_svg(_frame(), LIGHT)
     calm = INSTANCES.with_columns(pl.lit(0.2).alias("encode_share"))
