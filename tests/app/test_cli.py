@@ -482,5 +482,15 @@ def test_reproduce_tells_a_searched_claims_sweep(here: Path, monkeypatch: pytest
     assert main(["reproduce", "aladdin"]) == 0
     said = capsys.readouterr().out
     assert "aladdin gpus-against-vllm: 7 runs, of 80 at most" in said
+    assert "tapas" not in said, "what was not checked is not listed"
     assert "80 (the claim)" in said
     assert "34 GPUs" in said
+
+
+def test_a_candidate_that_meets_what_was_asked_still_tells_whom_it_lets_down() -> None:
+    from app.commands.words import _stands
+    from policies.intent.explore import Candidate
+    from policies.policy import TODAY
+
+    assert _stands(Candidate(TODAY, "0", "whole day", (), None)) == "nothing was bounded"
+    assert _stands(Candidate(TODAY, "0", "whole day", (), None, ("chat", "code"))) == "nothing was bounded, lets down chat, code"

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.charts.breakdown import PARTS
-from app.views.serving import instances, placement, waiting
+from app.views.serving import instances, placement, reading, waiting
 
 PAGE = "from app.views import serving\nserving.show()\n"
 AT = "from app import state\nstate.publish()\n" + PAGE
@@ -82,6 +82,18 @@ def test_the_placement_says_which_instance_took_the_last_request_and_why(stored:
 def test_a_guard_of_the_routing_is_not_taken_for_the_router(stored: Path) -> None:
     words = _words(_opened("chat-70b", show="candidate"))
     assert re.search(r"took the last request before \d\d:\d\d: by the rule of least", words)
+
+
+def test_placements_are_those_up_to_the_moment_the_newest_first(stored: Path, store: Any) -> None:
+    times = reading.placements(store.today, "chat-70b", 1200.0)["t_s"].to_list()
+    assert times[0] == 1200.0
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_router_of_some_endpoints_is_not_that_of_the_others() -> None:
+    scope = [{"kind": "endpoint", "id": "chat-70b"}]
+    assert [reading._covers(found, "code-70b") for found in (scope, [])] == [False, True]
+    assert reading._covers(scope, "chat-70b")
 
 
 def test_a_moment_before_the_first_quarter_of_an_hour_shows_that_one(stored: Path) -> None:
