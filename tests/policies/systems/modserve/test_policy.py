@@ -10,6 +10,7 @@ from policies.system import Target
 from policies.systems.modserve.knobs import ModServeKnobs
 from policies.systems.modserve.policy import ModServe
 from policies.systems.modserve.pools import Asked, Endpoint
+from policies.systems.modserve.profile import Mix
 from twin.serving.latency import PREFILL_PER_TOKEN_S
 from twin.serving.levers import DECODE, IMAGE, OFF, ON, PREFILL, WHOLE
 
@@ -322,3 +323,50 @@ def test_the_router_is_told_how_fast_each_instance_reads(world, serving_seen):
     score = run.holder.refresh(serving_seen(**run.slots, t_s=0.0))
     assert score.shape == (len(run.role), 1)
     assert (score[run.slots["instance_gpus"] == 8] < score[run.slots["instance_gpus"] == 1].min()).all()
+
+
+@pytest.fixture
+def narrow_does_not_fit(world):
+    """A world in which the model does not fit one GPU."""
+
+    def make(**knobs):
+        run = world(**knobs)
+        latency = run.slots["latency"].copy()
+        latency[run.slots["instance_gpus"] == 1] = np.nan
+        run.slots["latency"] = latency
+        return run
+
+    return make
+
+
+def test_a_slot_that_the_model_does_not_fit_is_neither_wanted_nor_a_hole_in_the_scores(narrow_does_not_fit, serving_seen):
+    run = narrow_does_not_fit()
+    run.minutes(40, TILES, PROMPT)
+    assert not (run.widths(IMAGE) | run.widths(WHOLE)) & {1}
+    assert run.instances(IMAGE) >= 1
+    assert np.isfinite(run.holder.refresh(serving_seen(**run.slots, t_s=run.t_s))).all()
+
+
+def test_what_is_off_has_no_stage(world):
+    run = settled(world)
+    assert (run.role[~run.wanted] == WHOLE).all()
+    assert run.instances(IMAGE) >= 1
+
+
+def test_a_smaller_turn_changes_fewer_gpus_at_a_time(world):
+    def most(turn_share):
+        """Return the most GPUs that change their stage in one window when the demand turns from text to images."""
+        run, found = settled(world, 10.0, 2.0 * PROMPT, autoscale=False, choose_width=False, turn_share=turn_share), 0
+        for _ in range(20):
+            before, wanted = run.role, run.wanted
+            run.window(6.0 * TILES, 5_000.0)
+            changed = wanted & ((run.role != before) | ~run.wanted)
+            found = max(found, int(run.slots["instance_gpus"][changed].sum()))
+        return found
+
+    assert 0 < most(0.25) <= 8 < most(1.0)
+
+
+def test_images_of_prompts_yet_to_be_read_are_not_all_believed():
+    asked = Asked(np.array([5_000.0, 10.0, 1.0]), Mix(prompt_tokens=1000.0, tiles=5.0, image_share=0.5), 2.0, 2.0, 0.1)
+    assert asked.together().mix.image_share == 8.0
