@@ -170,7 +170,7 @@ class Lifecycle:
             if coming[part].any():
                 for r in np.flatnonzero((state[part] == OFF) & (pipeline.stages.outstanding > 0)):
                     pipeline.stages.lose(int(r))
-            pipeline.look_for_encoders((state[part] != OFF) | (self.wanted & ~self.lost)[part])
+            pipeline.look_for_encoders(state[part] != OFF)
             self._open(index)
         self._note_in_between()
 
@@ -218,7 +218,6 @@ class Lifecycle:
             moved = self._pipelines[index].stages.lose(int(r - self._place.first[index]))
             self._accounts.note(now, "requests_requeued", [(self._place.ids[r], float(moved))])
         self.state[gone] = OFF
-        self._loaded[gone] = -1
         self.settle(now)
 
     def _start(self, which: Bools, starting: Bools, now: int) -> None:

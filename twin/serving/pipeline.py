@@ -98,12 +98,12 @@ class Pipeline:
         self.stages.become(which, roles, variants)
         self._leave_text()
 
-    def look_for_encoders(self, coming: Bools) -> None:
+    def look_for_encoders(self, held: Bools) -> None:
         """Let images that wait for an encoder go on to the text stage, which encodes them itself, where no slot is one.
 
-        ``coming`` (shape n) are the slots that work or will.
+        ``held`` (shape n) are the slots that are not off.
         """
-        if self.stages.encoder is not None and not (coming & (self.stages.roles == IMAGE)).any():
+        if self.stages.encoder is not None and not (held & (self.stages.roles == IMAGE)).any():
             ids = self._of_encoder[self.stages.encoder.withdraw()]
             now = np.full(len(ids), self.stages.text.cursor[b.NOW])
             self._to_text(ids, now, self.book.tiles[ids])

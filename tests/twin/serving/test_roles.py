@@ -56,6 +56,8 @@ def test_a_model_that_does_not_fit_a_slot_is_not_loaded_there(start: Start) -> N
 def test_roles_without_a_way_through_stay_whole(both: Start) -> None:
     run = both().lay(see=(DECODE,) * 8, read=(IMAGE, PREFILL))
     assert (run.model._instances.roles.wanted_role == WHOLE).all()
+    run.lay(see=(IMAGE,) * len(run.model.layout.ids[run.model.layout.part(0)]))
+    assert (run.model._instances.roles.wanted_role == WHOLE).all()
 
 
 def test_two_slots_can_exchange_their_roles_under_load(start: Start, pair: Endpoint) -> None:
