@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from twin.serving.demand import Synthetic
@@ -31,3 +32,8 @@ def test_observations_carry_the_last_window_and_cannot_be_written(start: Callabl
     assert (seen.prefill_share + seen.decode_share <= 1).all()
     with pytest.raises(ValueError, match="read-only"):
         seen.clock_share[0] = 0.5
+    # Also right after requests that are over were written and forgotten.
+    over = seen.finished()
+    last = run.tables()["endpoints"].filter(pl.col("t_s") == 240.0)
+    assert np.bincount(over.endpoint).tolist() == last["finished"].to_list()
+    assert over.endpoint.any()
