@@ -31,8 +31,8 @@ class Lifecycle:
     instance that is off are placed anew as soon as another is on or starting. A fault of severity below 1 leaves the
     instance on and slower by that share. An instance whose role or model is to change drains first; it is back after the
     time that loading takes, or at once where it holds the weights already. Where all of an endpoint change, half of them go on
-    until others are back. The last one that prefills waits with its change until another one prefills. Of instances that share
-    GPUs only one is on.
+    until others are back; the only one of an endpoint stops at once, and its requests wait with the tokens they have. The last
+    one that prefills waits with its change until another one prefills. Of instances that share GPUs only one is on.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Lifecycle:
         # One that drains for another role goes on draining.
         state[self.wanted & (state == DRAINING) & ~changing] = ON
         state[changing & (state == ON)] = DRAINING
-        emptied = (state == DRAINING) & (self.outstanding() == 0)
+        emptied = (state == DRAINING) & ((self.outstanding() == 0) | self._alone())
         # One that has not begun may change its mind at once; those that nobody relieves of the prefills stay what they are.
         starting = changing & (state == STARTING)
         stay = self.roles.without_a_way(changing & (emptied | starting | (state == OFF)))
@@ -173,6 +173,15 @@ class Lifecycle:
             pipeline.look_for_encoders(state[part] != OFF)
             self._open(index)
         self._note_in_between()
+
+    def _alone(self) -> Bools:
+        """Return the slots that drain for a change and whose endpoint has no other to serve meanwhile, shape I.
+
+        All that comes would come to them, and they would never be empty.
+        """
+        there = (self.state != OFF) | (self.wanted & ~self.lost)
+        slots = np.bincount(self._place.endpoint[there], minlength=len(self._pipelines))
+        return np.asarray(self.roles.changing & self.wanted & (self.state == DRAINING) & (slots[self._place.endpoint] == 1))
 
     def _free(self) -> Bools:
         """Return the slots whose GPUs no other slot holds, shape I."""

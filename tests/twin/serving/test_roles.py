@@ -103,3 +103,21 @@ def test_slots_that_all_change_under_load_do_so_in_turn(start: Start, pair: Endp
     assert now.variant.tolist() == [1, 1] if roles is None else now.role.tolist() == roles
     assert max(waiting) < 300, "some slot serves all the time"
     assert (run.to(1200.0).tables()["requests"]["status"] == 0).all()
+
+
+def test_the_only_slot_of_an_endpoint_takes_another_model_under_load(start: Start, pair: Endpoint) -> None:
+    """Nobody can take its requests meanwhile: they wait with the tokens they have."""
+    busy = pair.model_copy(update={"demand": Synthetic(rate_per_s=10.0, burst_factor=1.0)})
+    run = start((busy,), {"read": (2,)}, horizon_s=600.0).to(60.0)
+    run.model.configure(ConfigAction(np.ones(1), np.full(1, 256), np.ones(1)))
+    seconds = run.model._instances.roles.reload_s(0)
+    run.to(60.0 + seconds + 20.0)
+    assert run.model._instances.roles.variant.tolist() == [1]
+    tables = run.to(1200.0).tables()
+    rows = tables["requests"]
+    assert (rows["status"] == 0).all()
+    across = rows.filter((pl.col("arrive_s") < 60.0) & (pl.col("arrive_s") + pl.col("e2e_s") > 60.0))
+    assert across.height > 0
+    assert (across["e2e_s"] > seconds).all(), "what was under way waited for the weights"
+    windows = tables["endpoints"]
+    assert (windows["output_tokens_per_s"] * windows["window_s"]).sum() == pytest.approx(rows["output_tokens"].sum(), rel=1e-4)
