@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from twin import fleet
-from twin.sources import data_dir, toml
+from twin.serving.images import encode_s, visions
+from twin.serving.latency import profiles
+from twin.sources import calibration, data_dir, toml
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,17 @@ def test_every_place_has_a_parent(example: fleet.Fleet) -> None:
     assert np.bincount(example.gpu_servers).tolist() == [8] * 160
     assert example.servers_within("row", ["row-3"]).sum() == 40
     assert example.servers_within("rack", ["rack-1", "rack-2"]).sum() == 8
+
+
+def test_every_kind_of_gpu_is_known_wherever_kinds_are_listed() -> None:
+    kinds = set(calibration("hardware")["server"])
+    assert kinds == {"h100", "a100", "h200"}
+    assert set(calibration("clocks")) == set(calibration("serving")["gpu"]) == {gpu for gpu, *_ in profiles()} == kinds
+    fields = [tuple(table) for table in calibration("hardware")["server"].values()]
+    assert fields == fields[:1] * len(kinds)
+    for gpu in kinds:
+        assert all(encode_s(vision, gpu, 1)[1] > 0 for vision in visions().values())
+        assert {"prefill_scale", "decode_scale"} <= set(calibration("serving")["precision"]["fp8"][gpu])
 
 
 def test_ranges_of_ids_expand() -> None:

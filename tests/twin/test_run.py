@@ -1,5 +1,6 @@
 """The law of runs: same question, same bytes; going on is the same as not stopping; policies face one world."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from policies import study
 from policies.policy import TODAY, PolicySet, Schedule, Step
 from twin import run as runs
 from twin.clock import Window
+from twin.fleet import FleetSpec, build
 from twin.metrics import Scope
 from twin.scenario import Scenario, read
 from twin.serving.batching import MAX_BATCH
@@ -201,3 +203,22 @@ def test_a_world_needs_a_policy_from_the_beginning(tiny_scenario: Scenario) -> N
     late = Schedule(steps=(Step(from_s=60.0, policy=TODAY),))
     with pytest.raises(ValueError, match="begins at 0 s"):
         World(tiny_scenario, study.phases(late, tiny_scenario), 1)
+
+
+def test_h200s_stand_in_a_fleet_and_decode_faster_than_h100s(tiny_scenario: Scenario) -> None:
+    """The same scenario on servers of either kind: the H200's memory is 1.43 times as fast, its servers take no more power."""
+    fleet, found = toml(data_dir() / "fleets" / "tiny.toml"), {}
+    for gpu in ("h100", "h200"):
+        rows = [{**row, "model": gpu} if row["kind"] == "gpu" else row for row in fleet["row"]]
+        spec = FleetSpec.model_validate({**fleet, "row": rows, "site_power_budget_w": 1e5})
+        run = _simulate(replace(tiny_scenario, fleet=build(spec)), until_s=600.0)
+        assert 0 < run.tables["servers"].collect()["power_w"].max() <= 10_200
+        done = run.tables["requests"].filter((pl.col("status") == 0) & (pl.col("output_tokens") > 20)).collect()
+        found[gpu] = run.metrics, done.group_by("endpoint_id").agg(pl.col("atgt_s").median(), pl.len())
+    (h100, slow), (h200, fast) = found["h100"], found["h200"]
+    both = slow.join(fast, on="endpoint_id", suffix="_h200")
+    assert both.height == 2
+    assert (both["len"] > 50).all()
+    assert (both["atgt_s_h200"] < 0.95 * both["atgt_s"]).all()
+    assert h200["plant.gpu_temp_max_c"] == pytest.approx(h100["plant.gpu_temp_max_c"], abs=5.0)
+    assert h200["serving.cost_usd_per_h"] == pytest.approx(h100["serving.cost_usd_per_h"] * 5.4 / 4.4)

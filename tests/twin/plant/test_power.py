@@ -44,7 +44,7 @@ def test_a_lower_clock_saves_the_energy_that_was_measured_on_a100() -> None:
     assert saved == pytest.approx(0.37, abs=0.03)
 
 
-@pytest.mark.parametrize("name", ["a100", "h100"])
+@pytest.mark.parametrize("name", ["a100", "h100", "h200"])
 def test_a_server_at_full_load_stays_within_its_nameplate(name: str) -> None:
     model = server_model(name)
     most_w = power.server_power_w(model, 1.0, 8 * model.tdp_w, 1.0)
@@ -53,7 +53,7 @@ def test_a_server_at_full_load_stays_within_its_nameplate(name: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(["a100", "h100"]),
+    st.sampled_from(["a100", "h100", "h200"]),
     st.tuples(*[st.floats(0, 1)] * 3),
     st.floats(0, 256),
     st.floats(0, 1),
@@ -70,7 +70,7 @@ def test_gpu_power_lies_between_idle_and_tdp(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(["a100", "h100"]), st.floats(1, 255), st.floats(0.05, 0.9), st.floats(0.2, 0.99))
+@given(st.sampled_from(["a100", "h100", "h200"]), st.floats(1, 255), st.floats(0.05, 0.9), st.floats(0.2, 0.99))
 def test_power_rises_with_batch_bandwidth_and_clock(name: str, batch: float, bandwidth: float, clock: float) -> None:
     model = server_model(name)
     here = power.decode_power_w(model, batch, bandwidth)
@@ -80,5 +80,5 @@ def test_power_rises_with_batch_bandwidth_and_clock(name: str, batch: float, ban
 
 
 def test_an_unknown_server_model_is_named_with_those_that_exist() -> None:
-    with pytest.raises(ValueError, match=r"'b300' is unknown; it is one of h100, a100"):
+    with pytest.raises(ValueError, match=r"'b300' is unknown; it is one of h100, a100, h200"):
         server_model("b300")

@@ -23,6 +23,12 @@ def test_an_8b_model_leaves_427_thousand_tokens_on_an_a100() -> None:
     assert latency.kv_bytes_per_token("70b") == 2 * 80 * 8 * 128 * 2
 
 
+def test_141_gb_of_an_h200_leave_39_times_the_keys_of_a_70b_model() -> None:
+    """On two GPUs: (0.9 x 2 x 141 GB - 141.1 GB) against (0.9 x 2 x 80 GB - 141.1 GB), both over 327,680 bytes."""
+    assert latency.kv_capacity_tokens("h200", "70b", 2) == 343_933
+    assert latency.kv_capacity_tokens("h100", "70b", 2) == 8_850
+
+
 def test_a_70b_model_does_not_fit_one_gpu() -> None:
     assert latency.kv_capacity_tokens("h100", "70b", 1) == 0
     with pytest.raises(ValueError, match="tp can be 2, 4, 8"):
