@@ -99,7 +99,7 @@ def _searched(claim: Claim, search: Search, outcomes: Sequence[probes.Outcome]) 
     told = {"points": points, "probes": probes.counted(outcomes), "probes_limit": probes.limit_of(search, claim.seeds)}
     own = points[0]
     if own["ours"] is None:
-        return _unfound(claim, search, own), told
+        return _unfound(claim, search, [outcome for outcome in outcomes if not outcome.point.sweep]), told
     verdict = judge(claim, own["ours"])
     around = _around(claim, search, points)
     return Verdict(verdict.ours, verdict.word, f"{verdict.why}{around}", own["labels"]), told
@@ -127,10 +127,13 @@ def _point(search: Search, point: probes.Point, outcomes: Sequence[probes.Outcom
     }
 
 
-def _unfound(claim: Claim, search: Search, own: Mapping[str, Any]) -> Verdict:
-    failed = list(own["failed"])
+def _unfound(claim: Claim, search: Search, own: Sequence[probes.Outcome]) -> Verdict:
+    """Say who found nothing at the claim's own point, and on how many seeds where others found something."""
+    failed = {outcome.label: sum(answer.value is None for answer in outcome.answers) for outcome in own}
+    failed = {label: seeds for label, seeds in failed.items() if seeds}
     what = "run" if isinstance(search.find, Measured) else "load" if isinstance(search.find, Capacity) else "size"
-    why = f"no {what} that was tried holds the objective for {', '.join(failed)}" if failed else NOTHING
+    whose = [label if seeds == len(claim.seeds) else f"{label} on {seeds} of {len(claim.seeds)} seeds" for label, seeds in failed.items()]
+    why = f"no {what} that was tried holds the objective for {', '.join(whose)}" if failed else NOTHING
     others = [label for label in search.against if label not in failed]
     # Where the baseline does it and ours does not, that is an answer.
     word = not claim.comparable and search.ours in failed and others and not isinstance(search.find, Measured)

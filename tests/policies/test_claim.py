@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from policies.catalogue import systems
 from policies.claim import Capacity, Claim, Fixed, Measured, Objective, Search, Sizing, judge, middle
 
 CLAIM = Claim(
@@ -80,9 +81,17 @@ def test_ours_is_held_against_the_best_of_the_others(find, form, ours):
 
 
 def test_the_median_does_not_hide_a_seed_without_an_answer():
-    assert middle([3.0, 1.0, 2.0]) == 2.0
     assert middle([3.0, None, 2.0]) is None
     assert middle([]) is None
+
+
+def test_one_seed_far_off_does_not_move_the_median():
+    assert middle([30.0, 1.0, 2.0]) == 2.0, "their mean is 11"
+
+
+@pytest.mark.parametrize("claim", [claim for card in systems().values() for claim in card.claims], ids=lambda claim: claim.id)
+def test_every_claim_rests_on_three_seeds_at_least(claim):
+    assert len(set(claim.seeds)) == len(claim.seeds) >= 3
 
 
 def test_an_objective_without_evidence_does_not_hold():

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from policies import catalogue
-from policies.claim import judge
-from policies.reproduce import evidence, reproduce
+from policies.claim import Contender, Search, Sizing, judge
+from policies.probes import Outcome, Point
+from policies.reproduce import _searched, evidence, reproduce
+from policies.trial import Answer
 
 CLAIM = catalogue.card("tapas").claims[0]
 
@@ -44,3 +46,26 @@ def test_a_baseline_without_events_leaves_nothing_to_avoid():
 def test_an_unknown_system_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="did you mean tapas"):
         reproduce(tmp_path, "tapass")
+
+
+@pytest.mark.parametrize(
+    ("ours", "said"),
+    [
+        ((3.0, None, 2.0), "for new on 1 of 3 seeds"),
+        ((None, None, 2.0), "for new on 2 of 3 seeds"),
+        ((None, None, None), "for new"),
+    ],
+)
+def test_who_found_nothing_is_told_with_the_seeds_on_which(ours, said):
+    search = Search(Sizing(()), {label: Contender({}) for label in ("old", "new")}, "new", ("old",))
+    claim = replace(CLAIM, evidence=search, comparable="")
+
+    def outcome(label, values):
+        return Outcome(
+            label, Point("", None, {}), tuple(Answer(n, v, 1, True, {}, None) for n, v in zip(claim.seeds, values, strict=True)), {}
+        )
+
+    verdict, told = _searched(claim, search, [outcome("old", (4.0, 4.0, 4.0)), outcome("new", ours)])
+    assert verdict.why == f"no size that was tried holds the objective {said}"
+    assert verdict.word == "not reproduced"
+    assert told["points"][0]["failed"] == ["new"]

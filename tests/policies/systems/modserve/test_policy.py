@@ -55,6 +55,18 @@ def test_a_load_that_does_not_change_moves_nothing(world, whole):
     assert run.turns == 0
 
 
+def test_pools_are_sized_anew_every_five_minutes_and_not_between(world):
+    run = settled(world, minutes=42)
+    before, images = (run.wanted.copy(), run.role.copy()), run.instances(IMAGE)
+    for _ in range(4):
+        # Within the headroom, so no burst; more image tokens, though not one request more.
+        run.window(1.6 * TILES, PROMPT)
+        np.testing.assert_array_equal(run.wanted, before[0])
+        np.testing.assert_array_equal(run.role, before[1])
+    run.window(1.6 * TILES, PROMPT)
+    assert run.instances(IMAGE) > images
+
+
 def test_load_at_the_edge_of_an_instance_does_not_flap(world):
     run = settled(world, minutes=60)
     run.turns = 0
