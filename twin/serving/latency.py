@@ -7,6 +7,7 @@ Linear models fitted to composed kernel measurements (data/calibration/serving.t
 
 The sum of squares is taken per request (attention does not cross requests). The fits carry no engine overhead;
 ``overhead_s`` is added to every iteration. Mean errors are 1 to 7 %; measured engines deviate more (up to 45 % in TTFT).
+Measured are the 8B and the 70B model on A100 and H100 with vLLM and TensorRT-LLM, and on H200 with vLLM only.
 Models and precisions that were not measured are scaled from those that were; a user's own measurements replace all of it
 (``twin.serving.profiling``).
 """
@@ -139,6 +140,12 @@ def _measured(gpu: str, engine: str, model: str, tp: int, like: str) -> Profile:
         if sizes:
             raise ValueError(
                 f"no latency profile of {model} on {tp} x {gpu} with {engine}; tp can be {', '.join(map(str, sizes))}"
+            ) from None
+        others = sorted({key[1] for key in profiles() if (key[0], key[2]) == (gpu, like)})
+        if others:
+            raise ValueError(
+                f"no latency profile of {model} on {gpu} with {engine}: {gpu} was measured with {' and '.join(others)} only; "
+                "take that engine or measure your own (intentwin import latency-profile)"
             ) from None
         known = sorted({" ".join(key[:3]) for key in profiles()})
         raise ValueError(
