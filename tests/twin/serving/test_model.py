@@ -79,6 +79,27 @@ def test_tokens_out_are_tokens_asked(start: Callable[..., Any]) -> None:
     assert tables["token_gaps"]["tokens"].sum() == (rows["output_tokens"] - 1).sum()
 
 
+@pytest.mark.parametrize(("slo_s", "met"), [(0.0075, 1), (0.006, 0)])
+def test_a_lone_request_has_its_atgt_by_hand(start: Callable[..., Any], slo_s: float, met: int) -> None:
+    """Three tokens, the first of them by the prefill: two gaps, of 3.96 + 0.0077 + 0.0209 kS and 3 ms of overhead on two H100s.
+
+    The context S is 1,001 and 1,002 tokens: 6.98862 and 6.98864 ms, in the mean over two tokens (not three) 6.98863 ms.
+    """
+    quiet = Endpoint(id="chat", model="8b", tp=2, atgt_slo_s=slo_s, ttft_slo_s=1.0, demand=Synthetic(rate_per_s=0.0))
+    run = start((quiet,), {"chat": (0,)}, horizon_s=60.0)
+    ids = run.model.inject("chat", np.array([10.0, 20.0]), np.array([1000, 1000]), np.array([3, 1]))
+    first_s, finish_s = run.to(60.0).model.outcome("chat", ids)
+    assert finish_s - first_s == pytest.approx([0.01397726, 0.0], abs=1e-8)
+    tables = run.tables()
+    rows = tables["requests"].sort("arrive_s")
+    assert rows["atgt_s"][0] == pytest.approx(0.00698863, rel=1e-5)
+    assert np.isnan(rows["atgt_s"][1]), "one token has no next"
+    assert rows["slo"].to_list() == [met, 1]
+    assert tables["endpoints"]["slo_share"].to_list() == [(met + 1) / 2]
+    assert tables["instances"]["atgt_budget_share"].max() == pytest.approx(0.00698863 / slo_s, rel=1e-5)
+    assert READINGS["serving.atgt_p99_s"](run.asked(tables)) == pytest.approx(0.00698863, rel=1e-5)
+
+
 def test_ticks_of_any_length_serve_the_same(start: Callable[..., Any]) -> None:
     tables = [start((CHAT, CODE), BOTH).to(900.0, tick_s).tables() for tick_s in (1.0, 10.0, 60.0)]
     for other in tables[1:]:
