@@ -52,7 +52,8 @@ class Endpoint(Variant):
     whether the running batch stalls during a prefill, shares its iteration, or shares it with chunks of prompts;
     ``attention`` what a prefill of several prompts is charged for; ``kv`` whether the cache grows while decoding (and
     requests are preempted when it is full) or is reserved at admission (``twin.serving.batching``). ``latency`` is the
-    built-in profile or ``imported:NAME`` for ``model``; variants have built-in ones.
+    built-in profile or ``imported:NAME`` for ``model``; variants have built-in ones. ``encode_factor`` is how many times the
+    built-in time its encoders take: those are composed from kernels, and a real engine adds to them.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
@@ -67,6 +68,7 @@ class Endpoint(Variant):
     kv: Literal["paged", "reserved"] = "paged"
     prefill_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     max_batch: Annotated[int, Field(ge=BATCH_LOW, le=BATCH_HIGH)] = BATCH_HIGH
+    encode_factor: Annotated[float, Field(ge=0.1, le=100)] = 1.0
     demand: Demand = Synthetic()
     ttft_slo_s: Annotated[float, Field(gt=0, le=600)] = 2.0
     atgt_slo_s: Annotated[float, Field(gt=0, le=60)] = 0.1
@@ -165,7 +167,7 @@ def layout(
             rows.append((index, server, first_gpu, width, number + 1))
             choices = [_profile(spec, choice, gpu, width, overhead_s) for choice in spec.choices]
             profiles.append(choices + [_NONE] * (most - len(choices)))
-            encode_s.append([_encode_s(choice.model, gpu, width) for choice in spec.choices] + [(0.0, 0.0)] * (most - len(choices)))
+            encode_s.append([_encode_s(spec, choice, gpu, width) for choice in spec.choices] + [(0.0, 0.0)] * (most - len(choices)))
             usd_per_h.append(width * _tariff(gpu, tariffs))
         first.append(len(rows))
     table = np.array(rows, dtype=np.int64).reshape(-1, 5)
@@ -234,9 +236,12 @@ def _profile(spec: Endpoint, choice: Variant, gpu: str, width: int, overhead_s: 
     return tuple(values)
 
 
-def _encode_s(model: str, gpu: str, width: int) -> tuple[float, float]:
-    vision = images.vision(model)
-    return (0.0, 0.0) if vision is None else images.encode_s(vision, gpu, width)
+def _encode_s(spec: Endpoint, choice: Variant, gpu: str, width: int) -> tuple[float, float]:
+    vision = images.vision(choice.model)
+    if vision is None:
+        return 0.0, 0.0
+    base_s, per_tile_s = images.encode_s(vision, gpu, width)
+    return spec.encode_factor * base_s, spec.encode_factor * per_tile_s
 
 
 def _tariff(gpu: str, tariffs: Mapping[str, float]) -> float:

@@ -1,18 +1,25 @@
 """ModServe: images and text in pools of their own, sized by their tokens."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.policy import ScopeSpec
+from policies import study
+from policies.policy import Schedule, ScopeSpec
 from policies.system import Target
+from policies.systems.modserve.claims import MODSERVE
 from policies.systems.modserve.knobs import ModServeKnobs
 from policies.systems.modserve.policy import ModServe
 from policies.systems.modserve.pools import Asked, Endpoint
 from policies.systems.modserve.profile import Mix
+from policies.trial import settled as with_knobs
+from twin.run import simulate
+from twin.scenario import load
 from twin.serving.latency import PREFILL_PER_TOKEN_S
 from twin.serving.levers import DECODE, IMAGE, OFF, ON, PREFILL, WHOLE
+from twin.variation import varied
 
 TILES, PROMPT = 120.0, 60_000.0
 
@@ -153,6 +160,17 @@ def test_at_low_load_stages_share_servers(world):
     assert shared.servers(IMAGE) <= shared.servers(WHOLE)
     assert not apart.servers(IMAGE) & apart.servers(WHOLE)
     assert len(shared.servers(IMAGE) | shared.servers(WHOLE)) < len(apart.servers(IMAGE) | apart.servers(WHOLE))
+
+
+def test_with_every_knob_as_it_comes_stages_share_instances_then_servers_and_part_as_the_load_grows(around, serving_seen, world):
+    run = world()
+    run.holder = ModServe(ModServeKnobs(), around)
+    lain = []
+    for times in (0.0625, 0.25, 1.0, 0.25):
+        run.minutes(40, times * 264.0, times * 80_000.0)
+        together = not run.instances(IMAGE)
+        lain.append("instances" if together else "servers" if run.servers(IMAGE) & run.servers(WHOLE) else "nothing")
+    assert lain == ["instances", "servers", "nothing", "servers"]
 
 
 def test_at_very_low_load_one_whole_instance_does(world):
@@ -382,3 +400,25 @@ def test_a_smaller_turn_changes_fewer_gpus_at_a_time(world):
 def test_images_of_prompts_yet_to_be_read_are_not_all_believed():
     asked = Asked(np.array([5_000.0, 10.0, 1.0]), Mix(prompt_tokens=1000.0, tiles=5.0, image_share=0.5), 2.0, 2.0, 0.1)
     assert asked.together().mix.image_share == 8.0
+
+
+def test_images_of_a_request_are_encoded_on_several_instances_at_once():
+    vision = "serving.endpoints[vision]"
+    rare = dict.fromkeys((f"{vision}.demand.images.{name}_per_s" for name in ("calm_rate", "burst_rate_low", "burst_rate_high")), 0.05)
+    light = {**rare, f"{vision}.demand.rate_per_s": 0.0, f"{vision}.demand.images.max_images": 16}
+    two_servers = {"horizon_s": 1200.0, "workloads.vms[0].servers": ["server-1", "server-2"], f"{vision}.tp": 1}
+    small = varied(load("modserve"), {**light, **two_servers})
+
+    def encode_s(pieces):
+        """Return what the images of requests of 16 tiles take on idle image instances of one GPU, once these have been sized."""
+        knobs = {"autoscale": False, "whole_where_fewer": False, "choose_width": False, "image_pieces": pieces}
+        policy = with_knobs(MODSERVE, {f"modserve.{name}": value for name, value in knobs.items()}, "split")
+        tables = simulate(small, study.phases(Schedule.of(policy), small), seed=1).tables
+        asked = tables["requests"].filter((pl.col("images") == 16) & (pl.col("encode_wait_s") == 0.0) & (pl.col("arrive_s") > 600.0))
+        return asked.sort("arrive_s").select("encode_s").collect()["encode_s"].to_numpy()
+
+    whole, split = encode_s(1), encode_s(4)
+    assert len(whole) == len(split) > 2
+    # 3.07 ms and 13.0 ms a tile: composed from measured kernels.
+    np.testing.assert_allclose(whole, 0.00307 + 16 * 0.0130, rtol=1e-5)
+    np.testing.assert_allclose(split, 0.00307 + 4 * 0.0130, rtol=1e-5)
