@@ -90,7 +90,8 @@ class System:
     """The card. ``build(knobs, surroundings)`` returns a fresh holder object for one run.
 
     ``serves`` names the metrics that its levers move for the better, ``costs`` those that it may worsen;
-    ``paper`` is a key of sources.toml, None for a plain baseline; a baseline that ``enforces`` bounds gets targets as systems do.
+    ``enforces`` names those whose bounds its holder keeps in view: only they reach it as targets. Whatever else it serves it
+    moves the right way, and the twin shows how far. ``paper`` is a key of sources.toml, None for a plain baseline.
     """
 
     id: str
@@ -104,4 +105,4 @@ class System:
     paper: str | None = None
     watch: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
-    enforces: bool = False
+    enforces: tuple[str, ...] = ()

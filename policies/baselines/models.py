@@ -74,5 +74,5 @@ MODEL_CHOICE: Final = System(
     knobs=ModelChoiceKnobs,
     build=ModelChoice,
     watch=(_QUALITY, "serving.cost_usd_per_h"),
-    enforces=True,
+    enforces=(_QUALITY,),
 )

@@ -1,14 +1,14 @@
 """An intent becomes a policy set: explicit choices, then what serves it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from policies import catalogue
-from policies.intent.holders import Given, given, improves, unserved
+from policies.intent.holders import Given, by_name, concerned, given, improves, unserved
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
-from policies.intent.model import Finding, Intent
+from policies.intent.model import Expectation, Finding, Intent
 from policies.intent.readback import bound_words
 from policies.policy import TODAY, Held, PolicySet, ScopeSpec
 from policies.system import Target
@@ -25,6 +25,8 @@ _WAITING: Final = (
     "serving.image_ttft_p99_s",
 )
 _ENDPOINT_LEVERS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
+# Bounds on a sum over endpoints: whoever holds some of them keeps its share alone.
+_SHARED: Final = ("serving.gpus_mean", "serving.cost_usd_per_h")
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -45,14 +47,17 @@ def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, n
     """Return the policy set that an intent asks for at a site.
 
     Explicit settings come first; then whoever is to serve what should improve, endpoint by endpoint (``holders.given``).
-    Absolute bounds reach systems as targets; changes against today do where ``today`` gives today's values.
+    Absolute bounds reach the systems that enforce them as targets; changes against today do where ``today`` gives today's values.
+    Whatever is served and not kept by a system itself is told.
     """
     levers: dict[str, list[Held]] = {}
     reasons: dict[str, str] = {}
     findings = _settings(intent, levers, reasons)
     chosen = given(intent, site)
+    chosen = [*chosen, *by_name(intent, chosen)]
     policy = composed(intent, chosen, PolicySet(name=name, levers=_stacks(levers)), reasons, today=today)
     findings += [_uncovered(metric, left) for metric, left in unserved(intent, chosen, site).items() if not intent.settings]
+    findings += unkept(intent, chosen, policy, site, today)
     findings += price(intent, policy)
     return Compiled(policy, tuple(reasons.items()), tuple(findings))
 
@@ -78,6 +83,35 @@ def price(intent: Intent, policy: PolicySet) -> list[Finding]:
             text = f"{' and '.join(names)} may worsen {METRICS[wish.metric].label}, which is bounded here ({bound_words(wish)})."
             found.append(Finding(severity="info", about=wish.metric, text=f"{text} The twin shows by how much."))
     return list(dict.fromkeys(found))
+
+
+def unkept(intent: Intent, chosen: Sequence[Given], policy: PolicySet, site: Site, today: Values | None = None) -> list[Finding]:
+    """Tell which bounds somebody works towards whom nothing makes keep them: they are judged on the twin alone."""
+    held = {system: knobs.targets for system, knobs in catalogue.knobs_of(policy).items()}
+    found = []
+    for wish in intent.expectations:
+        if not improves(wish):
+            continue
+        target = _target(intent, wish, today)
+        serving = [item for item in chosen if wish.metric in item.served and item.card.id in held]
+        keeping = [item for item in serving if target is not None and target in held[item.card.id]]
+        bound = f"The bound on {METRICS[wish.metric].label} ({bound_words(wish)})"
+        if not keeping and (serving or intent.settings):
+            names = " and ".join(dict.fromkeys(item.card.name for item in serving))
+            moved = f"; {names} only moves it that way" if names else ""
+            text = f"{bound} is judged on the twin and not kept by the policy itself{moved}."
+        elif keeping and wish.metric in _SHARED and _partly(wish, keeping, intent, site):
+            text = f"{bound} is shared by endpoints that more than one holds: each keeps to its share, and the whole is judged on the twin."
+        else:
+            continue
+        found.append(Finding(severity="info", about=wish.metric, text=f"{text} Exploring tries settings against it."))
+    return list(dict.fromkeys(found))
+
+
+def _partly(wish: Expectation, keeping: Sequence[Given], intent: Intent, site: Site) -> bool:
+    """Return whether none of those who keep a shared bound decides over all who share it."""
+    shared = concerned(intent.model_copy(update={"expectations": (wish,), "objective": None}), wish.metric, site)
+    return not any(not item.endpoints or shared <= set(item.endpoints) for item in keeping)
 
 
 def diff_words(policy: PolicySet, against: PolicySet = TODAY) -> list[str]:
@@ -117,38 +151,51 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
 
 
 def _targets(intent: Intent, item: Given, today: Values | None) -> tuple[Target, ...]:
-    """Return the bounds that a system is to enforce, absolute: what is asked of it, and of a holder every promise that it serves."""
-    if not (item.card.paper or item.card.enforces):
-        return ()
+    """Return the bounds that a system is to enforce, absolute: what is asked of it, and of a holder every promise that it keeps."""
     decides = any(role == "holder" and lever in _ENDPOINT_LEVERS for lever, role in item.card.levers.items())
     targets = []
     for wish in intent.expectations:
-        mine = wish.metric in item.served or (decides and wish.metric in _WAITING and wish.metric in item.card.serves)
-        if not mine or not (improves(wish) or (decides and wish.relative)):
-            continue
-        scope, spec = intent.scope_of(wish), intent.window_of(wish)
-        before = today(wish.metric, scope, None if spec is None else spec.window()) if today is not None and wish.relative else None
-        bound = bound_of(wish, before)
-        if bound is not None:
-            where = tuple(ScopeSpec(kind=place.kind, id=place.id) for place in scope)
-            hours = (None, None) if spec is None or spec.from_ is None or spec.to is None else (hour_of(spec.from_), hour_of(spec.to))
-            days = () if spec is None else tuple(DAYS.index(day) for day in spec.days or ())
-            targets.append(
-                Target(metric=wish.metric, op=wish.op, bound=bound, scope=where, from_hour=hours[0], to_hour=hours[1], days=days)
-            )
-    return tuple(targets)
+        mine = wish.metric in item.card.enforces and (wish.metric in item.served or (decides and wish.metric in _WAITING))
+        if mine and (improves(wish) or (decides and wish.relative)):
+            targets.append(_target(intent, wish, today))
+    return tuple(target for target in targets if target is not None)
+
+
+def _target(intent: Intent, wish: Expectation, today: Values | None) -> Target | None:
+    """Return an expectation as a system receives it; None for a change against a value that is not known."""
+    scope, spec = intent.scope_of(wish), intent.window_of(wish)
+    before = today(wish.metric, scope, None if spec is None else spec.window()) if today is not None and wish.relative else None
+    bound = bound_of(wish, before)
+    if bound is None:
+        return None
+    where = tuple(ScopeSpec(kind=place.kind, id=place.id) for place in scope)
+    hours = (None, None) if spec is None or spec.from_ is None or spec.to is None else (hour_of(spec.from_), hour_of(spec.to))
+    days = () if spec is None else tuple(DAYS.index(day) for day in spec.days or ())
+    return Target(metric=wish.metric, op=wish.op, bound=bound, scope=where, from_hour=hours[0], to_hour=hours[1], days=days)
 
 
 def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[dict[str, list[Held]], dict[str, str]]) -> None:
     levers, reasons = into
     card, served = item.card, item.served
+    free = {lever: role for lever, role in card.levers.items() if not item.named or lever in intent.settings}
     knobs: dict[str, Any] = {"targets": tuple(target.model_dump(mode="json") for target in targets)} if targets else {}
-    why = _why(item, intent)
-    for lever, role in card.levers.items():
+    why = _why(item, intent, {target.metric for target in targets})
+    for lever, role in free.items():
         if catalogue.levers()[lever].kind == "each tick" and not any(metric in _EVENTS for metric in served):
             continue
         held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])
+        named = [other.system for other in stack] if lever in intent.settings else []
+        if card.id in named:
+            # Chosen by name it is told the bounds that it keeps, as it would be if it had been found.
+            place = named.index(card.id)
+            levers[lever] = [
+                *stack[:place],
+                stack[place].model_copy(update={"knobs": {**stack[place].knobs, **knobs}}),
+                *stack[place + 1 :],
+            ]
+            knobs = {}
+            continue
         if role == "guard":
             levers[lever] = [held, *stack]
         elif lever in intent.settings or any(not other.scope and catalogue.card(other.system).levers[lever] == "holder" for other in stack):
@@ -160,11 +207,12 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
         knobs = {}
 
 
-def _why(item: Given, intent: Intent) -> str:
+def _why(item: Given, intent: Intent, kept: Container[str]) -> str:
     where = f" for {', '.join(item.endpoints)}" if item.endpoints else ""
     why = f"serves {', '.join(METRICS[metric].label for metric in item.served)}{where}"
     wishes = [wish for wish in intent.expectations if wish.metric in item.served and improves(wish)]
-    return f"{why} ({'; '.join(bound_words(wish) for wish in wishes[:3])})" if wishes else why
+    words = [f"{'told to keep it' if wish.metric in kept else 'judged on the twin:'} {bound_words(wish)}" for wish in wishes[:3]]
+    return f"{why} ({'; '.join(words)})" if words else why
 
 
 def _stacks(levers: Mapping[str, Sequence[Held]]) -> dict[str, tuple[Held, ...]]:

@@ -22,11 +22,15 @@ _ANY: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A card, the metrics that are asked of it, and the endpoints that are its own; none is everywhere."""
+    """A card, the metrics that are asked of it, and the endpoints that are its own; none is everywhere.
+
+    One that is ``named`` was chosen in words: it holds the levers that were said, and no more.
+    """
 
     card: System
     served: tuple[str, ...]
     endpoints: tuple[str, ...] = ()
+    named: bool = False
 
     @property
     def scope(self) -> tuple[ScopeSpec, ...]:
@@ -88,6 +92,16 @@ def given(intent: Intent, site: Site) -> list[Given]:
     steered = [_given(card_id, places, metrics, site) for card_id, places in chosen.items()]
     covered = {metric for item in steered for metric in item.served}
     return [*_guarding([metric for metric in metrics if metric not in covered]), *sorted(steered, key=lambda item: not item.endpoints)]
+
+
+def by_name(intent: Intent, chosen: Sequence[Given]) -> list[Given]:
+    """Return who was chosen in words and by nothing else, with the metrics that it serves."""
+    known = {item.card.id for item in chosen}
+    names = [str(choice["system"]) for choice in intent.settings.values()]
+    cards = [catalogue.card(name) for name in dict.fromkeys(names) if name in catalogue.cards() and name not in known]
+    places = tuple(spec.id for spec in intent.scope if spec.kind == "endpoint")
+    found = [Given(card, tuple(metric for metric in wanted(intent) if metric in card.serves), places, named=True) for card in cards]
+    return [item for item in found if item.served]
 
 
 def unserved(intent: Intent, chosen: Sequence[Given], site: Site) -> dict[str, tuple[str, ...]]:

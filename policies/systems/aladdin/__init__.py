@@ -33,4 +33,5 @@ SYSTEM: Final = System(
     paper="aladdin",
     watch=("serving.gpus_mean", "serving.slo_attainment_share", "serving.ttft_p99_s"),
     claims=CLAIMS,
+    enforces=("serving.ttft_p99_s", "serving.atgt_p99_s", "serving.slo_attainment_share"),
 )

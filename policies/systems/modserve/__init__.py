@@ -26,4 +26,5 @@ SYSTEM: Final = System(
     paper="modserve",
     watch=("serving.image_ttft_p99_s", "serving.ttft_p99_s", "serving.gpus_mean"),
     claims=CLAIMS,
+    enforces=("serving.ttft_p99_s", "serving.image_ttft_p99_s", "serving.gpus_mean", "serving.cost_usd_per_h"),
 )

@@ -27,4 +27,5 @@ SYSTEM: Final = System(
     paper="tapas",
     watch=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s"),
     claims=CLAIMS,
+    enforces=("plant.gpu_temp_max_c", "plant.row_power_peak_w"),
 )

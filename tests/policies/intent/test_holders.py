@@ -79,9 +79,9 @@ def test_what_no_suitable_system_serves_is_said_with_its_place(site: Site) -> No
 
 def test_a_system_that_costs_what_is_bounded_is_told(site: Site) -> None:
     found = compile_intent(intent_of("cut serving cost by 10 %, p99 time to first token no worse", site), site).findings
-    assert [(item.severity, item.about) for item in found] == [("info", "serving.ttft_p99_s")]
-    assert found[0].text.startswith("reactive scaling may worsen TTFT p99")
-    assert compile_intent(intent_of("cut serving cost by 10 %", site), site).findings == ()
+    assert [(item.severity, item.about) for item in found] == [("info", "serving.cost_usd_per_h"), ("info", "serving.ttft_p99_s")]
+    assert found[1].text.startswith("reactive scaling may worsen TTFT p99")
+    assert [item.about for item in compile_intent(intent_of("cut serving cost by 10 %", site), site).findings] == ["serving.cost_usd_per_h"]
 
 
 def test_an_endpoint_handed_to_a_system_is_held_by_it_on_all_its_levers(site: Site) -> None:
