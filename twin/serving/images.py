@@ -121,8 +121,13 @@ def encode_s(vision: Vision, gpu: str, tp: int) -> tuple[float, float]:
 
 
 def transfer_s(network: Literal["rdma", "ethernet"]) -> float:
-    """Return how long image tokens take to a text instance (second-hand: a 99th percentile)."""
+    """Return how long image tokens take to a text instance on another server (second-hand: a 99th percentile)."""
     return float(calibration("multimodal")["transfer"][f"{network}_s"])
+
+
+def handover_s() -> float:
+    """Return how long image tokens take to a text instance on the same server (proposed)."""
+    return float(calibration("multimodal")["handover"]["server_s"])
 
 
 def preprocess_workers(servers: int) -> int:

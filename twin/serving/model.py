@@ -118,8 +118,8 @@ class Model:
         asked = demand.draw(spec.demand, clock, horizon_s, seed, spec.id, 0.0 if spec.vision is not None else from_s)
         link = calibration("serving")["link"][self.settings.network]
         kv_s_per_token = latency.kv_bytes_per_token(spec.model) / link["bytes_per_s"]
-        links = Links(images.transfer_s(self.settings.network), link["latency_s"], kv_s_per_token)
-        slots = Slots(place.profiles[:, part], place.encode_s[:, part], self._done[part])
+        links = Links(images.transfer_s(self.settings.network), link["latency_s"], kv_s_per_token, images.handover_s())
+        slots = Slots(place.profiles[:, part], place.encode_s[:, part], self._done[part], place.server[part])
         workers = images.preprocess_workers(len(np.unique(place.server[part])))
         return Pipeline(spec, slots, asked, self.settings.prefill_tokens, links, workers)
 

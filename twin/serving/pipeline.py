@@ -30,11 +30,17 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What it takes to get from one stage to the next: embeddings of images, and keys and values by their size."""
+    """What it takes to get from one stage to the next: embeddings of images, and keys and values by their size.
+
+    Embeddings take ``image_s`` over the network and ``image_within_s`` where all slots that encode and all that may prefill
+    stand on one server: which of them prefills is chosen when they are there, so one that may be elsewhere is charged as
+    elsewhere. Keys and values are charged as over the network wherever they go: nothing is known of their way on one server.
+    """
 
     image_s: float
     kv_s: float
     kv_s_per_token: float
+    image_within_s: float
 
 
 class Pipeline:
@@ -165,7 +171,9 @@ class Pipeline:
         done = self._of_encoder[rows]
         self.marks[done, ENCODE_BEGAN], self.marks[done, ENCODED] = self.stages.encoder.begin[rows], self.stages.encoder.finish[rows]
         done = done[np.argsort(self.marks[done, ENCODED], kind="stable")]
-        self._to_text(done, self.marks[done, ENCODED] + ticks(self._links.image_s), None)
+        if len(done):
+            took_s = self._links.image_within_s if self.stages.on_one_server else self._links.image_s
+            self._to_text(done, self.marks[done, ENCODED] + ticks(took_s), None)
 
     def _to_text(self, ids: Ints, arrive: Ints, tiles: NDArray[np.int32] | None) -> None:
         if not len(ids):
@@ -267,7 +275,7 @@ class Pipeline:
     def journey(self, ids: Ints) -> Journey:
         """Return how far some requests are."""
         marks = None if self.marks is None else self.marks[ids]
-        return Journey(self.requests[ids], self.book.output_tokens[ids], marks, ticks(self._links.image_s))
+        return Journey(self.requests[ids], self.book.output_tokens[ids], marks)
 
     def ranges(self) -> list[tuple[int, int]]:
         """Return where the requests lie that are under way or were over since the last ``forget``, and some others."""

@@ -49,14 +49,12 @@ def objectives(rows: Ints, known: tuple[Floats, Floats, Floats], spec: Endpoint,
 class Journey:
     """How far some requests are: rows of the kernel's columns, what they ask, and their way to the text stage.
 
-    ``marks`` has the columns of this module, None where the requests go to the text stage at once; ``image_ticks``
-    is what it takes from the encoder there.
+    ``marks`` has the columns of this module, None where the requests go to the text stage at once.
     """
 
     rows: Ints
     output_tokens: Ints
     marks: Ints | None
-    image_ticks: int
 
     @cached_property
     def latencies(self) -> tuple[Floats, Floats, Floats]:
@@ -91,7 +89,7 @@ def stages(journey: Journey) -> dict[str, Floats]:
         # Who waited in vain went on as soon as that was known.
         np.where(apart, marks[:, ENCODE_BEGAN] - marks[:, READY], np.where(reached, marks[:, AT_TEXT] - marks[:, READY], 0)) * per_tick,
         np.where(reached, encoded, np.nan),
-        np.where(apart, journey.image_ticks * per_tick, 0.0),
+        np.where(apart, marks[:, AT_TEXT] - marks[:, ENCODED], 0) * per_tick,
         np.where(admitted & reached, (rows[:, b.ADMITTED] - marks[:, AT_TEXT]) * per_tick, np.nan),
     )
 

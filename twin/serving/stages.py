@@ -25,11 +25,15 @@ _SCHEDULERS: Final = {"prefill_first": b.PREFILL_FIRST, "shared": b.SHARED, "chu
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the layout says of the slots of one endpoint, shapes V x n x columns; ``done`` is where accounts are kept."""
+    """What the layout says of the slots of one endpoint, shapes V x n x columns, and on which ``server`` each is, shape n.
+
+    ``done`` is where accounts are kept.
+    """
 
     profiles: Floats
     encode_s: Floats
     done: Ints
+    server: Ints
 
 
 class Stages:
@@ -88,6 +92,13 @@ class Stages:
     def in_text(self) -> Bools:
         """Return which slots prefill."""
         return np.asarray((self.roles == WHOLE) | (self.roles == PREFILL))
+
+    @property
+    def on_one_server(self) -> bool:
+        """Return whether all slots that images may be sent to, and all that may prefill them, stand on one server."""
+        assert self.encoder is not None
+        used = (self.encoder.allowed > 0) & (self.roles == IMAGE) | (self.text.allowed > 0) & self.in_text
+        return len(np.unique(self._slots.server[used])) <= 1
 
     def of_role(self, values: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:
         """Return of each slot what its own engine says: values of the text and of the decode engine, shape n."""

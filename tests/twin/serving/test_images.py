@@ -105,6 +105,7 @@ def test_more_gpus_help_an_encoder_little_and_an_h200_is_taken_as_an_h100() -> N
 def test_handing_over_takes_5_ms_by_rdma_and_180_by_ethernet() -> None:
     """Second-hand digest of ModServe; 99th percentiles."""
     assert (images.transfer_s("rdma"), images.transfer_s("ethernet")) == (0.005, 0.180)
+    assert images.handover_s() < images.transfer_s("rdma")
     assert images.preprocess_workers(2) == 64
 
 

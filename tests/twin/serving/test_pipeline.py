@@ -62,7 +62,7 @@ def test_a_lone_request_takes_what_its_stages_take(start: Start, seeing: Endpoin
     coefficients = model.layout.coefficients[0]
     tokens = int(images.prompt_tokens(vision, 500 * one, tiles * one)[0])
     prefill_s = float(latency.prefill_s(coefficients, tokens, tokens**2))
-    ready_s = tiles * vision.preprocess_s_per_tile + base_s + tiles * per_tile_s + images.transfer_s("rdma")
+    ready_s = tiles * vision.preprocess_s_per_tile + base_s + tiles * per_tile_s + images.handover_s()  # all on one server
     assert first_s[0] - 210.0 == pytest.approx(ready_s + prefill_s, abs=1e-6)
     steps = sum(float(latency.decode_s(coefficients, 1, tokens + 1 + k)) for k in range(39))
     kv_s = 0.001 + tokens * latency.kv_bytes_per_token(seeing.model) / 25e9
@@ -203,6 +203,46 @@ def test_images_queue_at_their_encoders_and_may_be_split_over_them(start: Start,
     assert encoders["arrivals"].sum() == pieces * count
     assert (encoders["queue_max"] > 10).all()
     assert (tables["requests"]["status"] == 0).all()
+
+
+def test_sixteen_tiles_cut_into_four_pieces_are_encoded_sooner(start: Start, seeing: Endpoint) -> None:
+    """Four slots that encode: 16 tiles one after the other on one of them, or four on each; nothing else of the request changes."""
+    quiet = seeing.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+    vision = seeing.vision
+    assert vision is not None
+    base_s, per_tile_s = images.encode_s(vision, "h100", 2)
+    rows = []
+    for pieces in (1, 4):
+        run = start((quiet,), {"see": (0, 1)}, horizon_s=60.0).lay(see=(IMAGE, IMAGE, IMAGE, IMAGE))
+        run.image_pieces = pieces
+        run.everywhere()
+        run.model.inject("see", np.array([10.0]), np.array([100]), np.array([10]), np.array([16]))
+        rows.append(run.to(60.0).requests())
+        assert rows[-1]["encode_s"].to_list() == pytest.approx([base_s + 16 / pieces * per_tile_s], rel=1e-5)
+    whole, cut = rows
+    moved = ("encode_s", "ttft_s", "e2e_s")
+    for name in moved:
+        assert whole[name][0] - cut[name][0] == pytest.approx(12 * per_tile_s, rel=1e-4)
+    assert_frame_equal(whole.drop(moved), cut.drop(moved), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["rdma", "ethernet"])
+def test_images_take_the_network_only_between_servers(start: Start, seeing: Endpoint, network: Any) -> None:
+    """One endpoint on two servers: its encoder and the slot that prefills on the first, or on one each, or prefill on both."""
+    quiet = seeing.model_copy(update={"demand": Synthetic(rate_per_s=0.0)})
+    rows = []
+    for on in ((0, 1), (0, 4), (0, 1, 4)):
+        run = start((quiet,), {"see": (0, 1)}, horizon_s=300.0, network=network).lay(see=(IMAGE,))
+        wanted = np.zeros(len(run.model.instance_ids), dtype=np.bool_)
+        wanted[list(on)] = True
+        run.model.scale(wanted)
+        run.to(200.0)
+        run.model.inject("see", np.array([210.0]), np.array([100]), np.array([10]), np.array([1]))
+        rows.append(run.to(300.0).requests().row(0, named=True))
+    here, there, either = rows
+    assert here["transfer_s"] == pytest.approx(images.handover_s())
+    assert there["transfer_s"] == either["transfer_s"] == pytest.approx(images.transfer_s(network))
+    assert there["ttft_s"] - here["ttft_s"] == pytest.approx(images.transfer_s(network) - images.handover_s(), abs=1e-6)
 
 
 def test_a_request_longer_than_the_context_is_refused(start: Start, reading: Endpoint) -> None:

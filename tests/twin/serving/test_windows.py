@@ -25,8 +25,8 @@ def test_quantiles_are_numpys_to_the_last_digit(values: list[float], share: floa
 
 def _served(spec: Endpoint, finish_s: list[float], first_s: list[float], asked: Requests) -> Pipeline:
     table = np.array([[latency.profile("h100", "vllm", "8b", 1).coefficients]])
-    slots = Slots(table, np.zeros((1, 1, 2)), np.zeros((1, b.DONE_COLUMNS), dtype=np.int64))
-    pipeline = Pipeline(spec, slots, asked, 16_384, Links(0.005, 0.001, 0.0), 1)
+    slots = Slots(table, np.zeros((1, 1, 2)), np.zeros((1, b.DONE_COLUMNS), dtype=np.int64), np.zeros(1, dtype=np.int64))
+    pipeline = Pipeline(spec, slots, asked, 16_384, Links(0.005, 0.001, 0.0, 0.001), 1)
     engine = pipeline.stages.text
     engine.requests[:, b.FIRST] = np.array(first_s) * SECOND
     engine.requests[:, b.FINISH] = np.array(finish_s) * SECOND
