@@ -15,7 +15,7 @@ from policies.reproduce import check
 from policies.systems.aladdin.claims import CLAIMS as ALADDIN
 from policies.systems.aladdin.claims import DECODE_SIZES, PREFILLERS, WHOLE_SEARCH
 from policies.systems.modserve.claims import CLAIMS as MODSERVE
-from policies.systems.modserve.claims import THROUGHPUT, encode_share
+from policies.systems.modserve.claims import COST, IMAGES, TEXT, THROUGHPUT, encode_share
 from twin.clock import Window
 from twin.scenario import load
 from twin.serving.levers import PREFILL
@@ -96,3 +96,38 @@ def test_the_share_of_encoding_is_measured_and_grows_with_the_encoder(home):
     shares = [sought(search, light, (1,), home)[0].answers[0].value for search in searches]
     assert all(0.0 < share < 1.0 for share in shares)
     assert shares[0] > shares[1], "the same encoder before a larger language model takes less of the whole"
+
+
+def test_the_share_of_encoding_grows_with_the_time_of_the_encoder(home):
+    light = varied(load("modserve-light"), {"horizon_s": 900.0})
+    for claim in (claim for claim in MODSERVE if claim.id.startswith("encode-share")):
+        (sweep,) = (sweep for sweep in claim.evidence.sweeps if sweep.name == "multiples of the encoder's time")
+        assert list(sweep.settings) == [1.0, 2.0, 4.0]
+        found = sought(replace(claim.evidence, sweeps=(sweep,)), light, (1,), home)
+        own, twice, four = (outcome.answers[0].value for outcome in found)
+        assert own < twice < 1.0
+        # The largest encoder then fills its instance: its requests wait for one another, which is no encoding.
+        assert (four > twice) == (claim.id != "encode-share-nvlm-d-72b")
+
+
+def test_prefill_apart_from_decode_is_a_baseline_of_both_claims_and_searched_as_hard_as_ours():
+    for search in (THROUGHPUT, COST):
+        label = "prefill and decode apart"
+        assert label in search.against
+        ours, theirs = search.contenders["modserve"], search.contenders[label]
+        assert theirs.policy["levers"]["stage_layout"] == [{"system": "prefill_decode"}]
+        assert len(theirs.tries) == len(ours.tries)
+        assert len(theirs.sizes) >= len(ours.sizes)
+    assert THROUGHPUT.compare({"monolithic": 1.0, label: 2.0, "modserve": 4.0}) == 2.0, "more than either"
+    assert COST.compare({"monolithic": 8.0, label: 4.0, "modserve": 2.0}) == -0.5, "less than either"
+
+
+def test_with_prefill_apart_from_decode_a_tighter_objective_costs_more(home):
+    some = {"horizon_s": 1200.0, "workloads.vms[0].servers": ["server-1", "server-2"], TEXT: 4.0, **dict.fromkeys(IMAGES, 4.0)}
+    few = varied(load("modserve-bursty"), some)
+    search = replace(
+        cut(COST, ("prefill and decode apart",), 3, Window(12.1, None)), ours="prefill and decode apart", against=(), form="value"
+    )
+    place = "serving.endpoints[vision].ttft_slo_s"
+    found = [sought(replace(search, vary={place: s}), few, (1,), home)[0].answers[0].value for s in (2.0, 20.0)]
+    assert found[1] < found[0]
