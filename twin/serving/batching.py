@@ -954,7 +954,7 @@ def _advance(
 
 
 def router(rule: Callable[..., int]) -> Any:
-    """Compile a routing rule, once for all processes: a decorator.
+    """Let a routing rule be compiled when it is first given to a kernel, once for all processes: a decorator.
 
     Numba's disk cache watches the file of the rule alone, but a rule reads the columns of this one: what was compiled before
     this file changed is dropped, or it would read the wrong ones.
@@ -966,12 +966,12 @@ def router(rule: Callable[..., int]) -> Any:
         with suppress(OSError):
             if index.stat().st_mtime < changed_s:
                 index.unlink()
-    return _njit(ROUTE_SIGNATURE, **_OPTIONS)(rule)
+    return _njit(**_OPTIONS)(rule)
 
 
 @cache
 def entry(route: Any) -> Any:
-    """Return a compiled router in the form that the kernel takes fastest (a dispatcher is looked up anew at every call)."""
+    """Return a router, compiled, in the form that the kernel takes fastest (a dispatcher is looked up anew at every call)."""
     return CompileResultWAP(route.get_compile_result(ROUTE_SIGNATURE))
 
 

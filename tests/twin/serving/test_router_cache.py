@@ -22,6 +22,7 @@ def _load(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    b.entry(module.first)
     return module.first
 
 
