@@ -1,12 +1,20 @@
 """Tables from outside: read as text; the first malformed value is named."""
 
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
+# What tables also come in, by how its files begin.
+_OTHER_FORMS: Final = {b"PAR1": "Parquet", b"PK\x03\x04": "a spreadsheet or a zip archive", b"SQLite": "a database"}
+_CSV: Final = "CSV in UTF-8, plain or in gzip"
 
-def read(path: Path) -> pl.DataFrame:
-    """Read a CSV file, or one in gzip, every value as text and no column twice; ValueError, one line, for what is no such file."""
+
+def read(path: Path, accepted: str = _CSV) -> pl.DataFrame:
+    """Read a CSV file, or one in gzip, every value as text and no column twice.
+
+    ValueError, one line, for what is no such file; it names the forms that are ``accepted`` where this one is read.
+    """
     try:
         raw = pl.read_csv(path, infer_schema=False)
     except FileNotFoundError:
@@ -14,7 +22,9 @@ def read(path: Path) -> pl.DataFrame:
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path.name}: the file is empty; export it again") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path.name}: {_ragged(path) or f'not a CSV file in UTF-8: {str(error).splitlines()[0]}'}") from None
+        raise ValueError(
+            f"{path.name}: {_ragged(path) or f'{_what(path) or str(error).splitlines()[0]}; write it as {accepted}'}"
+        ) from None
     names = [" ".join(name.split()) for name in raw.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -22,6 +32,16 @@ def read(path: Path) -> pl.DataFrame:
     raw.columns = names
     filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
     return raw.head(int(filled[-1]) + 1 if len(filled) else 0)  # blank lines at the end are no rows
+
+
+def _what(path: Path) -> str:
+    """Return what a file is that is no text, empty where that is not known."""
+    try:
+        with path.open("rb") as file:
+            begun = file.read(8)
+    except OSError:
+        return ""
+    return next((f"this is {name}" for magic, name in _OTHER_FORMS.items() if begun.startswith(magic)), "")
 
 
 def _ragged(path: Path) -> str:

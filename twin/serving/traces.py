@@ -20,6 +20,7 @@ _HEADERS: Final = (
     ("TIMESTAMP", "NumImages", "ContextTokens", "GeneratedTokens"),
 )
 _BURSTGPT: Final = ("Timestamp", "Request tokens", "Response tokens")
+_ACCEPTED: Final = "the CSV of Azure or BurstGPT or the JSON lines of Mooncake, in UTF-8, plain or in gzip"
 _MOONCAKE: Final = ("timestamp", "input_length", "output_length")
 _STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$"
 _HIGHEST: Final = 10_000_000
@@ -79,7 +80,7 @@ def _trace(form: str, raw: pl.DataFrame, dropped: Mapping[str, int] | None = Non
 
 
 def _azure(path: Path) -> pl.DataFrame:
-    raw = tabular.read(path)
+    raw = tabular.read(path, _ACCEPTED)
     if tuple(raw.columns) not in _HEADERS:
         wanted = " or ".join(",".join(header) for header in _HEADERS)
         raise ValueError(
@@ -102,7 +103,7 @@ def _azure(path: Path) -> pl.DataFrame:
 
 
 def _burstgpt(path: Path) -> Trace:
-    raw = tabular.read(path)
+    raw = tabular.read(path, _ACCEPTED)
     if _BURSTGPT[0] not in raw.columns:
         raise ValueError(f"{path.name}: row 1: no column {_BURSTGPT[0]}; a BurstGPT trace has {','.join(_BURSTGPT)}")
     if raw.is_empty():

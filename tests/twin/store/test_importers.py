@@ -48,6 +48,33 @@ def test_a_malformed_trace_writes_nothing(trace: Path, tmp_path: Path, spoiled: 
     assert not list((tmp_path / "imports").rglob("*")) if (tmp_path / "imports").exists() else True
 
 
+@pytest.mark.parametrize("kind", ["llm-trace", "latency-profile"])
+def test_a_file_that_is_no_text_is_met_with_the_accepted_forms(tmp_path: Path, kind: str) -> None:
+    """Published traces are passed on as Parquet, and tables as spreadsheets."""
+    accepted = {
+        "llm-trace": "write it as the CSV of Azure or BurstGPT or the JSON lines of Mooncake, in UTF-8, plain or in gzip",
+        "latency-profile": "write it as CSV in UTF-8, plain or in gzip",
+    }[kind]
+    table = pl.DataFrame({"TIMESTAMP": ["2023-11-16 18:17:03"] * 500, "ContextTokens": range(500), "GeneratedTokens": range(500)})
+    table.write_parquet(tmp_path / "trace.parquet")
+    (tmp_path / "trace.xlsx").write_bytes(b"PK\x03\x04\x14\x00\xff\xfe\xfa\n" * 50)
+    (tmp_path / "trace.csv").write_bytes(ROWS.encode() + b"2023-11-16 18:17:05,\xff\xfe,8\n")
+    (tmp_path / "trace.csv.gz").write_bytes(b"\x1f\x8b\x08broken")
+    for name, what in (
+        ("trace.parquet", "this is Parquet"),
+        ("trace.xlsx", "this is a spreadsheet or a zip archive"),
+        ("trace.csv", ""),
+        ("trace.csv.gz", ""),
+    ):
+        with pytest.raises(ValueError, match=r".") as caught:
+            import_file(kind, tmp_path / name, "x", tmp_path)
+        message = str(caught.value)
+        assert message.startswith(f"{name}: {what}")
+        assert message.endswith(f"; {accepted}")
+        assert "\n" not in message
+    assert not (tmp_path / "imports").exists()
+
+
 def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'weather' cannot be imported; what can: latency-profile, llm-trace"):
         import_file("weather", trace, "x", tmp_path)
