@@ -22,6 +22,7 @@ def _load(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    assert not module.first.signatures, "nothing compiles at import"
     b.entry(module.first)
     return module.first
 
