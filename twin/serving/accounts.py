@@ -23,6 +23,14 @@ FLUSH_S: Final = 300.0
 _SPANS: Final = ("window", "flush")
 _SUMS: Final = (*_SPANS, "tick")
 _SHARES: Final = ("batch_mean", "prefill_share", "decode_share", "encode_share")
+_COUNTS: Final = {
+    "prefill_iterations": b.PREFILLS,
+    "prompt_tokens": b.PROMPT_TOKENS,
+    "squared_prompt_tokens": b.PREFILL_SQUARES,
+    "decoded_tokens": b.DECODED_TOKENS,
+    "decoded_context_tokens": b.DECODED_CONTEXT,
+    "preemptions": b.PREEMPTIONS,
+}
 _RATES: Final = ("arrivals_per_s", "image_arrivals_per_s", "tiles_per_s", "prompt_tokens_per_s", "output_tokens_per_s")
 
 
@@ -44,7 +52,8 @@ class Accounts:
         self._since = {"window": 0, "flush": 0, "hour": 0}
         self._arrived = np.zeros(endpoints, dtype=np.int64)
         self.seen: dict[str, NDArray[Any]] = {name: np.zeros(count) for name in _SHARES}
-        self.seen["preemptions"] = np.zeros(count, dtype=np.int64)
+        for name in (*_COUNTS, "decode_iterations"):
+            self.seen[name] = np.zeros(count, dtype=np.int64)
         for name in _RATES:
             self.seen[f"endpoint_{name}"] = np.zeros(endpoints)
         self.seen["endpoint_overflows"] = np.zeros(endpoints, dtype=np.int64)
@@ -99,7 +108,8 @@ class Accounts:
             "prefill_share": total[:, b.PREFILL_TIME] / took,
             "decode_share": decode / took,
             "encode_share": total[:, b.ENCODE_TIME] / took,
-            "preemptions": total[:, b.PREEMPTIONS].copy(),
+            **{name: total[:, column].copy() for name, column in _COUNTS.items()},
+            "decode_iterations": total[:, b.ITERATIONS] - total[:, b.PREFILLS],
             "endpoint_overflows": self._overflowed(),
             "endpoint_arrivals_per_s": (arrived - self._arrived) / window_s,
             "endpoint_image_arrivals_per_s": image / window_s,
@@ -257,7 +267,8 @@ class Accounts:
         for name, total in state["totals"].items():
             self._totals[name][...] = total
         self._held = {name: np.array(held) for name, held in state["held"].items()}
-        self.seen = {name: np.array(values) for name, values in state["seen"].items()}
+        # A state of an earlier version knows less of its last window.
+        self.seen |= {name: np.array(values) for name, values in state["seen"].items()}
         self._seen_span = (int(state["seen_span"][0]), int(state["seen_span"][1]))
         self._rows, self._events = [], []
 

@@ -139,7 +139,10 @@ KV_MAX: Final = 9  # blocks
 ARRIVALS: Final = 10
 ENCODE_TIME: Final = 11  # counted whole when the iteration begins
 PREEMPTIONS: Final = 12
-DONE_COLUMNS: Final = 13
+DECODED_TOKENS: Final = 13  # of decode iterations alone
+DECODED_CONTEXT: Final = 14  # context tokens of the batch, summed over them
+PREFILL_SQUARES: Final = 15  # squared prompt tokens that attention is charged for, counted whole when the iteration begins
+DONE_COLUMNS: Final = 16
 
 # `limits`: what holds for the whole endpoint; `cursor`: where the kernel is.
 PREFILL_LIMIT: Final = 0
@@ -395,6 +398,8 @@ def _commit(instances, stalls, gaps, done, r, k, since):
     done[r, BATCH_TIME] += took * batch
     done[r, OUTPUT_TOKENS] += k * batch
     done[r, ITERATIONS] += k
+    done[r, DECODED_TOKENS] += k * batch
+    done[r, DECODED_CONTEXT] += k * instances[r, CONTEXT] + batch * (k * (k - 1) // 2)
     instances[r, BEGAN] = end
     instances[r, FIRST_GAP] = first + slope * k
     instances[r, CONTEXT] += k * batch
@@ -647,6 +652,7 @@ def _begin(instances, prefill, done, limits, r, t, tokens, squares, encode):
     _note_kv(instances, done, r, 0)
     if limits[WHOLE_BATCH] == 1:
         squares = np.float64(tokens) * np.float64(tokens)
+    done[r, PREFILL_SQUARES] += np.int64(squares)
     linear = prefill[r, PREFILL_BASE] + prefill[r, PREFILL_LINEAR] * tokens + prefill[r, PREFILL_SQUARE] * squares
     took = np.int64(np.rint(max(prefill[r, PREFILL_FLOOR], linear))) + limits[OVERHEAD] + encode
     if limits[SCHEDULER] != PREFILL_FIRST and instances[r, BATCH] > 0:

@@ -88,6 +88,9 @@ class ServingObservation:
     ``latency`` holds the coefficients of the latency profile of each instance, columns as in ``twin.serving.latency``,
     ``variant_latency`` the same of every variant (not a number where it does not fit), ``variant_quality_share`` their
     quality, shape E x V. ``encode_s`` is base and per-tile time of encoding, shape I x 2, zeros where there are no images.
+    ``prefill_iterations`` ended in the window and read ``prompt_tokens``, in squares (per request) ``squared_prompt_tokens``.
+    ``decode_iterations`` had no prefill; ``decoded_tokens`` and ``decoded_context_tokens`` sum their batches and what these held.
+    ``endpoint_decodes_beside`` says where batches decode beside a prefill too, in its iteration.
     ``pending_tokens`` are prompt tokens that wait for prefill, ``pending_tiles`` tiles that wait for an image instance.
     ``finished()`` gives the requests that finished in the last window.
     """
@@ -126,6 +129,12 @@ class ServingObservation:
     prefill_share: Floats
     decode_share: Floats
     encode_share: Floats
+    prefill_iterations: Ints
+    prompt_tokens: Ints
+    squared_prompt_tokens: Ints
+    decode_iterations: Ints
+    decoded_tokens: Ints
+    decoded_context_tokens: Ints
     preemptions: Ints
     pending_tokens: Ints
     pending_tiles: Ints
@@ -138,6 +147,7 @@ class ServingObservation:
     endpoint_output_tokens_per_s: Floats
     endpoint_ttft_slo_s: Floats
     endpoint_atgt_slo_s: Floats
+    endpoint_decodes_beside: Bools
     finished: Callable[[], Finished]
     # plant, filled by the world
     gpu_temp_max_c: Floats

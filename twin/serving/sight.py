@@ -99,6 +99,7 @@ def _fixed(place: Layout, specs: tuple[Endpoint, ...]) -> dict[str, NDArray[Any]
         "configured_max_batch": np.array([spec.max_batch for spec in specs], dtype=np.int64)[place.endpoint],
         "endpoint_ttft_slo_s": np.array([spec.ttft_slo_s for spec in specs], dtype=np.float64),
         "endpoint_atgt_slo_s": np.array([spec.atgt_slo_s for spec in specs], dtype=np.float64),
+        "endpoint_decodes_beside": np.array([spec.scheduler != "prefill_first" for spec in specs], dtype=np.bool_),
     }
 
 

@@ -12,6 +12,7 @@ from policies.systems.aladdin.goals import Goals
 from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.lengths import Drift, Lengths, Sizes
 from policies.systems.aladdin.plan import Aims, Capacity, Duty, Mix, capacity
+from policies.systems.aladdin.refit import Refit
 from policies.systems.aladdin.scaling import Need, Workers, pools_of
 from twin.serving.latency import decode_s
 from twin.serving.levers import (
@@ -63,6 +64,7 @@ class Aladdin:
         self._workers = Workers(self._knobs.cool_down_s)
         self._batch = np.zeros(instances, dtype=np.int64)
         self._calibration = Calibration(endpoints)
+        self._refit = Refit(instances)
         self._arrivals_per_s = np.zeros(endpoints)
         self._decided_s = self._configured_s = self._began_s = -1.0
         self._beat_s = -np.inf
@@ -87,7 +89,8 @@ class Aladdin:
         batch = self._batch if self._configured_s == seen.t_s else seen.max_batch
         packing = scores.Packing(self._knobs.theta, self._knobs.gamma, self._knobs.schedulers)
         learned = scores.Learned(self._sizes, scores.encoding(seen), self._lengths.table(), self._drift.tokens)
-        return scores.table(scores.slowed(seen), seen.instance_endpoint, batch, self._aims(seen, 0.0), learned, packing)
+        coefficients = scores.slowed(seen, self._refit.of(seen.latency))
+        return scores.table(coefficients, seen.instance_endpoint, batch, self._aims(seen, 0.0), learned, packing)
 
     # -- what is learned --------------------------------------------------------
 
@@ -110,6 +113,7 @@ class Aladdin:
         error = self._lengths.learn(done, seen.window_s)
         self._sizes.learn(done, seen.window_s)
         self._drift.learn(done.instance, error, seen.window_s)
+        self._refit.learn(seen)
         now = seen.endpoint_arrivals_per_s
         eased = self._arrivals_per_s + _SMOOTHING * (now - self._arrivals_per_s)
         self._arrivals_per_s = np.where(self._sizes.seen > 0.0, np.maximum(eased, 0.0), now).astype(np.float64)
@@ -119,15 +123,17 @@ class Aladdin:
     # -- the heartbeat ------------------------------------------------------------
 
     def _beat(self, seen: ServingObservation) -> None:
-        """Decide anew on widths, batch limits and numbers of workers."""
+        """Decide anew on coefficients, widths, batch limits and numbers of workers."""
+        self._refit.beat()
+        profile = self._refit.of(seen.latency)
         if self._knobs.calibrate:
             self._calibration.adjust(self._targets(seen, 0.0)[2])
         limit = self._limit(seen)
-        rated = self._capacity(seen, np.asarray(seen.latency), limit)
+        rated = self._capacity(seen, profile, limit)
         self._batch = np.asarray(rated.batch, dtype=np.int64)
-        actual = self._capacity(seen, scores.slowed(seen), limit)
+        actual = self._capacity(seen, scores.slowed(seen, profile), limit)
         # Width by what a worker is rated for, number by what it does at the speed it runs.
-        plain = self._capacity(seen, np.asarray(seen.latency), limit, learned=False)
+        plain = self._capacity(seen, profile, limit, learned=False)
         found = Capacity(rated.batch, np.minimum(actual.rate_per_s, rated.rate_per_s), rated.meets)
         pools = pools_of(seen, _ROLES)
         for pool in np.unique(pools):
@@ -166,7 +172,7 @@ class Aladdin:
         ttft_s, atgt_s, tail = self._targets(seen, ahead_s)
         room = self._calibration
         # Never so narrow that an iteration of a few requests would not fit.
-        alone_s = _FEW * decode_s(seen.latency, 1, self._sizes.context_tokens[endpoint])
+        alone_s = _FEW * decode_s(self._refit.of(seen.latency), 1, self._sizes.context_tokens[endpoint])
         least = np.nan_to_num(alone_s / (self._knobs.gamma * atgt_s[endpoint]), nan=1.0)
         share = np.maximum(room.atgt_share[endpoint], np.minimum(least, 1.0))
         return Aims((ttft_s * room.ttft_share)[endpoint], atgt_s[endpoint], tail[endpoint], share, room.stall_weight[endpoint])
@@ -215,7 +221,7 @@ class Aladdin:
         kept = {name.lstrip("_"): getattr(self, name).copy() for name in _ARRAYS}
         times = {name: getattr(self, f"_{name}") for name in ("decided_s", "configured_s", "began_s", "beat_s")}
         parts = {"lengths": self._lengths.snapshot(), "sizes": self._sizes.snapshot(), "workers": self._workers.snapshot()}
-        parts["calibration"] = self._calibration.snapshot()
+        parts["calibration"], parts["refit"] = self._calibration.snapshot(), self._refit.snapshot()
         return {**kept, **times, **parts, "drift_tokens": self._drift.tokens.copy()}
 
     def restore(self, state: State) -> None:
@@ -229,4 +235,5 @@ class Aladdin:
         self._sizes.restore(state["sizes"])
         self._workers.restore(state["workers"])
         self._calibration.restore(state["calibration"])
+        self._refit.restore(state["refit"])
         self._drift.tokens = np.array(state["drift_tokens"], dtype=np.float64)

@@ -19,9 +19,9 @@ _SLOWEST: Final = 0.2
 _ERROR_SHARE: Final = 0.25
 
 
-def slowed(seen: ServingObservation) -> Floats:
-    """Return the latency coefficients of each slot at the speed at which its GPUs run, shape I x columns."""
-    found = np.array(seen.latency, dtype=np.float64)
+def slowed(seen: ServingObservation, coefficients: Floats) -> Floats:
+    """Return latency coefficients of each slot at the speed at which its GPUs run, shape I x columns."""
+    found = np.array(coefficients, dtype=np.float64)
     speed = np.clip(seen.speed_share, _SLOWEST, 1.0)[:, None]
     found[:, lat.FLOOR_S : lat.DECODE_S] /= speed
     found[:, lat.DECODE_S : lat.OVERHEAD_S] /= np.minimum(1.0, speed / _DECODE_KNEE_SHARE)

@@ -19,6 +19,12 @@ from twin.serving.levers import DECODE, IMAGE, OFF, ON, PREFILL, STARTING, WHOLE
 WIDTHS = (4, 4, 8, 2, 2, 2, 2)
 SERVERS = 4
 SLOTS = len(WIDTHS) * SERVERS
+COUNTS = (
+    "prefill_iterations", "prompt_tokens", "squared_prompt_tokens",
+    "decode_iterations", "decoded_tokens", "decoded_context_tokens",
+)  # fmt: skip
+# A minute of iterations that took longer than any profile says.
+SLOW = {"decode_iterations": np.full(SLOTS, 300), "decoded_tokens": np.full(SLOTS, 600), "decode_share": np.full(SLOTS, 0.9)}
 
 
 @pytest.fixture
@@ -52,6 +58,8 @@ def site(serving_seen):
             "max_batch": np.full(n, 256),
             "configured_max_batch": np.full(n, 256),
             "queued": np.zeros(n, dtype=np.int64),
+            **{name: np.zeros(n, dtype=np.int64) for name in COUNTS},
+            **{f"{phase}_share": np.zeros(n) for phase in ("prefill", "decode", "encode")},
         }
         return serving_seen(**{**topology, **changes})
 
@@ -395,12 +403,13 @@ def test_whoever_asks_first_the_decisions_are_the_same(around, site, ended):
 
 def test_a_snapshot_goes_on_as_if_nothing_had_been(around, site, ended):
     holder = Aladdin(AladdinKnobs(), around)
-    follow(holder, site, ended, 6.0, 17)
+    follow(holder, site, ended, 6.0, 17, **SLOW)
+    assert (holder._refit.factors != 1.0).any()
     other = Aladdin(AladdinKnobs(), around)
     other.restore(holder.snapshot())
     for minute in range(17, 30):
         done = ended(np.full(80, 700 + 20 * minute), 150 + minute, np.arange(80) % SLOTS)
-        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([8.0]), finished=lambda done=done: done)
+        seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([8.0]), finished=lambda done=done: done, **SLOW)
         np.testing.assert_array_equal(holder.scale(seen).wanted, other.scale(seen).wanted)
         np.testing.assert_array_equal(holder.configure(seen).max_batch, other.configure(seen).max_batch)
         np.testing.assert_array_equal(holder.refresh(seen), other.refresh(seen))
