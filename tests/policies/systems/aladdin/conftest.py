@@ -88,12 +88,18 @@ def pool(
     stall_weight: float = 1.0,
     drift: Any = 0.0,
     rules: Any = None,
+    talkative: int | None = None,
 ) -> Pool:
-    """Return workers with Poisson arrivals of middling prompts and outputs, and a predictor that has seen such."""
+    """Return workers with Poisson arrivals of middling prompts and outputs, and a predictor that has seen such.
+
+    With ``talkative`` prompts longer than that are answered by 900 tokens, all others by 20.
+    """
     rng = np.random.default_rng(seed)
     arrive_s = np.cumsum(rng.exponential(1.0 / rate_per_s, number))
     prompt = np.clip(rng.lognormal(6.5, 0.8, number), 16, 6000).astype(np.int64)
     output = np.clip(rng.lognormal(4.8, 0.7, number), 2, 1500).astype(np.int64)
+    if talkative is not None:
+        output = np.where(prompt > talkative, 900, 20)
     table = np.tile(np.array(profile("a100", "vllm", "8b", 1).coefficients), (workers, 1))
     if kv_tokens is not None:
         table[:, KV_TOKENS] = kv_tokens

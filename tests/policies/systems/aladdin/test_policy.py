@@ -159,6 +159,35 @@ def test_more_demand_takes_more_gpus_and_less_takes_fewer(around, site, ended):
     assert gpus_of(few, seen) <= 8
 
 
+def test_workers_are_counted_for_more_than_what_arrives(around, site, ended):
+    held = []
+    for factor in (1.0, 1.3, 2.0):
+        wanted, seen = follow(Aladdin(AladdinKnobs(tp=4, peak_factor=factor), around), site, ended, 32.0, 40)
+        held.append(gpus_of(wanted, seen))
+    assert held[0] < held[1] < held[2]
+    assert held[2] == pytest.approx(2 * held[0], abs=4), "in whole workers of four GPUs"
+
+
+@pytest.mark.parametrize("missed", [{"atgt_s": 0.3}, {"ttft_s": 9.0}])
+def test_a_holder_that_sees_misses_wants_more_workers_and_one_that_may_not_calibrate_does_not(around, site, ended, missed):
+    def held(calibrate, **times):
+        holder = Aladdin(AladdinKnobs(tp=4, calibrate=calibrate), around)
+        for minute in range(30):
+            done = ended(np.full(300, 1000), 200, **times)
+            seen = site(t_s=60.0 * minute, endpoint_arrivals_per_s=np.array([16.0]), finished=lambda done=done: done)
+            wanted = holder.scale(seen).wanted
+        return gpus_of(wanted, seen)
+
+    assert held(True, **missed) > held(True)
+    assert held(False, **missed) == held(False) == held(True)
+
+
+def test_the_rule_is_told_how_many_schedulers_there_are(around, site):
+    for schedulers in (1, 5):
+        score = Aladdin(AladdinKnobs(schedulers=schedulers), around).refresh(site())
+        assert (score[:, routes.SCHEDULERS] == schedulers).all()
+
+
 def test_a_tighter_objective_takes_more_gpus(around, site, ended):
     def held(**slo):
         wanted, seen = follow(Aladdin(AladdinKnobs(), around), site, ended, 6.0, 40, **slo)

@@ -212,6 +212,27 @@ def test_a_fuller_worker_passed_over_for_its_error_is_said_so(workers):
     pytest.fail("no worker was passed over for its error")
 
 
+def test_what_a_prompt_says_of_its_answer_changes_where_requests_go(workers):
+    """Long prompts are answered at length here; a predictor that knew only the mean would pack by that."""
+
+    def run(flat):
+        pool = workers(6, 14.0, 2500, kv_tokens=30_000.0, talkative=700)
+        mean = round(float(pool.output.mean()))
+        known = pool.score[:, routes.TABLE + bucket(np.array([100, 3000]))]
+        assert (known[:, 0] < 0.2 * mean).all()
+        assert (known[:, 1] > 1.5 * mean).all()
+        if flat:
+            pool.score[:, routes.TABLE :] = mean
+        pool.run(routes.best_fit, 150.0)
+        return pool
+
+    by_prompt, by_mean = run(flat=False), run(flat=True)
+    both = by_prompt.done & by_mean.done
+    assert both.sum() > 1000
+    moved = by_prompt.engine.requests[both, b.PLACE] != by_mean.engine.requests[both, b.PLACE]
+    assert moved.mean() > 0.1
+
+
 def test_nothing_is_put_where_it_is_not_allowed(workers):
     pool = workers(4, 30.0, 2500)
     t, i = moment(pool, 30.0)
@@ -226,6 +247,32 @@ def test_several_schedulers_cost_little(workers):
         pool = workers(16, 40.0, 6000, schedulers=schedulers).run(routes.best_fit, 140.0)
         met[schedulers] = min((pool.atgt_s <= 0.1).mean(), (pool.ttft_s <= 2.0).mean())
     assert met[4] > met[1] - 0.02
+
+
+def test_schedulers_take_requests_in_turn_and_place_them_in_their_own_group(workers):
+    pool = workers(6, 20.0, 2500, schedulers=3)
+    t, i = moment(pool, 40.0)
+    engine, score, memory = pool.engine, pool.score, np.zeros(routes.MEMORY, dtype=np.int64)
+    open_to = np.ones(6, dtype=np.uint8)
+
+    def ask():
+        return int(routes.best_fit(t, i, 6, engine.requests, engine.instances, engine.heap, engine.load, open_to, score, memory))
+
+    chosen = [ask() for _ in range(9)]
+    assert [r % 3 for r in chosen] == [n % 3 for n in range(1, 10)]
+    assert memory[PLACED_OVERFLOWS] == 0, "there was room in each group"
+    alone = workers(6, 20.0, 2500, schedulers=3)
+    alone.engine, alone.score = engine, score.copy()
+    alone.score[:, routes.SCHEDULERS] = 1
+    fullest = place(alone, i, t)[0]
+    outstanding = engine.load[b.OUTSTANDING]
+    assert all(outstanding[r] <= outstanding[fullest] for r in chosen)
+    assert min(outstanding[r] for r in chosen) < outstanding[fullest], "a fuller one elsewhere is passed over"
+    # The group of the next one is full: then whoever is fullest of the others takes it.
+    score[1::3, routes.BATCH_SHARE] = 1e3
+    alone.score[1::3, routes.BATCH_SHARE] = 1e3
+    assert ask() == place(alone, i, t)[0]
+    assert ask() % 3 == 2, "the turn goes on"
 
 
 def test_a_scheduler_that_has_no_room_asks_the_others(workers):
