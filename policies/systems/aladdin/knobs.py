@@ -24,7 +24,7 @@ class AladdinKnobs(Knobs):
         float, Field(ge=0.3, le=1, description="share of the ATGT objective that placements may use (role published, value proposed)")
     ] = 0.8
     heartbeat_s: Annotated[
-        float, Field(ge=10, le=3600, description="how often width and number of workers are decided anew (proposed)")
+        float, Field(ge=10, le=3600, description="how often latencies are refitted and width and number of workers decided anew (proposed)")
     ] = 60.0
     cool_down_s: Annotated[float, Field(ge=0, le=7200, description="time without need before workers are given back (proposed)")] = 600.0
     peak_factor: Annotated[float, Field(ge=1, le=3, description="arrivals that workers are counted for, over those seen (proposed)")] = 1.3

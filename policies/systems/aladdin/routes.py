@@ -84,7 +84,10 @@ KEYS: Final = CANDIDATES + TRIES
 ALIVE: Final = KEYS + TRIES
 BINS: Final = 32
 HELD: Final = ALIVE + BINS
-MEMORY: Final = HELD + BINS
+# By worker, modulo their number: the place in its batch of the request that last stood in the way.
+IN_THE_WAY: Final = HELD + BINS
+WORKERS_KEPT: Final = 256
+MEMORY: Final = IN_THE_WAY + WORKERS_KEPT
 
 # Places of PLACEMENT_REASONS.
 FULLEST: Final = 1
@@ -159,6 +162,25 @@ def _bears(stall, gap, atgt, t, r, requests, instances, score):
 
 
 @compiled
+def _progress(key, step, r, requests, score):
+    """Return how many tokens a running request has, and how many it is predicted to get still."""
+    i = key & _ID_MASK
+    given = abs(requests[i, OUTPUT]) - ((key >> 31) - step)
+    return given, np.int64(score[r, TABLE + prompt_bucket(requests[i, PROMPT])]) - given
+
+
+@compiled
+def _misses(t, key, given, left, stall, gap, gap_now, r, requests, score):
+    """Return whether a running request would miss its budget (b), which is what its tokens may take together.
+
+    One that misses its objective anyway stands in nobody's way.
+    """
+    spent = np.float64(t - requests[key & _ID_MASK, FIRST])
+    budget = score[r, ATGT] * (given + left - 1)
+    return spent + stall + left * gap > budget and spent + left * gap_now <= budget * score[r, SLACK]
+
+
+@compiled
 def _close_look(t, n, reads, r, requests, instances, heap, load, score, memory):
     """Return whether request ``n`` can go to worker ``r``; ``reads`` is 1 where it is prefilled there."""
     batch, prompt = instances[r, BATCH], requests[n, PROMPT]
@@ -182,25 +204,27 @@ def _close_look(t, n, reads, r, requests, instances, heap, load, score, memory):
             return _NO
         stall *= score[r, STALL_WEIGHT]
     width = np.int64(score[r, BIN_TOKENS])
+    step, last = instances[r, STEP] + done, IN_THE_WAY + r % WORKERS_KEPT
+    # Who stood in the way of the last request mostly does so again, which saves looking at all others.
+    if memory[last] < batch:
+        given, left = _progress(heap[r, memory[last]], step, r, requests, score)
+        if _misses(t, heap[r, memory[last]], given, max(left, 1), stall, gap, gap_now, r, requests, score):
+            return _NO
     for j in range(2 * BINS):
         memory[ALIVE + j] = 0
-    over, step = np.int64(0), instances[r, STEP] + done
+    over = np.int64(0)
     for j in range(batch):
         key = heap[r, j]
-        i = key & _ID_MASK
-        given = abs(requests[i, OUTPUT]) - ((key >> 31) - step)
-        left = np.int64(score[r, TABLE + prompt_bucket(requests[i, PROMPT])]) - given
+        given, left = _progress(key, step, r, requests, score)
         if left < 1:
             over -= left
             left = 1
-        # Its budget is what its tokens may take together; one that misses its objective anyway stands in nobody's way.
-        spent = np.float64(t - requests[i, FIRST])
-        budget = atgt * (given + left - 1)
-        if spent + stall + left * gap > budget and spent + left * gap_now <= budget * score[r, SLACK]:
+        if _misses(t, key, given, left, stall, gap, gap_now, r, requests, score):
+            memory[last] = j
             return _NO
         place = min(left // width, BINS - 1)
         memory[ALIVE + place] += 1
-        memory[HELD + place] += requests[i, PROMPT] + given
+        memory[HELD + place] += requests[key & _ID_MASK, PROMPT] + given
     _expect(memory, waiting, coming, np.int64(score[r, USUAL_OUTPUT]) // width)
     _expect(memory, 1, prompt, np.int64(score[r, TABLE + prompt_bucket(prompt)]) // width)
     kept = (_peak(memory, width) + BLOCK_TOKENS * after + over) * score[r, KV_SHARE]

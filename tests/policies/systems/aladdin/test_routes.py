@@ -309,6 +309,20 @@ def test_the_same_requests_are_placed_the_same_twice(workers):
     np.testing.assert_array_equal(*places)
 
 
+def test_remembering_who_stood_in_the_way_decides_nothing(workers):
+    for seed in range(6):
+        pool = workers(4, 25.0, 3500, seed, kv_tokens=60_000.0)
+        t, i = moment(pool, 40.0)
+        engine, rng = pool.engine, np.random.default_rng(seed)
+        open_to, fresh = np.ones(4, dtype=np.uint8), [place(pool, i + n, t)[0] for n in range(8)]
+        memory = np.zeros(routes.MEMORY, dtype=np.int64)
+        for n in range(8):
+            if n == 4:
+                memory[routes.IN_THE_WAY :] = rng.integers(0, 200, routes.WORKERS_KEPT)
+            asked = (t, i + n, 4, engine.requests, engine.instances, engine.heap, engine.load, open_to, pool.score, memory)
+            assert routes.best_fit(*asked) == fresh[n]
+
+
 def test_windows_do_not_matter_to_the_rule(workers):
     coarse = workers(4, 20.0, 2000, kv_tokens=40_000.0).run(routes.best_fit, 120.0, window_s=60.0)
     fine = workers(4, 20.0, 2000, kv_tokens=40_000.0).run(routes.best_fit, 120.0, window_s=1.7)
