@@ -46,6 +46,11 @@ _KEPT: Final = re.compile(
 _SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (?:under|below|at))|without)(?!\w)")
 
 
+# What stands before and after a name that is chosen and nothing else: no noun follows to which the word could belong.
+_CHOSEN: Final = re.compile(r"(?<!\w)(?:use|choose|pick|adopt|go with) (?:the )?$")
+_ENDS: Final = re.compile(r"\s*(?:$|[,;.]|(?:on|for|in|at|and|but|everywhere)(?!\w))")
+
+
 def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[str, Mark]]:
     """Mark levers and systems; return lever -> system, the questions, and where each was read."""
     _mark_systems(board)
@@ -109,6 +114,9 @@ def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
         return True
     # "monolithic instances" names its lever itself, the word alone does not.
     if name == "monolithic" and len(match[0].split()) > 1:
+        return True
+    # "use static peak on chat-70b" chooses it in so many words.
+    if name != "none" and _CHOSEN.search(board.rest[: match.start()]) and _ENDS.match(board.rest[match.end() :]):
         return True
     if re.search(r"\d|\ue003", segment):
         return False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from policies.intent import guards
@@ -26,6 +27,12 @@ _CONTRACTIONS: Final = (
 )
 
 
+@cache
+def _ids() -> re.Pattern[str]:
+    """Return the names of systems as files write them, with underscores: they are said with spaces."""
+    return re.compile(r"(?<!\w)(?:" + "|".join(name for name in published_systems() if "_" in name) + r")(?!\w)")
+
+
 def canonical(text: str, site: Site) -> Canon:
     """Return the text as the grammar works on it: clean, spelled right, numbers as figures."""
     canon = Canon.of(text)
@@ -34,6 +41,7 @@ def canonical(text: str, site: Site) -> Canon:
         .sub(re.compile(r"[“”„«»\"]"), lambda match: " ")
         .sub(re.compile(r"[−]"), lambda match: "-")
     )
+    canon = canon.sub(_ids(), lambda match: match[0].replace("_", " "))
     for pattern, written in _CONTRACTIONS:
         canon = canon.sub(pattern, lambda match, written=written: written or f"{match[1]} not")  # type: ignore[misc]
     names = frozenset(word for ids in site.entities.values() for name in ids for word in re.findall(r"[a-z]{3,}", name))
