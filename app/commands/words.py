@@ -89,7 +89,7 @@ def _value(asked: Intent, findings: list[Finding], compiled: Compiled) -> dict[s
 
 def _words(asked: Intent, findings: list[Finding], compiled: Compiled) -> list[str]:
     lines = [read_back(asked)]
-    lines += table([({"info": "assumed", "question": "question", "block": "refused"}[f.severity], f.about, f.text) for f in findings])
+    lines += table([({"info": "note", "question": "question", "block": "refused"}[f.severity], f.about, f.text) for f in findings])
     return [*lines, *(f"policy: {words}" for words in compiled.reason_words())]
 
 

@@ -97,7 +97,7 @@ def _asked(item: Asked) -> Mapping[str, Any]:
         "state": item.version.state.replace("_", " "),
         "sentence": read_back(item.intent),
         "chips": [(chip.slot, chip.value) for chip in chips(item.intent) if chip.slot != "kind"],
-        "assumed": [str(finding["text"]) for finding in findings if finding.get("severity") == "info"],
+        "notes": [str(finding["text"]) for finding in findings if finding.get("severity") == "info"],
         "questions": [str(finding["text"]) for finding in findings if finding.get("severity") in {"question", "block"}],
     }
 

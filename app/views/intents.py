@@ -115,8 +115,8 @@ def _findings(record: Any, intent: Intent, key: str) -> None:
     if not questions and not others:
         return
     count = f"{len(questions)} question{'s are' if len(questions) > 1 else ' is'} open" if questions else "No question is open"
-    assumed = sum(_severity(item) == "info" for item in others)
-    with parts.panel(f"{count}, {assumed} reading{'' if assumed == 1 else 's'} assumed", f"findings-{key}"):
+    notes = sum(_severity(item) == "info" for item in others)
+    with parts.panel(f"{count}, {notes} note{'' if notes == 1 else 's'} on how it was read", f"findings-{key}"):
         for item in [*[one for one in others if _severity(one) == "block"], *questions, *[o for o in others if _severity(o) == "info"]]:
             word = _severity(item)
             tag = {"block": "refused"}.get(word, word)
