@@ -113,7 +113,7 @@ def guards(
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return a view that a holder cannot write to."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

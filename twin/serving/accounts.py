@@ -51,6 +51,8 @@ class Accounts:
         self._held = {name: np.zeros(count, dtype=np.int64) for name in _SPANS}
         self._since = {"window": 0, "flush": 0, "hour": 0}
         self._arrived = np.zeros(endpoints, dtype=np.int64)
+        # Ids of each endpoint, known from the start and injected, before which the last window left nothing open.
+        self._over = np.zeros((endpoints, 2), dtype=np.int64)
         self.seen: dict[str, NDArray[Any]] = {name: np.zeros(count) for name in _SHARES}
         for name in (*_COUNTS, "decode_iterations"):
             self.seen[name] = np.zeros(count, dtype=np.int64)
@@ -95,7 +97,7 @@ class Accounts:
         took, total, held = now - span[0], self._totals["window"], self._held["window"]
         window_s = took / b.TICKS_PER_S
         arrived = np.array([pipeline.arrived for pipeline in self._pipelines], dtype=np.int64)
-        ended = [windows.endpoint_row(*each, span) for each in zip(self._pipelines, self._specs, strict=True)]
+        ended = [windows.endpoint_row(*each, span) for each in zip(self._pipelines, self._specs, self._over, strict=True)]
         decode = total[:, b.DECODE_TIME]
         image, tiles = self._images(span)
         self._seen_span = span
@@ -270,10 +272,11 @@ class Accounts:
         # A state of an earlier version knows less of its last window.
         self.seen |= {name: np.array(values) for name, values in state["seen"].items()}
         self._seen_span = (int(state["seen_span"][0]), int(state["seen_span"][1]))
+        self._over[:] = 0
         self._rows, self._events = [], []
 
     def _by_endpoint(self, values: NDArray[Any]) -> Floats:
-        return np.bincount(self._place.endpoint, weights=values.astype(np.float64), minlength=len(self._specs)).astype(np.float64)
+        return np.asarray(np.bincount(self._place.endpoint, weights=values, minlength=len(self._specs)), dtype=np.float64)
 
 
 def _reason(code: int) -> str:

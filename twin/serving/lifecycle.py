@@ -1,6 +1,7 @@
 """Instances come and go: off, starting, on, draining, lost, loaded anew."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -119,8 +120,10 @@ class Lifecycle:
     def admit(self, endpoint: int, allowed: Bools) -> None:
         """Set which instances (shape I) the guards of one endpoint's router allow."""
         part = self._place.part(endpoint)
-        self.admitted[part] = allowed[part]
-        self._open(endpoint)
+        # All else that decides who takes new requests is settled, which opens anew.
+        if not np.array_equal(self.admitted[part], allowed[part]):
+            self.admitted[part] = allowed[part]
+            self._open(endpoint)
 
     def held(self, since: int, now: int) -> Ints:
         """Return how long GPUs were held since a tick, shape I; draining instances that are empty by now go off."""
@@ -254,14 +257,20 @@ class Lifecycle:
 
         One that drains takes new ones only where there is no other, or it would never be empty.
         """
+        on = self.state[self._place.part(index)] == ON
+        self._pipelines[index].stages.open(on, partial(self._choices, index, on))
+
+    def _choices(self, index: int, on: Bools) -> Iterator[Bools]:
         part = self._place.part(index)
-        state = self.state[part]
+        state, there = self.state[part], ~self.lost[part]
+        yield on & self.admitted[part]
+        yield on
+        yield self._in_turn(index)
+        yield state == STARTING
         # What waits for its GPUs comes sooner than what nobody wants.
-        coming = (state == STARTING) | (self.wanted[part] & ~self.lost[part])
-        on = state == ON
-        waiting = (state == OFF) & ~self.lost[part]
-        choices = [on & self.admitted[part], on, self._in_turn(index), state == STARTING, coming, waiting, ~self.lost[part]]
-        self._pipelines[index].stages.open(on, choices)
+        yield (state == STARTING) | (self.wanted[part] & there)
+        yield (state == OFF) & there
+        yield there
 
     def _in_turn(self, index: int) -> Bools:
         """Return of an endpoint's slots that prefill and drain for a change those that go on meanwhile, shape n.

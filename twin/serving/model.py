@@ -172,7 +172,7 @@ class Model:
         self._tick_since = self._now
         self._accounts.tick[:] = 0
         while self._now < until:
-            self._set_speeds(np.stack([prefill_speed, decode_speed]) * self._instances.slowed)
+            self._set_speeds(np.array((prefill_speed, decode_speed)) * self._instances.slowed)
             self._serve(min(until, self._accounts.next_end(self._now), self._instances.next_change(self._now)))
             self._instances.reach(self._now)
             self._accounts.close_spans(self._now, self._clock_share, self._instances.roles.role)

@@ -189,7 +189,7 @@ class Pipeline:
         """Take over what an engine did to its requests in a window; return the rows that it handed over."""
         over, open_ = engine.finished(since, until), engine.under_way()
         rows = np.concatenate([over, open_])
-        mine = engine.requests[rows]
+        mine = engine.requests.take(rows, axis=0)
         ids = self._ids(engine, rows)
         self.requests[ids, b.FIRST] = mine[:, b.FIRST]
         self.requests[ids, b.PLACE] = mine[:, b.PLACE]
@@ -274,8 +274,8 @@ class Pipeline:
 
     def journey(self, ids: Ints) -> Journey:
         """Return how far some requests are."""
-        marks = None if self.marks is None else self.marks[ids]
-        return Journey(self.requests[ids], self.book.output_tokens[ids], marks)
+        marks = None if self.marks is None else self.marks.take(ids, axis=0)
+        return Journey(self.requests.take(ids, axis=0), self.book.output_tokens[ids], marks)
 
     def ranges(self) -> list[tuple[int, int]]:
         """Return where the requests lie that are under way or were over since the last ``forget``, and some others."""

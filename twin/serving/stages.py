@@ -1,6 +1,6 @@
 """The engines of one endpoint and which slot works in which of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ class Stages:
     @property
     def outstanding(self) -> Ints:
         """Return the requests at each slot, shape n."""
-        total = sum((engine.outstanding for engine in self.engines), np.zeros(len(self.roles), dtype=np.int64))
+        total = self.text.outstanding if self.decode is None else self.text.outstanding + self.decode.outstanding
         return np.asarray(total if self.encoder is None else total + self.encoder.outstanding)
 
     @property
@@ -121,8 +121,9 @@ class Stages:
     @property
     def kv_share(self) -> Floats:
         """Return the share of the KV cache in use, shape n."""
-        both = (self.text.kv_share, self.text.kv_share if self.decode is None else self.decode.kv_share)
-        return np.asarray(self.of_role(both))
+        if self.decode is None:
+            return self.text.kv_share
+        return np.asarray(self.of_role((self.text.kv_share, self.decode.kv_share)))
 
     @property
     def pending_tokens(self) -> Ints:
@@ -152,8 +153,8 @@ class Stages:
         if self.encoder is not None:
             self.encoder.set_live(live & (self.roles == IMAGE), now)
 
-    def open(self, on: Bools, choices: Sequence[Bools]) -> None:
-        """Say which slots may take new requests: of each stage those of the first choice (shape n) that leaves any.
+    def open(self, on: Bools, choices: Callable[[], Iterable[Bools]]) -> None:
+        """Say which slots may take new requests: of each stage those of the first of the ``choices`` (shape n) that leaves any.
 
         ``encodes`` is whether an image slot is ``on``; where none is, slots that prefill encode for themselves. Where no
         decode slot is ``on``, prefill slots decode as well, and what is on its way to one ends there.
@@ -168,7 +169,7 @@ class Stages:
         if self.encoder is not None:
             engines.append((self.encoder, image))
         for engine, able in engines:
-            found = next((choice & able for choice in choices if (choice & able).any()), able)
+            found = next((both for choice in choices() if (both := choice & able).any()), able)
             engine.allowed[:] = found if found.any() else 1
 
     def _decoders(self, on: Bools) -> Bools:
