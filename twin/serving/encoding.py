@@ -116,11 +116,11 @@ def _run(instances, jobs, pieces, done, cursor, r, until, since):
 def _place(instances, pieces, done, cursor, allowed, piece, t):
     """Queue a piece at the allowed instance with the fewest pending tiles."""
     count = instances.shape[0]
-    best = NONE
-    for step in range(count):
-        r = (cursor[TURN] + step) % count
+    best, r = NONE, cursor[TURN]
+    for _ in range(count):
         if allowed[r] != 0 and (best == NONE or instances[r, PENDING] < instances[best, PENDING]):
             best = r
+        r = r + 1 if r + 1 < count else 0
     cursor[TURN] = (best + 1) % count
     queued = instances[best, QUEUED]
     done[best, ARRIVALS] += 1
@@ -152,7 +152,9 @@ def _advance(since, until, split, cursor, instances, jobs, count, pieces, again,
     while i < count and jobs[i, READY] < until:
         t = jobs[i, READY]
         for r in range(number):
-            _run(instances, jobs, pieces, done, cursor, r, t, since)
+            # Asked here as well, because most have nothing to do and a call costs more than that.
+            if instances[r, NEXT] < t:
+                _run(instances, jobs, pieces, done, cursor, r, t, since)
         parts = min(split, jobs[i, TILES], admitted)
         jobs[i, LEFT] = parts
         for part in range(parts):
