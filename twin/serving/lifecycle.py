@@ -96,8 +96,11 @@ class Lifecycle:
 
     def scale(self, wanted: Bools, now: int) -> None:
         """Start what is newly wanted, drain what no longer is."""
-        state = self.state
-        self.wanted = self._without_rivals(np.array(wanted, dtype=np.bool_))
+        state, wanted = self.state, self._without_rivals(np.array(wanted, dtype=np.bool_))
+        # Where all stay as they are and nobody has work left that is off, there is nothing to settle.
+        if not self._in_between and np.array_equal(wanted, self.wanted) and not (self.outstanding()[state == OFF] > 0).any():
+            return
+        self.wanted = wanted
         self._note(now, "instance_stop", ~self.wanted & ((state == ON) | (state == STARTING)))
         state[~self.wanted & (state == STARTING)] = OFF
         state[~self.wanted & (state == ON)] = DRAINING
@@ -212,7 +215,7 @@ class Lifecycle:
     def _note_in_between(self) -> None:
         """Remember whether any instance is on its way: mostly none is, and a tick has nothing to look after."""
         going = (self.state == STARTING) | (self.state == DRAINING) | (self.wanted & (self.state == OFF) & ~self.lost)
-        self._in_between = bool(going.any())
+        self._in_between = bool((going | self.roles.changing).any())
 
     def meet_faults(self, now: int) -> None:
         """Take instances away, slow them or give them back as the faults of this moment say."""
