@@ -12,8 +12,9 @@ from twin.stack import State
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-# Room is added by this share, so that requests that come one by one are not copied with all the others each time.
-_GROWTH: Final = 1.125
+# Room grows to so many times what is used, so that requests that come one by one are seldom copied with all the others; rows
+# that nobody has written yet take no memory.
+_GROWTH: Final = 2
 _LEAST: Final = 1024
 
 
@@ -125,6 +126,6 @@ def grown(array: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
     """Return an array with room for ``wanted`` rows that begins with the ``used`` ones of another; the same if it has room."""
     if len(array) >= wanted and array.flags.writeable:
         return array
-    larger = np.zeros((max(wanted, int(used * _GROWTH), _LEAST), *array.shape[1:]), dtype=array.dtype)
+    larger = np.zeros((max(wanted, used * _GROWTH, _LEAST), *array.shape[1:]), dtype=array.dtype)
     larger[:used] = array[:used]
     return larger
