@@ -11,7 +11,7 @@ from twin.serving import batching as b
 from twin.serving import records, windows
 from twin.serving.engine import ticks
 from twin.serving.layout import Endpoint, Layout
-from twin.serving.levers import PLACED_OVERFLOWS, PLACEMENT_REASONS, Finished
+from twin.serving.levers import PLACED_OVERFLOWS, Finished
 from twin.serving.pipeline import Pipeline
 from twin.serving.readings import ENDPOINTS, INSTANCES, PLACEMENTS, REQUESTS, TOKEN_GAPS
 from twin.stack import State
@@ -61,6 +61,9 @@ class Accounts:
         self.seen["endpoint_overflows"] = np.zeros(endpoints, dtype=np.int64)
         self._overflows = np.zeros(endpoints, dtype=np.int64)
         self._seen_span = (0, 0)
+        # Of windows since the last flush: rows of ENDPOINTS, and last placements in the columns of PLACEMENTS.
+        self._ended: list[records.Rows] = []
+        self._placed: list[records.Placed] = []
         self._rows: list[tuple[Table, records.Rows]] = []
         self._events: list[tuple[float, str, str, str, str, float]] = []
 
@@ -130,8 +133,11 @@ class Accounts:
         }
         for name in ("finished", "ttft_p50_s", "ttft_p99_s", "slo_share", "quality_share"):
             rows[name] = np.array([row[name] for row in ended])
-        self._rows.append((ENDPOINTS, rows))
-        self._rows.append((PLACEMENTS, self._last_placements(now)))
+        self._ended.append(rows)
+        for index, pipeline in enumerate(self._pipelines):
+            last = pipeline.last_placed()
+            if last is not None:
+                self._placed.append((now / b.TICKS_PER_S, index, *last))
         rejected = [(spec.id, row["rejected"]) for spec, row in zip(self._specs, ended, strict=True) if row["rejected"]]
         self.note(span[0], "rejected", rejected, "endpoint")
         self._arrived = arrived
@@ -153,21 +159,6 @@ class Accounts:
                 out[:, index] = len(tiles), tiles.sum()
         return out[0], out[1]
 
-    def _last_placements(self, now: int) -> records.Rows:
-        """Return rows of PLACEMENTS for the endpoints that placed a request so far."""
-        found = [(index, pipeline.last_placed()) for index, pipeline in enumerate(self._pipelines)]
-        placed = [(index, *last) for index, last in found if last is not None]
-        endpoint, arrive_s, prompt, slot, feasible, reason = zip(*placed, strict=True) if placed else ((),) * 6
-        return {
-            "t_s": np.full(len(placed), now / b.TICKS_PER_S),
-            "endpoint_id": np.array(endpoint, dtype=np.int64),
-            "arrive_s": np.array(arrive_s, dtype=np.float64),
-            "prompt_tokens": np.array(prompt, dtype=np.int32),
-            "instance": np.array(slot, dtype=np.int16) + np.int16(1),
-            "feasible": np.array(feasible, dtype=np.int32),
-            "reason": np.array([_reason(code) for code in reason], dtype=object),
-        }
-
     def finished(self) -> Finished:
         """Return the requests that finished in the last whole window."""
         parts = []
@@ -187,6 +178,7 @@ class Accounts:
         return Finished(*(column[kept] for column in columns[:-1]))
 
     def _end_flush(self, now: int, clock_share: Floats, role: Ints) -> None:
+        self._join_windows()
         span = (self._since["flush"], now)
         over = [pipeline.finished(*span) for pipeline in self._pipelines]
         journeys = [pipeline.journey(ids) for pipeline, ids in zip(self._pipelines, over, strict=True)]
@@ -200,6 +192,14 @@ class Accounts:
             # The last window can still be asked for.
             pipeline.forget(self._seen_span[0])
         self._begin("flush", now)
+
+    def _join_windows(self) -> None:
+        """Write the rows of the windows since the last flush."""
+        if self._ended:
+            self._rows.append((ENDPOINTS, {name: np.concatenate([rows[name] for rows in self._ended]) for name in self._ended[0]}))
+        if self._placed:
+            self._rows.append((PLACEMENTS, records.placement_rows(self._placed)))
+        self._ended, self._placed = [], []
 
     def _budgets(self, journeys: Sequence[records.Journey]) -> Floats:
         """Return the slowest ATGT of each endpoint's finished requests as a share of the objective, by instance, shape I."""
@@ -229,7 +229,7 @@ class Accounts:
         self._since[span] = now
 
     def record(self, sink: Sink) -> None:
-        """Write the rows of the spans that have ended, and the events."""
+        """Write the rows of the spans that have ended, of windows at every flush, and the events."""
         for table, rows in self._rows:
             if len(next(iter(rows.values()))):
                 sink.append(table, rows)
@@ -273,11 +273,8 @@ class Accounts:
         self.seen |= {name: np.array(values) for name, values in state["seen"].items()}
         self._seen_span = (int(state["seen_span"][0]), int(state["seen_span"][1]))
         self._over[:] = 0
+        self._ended, self._placed = [], []
         self._rows, self._events = [], []
 
     def _by_endpoint(self, values: NDArray[Any]) -> Floats:
         return np.asarray(np.bincount(self._place.endpoint, weights=values, minlength=len(self._specs)), dtype=np.float64)
-
-
-def _reason(code: int) -> str:
-    return PLACEMENT_REASONS[code if 0 <= code < len(PLACEMENT_REASONS) else 0]

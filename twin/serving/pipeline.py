@@ -262,14 +262,14 @@ class Pipeline:
     def _last_come(self) -> tuple[int, float, int, int] | None:
         """Return of the request that came last to the text stage its row there, arrival, prompt and place."""
         text, apart = self.stages.text, self.vision is not None
-        came = text.coming[: int(text.cursor[b.NEXT_INJECTED])] if apart else text.cursor[:1] - 1
-        if not len(came) or came[-1] < 0:
+        came = int(text.cursor[b.NEXT_INJECTED if apart else b.NEXT_ARRIVAL]) - 1
+        if came < 0:
             return None
-        row = int(came[-1])
+        row = int(text.coming[came]) if apart else came
         # What was over and done with before a restored state is not there any more.
         if self._last is not None and self._last[0] == row:
             return self._last
-        i = int(self._ids(text, came[-1:])[0])
+        i = int(self._ids(text, np.array([row]))[0])
         return row, float(self.book.arrive_s[i]), int(self.book.prompt_tokens[i]), int(text.requests[row, b.PLACE])
 
     def journey(self, ids: Ints) -> Journey:

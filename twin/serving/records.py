@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from twin.serving import batching as b
 from twin.serving.book import Book
 from twin.serving.layout import Endpoint, Layout
+from twin.serving.levers import PLACEMENT_REASONS
 from twin.serving.readings import FINISHED, REJECTED_STATUS, UNFINISHED
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = dict[str, NDArray[Any]]
+# When, endpoint, arrival, prompt, slot, how many could have taken it, and a code of why.
+Placed = tuple[float, int, float, int, int, int, int]
 _MAXIMA: Final = slice(b.QUEUE_MAX, b.KV_MAX + 1)
 # Columns of the marks of a request with images, ticks, 0 before: when it came out of preparation, out of the queue of the
 # encoder, out of the encoder, and to the queue of the text stage.
@@ -152,6 +155,20 @@ def instance_rows(place: Layout, done: Ints, held: Ints, state: Standing, span: 
         "preemptions": done[:, b.PREEMPTIONS].astype(np.int32),
         "atgt_budget_share": state.atgt_budget_share.astype(np.float32),
         "arrivals": done[:, b.ARRIVALS].astype(np.int32),
+    }
+
+
+def placement_rows(placed: Sequence[Placed]) -> Rows:
+    """Return rows of PLACEMENTS."""
+    t_s, endpoint, arrive_s, prompt, slot, feasible, reason = zip(*placed, strict=True)
+    return {
+        "t_s": np.array(t_s),
+        "endpoint_id": np.array(endpoint),
+        "arrive_s": np.array(arrive_s),
+        "prompt_tokens": np.array(prompt, dtype=np.int32),
+        "instance": np.array(slot, dtype=np.int16) + np.int16(1),
+        "feasible": np.array(feasible, dtype=np.int32),
+        "reason": np.array([PLACEMENT_REASONS[code if 0 <= code < len(PLACEMENT_REASONS) else 0] for code in reason], dtype=object),
     }
 
 
