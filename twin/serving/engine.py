@@ -14,7 +14,7 @@ from twin.stack import State
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SLOWEST: Final = 0.01
-# Requests are filled in by so many rows at a time, which fit the processor's cache.
+# Requests are filled in and looked through by so many rows at a time, which fit the processor's cache.
 _BLOCK: Final = 4096
 _ARRAYS: Final = (
     "coefficients", "encoder", "limits", "instances", "prefill", "heap", "stalls", "gaps", "done", "load", "allowed", "cursor",
@@ -326,11 +326,14 @@ class Engine:
 
     def _clean_from(self, since: int) -> list[tuple[int, int]]:
         """Return the spans without their begins that were finished before tick ``since``; asked with rising ticks."""
-        spans = []
-        for low, high in self.spans():
-            open_ = self.requests[low:high, b.FINISH] >= since
-            spans.append((low + int(np.argmax(open_)) if open_.any() else high, high))
-        return spans
+        return [(self._first_open(low, high, since), high) for low, high in self.spans()]
+
+    def _first_open(self, low: int, high: int, since: int) -> int:
+        for at in range(low, high, _BLOCK):
+            open_ = self.requests[at : min(at + _BLOCK, high), b.FINISH] >= since
+            if open_.any():
+                return at + int(np.argmax(open_))
+        return high
 
     def forget(self, until: int) -> None:
         """Say that nothing before tick ``until`` will be asked for again."""

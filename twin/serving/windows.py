@@ -53,7 +53,7 @@ def _quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
     if last < 0:
         return [np.nan] * len(shares)
     places = [(int(last * share), min(int(last * share) + 1, last)) for share in shares]
-    placed = np.partition(values, sorted(set(chain.from_iterable(places))))
+    placed = np.partition(values, list(chain.from_iterable(places)))
     return [
         _between(float(placed[low]), float(placed[high]), last * share - low) for (low, high), share in zip(places, shares, strict=True)
     ]
