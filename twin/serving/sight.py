@@ -37,7 +37,7 @@ class Sight:
         self._place, self._row_ids, self._window_s = place, row_ids, window_s
         self._pipelines, self._accounts, self._instances = pipelines, accounts, instances
         self._endpoint_ids = tuple(spec.id for spec in specs)
-        self._fixed = _locked(_fixed(place, specs))
+        self._fixed = _views(_fixed(place, specs))
 
     def observe(self, t_s: float, hour: float, clock_share: Floats, plant: PlantAtInstances) -> ServingObservation:
         """Return what is to be seen at ``t_s``, ``hour`` of the day, with instances at ``clock_share``, shape I."""
@@ -52,7 +52,7 @@ class Sight:
             **self._fixed,
             **_locked(self._moving(clock_share)),
             **_locked(self._accounts.seen),
-            **_locked({name: getattr(plant, name) for name in _OF_PLANT}),
+            **_views({name: getattr(plant, name) for name in _OF_PLANT}),
         )
 
     def _moving(self, clock_share: Floats) -> dict[str, NDArray[Any]]:
@@ -79,8 +79,15 @@ class Sight:
         return np.concatenate([of(pipeline) for pipeline in self._pipelines]) if self._pipelines else np.zeros(0, dtype=np.int64)
 
 
-def _locked(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _views(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: read_only(array) for name, array in arrays.items()}
+
+
+def _locked(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Lock the arrays themselves: of those that are made anew and never changed no view is needed."""
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
 
 
 def _fixed(place: Layout, specs: tuple[Endpoint, ...]) -> dict[str, NDArray[Any]]:
