@@ -15,8 +15,8 @@ from app.charts.day import MINUTE_S, Day, message, read_day
 from app.charts.heatmap import Plan, plan_of
 from app.charts.statements import marks, outages
 from app.overlays import AT_MOST, Overlay
-from twin.fleet import GPUS_PER_SERVER, Fleet, load
-from twin.sources import calibration, data_dir
+from twin.fleet import GPUS_PER_SERVER, Fleet, named
+from twin.sources import calibration
 
 # metrics whose bounds can be seen on the floor
 ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_max_c": "inlet_c"}
@@ -26,7 +26,7 @@ ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_m
 
 @lru_cache(maxsize=8)
 def _fleet(home: str, run_id: str) -> Fleet:
-    return load(data_dir() / "fleets" / f"{state.run(run_id).manifest['scenario']['fleet']}.toml")
+    return named(state.run(run_id).manifest["scenario"]["fleet"])
 
 
 @lru_cache(maxsize=8)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from twin.fleet import Fleet, load
+from twin.fleet import Fleet, named
 from twin.plant.hardware import server_models
-from twin.sources import data_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Limits:
 @cache
 def fleet(name: str) -> Fleet:
     """Return a packaged fleet by name."""
-    return load(data_dir() / "fleets" / f"{name}.toml")
+    return named(name)
 
 
 def limits(manifest: Mapping[str, Any]) -> Limits:

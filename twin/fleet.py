@@ -4,18 +4,20 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from twin.sources import calibration, toml
+from twin.sources import calibration, data_dir, toml
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 GPUS_PER_SERVER = 8
 _LONGEST_RANGE = 100_000
+# 4N/3: of four units any three carry the site at its rating.
+_UPS_UNITS = 4
 _RANGE = re.compile(r"^([a-z][a-z0-9-]*?)(\d+)\.\.(?:\1)?(\d+)$")
 
 
@@ -33,6 +35,27 @@ class RowSpec(BaseModel):
     first_server: str
     model: str
     power_budget_w: Annotated[float, Field(gt=0)]
+    cooling: Literal["air", "liquid"] = "air"
+    pdus: Annotated[tuple[str, ...], Field(max_length=2)] = ()
+
+
+class UpsSpec(BaseModel):
+    """One UPS unit and the load that it can carry without end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    rated_w: Annotated[float, Field(gt=0)]
+
+
+class PduSpec(BaseModel):
+    """One PDU, its rating, and the UPS units that feed it (all of the site where none is named)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    rated_w: Annotated[float, Field(gt=0)]
+    ups: tuple[str, ...] = ()
 
 
 class AisleSpec(BaseModel):
@@ -45,7 +68,7 @@ class AisleSpec(BaseModel):
 
 
 class FleetSpec(BaseModel):
-    """A fleet file. ``limits`` are operational limits that views and intents may refer to."""
+    """A fleet file. Without ``ups`` and ``pdu`` the site has four UPS units in 4N/3, and a pair of PDUs for each row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,13 +76,17 @@ class FleetSpec(BaseModel):
     site_power_budget_w: Annotated[float, Field(gt=0)]
     aisle: tuple[AisleSpec, ...]
     row: tuple[RowSpec, ...]
+    ups: tuple[UpsSpec, ...] = ()
+    pdu: tuple[PduSpec, ...] = ()
 
 
 @dataclass(frozen=True)
 class Fleet:
     """Every place of the datacenter with parent indices; no state.
 
-    Shapes: A aisles, R rows, K racks, S GPU servers, G = 8 S GPUs, H CPU hosts. ``*_rows`` and the like are parent indices.
+    Shapes: A aisles, R rows, K racks, S GPU servers, G = 8 S GPUs, H CPU hosts, U UPS units, P PDUs. ``*_rows`` and the like
+    are parent indices. ``row_pdus`` (R, 2) names each row's feeds, the same one twice where it has one; ``pdu_ups_share``
+    (P, U) is the share of a PDU's load that each UPS carries while all are up.
     """
 
     name: str
@@ -69,6 +96,13 @@ class Fleet:
     row_ids: tuple[str, ...]
     row_aisles: Ints
     row_power_budgets_w: Floats
+    row_liquid: NDArray[np.bool_]
+    row_pdus: Ints
+    pdu_ids: tuple[str, ...]
+    pdu_rated_w: Floats
+    pdu_ups_share: Floats
+    ups_ids: tuple[str, ...]
+    ups_rated_w: Floats
     rack_ids: tuple[str, ...]
     rack_rows: Ints
     rack_positions: Ints
@@ -102,7 +136,7 @@ class Fleet:
         return tuple(f"{server}/gpu-{slot}" for server in self.server_ids for slot in range(GPUS_PER_SERVER))
 
     def ids(self, kind: str) -> tuple[str, ...]:
-        """Return the ids of an entity kind (row, rack, server, gpu, host, aisle); empty for kinds a fleet does not have."""
+        """Return the ids of an entity kind (row, rack, server, gpu, host, aisle, pdu, ups); empty for kinds a fleet does not have."""
         known = {
             "row": self.row_ids,
             "rack": self.rack_ids,
@@ -110,6 +144,8 @@ class Fleet:
             "gpu": self.gpu_ids,
             "host": self.host_ids,
             "aisle": self.aisle_ids,
+            "pdu": self.pdu_ids,
+            "ups": self.ups_ids,
         }
         return known.get(kind, ())
 
@@ -155,11 +191,50 @@ def load(path: Path) -> Fleet:
     return build(spec)
 
 
+def named(name: str) -> Fleet:
+    """Return a packaged fleet by its name."""
+    path = data_dir() / "fleets" / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in path.parent.glob("*.toml")))
+        raise ValueError(f"fleet {name!r} is unknown; there are: {known}")
+    return load(path)
+
+
 def _named_once(name: str, *kinds: list[str]) -> None:
     for ids in kinds:
         if len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
             raise ValueError(f"fleets/{name}: {twice!r} is there twice; give each place its own id")
+
+
+def _power_tree(spec: FleetSpec) -> dict[str, Any]:
+    """Return the fields of UPS units, PDUs and the rows' feeds; what the file leaves out is 4N/3 and a pair of PDUs a row."""
+    budgets = sum(row.power_budget_w for row in spec.row)
+    units = spec.ups or tuple(UpsSpec(id=f"ups-{n}", rated_w=budgets / _UPS_UNITS) for n in range(1, _UPS_UNITS + 1))
+    pairs = {row.id: row.pdus or (f"{row.id}-pdu-a", f"{row.id}-pdu-b") for row in spec.row}
+    own = [PduSpec(id=name, rated_w=row.power_budget_w) for row in spec.row if not row.pdus for name in pairs[row.id]]
+    pdus, ups_ids = (*spec.pdu, *own), [unit.id for unit in units]
+    pdu_ids = [pdu.id for pdu in pdus]
+    _named_once(spec.name, ups_ids, pdu_ids)
+    share = np.zeros((len(pdus), len(units)))
+    for index, pdu in enumerate(pdus):
+        for name in pdu.ups or ups_ids:
+            if name not in ups_ids:
+                raise ValueError(f"fleets/{spec.name}: pdu {pdu.id}: ups {name!r} is unknown; it is one of {', '.join(ups_ids)}")
+            share[index, ups_ids.index(name)] = 1.0 / len(pdu.ups or ups_ids)
+    for row, feeds in pairs.items():
+        for name in feeds:
+            if name not in pdu_ids:
+                raise ValueError(f"fleets/{spec.name}: row {row}: pdu {name!r} is unknown; it is one of {', '.join(pdu_ids) or 'none'}")
+    return {
+        "row_liquid": np.array([row.cooling == "liquid" for row in spec.row], dtype=np.bool_),
+        "row_pdus": np.array([[pdu_ids.index(feeds[0]), pdu_ids.index(feeds[-1])] for feeds in pairs.values()], dtype=np.int64),
+        "pdu_ids": tuple(pdu_ids),
+        "pdu_rated_w": np.array([pdu.rated_w for pdu in pdus], dtype=np.float64),
+        "pdu_ups_share": share,
+        "ups_ids": tuple(ups_ids),
+        "ups_rated_w": np.array([unit.rated_w for unit in units], dtype=np.float64),
+    }
 
 
 def build(spec: FleetSpec) -> Fleet:
@@ -193,6 +268,7 @@ def build(spec: FleetSpec) -> Fleet:
         row_ids=tuple(row.id for row in spec.row),
         row_aisles=np.array([aisles.index(row.aisle) for row in spec.row], dtype=np.int64),
         row_power_budgets_w=np.array([row.power_budget_w for row in spec.row], dtype=np.float64),
+        **_power_tree(spec),
         rack_ids=tuple(rack[0] for rack in racks),
         rack_rows=np.array([rack[1] for rack in racks], dtype=np.int64),
         rack_positions=np.array([rack[2] for rack in racks], dtype=np.int64),

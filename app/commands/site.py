@@ -9,7 +9,7 @@ import numpy as np
 
 from policies.intent.interpret.reader import Site
 from twin.clock import Clock
-from twin.fleet import Fleet, load
+from twin.fleet import Fleet, named
 from twin.sources import calibration, data_dir, toml
 from twin.units import parse
 
@@ -24,7 +24,7 @@ class Place:
         path = Path(name) if name.endswith(".toml") else data_dir() / "scenarios" / f"{name}.toml"
         try:
             raw = toml(path)
-            fleet = load(data_dir() / "fleets" / f"{raw['fleet']}.toml")
+            fleet = named(raw["fleet"])
             self.site = _site(raw, fleet)
             self._clock = Clock.of(raw["start"], raw.get("timezone", "UTC"))
             self._horizon_s = parse(raw["horizon_s"], "_s")

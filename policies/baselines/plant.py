@@ -1,4 +1,4 @@
-"""The plain holder of the plant's lever: everybody slows down alike."""
+"""The plain holders of the plant's levers: as built, all slow down alike."""
 
 from typing import Annotated, Final
 
@@ -8,8 +8,19 @@ from pydantic import Field
 
 from policies.baselines.clocks import clock_for, power_share
 from policies.system import Knobs, Surroundings, System
-from twin.plant.levers import CLOCK_LOW, EmergencyAction, PlantObservation
+from twin.plant.levers import CLOCK_LOW, CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
 from twin.stack import State
+
+
+class AsBuilt:
+    """Leaves the site as it was built."""
+
+    def __init__(self, knobs: Knobs, surroundings: Surroundings) -> None:
+        del knobs, surroundings
+
+    def size(self, seen: CapacityObservation) -> CapacityAction:
+        """Return no extra server for any row."""
+        return CapacityAction(np.zeros(len(seen.row_ids), dtype=np.int64))
 
 
 class UniformCapKnobs(Knobs):
@@ -60,6 +71,16 @@ class UniformCap:
 
 
 BASELINES: Final = (
+    System(
+        id="as_built",
+        name="as built",
+        question="What does the site do with the servers that its power budgets were made for?",
+        levers={"capacity": "holder"},
+        serves=(),
+        costs=(),
+        knobs=Knobs,
+        build=AsBuilt,
+    ),
     System(
         id="uniform_cap",
         name="uniform cap",

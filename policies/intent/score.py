@@ -11,8 +11,7 @@ from typing import Any, Final
 from policies.intent.interpret.reader import Reader, Site
 from policies.intent.interpret.words import published_levers
 from policies.intent.model import Intent
-from twin.fleet import load
-from twin.sources import data_dir
+from twin.fleet import named
 
 FIELDS: Final = (
     "kind",
@@ -48,7 +47,7 @@ class Scores:
 
 def example_site() -> Site:
     """Return the site that the golden utterances speak of: the example of the vocabulary."""
-    fleet = load(data_dir() / "fleets" / "example.toml")
+    fleet = named("example")
     limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
     entities = {

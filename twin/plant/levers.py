@@ -12,7 +12,34 @@ Floats = NDArray[np.float64]
 CLOCK_LOW: Final = 0.2
 CLOCK_HIGH: Final = 1.0
 
-LEVERS: Final = (Lever("emergency", "plant", "each tick", "uniform_cap", "who slows down when power or heat runs out", "cap"),)
+LEVERS: Final = (
+    Lever("capacity", "plant", "at the start", "as_built", "how many servers stand above what the power budgets were made for", "size"),
+    Lever("emergency", "plant", "each tick", "uniform_cap", "who slows down when power or heat runs out", "cap"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityObservation:
+    """The site before it is filled. Shape R: rows; a row without GPU servers cannot take more."""
+
+    row_ids: tuple[str, ...]
+    row_servers: NDArray[np.int64]
+    row_nameplate_w: Floats
+    row_budget_w: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityAction:
+    """How many servers each row takes beyond those it was built for, shape R; budgets and air handlers stay as they are."""
+
+    extra_servers: NDArray[np.int64]
+
+
+class Capacity(Protocol):
+    """How many servers stand above the provisioned budgets; asked once, before the run."""
+
+    def size(self, seen: CapacityObservation) -> CapacityAction:
+        """Return the extra servers of each row, each from 0 to as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)
