@@ -86,7 +86,8 @@ class Fleet:
 
     Shapes: A aisles, R rows, K racks, S GPU servers, G = 8 S GPUs, H CPU hosts, U UPS units, P PDUs. ``*_rows`` and the like
     are parent indices. ``row_pdus`` (R, 2) names each row's feeds, the same one twice where it has one; ``pdu_ups_share``
-    (P, U) is the share of a PDU's load that each UPS carries while all are up.
+    (P, U) is the share of a PDU's load that each UPS carries while all are up. ``row_extra_servers`` (R) counts the servers
+    that stand above what budgets, feeds and air handlers were made for.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Fleet:
     row_ids: tuple[str, ...]
     row_aisles: Ints
     row_power_budgets_w: Floats
+    row_extra_servers: Ints
     row_liquid: NDArray[np.bool_]
     row_pdus: Ints
     pdu_ids: tuple[str, ...]
@@ -136,7 +138,7 @@ class Fleet:
         return tuple(f"{server}/gpu-{slot}" for server in self.server_ids for slot in range(GPUS_PER_SERVER))
 
     def ids(self, kind: str) -> tuple[str, ...]:
-        """Return the ids of an entity kind (row, rack, server, gpu, host, aisle, pdu, ups); empty for kinds a fleet does not have."""
+        """Return the ids of an entity kind (row, rack, server, gpu, host, aisle, pdu, ups, feed); empty for kinds a fleet does not have."""
         known = {
             "row": self.row_ids,
             "rack": self.rack_ids,
@@ -146,6 +148,7 @@ class Fleet:
             "aisle": self.aisle_ids,
             "pdu": self.pdu_ids,
             "ups": self.ups_ids,
+            "feed": self.ups_ids + self.pdu_ids,
         }
         return known.get(kind, ())
 
@@ -268,6 +271,7 @@ def build(spec: FleetSpec) -> Fleet:
         row_ids=tuple(row.id for row in spec.row),
         row_aisles=np.array([aisles.index(row.aisle) for row in spec.row], dtype=np.int64),
         row_power_budgets_w=np.array([row.power_budget_w for row in spec.row], dtype=np.float64),
+        row_extra_servers=np.zeros(len(spec.row), dtype=np.int64),
         **_power_tree(spec),
         rack_ids=tuple(rack[0] for rack in racks),
         rack_rows=np.array([rack[1] for rack in racks], dtype=np.int64),

@@ -19,7 +19,7 @@ from twin.metrics import METRICS, Asked, Reading, Scope
 from twin.plant import readings as plant_readings
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
 from twin.serving import readings as serving_readings
-from twin.sources import data_dir
+from twin.sources import code_hash
 from twin.stack import Phase, State
 from twin.tables import EVENTS, Sink, Table
 from twin.workloads import readings as workloads_readings
@@ -186,23 +186,9 @@ def run_id_of(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-@cache
-def code_hash() -> str:
-    """Return a hash of what computes a run: sources of twin and policies, and the packaged calibration."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    files = [(path.relative_to(root).as_posix(), path) for package in ("twin", "policies") for path in (root / package).rglob("*.py")]
-    # Named by their place in the house, so that where the house or its data stand changes nothing.
-    files += [(f"data/calibration/{path.name}", path) for path in (data_dir() / "calibration").glob("*.toml")]
-    for name, path in sorted(files):
-        digest.update(name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     fleet = scenario.fleet
-    known = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "host", "aisle")}
+    known = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "host", "aisle", "feed")}
     endpoints = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints)
     return {**known, "endpoint": endpoints, "instance": world.serving.instance_ids}
 
