@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from policies.catalogue import cards
 from policies.claim import Capacity, Claim, Search, Sizing
+from twin.sources import code_hash
+from twin.store import claims
 from twin.units import MINUS, show, show_change
 
 
@@ -28,7 +31,7 @@ class Row:
     """One claim of one system with our number, where it was computed; ``verdict`` is empty before that.
 
     ``points`` are the claim's own point and those of its sweeps, as ``policies.reproduce`` tells them; ``probes`` counts the
-    runs that were asked for, of ``probes_limit`` at most.
+    runs that were asked for, of ``probes_limit`` at most. ``stale`` says that an older version of the code computed it.
     """
 
     system_id: str
@@ -40,11 +43,17 @@ class Row:
     points: tuple[Mapping[str, Any], ...] = ()
     probes: int = 0
     probes_limit: int = 0
+    stale: bool = False
 
     @property
     def key(self) -> str:
         """Return what names the claim."""
         return f"{self.system_id}/{self.claim.id}"
+
+
+def checked(home: Path) -> list[dict[str, Any]]:
+    """Return what every claim came to when it was last checked in this store, from wherever; ``stale`` where by older code."""
+    return [{**row, "stale": code != code_hash()} for row, code in claims.load_all(home)]
 
 
 def rows(checked: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -58,7 +67,8 @@ def rows(checked: Sequence[Mapping[str, Any]]) -> list[Row]:
             why = str(item.get("why", ""))
             verdict, points = str(item.get("verdict", "")), tuple(item.get("points", ()))
             probes = (int(item.get("probes", 0)), int(item.get("probes_limit", 0)))
-            out.append(Row(card.id, card.name, claim, None if ours is None else float(ours), verdict, why, points, *probes))
+            stale = bool(item.get("stale", False))
+            out.append(Row(card.id, card.name, claim, None if ours is None else float(ours), verdict, why, points, *probes, stale))
     return out
 
 
@@ -72,6 +82,11 @@ def sweeps(row: Row) -> dict[str, list[Step]]:
         known[str(sweep.own)] = row.points[0]
         found[sweep.name] = [_step(str(x), x == sweep.own, known[str(x)]) for x in sweep.settings if str(x) in known]
     return found
+
+
+def own_step(row: Row) -> Step | None:
+    """Return what was found at the claim's own point; None where nothing was searched."""
+    return _step("", True, row.points[0]) if row.points else None
 
 
 def _step(x: str, own: bool, point: Mapping[str, Any]) -> Step:

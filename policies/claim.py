@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from twin.clock import Window
+from twin.workloads.levers import PastPlant
 
 VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
 # Label -> metric -> one value per seed.
@@ -81,13 +82,15 @@ def over(name: str, own: float | str, place: str, values: Iterable[float | str])
 class Sizing:
     """The least of ``quantity`` (less what all contenders share, ``shared``) at which the objectives hold, over sizes and tries.
 
-    ``window`` leaves the time out in which instances start.
+    ``most`` asks for the greatest instead, of sizes that are the harder the larger they are. ``window`` leaves the time out
+    in which instances start. Sizes ``({},)`` ask for a contender as it stands: the best of its tries that holds.
     """
 
     objectives: tuple[Objective, ...]
     quantity: str = "serving.gpus_mean"
     shared: float = 0.0
     window: Window | None = None
+    most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Capacity:
     rates: tuple[str, ...]
     scales: tuple[float, ...]
     window: Window | None = None
+    most: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Measured:
     """A pure function of a stored run's tables, as ``read`` of a module, so that it can be sent to another process."""
 
     read: Callable[[Mapping[str, pl.LazyFrame]], float | None]
+    most: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +143,20 @@ class Search:
             return None
         if self.form == "value":
             return mine
-        best = max(others) if isinstance(self.find, Capacity) else min(others)
+        best = max(others) if self.find.most else min(others)
         if best <= 0.0:
             return None
         return mine / best - 1.0 if self.form == "change" else mine / best
 
 
-Evidence = Fixed | Search
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a system learns from the plant's readings of the weeks before a run: ``read`` is a pure function of them."""
+
+    read: Callable[[PastPlant], float | None]
+
+
+Evidence = Fixed | Search | Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,8 @@ class Claim:
     @property
     def policies(self) -> Mapping[str, Any]:
         """Return the policy set of each label, as the card writes it."""
+        if isinstance(self.evidence, Learned):
+            return {}
         if isinstance(self.evidence, Fixed):
             return self.evidence.policies
         return {label: contender.policy for label, contender in self.evidence.contenders.items()}

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from policies import catalogue, pool, probes, study
-from policies.claim import NOTHING, Capacity, Claim, Fixed, Found, Measured, Search, Verdict, judge, middle
+from policies.claim import NOTHING, Capacity, Claim, Fixed, Found, Learned, Measured, Search, Verdict, judge, middle
 from policies.policy import PolicySet, Schedule
 from policies.system import System
 from twin.run import Progress
 from twin.scenario import Scenario, load, names
-from twin.store import runs
+from twin.sources import code_hash
+from twin.store import claims, runs
 
 
 def reproduce(
@@ -23,9 +24,10 @@ def reproduce(
 ) -> list[dict[str, Any]]:
     """Run what the claims of one system, or of all, need and hold ours against the papers'.
 
-    Returns one row per claim: system, claim, metric, paper, paper_high, ours, unit, tolerance, verdict, fitted_parameters,
-    source, ``why``, ``explained``, and of a claim that was searched ``points`` (its own first, then its sweeps), ``probes`` and
-    ``probes_limit``. A claim that cannot be computed is "not comparable" with its reason; runs that are stored are reused.
+    Each row is kept in the store as soon as it is there. Returns one row per claim: system, claim, metric, paper, paper_high,
+    ours, unit, tolerance, verdict, fitted_parameters, source, ``why``, ``explained``, and of a claim that was searched
+    ``points`` (its own first, then its sweeps), ``probes`` and ``probes_limit``. A claim that cannot be computed is "not
+    comparable" with its reason; runs that are stored are reused.
     """
     cards = [catalogue.card(system)] if system is not None else list(catalogue.systems().values())
     asked = [(card, claim) for card in cards for claim in card.claims]
@@ -37,6 +39,7 @@ def reproduce(
         else:
             sought, verdict = {}, Verdict(None, "not comparable", f"its scenario {claim.scenario!r} is not part of this installation")
         out.append({**_row(card, claim, verdict), **sought})
+        claims.save(out[-1], code_hash(), home)
     return out
 
 
@@ -53,6 +56,8 @@ def check(
     if isinstance(claim.evidence, Search):
         outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
         return _searched(claim, claim.evidence, outcomes)
+    if isinstance(claim.evidence, Learned):
+        return judge(claim, middle([claim.evidence.read(study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
     found = evidence(claim, scenario, home, workers=workers, progress=progress, cancel=cancel)
     ours = claim.evidence.read(found)
     return (Verdict(None, "not comparable", _missing(claim, found)) if ours is None else judge(claim, ours)), {}

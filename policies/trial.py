@@ -94,7 +94,7 @@ class Trial:
     @property
     def upwards(self) -> bool:
         """Return whether less is better: a size is to be small, a load to be high."""
-        return isinstance(self.search.find, Sizing)
+        return not self.search.find.most
 
     @property
     def count(self) -> int:
@@ -153,6 +153,9 @@ class Trial:
     def _same_world(self, index: int, run_id: str, world: str) -> None:
         find = self.search.find
         place = f"seed {self.seed}, load x {find.scales[index] if isinstance(find, Capacity) else 1.0:g}"
+        if isinstance(find, Sizing) and find.most:
+            # A site that grows takes more demand: only runs of one size met the same.
+            place += f", size {index}"
         if self.worlds.setdefault(place, world) != world:
             raise RuntimeError(f"{place}: run {run_id} of {self.label} met other arrivals or weather than the runs before it")
 

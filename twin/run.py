@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np

@@ -63,6 +63,20 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@cache
+def code_hash() -> str:
+    """Return a hash of what computes a run: sources of twin and policies, and the packaged calibration."""
+    root = Path(__file__).resolve().parent.parent
+    digested = hashlib.sha256()
+    files = [(path.relative_to(root).as_posix(), path) for package in ("twin", "policies") for path in (root / package).rglob("*.py")]
+    # Named by their place in the house, so that where the house or its data stand changes nothing.
+    files += [(f"data/calibration/{path.name}", path) for path in (data_dir() / "calibration").glob("*.toml")]
+    for name, path in sorted(files):
+        digested.update(name.encode())
+        digested.update(path.read_bytes())
+    return digested.hexdigest()[:16]
+
+
 def imported(kind: str, name: str) -> Path:
     """Return where an import of a kind is kept; raises ValueError with what is there if it is missing."""
     folder = home_dir() / "imports" / kind

@@ -34,12 +34,14 @@ def reproduce(arguments: Namespace) -> Answer:
 
 def _sensitivity(row: "Row") -> list[str]:
     """Return the sweeps of a claim that was searched: ours over each value, and what each contender reached."""
-    from app.published import quantity, reached, sweeps
+    from app.published import own_step, quantity, reached, sweeps
 
-    found = sweeps(row)
-    if not found:
+    found, own = sweeps(row), own_step(row)
+    if own is None:
         return []
     said = ["", f"{row.system_id} {row.claim.id}: {row.probes:,} runs, of {row.probes_limit:,} at most"]
+    if not found:
+        said += table([(label, reached(row, value)) for label, value in own.labels.items()], ("policy", "reached"), right=(1,))
     for name, steps in found.items():
         lines = [
             (

@@ -12,7 +12,7 @@ from app.charts.marks import OF_VERDICT
 from app.charts.marks import state as mark
 from app.charts.spark import spark, squares
 from app.charts.sweep import Mark, sweep
-from app.published import Row, Step, paper, quantity, reached, rows, sweeps, title
+from app.published import Row, Step, checked, own_step, paper, quantity, reached, rows, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
 from policies.claim import Claim, Measured, Search
@@ -22,8 +22,7 @@ from twin.sources import STRENGTHS, sources
 def show() -> None:
     """Show the page."""
     job = jobs.latest(state.home(), "claims")
-    checked = next((item.result for item in jobs.list_jobs(state.home()) if item.kind == "claims" and item.result), None)
-    found = rows((checked or {}).get("rows", ()))
+    found = rows(checked(state.home()))
     under = "Every figure is computed on this machine; verdicts by a tolerance that was set before the run"
     parts.page_title(title(found), under, legend=False)
     wide, side = st.columns([820, 348], gap="small")
@@ -121,8 +120,19 @@ def _opened(found: Sequence[Row]) -> None:
         row = next((row for row in found if row.key == key), found[0])
         body = [(word(name, "m s top"), word(text, "wrap")) for name, text in _facts(row) if text]
         sheet(grid([], body), key="claim-facts")
+        _contenders(row)
         for place, (name, steps) in enumerate(sweeps(row).items()):
             _sweep(row, place, name, steps)
+
+
+def _contenders(row: Row) -> None:
+    """Show what each contender reached at the claim's own point, where there are more than two."""
+    step = own_step(row)
+    if step is None or len(step.labels) <= 2:
+        return
+    body = [[word(label), word(_reached(row, step, label), "n b")] for label in step.labels]
+    st.html('<p class="iw-said">What each policy reached, the median over seeds</p>')
+    sheet(grid([word("Policy"), word("Reached", "n")], body), key="claim-contenders")
 
 
 def _spread(row: Row) -> tuple[float, float] | None:
@@ -172,6 +182,7 @@ def _facts(row: Row) -> tuple[tuple[str, str], ...]:
         ("Scenario and seeds", f"{claim.scenario}, seeds {', '.join(str(seed) for seed in claim.seeds)}"),
         ("Runs", f"{row.probes:,} asked for, {row.probes_limit:,} at most" if row.probes_limit else ""),
         ("Verdict", f"{row.verdict}: {row.why}" if row.why else row.verdict or "not checked yet"),
+        ("Computed by", "an older version of this code; check again" if row.stale else ""),
         ("What makes ours differ", claim.explained if row.verdict and row.verdict != "reproduced" else ""),
         ("Not comparable because", claim.comparable),
     )
