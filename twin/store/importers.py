@@ -46,8 +46,8 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
     a bad name, an option that the kind does not take, a malformed file, and a name that is taken by other contents; nothing
     is written then.
     """
-    if kind not in READERS:
-        raise ValueError(f"{kind!r} cannot be imported; what can: {', '.join(sorted(READERS))}")
+    if kind not in READERS and kind not in MERGED:
+        raise ValueError(f"{kind!r} cannot be imported; what can: {', '.join(sorted([*READERS, *MERGED]))}")
     if not _NAME.match(name):
         raise ValueError(f"{name!r} is not a name for an import; use 1 to 40 of a-z, 0-9 and '-'")
     unknown = sorted(set(options) - set(OPTIONS.get(kind, ())))
@@ -55,6 +55,8 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
         raise ValueError(f"--{unknown[0]} says nothing about a {kind}; leave it out")
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    if kind in MERGED:
+        return MERGED[kind](path, name, home / "imports" / kind / f"{name}.parquet", options)
     contents = READERS[kind](path, options)
     if contents.frame.is_empty():
         raise ValueError(f"{path.name}: holds no row; nothing was imported")
@@ -96,6 +98,21 @@ def _latency_profile(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(profiling.frame(profiles), points.height, 0.0, notes)
 
 
+def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
+    """Merge an increment: telemetry comes in pieces, late and twice."""
+    from twin.store import sensors
+
+    readings = sensors.read(path, options)
+    merged = sensors.keep(readings, target, path.name, bool(options.get("replace")))
+    times, count = merged.frame["time_s"], merged.frame["sensor"].n_unique()
+    notes = [f"{merged.added:,} new readings, {merged.repeated:,} there already; {count:,} sensors in all"]
+    notes += [f"{merged.late:,} late ones sorted in"] if merged.late else []
+    notes += [f"{merged.replaced:,} readings replaced by this file's"] if merged.replaced else []
+    notes += [f"{readings.empty:,} rows without a value left out"] if readings.empty else []
+    span_s = float(times.max()) - float(times.min())  # type: ignore[arg-type]
+    return ImportReport("telemetry", name, merged.frame.height, span_s, (*notes, *readings.notes), readings.empty)
+
+
 def _span_s(frame: pl.DataFrame) -> float:
     low, high = frame.select(pl.col("t_s").min().alias("low"), pl.col("t_s").max().alias("high")).row(0)
     return float(high) - float(low)
@@ -105,4 +122,9 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "llm-trace": _llm_trace,
     "latency-profile": _latency_profile,
 }
-OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {"latency-profile": ("gpu", "engine", "model", "tp", "precision")}
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "latency-profile": ("gpu", "engine", "model", "tp", "precision"),
+    "telemetry": ("timezone", "replace"),
+}
+# Kinds of which several files go under one name, one increment after the other.
+MERGED: Final[Mapping[str, Callable[[Path, str, Path, Mapping[str, str]], ImportReport]]] = {"telemetry": _telemetry}
