@@ -15,7 +15,8 @@ from app.charts.day import MINUTE_S, Day, message, read_day
 from app.charts.heatmap import Plan, plan_of
 from app.charts.statements import marks, outages
 from app.overlays import AT_MOST, Overlay
-from twin.fleet import GPUS_PER_SERVER, Fleet, named
+from twin.fleet import GPUS_PER_SERVER, Fleet
+from twin.fleet_file import named
 from twin.sources import calibration
 
 # metrics whose bounds can be seen on the floor

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from twin.fleet import Fleet, named
+from twin.fleet import Fleet
+from twin.fleet_file import named
 from twin.plant.hardware import server_models
 
 

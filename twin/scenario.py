@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.fleet import load as load_fleet
+from twin.fleet_file import load as load_fleet
 from twin.plant import model as plant_model
 from twin.serving import latency
 from twin.serving import model as serving_model

@@ -9,7 +9,8 @@ import numpy as np
 
 from policies.intent.interpret.reader import Site
 from twin.clock import Clock
-from twin.fleet import Fleet, named
+from twin.fleet import Fleet
+from twin.fleet_file import named
 from twin.sources import calibration, data_dir, toml
 from twin.units import parse
 

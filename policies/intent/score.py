@@ -11,7 +11,7 @@ from typing import Any, Final
 from policies.intent.interpret.reader import Reader, Site
 from policies.intent.interpret.words import published_levers
 from policies.intent.model import Intent
-from twin.fleet import named
+from twin.fleet_file import named
 
 FIELDS: Final = (
     "kind",

@@ -17,7 +17,8 @@ import polars as pl
 from policies import catalogue
 from policies.system import Knobs, Surroundings
 from twin.clock import Clock
-from twin.fleet import AisleSpec, Fleet, FleetSpec, RowSpec, build
+from twin.fleet import Fleet
+from twin.fleet_file import AisleSpec, FleetSpec, RowSpec, build
 from twin.serving import batching as b
 from twin.serving import latency
 from twin.serving.demand import Demand, ImageRequests, Synthetic, Trace, quantiles

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from twin import fleet
+from twin import fleet, fleet_file
 from twin.serving.images import encode_s, visions
 from twin.serving.latency import profiles
 from twin.sources import calibration, data_dir, toml
@@ -9,7 +9,7 @@ from twin.sources import calibration, data_dir, toml
 
 @pytest.fixture(scope="module")
 def example() -> fleet.Fleet:
-    return fleet.load(data_dir() / "fleets" / "example.toml")
+    return fleet_file.load(data_dir() / "fleets" / "example.toml")
 
 
 def test_the_example_fleet_is_the_one_of_the_vocabulary(example: fleet.Fleet) -> None:
@@ -58,14 +58,14 @@ def test_an_unknown_aisle_or_model_is_one_line() -> None:
         power_budget_w=1e5,
     )
     good = {"name": "t", "site_power_budget_w": 1e6, "aisle": [{"id": "a"}], "row": [row]}
-    assert fleet.build(fleet.FleetSpec.model_validate(good)).server_ids == ("server-1",)
+    assert fleet_file.build(fleet_file.FleetSpec.model_validate(good)).server_ids == ("server-1",)
     for change, word in (({"aisle": "b"}, "aisle 'b' is unknown"), ({"model": "h900"}, "model 'h900' is unknown")):
         with pytest.raises(ValueError, match=word):
-            fleet.build(fleet.FleetSpec.model_validate({**good, "row": [{**row, **change}]}))
+            fleet_file.build(fleet_file.FleetSpec.model_validate({**good, "row": [{**row, **change}]}))
 
 
 def test_two_places_of_one_name_are_refused() -> None:
-    spec = fleet.FleetSpec.model_validate(toml(data_dir() / "fleets" / "tiny.toml"))
+    spec = fleet_file.FleetSpec.model_validate(toml(data_dir() / "fleets" / "tiny.toml"))
     twice = spec.model_copy(update={"row": (spec.row[0], spec.row[1].model_copy(update={"first_server": spec.row[0].first_server}))})
     with pytest.raises(ValueError, match="'server-1' is there twice"):
-        fleet.build(twice)
+        fleet_file.build(twice)

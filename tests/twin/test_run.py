@@ -11,7 +11,7 @@ from policies import study
 from policies.policy import TODAY, PolicySet, Schedule, Step
 from twin import run as runs
 from twin.clock import Window
-from twin.fleet import FleetSpec, build
+from twin.fleet_file import FleetSpec, build
 from twin.metrics import Scope
 from twin.scenario import Scenario, read
 from twin.serving.batching import MAX_BATCH

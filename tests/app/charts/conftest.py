@@ -7,7 +7,7 @@ from app.charts.day import Day
 from app.charts.heatmap import Plan, plan_of
 from app.charts.timeline import Span
 from twin.clock import Clock
-from twin.fleet import load
+from twin.fleet_file import load
 from twin.sources import data_dir
 
 

@@ -2,7 +2,7 @@ import polars as pl
 
 from app.charts.slots import DECODE, IMAGE, PREFILL, WHOLE, pool_words, role_colour, servers, slot_gpus, slots
 from app.charts.tokens import LIGHT, stage_colour
-from twin.fleet import load
+from twin.fleet_file import load
 from twin.serving import levers
 from twin.serving.layout import Endpoint, layout
 from twin.sources import data_dir

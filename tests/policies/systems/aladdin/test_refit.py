@@ -11,7 +11,7 @@ from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.policy import Aladdin
 from policies.systems.aladdin.refit import Refit
 from twin.clock import Clock
-from twin.fleet import AisleSpec, FleetSpec, RowSpec, build
+from twin.fleet_file import AisleSpec, FleetSpec, RowSpec, build
 from twin.serving import latency as lat
 from twin.serving.demand import Synthetic
 from twin.serving.layout import Endpoint
