@@ -44,6 +44,18 @@ def steady_gpu_temp_c(model: Record, inlet_c: float, power_w: float, flow_share:
     return float(inlet_c + (sink + model.r_die_c_per_w) * power_w)
 
 
+@register_jitable
+def memory_temp_c(model: Record, die_c: Quantity) -> Quantity:
+    """Return the temperature of a GPU's memory (HBM): the die's and a rise above it."""
+    return die_c + model.memory_rise_c
+
+
+@register_jitable
+def over_limit_c(model: Record, die_c: Quantity) -> Quantity:
+    """Return how far a GPU is above what it may be, negative below: die or memory, whichever is nearer to its own limit."""
+    return np.maximum(die_c - model.limit_c, memory_temp_c(model, die_c) - model.memory_limit_c)
+
+
 def limit_c(model: Record) -> Record:
     """Return the die temperature above which a GPU throttles: its own limit, or its memory's where that binds first."""
     return np.minimum(model.limit_c, model.memory_limit_c - model.memory_rise_c)
