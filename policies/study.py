@@ -113,7 +113,9 @@ def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is w
     if not runs.exists(run_id, home):
         name = ", then ".join(step.policy.name for step in schedule.steps)
         with _logged(home, run_id, label, name, seed, scenario.name):
-            done = twin_run.simulate(scenario, decided, seed=seed, progress=progress, cancel=cancel, start=start, until_s=until_s)
+            done = twin_run.simulate(
+                scenario, decided, seed=seed, progress=progress, cancel=cancel, start=start, until_s=until_s, spool=home / "runs"
+            )
             runs.save(done, home)
     return run_id
 
@@ -129,7 +131,9 @@ def lead_in(
     run_id = twin_run.run_id_of(scenario, decided, seed, None, end_s, (end_s,))
     if not runs.exists(run_id, home):
         with _logged(home, run_id, "lead-in", TODAY.name, seed, scenario.name):
-            done = twin_run.simulate(scenario, decided, seed=seed, progress=progress, cancel=cancel, snapshots_at=(end_s,), until_s=end_s)
+            done = twin_run.simulate(
+                scenario, decided, seed=seed, progress=progress, cancel=cancel, snapshots_at=(end_s,), until_s=end_s, spool=home / "runs"
+            )
             runs.save(done, home)
     return Start(run_id, end_s, runs.load_snapshot(run_id, end_s, home))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,8 +19,9 @@ from twin.plant import readings as plant_readings
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
 from twin.serving import readings as serving_readings
 from twin.sources import code_hash
+from twin.spool import Spool
 from twin.stack import Phase, State
-from twin.tables import EVENTS, Sink, Table
+from twin.tables import EVENTS, HOLD_BYTES, Sink, Table
 from twin.workloads import readings as workloads_readings
 from twin.world import World
 
@@ -47,13 +49,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One answered question: manifest, tables, metrics over the whole run, and snapshots to go on from."""
+    """One answered question: manifest, tables, metrics over the whole run, and snapshots to go on from.
+
+    Tables that outgrew memory lie in the files of ``spool`` and can be read for as long as the run is held, or from the store.
+    """
 
     run_id: str
     manifest: Mapping[str, Any]
     tables: Mapping[str, pl.LazyFrame]
     metrics: Mapping[str, float]
     snapshots: Mapping[int, State] = field(default_factory=dict)
+    spool: Spool | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
     snapshots_at: Sequence[float] = (),
     start: Start | None = None,
     until_s: float | None = None,
+    spool: Path | None = None,
+    hold_bytes: int = HOLD_BYTES,
 ) -> Run:
     """Run a scenario under a schedule of holders.
 
@@ -92,6 +100,11 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
         Another run's snapshot to go on from: same scenario and seed, any holders.
     until_s
         Where to stop before the horizon.
+    spool
+        The folder in which to write down tables that outgrow memory, best on the disk where the run will be stored;
+        None takes a temporary one.
+    hold_bytes
+        How much of all tables is held in memory before they are written down. It changes nothing that is read.
     """
     seed = scenario.seed if seed is None else seed
     end_s = min(scenario.horizon_s, until_s if until_s is not None else scenario.horizon_s)
@@ -102,7 +115,31 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
     if end_s <= begin_s:
         raise ValueError(f"nothing to run: it starts at {begin_s:.0f} s and ends at {end_s:.0f} s")
     world = World(scenario, phases, seed, None if start is None else start.state, end_s)
-    sink = Sink(_ids(scenario, world))
+    sink = Sink(_ids(scenario, world), Spool(spool), hold_bytes)
+    try:
+        kept = _advance(world, sink, begin_s, end_s, wanted, progress, cancel)
+        tables = sink.tables()
+    except BaseException:
+        sink.discard()
+        raise
+    span_s = end_s - begin_s
+    asked = Asked(tables, scenario.clock, span_s)
+    metrics = {name: value for name in READINGS if (value := READINGS[name](asked)) is not None}
+    asked_for = question(scenario, phases, seed, start, end_s, snapshots_at)
+    manifest = {**asked_for, **_manifest(scenario, begin_s, end_s, world, tables)}
+    return Run(run_id_of(scenario, phases, seed, start, until_s, snapshots_at), manifest, tables, metrics, kept, sink.spool)
+
+
+def _advance(
+    world: World,
+    sink: Sink,
+    begin_s: float,
+    end_s: float,
+    wanted: list[float],
+    progress: Callable[[Progress], None] | None,
+    cancel: Callable[[], bool] | None,
+) -> dict[int, State]:
+    """Step the world to its end; return its snapshots at the ``wanted`` times."""
     kept: dict[int, State] = {}
     reported = begin_s
     while world.t_s < end_s - 1e-9:
@@ -114,18 +151,12 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
             if cancel is not None and cancel():
                 raise Cancelled
             if progress is not None:
-                local = scenario.clock.at(world.t_s).strftime("%H:%M")
+                local = world.scenario.clock.at(world.t_s).strftime("%H:%M")
                 progress(Progress((world.t_s - begin_s) / (end_s - begin_s), world.t_s, end_s, f"simulated to {local}"))
     if wanted and world.t_s >= wanted[0] - 1e-9:
         kept[int(wanted.pop(0))] = world.snapshot()
     world.close(sink)
-    tables = {name: frame.lazy() for name, frame in sink.frames().items()}
-    span_s = end_s - begin_s
-    asked = Asked(tables, scenario.clock, span_s)
-    metrics = {name: value for name in READINGS if (value := READINGS[name](asked)) is not None}
-    asked_for = question(scenario, phases, seed, start, end_s, snapshots_at)
-    manifest = {**asked_for, **_manifest(scenario, begin_s, end_s, world, tables)}
-    return Run(run_id_of(scenario, phases, seed, start, until_s, snapshots_at), manifest, tables, metrics, kept)
+    return kept
 
 
 def read(run: Run, name: str, scope: tuple[Scope, ...] = (), window: Window | None = None) -> float | None:

@@ -7,6 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from twin.spool import ROW_GROUP_ROWS, Spool, TableFile
+
+# What a run keeps of its tables in memory before it writes them down, as their arrays count it.
+HOLD_BYTES = 64 << 20
+_Columns = dict[str, NDArray[np.generic]]
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -50,41 +56,124 @@ class TooLargeError(ValueError):
 class Sink:
     """Collects the rows that models write during a run, column by column.
 
-    ``ids`` gives, for each entity kind, the ids that indices stand for.
+    ``ids`` gives, for each entity kind, the ids that indices stand for. With a ``spool``, whole row groups of every table are
+    written down as soon as more than ``hold_bytes`` are held; which rows were written when is not seen in the tables.
     """
 
     ids: Mapping[str, Sequence[str]]
-    _parts: dict[str, list[dict[str, NDArray[np.generic]]]] = field(default_factory=dict)
+    spool: Spool | None = None
+    hold_bytes: int = HOLD_BYTES
+    _parts: dict[str, list[_Columns]] = field(default_factory=dict)
     _declared: dict[str, Table] = field(default_factory=dict)
     _rows: dict[str, int] = field(default_factory=dict)
+    _held_rows: dict[str, int] = field(default_factory=dict)
+    _held_bytes: int = 0
+    _left_bytes: int = 0
+    _files: dict[str, TableFile] = field(default_factory=dict)
+    _enums: dict[str, pl.Enum] = field(default_factory=dict)
+
+    @property
+    def held_rows(self) -> int:
+        """Rows of all tables that are in memory now."""
+        return sum(self._held_rows.values())
 
     def append(self, table: Table, columns: Mapping[str, NDArray[np.generic]]) -> None:
         """Add rows: one array per declared column, all of the same length; arrays are not copied."""
-        rows = len(next(iter(columns.values())))
-        total = self._rows.get(table.name, 0) + rows
+        name, rows = table.name, len(next(iter(columns.values())))
+        total = self._rows.get(name, 0) + rows
         if total > table.max_rows:
-            raise TooLargeError(
-                f"table {table.name} would hold {total:,} rows, its limit is {table.max_rows:,}; "
-                "shorten horizon_s or coarsen its resolution"
-            )
-        self._declared[table.name] = table
-        self._rows[table.name] = total
-        self._parts.setdefault(table.name, []).append(dict(columns))
+            raise TooLargeError(self._refusal(table, total))
+        self._declared[name], self._rows[name] = table, total
+        self._held_rows[name] = self._held_rows.get(name, 0) + rows
+        self._parts.setdefault(name, []).append(dict(columns))
+        if self.spool is not None:
+            self._held_bytes += _bytes(columns)
+            if self._held_bytes - self._left_bytes > self.hold_bytes:
+                self._write_down()
+
+    def tables(self) -> dict[str, pl.LazyFrame]:
+        """Return every table in its declared schema: from memory, or from its file where some of it was written down.
+
+        It ends the collection: nothing can be appended to a table that lies in a file. Files last as long as the spool.
+        """
+        for name, file in self._files.items():
+            if self._held_rows[name]:
+                file.write(self._frame(self._declared[name], self._joined(name)))
+            self._parts[name], self._held_rows[name] = [], 0
+            file.close()
+        held = {name: self._frame(self._declared[name], self._joined(name)).lazy() for name in self._parts if name not in self._files}
+        written = {name: pl.scan_parquet(file.path) for name, file in self._files.items()}
+        return dict(sorted({**held, **written}.items()))
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """Return every table as a frame in its declared schema."""
-        return {name: self._frame(self._declared[name], parts) for name, parts in sorted(self._parts.items())}
+        """Return every table as a frame in its declared schema, all of it in memory."""
+        return {name: frame.collect() for name, frame in self.tables().items()}
 
-    def _frame(self, table: Table, parts: list[dict[str, NDArray[np.generic]]]) -> pl.DataFrame:
+    def discard(self) -> None:
+        """Forget every row and remove what was written down."""
+        for file in self._files.values():
+            file.close()
+        for held in (self._parts, self._rows, self._held_rows, self._files):
+            held.clear()
+        self._held_bytes = self._left_bytes = 0
+        if self.spool is not None:
+            self.spool.remove()
+
+    def _write_down(self) -> None:
+        """Write whole row groups of every table that has some, one table after the other; what is left stays in memory."""
+        assert self.spool is not None
+        for name, held in self._held_rows.items():
+            whole = held // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+            if not whole:
+                continue
+            if name not in self._files:
+                self._files[name] = TableFile(self.spool.path(name))
+            joined = self._joined(name)
+            for first in range(0, whole, ROW_GROUP_ROWS):
+                group = {key: values[first : first + ROW_GROUP_ROWS] for key, values in joined.items()}
+                self._files[name].write(self._frame(self._declared[name], group))
+            self._parts[name] = [{key: values[whole:].copy() for key, values in joined.items()}]
+            self._held_rows[name] = held - whole
+        # Tables short of a row group stay, and are no reason to look again at once.
+        self._held_bytes = self._left_bytes = sum(_bytes(part) for parts in self._parts.values() for part in parts)
+
+    def _joined(self, name: str) -> _Columns:
+        """Return the held rows of a table as one array per column; the parts are let go."""
+        parts = self._parts[name]
+        names = [column.name for column in self._declared[name].columns]
+        joined = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in names}
+        self._parts[name] = [joined]
+        return joined
+
+    def _frame(self, table: Table, columns: _Columns) -> pl.DataFrame:
         series = []
         for column in table.columns:
-            values = np.concatenate([part[column.name] for part in parts])
+            values = columns[column.name]
             if column.entity is None:
                 series.append(pl.Series(column.name, values).cast(column.dtype))
             else:
                 codes = pl.Series(column.name, values.astype(np.uint32, copy=False))
-                series.append(codes.cat.to(pl.Enum(list(self.ids[column.entity]))))
+                series.append(codes.cat.to(self._enum(column.entity)))
         return pl.DataFrame(series)
+
+    def _enum(self, entity: str) -> pl.Enum:
+        if entity not in self._enums:
+            self._enums[entity] = pl.Enum(list(self.ids[entity]))
+        return self._enums[entity]
+
+    def _refusal(self, table: Table, rows: int) -> str:
+        """Say how long a table would be and what a disk must hold for it: as its rows so far say, else as its columns are wide."""
+        file = self._files.get(table.name)
+        width = sum(np.dtype(values.dtype).itemsize for values in self._parts[table.name][0].values()) if table.name in self._parts else 8
+        each = file.path.stat().st_size / file.rows if file is not None and file.rows else float(width)
+        return (
+            f"table {table.name} would hold {rows:,} rows ({rows * each / 1e6:,.0f} MB on disk), "
+            f"its limit is {table.max_rows:,}; shorten horizon_s or coarsen its resolution"
+        )
+
+
+def _bytes(columns: Mapping[str, NDArray[np.generic]]) -> int:
+    return sum(values.nbytes for values in columns.values())
 
 
 EVENTS = Table(

@@ -1,11 +1,9 @@
 """Files of the store: deterministic bytes, written aside, renamed whole."""
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-ASIDE: Final = ".saving-"
-ROW_GROUP_ROWS: Final = 262_144
+from twin.spool import ASIDE, ROW_GROUP_ROWS, leftovers, lock_aside, locked, write_table
+
+__all__ = ["ASIDE", "FINGERPRINTS", "ROW_GROUP_ROWS", "leftovers", "locked"]
 FINGERPRINTS: Final = "files.json"
 
 
@@ -51,11 +50,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write a frame as zstd Parquet. Equal frames give equal files, however their memory is chunked.
+    """Write a frame as zstd Parquet. Equal frames give equal files, however their memory is chunked."""
+    write_table(path, frame)
+    sync(path)
 
-    Higher levels take half as long again for two percent of the bytes: most of a run is noise.
-    """
-    frame.rechunk().write_parquet(path, compression="zstd", compression_level=1, statistics=True, row_group_size=ROW_GROUP_ROWS)
+
+def place(path: Path, written: Path) -> None:
+    """Put a file that was written elsewhere at ``path`` too: the same bytes under a second name, or a copy on another disk."""
+    try:
+        os.link(written, path)
+    except OSError:
+        shutil.copyfile(written, path)
     sync(path)
 
 
@@ -92,39 +97,10 @@ def aside(parent: Path) -> Iterator[Path]:
 
     The folder is locked for as long as its process lives, so that a leftover can be told from one in use.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=ASIDE, dir=parent))
-    handle = os.open(folder, os.O_RDONLY)
+    folder, handle = lock_aside(parent)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
         folder.chmod(0o755)
         yield folder
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def leftovers(parent: Path) -> list[Path]:
-    """Return temporary folders whose process is gone."""
-    return [folder for folder in sorted(parent.glob(f"{ASIDE}*")) if _abandoned(folder)]
-
-
-def _abandoned(folder: Path) -> bool:
-    return folder.exists() and not locked(folder)
-
-
-def locked(path: Path) -> bool:
-    """Return whether a living process holds the lock on a file or folder; what is not there is not held, what cannot be opened is."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False

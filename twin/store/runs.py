@@ -115,8 +115,12 @@ def _write(run: "Run", folder: Path) -> None:
     except ValueError:
         wrong = [name for name, value in run.metrics.items() if not abs(value) < float("inf")]
         raise ValueError(f"run {run.run_id}: metric {', '.join(wrong)} is not a finite number; leave out what has no evidence") from None
+    written = {} if run.spool is None else run.spool.files
     for name, frame in sorted(run.tables.items()):
-        files.write_parquet(folder / f"{name}.parquet", frame.collect())
+        if name in written:
+            files.place(folder / f"{name}.parquet", written[name])
+        else:
+            files.write_parquet(folder / f"{name}.parquet", frame.collect())
     if run.snapshots:
         (folder / _SNAPSHOTS).mkdir()
     for t_s, state in sorted(run.snapshots.items()):
