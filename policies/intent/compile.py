@@ -181,7 +181,11 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
     knobs: dict[str, Any] = {"targets": tuple(target.model_dump(mode="json") for target in targets)} if targets else {}
     why = _why(item, intent, {target.metric for target in targets})
     for lever, role in free.items():
-        if catalogue.levers()[lever].kind == "each tick" and not any(metric in _EVENTS for metric in served):
+        kind = catalogue.levers()[lever].kind
+        if kind == "each tick" and not any(metric in _EVENTS for metric in served):
+            continue
+        # Nobody builds a site anew to keep a bound; who wants more servers says so.
+        if kind == "at the start" and lever not in intent.settings:
             continue
         held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])

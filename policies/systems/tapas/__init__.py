@@ -11,7 +11,13 @@ SYSTEM: Final = System(
     id="tapas",
     name="TAPAS",
     question="Can heat and power be steered by where requests go and how fast GPUs run, instead of capping everybody?",
-    levers={"request_routing": "guard", "instance_config": "guard", "emergency": "holder"},
+    levers={
+        "request_routing": "guard",
+        "instance_config": "guard",
+        "emergency": "holder",
+        "vm_placement": "holder",
+        "capacity": "holder",
+    },
     serves=(
         "plant.gpu_temp_max_c",
         "plant.row_power_peak_w",

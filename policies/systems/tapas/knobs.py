@@ -28,3 +28,19 @@ class TapasKnobs(Knobs):
     idle_power_share: Annotated[float, Field(ge=0, le=0.5, description="power of an idle GPU as a share of its rating")] = 0.18
     emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
     emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005
+    oversubscription_share: Annotated[
+        float, Field(ge=0, le=1, description="servers above those that the power budgets were made for, as a share of them")
+    ] = 0.0
+    doubt_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="predicted peak between the mean and the highest hour of the past"),
+    ] = 0.5
+    placement_hours: Annotated[int, Field(ge=1, le=168, description="coming hours of the week that a new VM's peak is looked for in")] = 168
+    placement_margin_share: Annotated[
+        float, Field(ge=0, le=0.5, description="share of a row's budget and of an aisle's air that placement leaves free")
+    ] = 0.05
+    refuse: Annotated[bool, Field(description="let a VM wait where no server keeps its row and aisle within bounds")] = False
+    mix_weight: Annotated[float, Field(ge=0, le=10, description="how much placement mixes opaque and managed VMs per row and aisle")] = 2.0
+    row_weight: Annotated[float, Field(ge=0, le=10, description="how much placement seeks rows far below their budget")] = 2.0
+    heat_weight: Annotated[float, Field(ge=0, le=10, description="how much placement gives cool servers to hot VMs")] = 0.5
+    fit_weight: Annotated[float, Field(ge=0, le=10, description="how much placement fills servers that are partly taken")] = 1.0

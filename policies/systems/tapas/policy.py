@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 from policies.baselines.clocks import clock_for, power_share
 from policies.system import Surroundings
 from policies.systems.tapas.bounds import Bounds
+from policies.systems.tapas.capacity import extra_servers
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
+from policies.systems.tapas.placement import Placement
 from policies.systems.tapas.routing import Heat, admitted
 from policies.systems.tapas.thermal import RiseModel
-from twin.plant.levers import EmergencyAction, PlantObservation
+from twin.plant.levers import CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
 from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
 from twin.stack import State
+from twin.workloads.levers import PlacementObservation, VmAsked
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,6 +43,7 @@ class Tapas:
         self._knobs = knobs
         self._bounds = Bounds(knobs.targets, surroundings)
         self._caps = Caps(knobs, self._bounds)
+        self._placement = Placement(knobs)
         self._decided_s = -1.0
         self._row_w = np.zeros(len(surroundings.row_ids))
         self._begin(0)
@@ -49,6 +53,14 @@ class Tapas:
         self._clock = np.ones(instances)
         self._full_w = np.zeros(instances)
         self._admitted = np.ones(instances, dtype=np.bool_)
+
+    def size(self, seen: CapacityObservation) -> CapacityAction:
+        """Return the extra servers of each row, the knob's share of those that are there."""
+        return extra_servers(seen, self._knobs.oversubscription_share)
+
+    def rank(self, seen: PlacementObservation, asked: VmAsked) -> Floats:
+        """Return how good each server is for a new VM, shape S; minus infinity where it must not go."""
+        return self._placement.rank(seen, asked)
 
     def admit(self, seen: ServingObservation) -> Bools:
         """Return which instances may take new requests, shape I."""
