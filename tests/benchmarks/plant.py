@@ -60,7 +60,7 @@ def _updates_per_cpu_s(fleet: Fleet, ticks: int) -> float:
 
 def _day_with_tables_cpu_s(fleet: Fleet) -> float:
     model, busy = Model(Settings(), fleet, _CLOCK, 86_400.0, (), 7), _load(fleet)
-    sink = Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu")})
+    sink = Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "aisle", "feed")})
     caps = np.ones(len(busy.clock_share))
     begin = time.process_time()
     while model.t_s < 86_400.0:

@@ -10,9 +10,11 @@ from twin.plant.records import Layout
 _MEANS: Final = (
     ("rows", "power_w"),
     ("rows", "throttled_share"),
+    ("feeds", "power_w"),
     ("site", "it_power_w"),
     ("site", "site_power_w"),
     ("site", "water_l_per_s"),
+    *(("site", name) for name in ("cooling_power_w", "liquid_w")),
 )
 _MOST: Final = (("rows", "gpu_c"), ("rows", "began"))
 
@@ -44,4 +46,6 @@ class Averaging:
         for most, place in zip(self._most, _MOST, strict=True):
             self._of(*place)[:] = most
         site = self._arrays.site
-        site["pue"][:] = site["site_power_w"] / site["it_power_w"]
+        site["pue"][:] = np.divide(site["site_power_w"], site["it_power_w"], out=np.zeros(1), where=site["it_power_w"] > 0.0)
+        cooled = site["it_power_w"] + site["cooling_power_w"]
+        site["partial_pue"][:] = np.divide(cooled, site["it_power_w"], out=np.zeros(1), where=site["it_power_w"] > 0.0)

@@ -10,8 +10,8 @@ from twin.sources import calibration
 def value_of(path: str) -> Any:
     """Return one value of ``data/calibration/plant.toml`` by its dotted path; lists become tuples.
 
-    >>> value_of("throttling.ups_units")
-    4
+    >>> value_of("throttling.brake_hold_s")
+    30
     """
     entry: Any = calibration("plant")
     for key in path.split("."):

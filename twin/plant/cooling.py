@@ -1,6 +1,6 @@
 """The cooling plant and the electrical path: from IT power to the meter."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numba.extending import register_jitable
@@ -14,7 +14,12 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Cooling(BaseModel):
-    """The cooling plant, electrical losses, and what a kilowatt-hour emits and costs by local hour (1 or 24 values)."""
+    """The cooling plant, electrical losses, and what a kilowatt-hour emits and costs by local hour (1 or 24 values).
+
+    ``carbon_kg_per_kwh = "import:NAME"`` takes an imported hourly series (see ``twin.plant.carbon.intensity``).
+
+    ``chiller_law`` makes the chiller's efficiency fall with the air outside, or rise with the supply air's temperature.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,10 +27,18 @@ class Cooling(BaseModel):
     free_approach_c: float = calibrated("cooling.free_approach_c")
     free_margin_c: float = calibrated("cooling.free_margin_c")
     free_blend_c: Annotated[float, Field(gt=0)] = calibrated("cooling.free_blend_c")
+    chiller_law: Literal["outside", "supply"] = "outside"
     chiller_cop: float = calibrated("cooling.chiller_cop")
     chiller_cop_per_c: float = calibrated("cooling.chiller_cop_per_c")
     chiller_cop_low: Positive = calibrated("cooling.chiller_cop_low")
     chiller_cop_high: Positive = calibrated("cooling.chiller_cop_high")
+    chiller_supply_cop: float = calibrated("cooling.chiller_supply_cop")
+    chiller_supply_cop_per_c: float = calibrated("cooling.chiller_supply_cop_per_c")
+    chiller_supply_cop_per_c2: float = calibrated("cooling.chiller_supply_cop_per_c2")
+    chillers: Annotated[int, Field(ge=1, le=64)] = calibrated("cooling.chillers")
+    chiller_capacity_share: Positive = calibrated("cooling.chiller_capacity_share")
+    room_j_per_c_per_rack: Positive = calibrated("cooling.room_j_per_c_per_rack")
+    room_m3_per_rack: Annotated[float, Field(ge=0)] = calibrated("cooling.room_m3_per_rack")
     air_handler_w_per_m3_per_s: float = calibrated("cooling.air_handler_w_per_m3_per_s")
     pump_share: float = calibrated("cooling.pump_share")
     ups_loss_idle_share: float = calibrated("cooling.ups_loss_idle_share")
@@ -34,7 +47,7 @@ class Cooling(BaseModel):
     pdu_loss_share: float = calibrated("cooling.pdu_loss_share")
     other_share: float = calibrated("cooling.other_share")
     water_l_per_kwh: float = calibrated("cooling.water_l_per_kwh")
-    carbon_kg_per_kwh: tuple[float, ...] = calibrated("cooling.carbon_kg_per_kwh")
+    carbon_kg_per_kwh: tuple[float, ...] | Annotated[str, Field(pattern=r"^import:[a-z0-9-]{1,40}$")] = calibrated("cooling.carbon_kg_per_kwh")
     tariff_usd_per_kwh: tuple[float, ...] = calibrated("cooling.tariff_usd_per_kwh")
 
 
@@ -46,19 +59,32 @@ def by_hour(values: tuple[float, ...], name: str) -> tuple[float, ...]:
 
 
 @register_jitable
-def free_share(site: Record, wet_bulb_c: Quantity, supply_c: Quantity) -> Quantity:
-    """Return the share of heat that cooling towers alone take: all when the wet bulb is far below supply, none when near."""
+def free_reach_share(site: Record, wet_bulb_c: Quantity, supply_c: Quantity) -> Quantity:
+    """Return what cooling towers alone could take as a share of heat; above 1 they can cool the room as well."""
     margin_c = supply_c - site.free_margin_c - (wet_bulb_c + site.free_approach_c)
-    return np.minimum(np.maximum(1.0 + margin_c / site.free_blend_c, 0.0), 1.0)
+    return np.maximum(1.0 + margin_c / site.free_blend_c, 0.0)
 
 
 @register_jitable
-def heat_pump_power_w(site: Record, heat_w: Quantity, outside_c: Quantity, free: Quantity) -> Quantity:
-    """Return the power that moves heat out: free cooling and chiller side by side; the chiller's COP falls as it warms outside."""
-    cop = np.minimum(
+def free_share(site: Record, wet_bulb_c: Quantity, supply_c: Quantity) -> Quantity:
+    """Return the share of heat that cooling towers alone take: all when the wet bulb is far below supply, none when near."""
+    return np.minimum(free_reach_share(site, wet_bulb_c, supply_c), 1.0)
+
+
+@register_jitable
+def chiller_cop(site: Record, outside_c: Quantity, supply_c: Quantity) -> Quantity:
+    """Return heat moved per chiller power: falling as it warms outside (dc-rl), or rising with the supply (Moore et al. 2005)."""
+    by_outside = np.minimum(
         np.maximum(site.chiller_cop - site.chiller_cop_per_c * (outside_c - 25.0), site.chiller_cop_low), site.chiller_cop_high
     )
-    return heat_w * (free / site.free_cop + (1.0 - free) / cop + site.pump_share)
+    by_supply = site.chiller_supply_cop + supply_c * (site.chiller_supply_cop_per_c + site.chiller_supply_cop_per_c2 * supply_c)
+    return by_supply if site.chiller_by_supply > 0.0 else by_outside
+
+
+@register_jitable
+def heat_pump_power_w(site: Record, free_w: Quantity, chilled_w: Quantity, outside_c: Quantity, supply_c: Quantity) -> Quantity:
+    """Return the power that moves heat out: towers, chillers and the pumps of both."""
+    return free_w / site.free_cop + chilled_w / chiller_cop(site, outside_c, supply_c) + site.pump_share * (free_w + chilled_w)
 
 
 @register_jitable
@@ -69,8 +95,7 @@ def air_handler_power_w(site: Record, flow_m3_per_s: Quantity, design_m3_per_s: 
 
 
 @register_jitable
-def electrical_loss_w(site: Record, it_power_w: Quantity, rated_w: Quantity) -> Quantity:
-    """Return what UPS and PDU lose on the way to the racks; the UPS loses an idle part, one linear and one square in load."""
-    load = it_power_w / rated_w
-    ups = rated_w * (site.ups_loss_idle_share + site.ups_loss_linear_share * load + site.ups_loss_square_share * load * load)
-    return ups + site.pdu_loss_share * it_power_w
+def ups_loss_w(site: Record, load_w: Quantity, rated_w: Quantity) -> Quantity:
+    """Return what a UPS loses: an idle part, one linear and one square in load."""
+    load = load_w / rated_w
+    return rated_w * (site.ups_loss_idle_share + site.ups_loss_linear_share * load + site.ups_loss_square_share * load * load)

@@ -11,8 +11,10 @@ from twin.plant.airflow import AIR_J_PER_M3_K, LEAST_AIR_SHARE, airflow_m3_per_s
 from twin.plant.hardware import Record
 from twin.plant.heat import relaxation, sink_resistance_c_per_w, toward
 from twin.plant.inlet import mix, mixing_share, supply_temp_c
+from twin.plant.liquid import coolant_temp_c
 from twin.plant.power import busy_power_w, decode_power_w, gpu_power_w, host_power_w, idle_power_w, server_power_w
 from twin.plant.records import Gpus, Layout
+from twin.plant.throttling import held_clock_share
 
 Floats = NDArray[np.float64]
 
@@ -48,13 +50,19 @@ def drive_fans(lay: Layout, dt_s: float) -> None:
     for s in range(len(lay.servers)):
         server = lay.servers[s]
         running = server.off_s <= 0.0
-        server.fan_share = toward(server.fan_share, fan_target_share(site, server.load_share, server.hottest_c), fan_gain)
+        model = lay.models[server.model]
+        # Fans that only cool a board do not mind how warm the GPUs on their plates are.
+        warmest_c = site.fan_from_c if model.on_plates > 0.0 else server.hottest_c
+        server.fan_share = toward(server.fan_share, fan_target_share(site, server.load_share, warmest_c), fan_gain)
         blown = server.fan_share if running else 0.0
-        full = lay.models[server.model].airflow_max_m3_per_s
-        server.airflow_m3_per_s = airflow_m3_per_s(full, blown, server.blocked_share)
-        held = lay.rows[server.row].brake_clock_share if running else 0.0
+        server.airflow_m3_per_s = airflow_m3_per_s(model.airflow_max_m3_per_s, blown, server.blocked_share)
+        row = lay.rows[server.row]
+        held = held_clock_share(row, 0.0) if running else 0.0
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
             gpus.held_clock_share[g] = held
+        if running and row.low_clock_share < row.high_clock_share:
+            for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
+                gpus.held_clock_share[g] = held_clock_share(row, gpus.low_priority[g])
 
 
 @register_jitable
@@ -93,7 +101,7 @@ def sum_servers(lay: Layout, load: Load) -> None:
         server.busy_share = busy / GPUS_PER_SERVER
         server.gpus_w = gpus_w
         running = server.off_s <= 0.0
-        server.power_w = server_power_w(model, server.busy_share, gpus_w, server.fan_share) if running else model.standby_w
+        server.power_w = server_power_w(model, server.busy_share, gpus_w, server.fan_share) if running else model.standby_w * lay.rows[server.row].live
 
 
 @register_jitable
@@ -104,13 +112,13 @@ def mix_air(lay: Layout, load: Load, around: Around) -> None:
         lay.racks[k].heat_w, lay.racks[k].airflow_m3_per_s = 0.0, 0.0
     for s in range(len(lay.servers)):
         rack = lay.racks[lay.servers[s].rack]
-        rack.heat_w += lay.servers[s].power_w
+        rack.heat_w += lay.servers[s].power_w - lay.models[lay.servers[s].model].on_plates * lay.servers[s].gpus_w
         rack.airflow_m3_per_s += lay.servers[s].airflow_m3_per_s
     host_idle_w, host_max_w, host_flow = around.host
     for h in range(len(lay.hosts)):
         rack = lay.racks[lay.hosts[h].rack]
-        rack.heat_w += host_power_w(host_idle_w, host_max_w, load.host_share[h])
-        rack.airflow_m3_per_s += host_flow * (0.35 + 0.65 * load.host_share[h])
+        rack.heat_w += host_power_w(host_idle_w, host_max_w, load.host_share[h]) * lay.rows[lay.hosts[h].row].live
+        rack.airflow_m3_per_s += host_flow * (site.fan_floor_share + (1.0 - site.fan_floor_share) * load.host_share[h])
     for a in range(len(lay.aisles)):
         lay.aisles[a].demand_m3_per_s, lay.aisles[a].flow_w_per_c = 0.0, 1e-9
     for k in range(len(lay.racks)):
@@ -120,7 +128,8 @@ def mix_air(lay: Layout, load: Load, around: Around) -> None:
         lay.aisles[rack.aisle].demand_m3_per_s += rack.airflow_m3_per_s
         lay.aisles[rack.aisle].flow_w_per_c += rack.flow_w_per_c
     handler_gain = relaxation(around.dt_s, site.air_handler_tau_s)
-    site.supply_c = supply_temp_c(site, around.outside_c)
+    site.supply_c = supply_temp_c(site, around.outside_c) + site.room_rise_c
+    site.coolant_c = coolant_temp_c(site, around.wet_bulb_c)
     for a in range(len(lay.aisles)):
         aisle = lay.aisles[a]
         aisle.air_share = toward(aisle.air_share, aisle.air_target_share, handler_gain)
@@ -137,14 +146,16 @@ def mix_air(lay: Layout, load: Load, around: Around) -> None:
 
 @register_jitable
 def spread_air(lay: Layout) -> None:
-    """Set every server's inlet, and for its GPUs the air at their sinks and the sinks' resistance at this flow."""
-    gpus, exponent = lay.gpus, lay.site[0].sink_flow_exponent
+    """Set every server's inlet, and for its GPUs the air (or coolant) at their sinks and the sinks' resistance at this flow."""
+    gpus, exponent, coolant_c = lay.gpus, lay.site[0].sink_flow_exponent, lay.site[0].coolant_c
     for s in range(len(lay.servers)):
         server = lay.servers[s]
         server.inlet_c = lay.racks[server.rack].air_c + server.offset_c
         flow = max(server.fan_share * (1.0 - server.blocked_share), LEAST_AIR_SHARE)
-        sink_r, inlet_c = sink_resistance_c_per_w(lay.models[server.model], flow, exponent), server.inlet_c
+        model = lay.models[server.model]
+        sink_r = sink_resistance_c_per_w(model, flow, exponent)
+        inlet_c = coolant_c if model.on_plates > 0.0 else server.inlet_c
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
-            gpus.sink_r_c_per_w[g] = sink_r
+            gpus.sink_r_c_per_w[g] = sink_r * gpus.sink_scale[g]
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
             gpus.inlet_c[g] = inlet_c

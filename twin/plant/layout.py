@@ -10,16 +10,31 @@ from twin.plant.cooling import Cooling
 from twin.plant.hardware import host_model, server_models
 from twin.plant.heat import Heat
 from twin.plant.inlet import Inlet
-from twin.plant.records import AISLE, HOST, RACK, ROW, SERVER, SITE_STATE, Gpus, Layout, Records
-from twin.plant.throttling import Throttling
+from twin.plant.liquid import Liquid, with_plates
+from twin.plant.records import AISLE, FEED, HOST, RACK, ROW, SERVER, SITE_STATE, Gpus, Layout, Records
+from twin.plant.room import heat_capacity_j_per_c
+from twin.plant.throttling import Throttling, graded_values
+from twin.plant.tree import PowerTree
 
 
-def site_record(airflow: Airflow, inlet: Inlet, heat: Heat, throttling: Throttling, cooling: Cooling) -> Records:
+def site_record(
+    airflow: Airflow,
+    inlet: Inlet,
+    heat: Heat,
+    throttling: Throttling,
+    cooling: Cooling,
+    liquid: Liquid | None = None,
+    tree: PowerTree | None = None,
+) -> Records:
     """Return one record with every scalar setting under its own name, and the site's state."""
-    values: dict[str, float] = {"fan_by_heat": 1.0 if airflow.law == "thermal" else 0.0}
-    for part in (airflow, inlet, heat, throttling, cooling):
+    values: dict[str, float] = {
+        "fan_by_heat": 1.0 if airflow.law == "thermal" else 0.0,
+        "chiller_by_supply": 1.0 if cooling.chiller_law == "supply" else 0.0,
+    }
+    for part in (airflow, inlet, heat, throttling, cooling, liquid or Liquid(), tree or PowerTree()):
         values |= {name: float(value) for name, value in part if isinstance(value, int | float)}
-    names = (*values, "rated_w", "nameplate_w", *SITE_STATE)
+    values |= graded_values(throttling.graded)
+    names = (*values, "rated_w", "nameplate_w", "chiller_capacity_w", "chiller_left_share", "room_j_per_c", *SITE_STATE)
     site = np.zeros(1, dtype=[(name, np.float64) for name in names]).view(np.recarray)
     for name, value in values.items():
         site[name] = value
@@ -69,10 +84,11 @@ def _neighbours(fleet: Fleet, inlet: Inlet) -> tuple[NDArray[np.int64], NDArray[
     return index, share
 
 
-def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> Layout:
+def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liquid: Liquid | None = None) -> Layout:
     """Lay the fleet out as records with every static figure filled in."""
-    models = server_models().copy()
-    models["limit_c"] = np.minimum(models["limit_c"], models["memory_limit_c"] - models["memory_rise_c"])
+    liquid = liquid or Liquid()
+    models = with_plates(server_models(), liquid)
+    on_plates = fleet.row_liquid[fleet.server_rows]
     counts = (
         len(fleet.gpu_servers),
         len(fleet.server_ids),
@@ -86,10 +102,13 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> L
         np.zeros(count, dtype=dtype) for count, dtype in zip(counts[1:], (SERVER, RACK, AISLE, ROW, HOST), strict=True)
     )
     spread = stream(seed, "plant", "gpu-offsets").standard_normal(counts[0]) * heat.gpu_spread_c
-    gpus.offset_c[:] = np.tile(heat.preheat_c, counts[1]) + spread
-    gpus.thermal_clock_share[:] = gpus.clock_share[:] = 1.0
-    rows["brake_clock_share"] = 1.0
-    servers["model"], servers["rack"], servers["row"] = fleet.server_models, fleet.server_racks, fleet.server_rows
+    # Air reaches the rear GPUs warmer; coolant reaches every plate as cold.
+    gpus.offset_c[:] = np.where(np.repeat(on_plates, GPUS_PER_SERVER), 0.0, np.tile(heat.preheat_c, counts[1])) + spread
+    gpus.thermal_clock_share[:] = gpus.clock_share[:] = gpus.sink_scale[:] = 1.0
+    for name in ("brake_clock_share", "low_clock_share", "high_clock_share", "live"):
+        rows[name] = 1.0
+    variants = fleet.server_models + on_plates * (len(models) // 2)
+    servers["model"], servers["rack"], servers["row"] = variants, fleet.server_racks, fleet.server_rows
     servers["aisle"] = fleet.server_aisles
     racks["row"], racks["aisle"] = fleet.rack_rows, fleet.row_aisles[fleet.rack_rows]
     racks["offset_c"] = _offsets_c(fleet, inlet, seed)
@@ -97,31 +116,56 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int) -> L
     tallest = np.maximum(np.bincount(fleet.server_racks, minlength=counts[2])[fleet.server_racks] - 1, 1)
     servers["offset_c"] = racks["offset_c"][fleet.server_racks] + inlet.height_rise_c * fleet.server_slots / tallest
     rows["rated_w"] = rows["budget_w"] = fleet.row_power_budgets_w
+    rows["pdu_a"], rows["pdu_b"] = fleet.row_pdus.T
+    feeds = np.zeros(len(fleet.ups_ids) + len(fleet.pdu_ids), dtype=FEED)
+    feeds["rated_w"], feeds["live"] = np.concatenate([fleet.ups_rated_w, fleet.pdu_rated_w]), 1.0
     rows["gpus"] = np.bincount(fleet.server_rows, minlength=counts[4]) * GPUS_PER_SERVER
     hosts["rack"], hosts["row"] = fleet.host_racks, fleet.rack_rows[fleet.host_racks]
     hosts["aisle"] = racks["aisle"][fleet.host_racks]
-    _supply(fleet, inlet, aisles, servers, hosts)
+    _supply(fleet, inlet, aisles, models["airflow_max_m3_per_s"][variants], (servers, hosts))
+    _room(fleet, site, liquid)
     _, host_max_w, _ = host_model()
     site["rated_w"] = fleet.site_power_budget_w
-    site["nameplate_w"] = models["nameplate_w"][fleet.server_models].sum() + host_max_w * counts[5]
-    return Layout(gpus, servers, racks, aisles, rows, hosts, site, models, *_neighbours(fleet, inlet), _runs(fleet))
+    # The heat that the room was made for: servers above it make it warmer, not larger.
+    site["nameplate_w"] = models["nameplate_w"][fleet.server_models[: fleet.built_servers]].sum() + host_max_w * counts[5]
+    return Layout(
+        gpus,
+        servers,
+        racks,
+        aisles,
+        rows,
+        feeds,
+        hosts,
+        site,
+        models,
+        *_neighbours(fleet, inlet),
+        _runs(variants),
+        fleet.pdu_ups_share.copy(),
+    )
 
 
-def _runs(fleet: Fleet) -> NDArray[np.int64]:
+def _runs(variants: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return runs of GPUs of one server model: model, first GPU, one past the last; shape (n, 3)."""
-    starts = np.flatnonzero(np.diff(fleet.server_models, prepend=-1))
-    ends = np.append(starts[1:], len(fleet.server_ids))
-    return np.column_stack([fleet.server_models[starts], starts * GPUS_PER_SERVER, ends * GPUS_PER_SERVER]).astype(np.int64)
+    starts = np.flatnonzero(np.diff(variants, prepend=-1))
+    ends = np.append(starts[1:], len(variants))
+    return np.column_stack([variants[starts], starts * GPUS_PER_SERVER, ends * GPUS_PER_SERVER]).astype(np.int64)
 
 
-def _supply(fleet: Fleet, inlet: Inlet, aisles: Records, servers: Records, hosts: Records) -> None:
-    """Size each aisle's air handlers from the airflow of the servers and hosts in it at full fan speed."""
+def _room(fleet: Fleet, site: Records, liquid: Liquid) -> None:
+    """Size chillers for the heat that the rows' budgets let into the air, and the room for its racks."""
+    in_air = np.where(fleet.row_liquid, liquid.board_air_share, 1.0)
+    site["chiller_capacity_w"] = site["chiller_capacity_share"] * (fleet.row_power_budgets_w * in_air).sum()
+    site["chiller_left_share"] = 1.0
+    site["room_j_per_c"] = heat_capacity_j_per_c(len(fleet.rack_ids), site["room_j_per_c_per_rack"][0], site["room_m3_per_rack"][0])
+
+
+def _supply(fleet: Fleet, inlet: Inlet, aisles: Records, full: NDArray[np.float64], housed: tuple[Records, Records]) -> None:
+    """Size each aisle's air handlers from the airflow at full fan speed of the servers and hosts that it was built for."""
     _known(inlet.aisle_air_supply_share, fleet.aisle_ids, "aisle_air_supply_share")
     _known(inlet.aisle_supply_offset_c, fleet.aisle_ids, "aisle_supply_offset_c")
-    full = server_models()["airflow_max_m3_per_s"][fleet.server_models]
-    host_full = host_model()[2]
+    (servers, hosts), host_full, built = housed, host_model()[2], fleet.built_servers
     for index, aisle in enumerate(fleet.aisle_ids):
-        flow = full[servers["aisle"] == index].sum() + host_full * int((hosts["aisle"] == index).sum())
+        flow = full[:built][servers["aisle"][:built] == index].sum() + host_full * int((hosts["aisle"] == index).sum())
         aisles["design_m3_per_s"][index] = max(flow, 1e-3) * inlet.aisle_air_supply_share.get(aisle, inlet.air_supply_share)
         aisles["supply_offset_c"][index] = inlet.aisle_supply_offset_c.get(aisle, 0.0)
         # An aisle without racks still needs a divisor.

@@ -44,9 +44,12 @@ class Capacity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlantObservation:
-    """The plant at the end of the last tick; arrays are read-only.
+    """The plant at the end of the last tick, as its sensors say; arrays are read-only.
 
-    Shapes: G GPUs, S servers, R rows, A aisles. ``gpu_clock_share`` is what the GPU really runs at.
+    Shapes: G GPUs, S servers, R rows, A aisles, U UPS units, P PDUs. ``gpu_clock_share`` is what the GPU really runs at.
+    ``aisle_airflow_m3_per_s`` is what the aisle's servers draw, ``aisle_supply_m3_per_s`` what its air handlers can give now.
+    ``ups_rated_w`` and ``pdu_rated_w`` are the ratings in force, 0 for a unit that is out; ``row_live`` says whether a row has a
+    live feed, ``row_pdus`` (R, 2) which two PDUs feed it, ``pdu_ups_share`` (P, U) how a PDU divides its load while all are up.
     ``gpu_opaque`` marks GPUs of VMs whose inside the operator cannot reach (IaaS).
     """
 
@@ -65,6 +68,15 @@ class PlantObservation:
     row_power_w: Floats
     row_budget_w: Floats
     aisle_airflow_share: Floats
+    aisle_airflow_m3_per_s: Floats
+    aisle_supply_m3_per_s: Floats
+    ups_load_w: Floats
+    ups_rated_w: Floats
+    pdu_load_w: Floats
+    pdu_rated_w: Floats
+    row_live: NDArray[np.bool_]
+    row_pdus: NDArray[np.int64]
+    pdu_ups_share: Floats
 
 
 @dataclass(frozen=True, slots=True)

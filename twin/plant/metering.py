@@ -4,11 +4,27 @@ import numpy as np
 from numba.extending import register_jitable
 
 from twin.fleet import GPUS_PER_SERVER
-from twin.plant.cooling import J_PER_KWH, air_handler_power_w, electrical_loss_w, free_share, heat_pump_power_w
+from twin.plant.cooling import J_PER_KWH, air_handler_power_w, free_share, heat_pump_power_w
 from twin.plant.driving import Around, Load
+from twin.plant.liquid import loop_power_w
 from twin.plant.power import host_power_w
 from twin.plant.records import Layout
-from twin.plant.throttling import brake_row
+from twin.plant.room import take_out
+from twin.plant.throttling import brake_row, grade_row, held_clock_share
+from twin.plant.tree import loss_w
+
+
+@register_jitable
+def _throttled_s(lay: Layout, s: int, dt_s: float) -> float:
+    """Return the GPU-seconds that a server spent throttled by heat, darkness, the row's brake or its caps."""
+    row = lay.rows[lay.servers[s].row]
+    if held_clock_share(row, 0.0) < 1.0:
+        return dt_s * GPUS_PER_SERVER
+    slowed = 0.0
+    if row.low_clock_share < 1.0:
+        for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
+            slowed += lay.gpus.low_priority[g]
+    return float(max(lay.servers[s].throttled_s, dt_s * slowed))
 
 
 @register_jitable
@@ -24,9 +40,7 @@ def gather(lay: Layout, load: Load, around: Around) -> None:
     for s in range(len(lay.servers)):
         server = lay.servers[s]
         rack = lay.racks[server.rack]
-        braked = lay.rows[server.row].brake_clock_share < 1.0
-        throttled_s = dt_s * GPUS_PER_SERVER if braked else server.throttled_s
-        slowest = 1.0
+        throttled_s, slowest = _throttled_s(lay, s, dt_s), 1.0
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
             slowest = min(slowest, lay.gpus.clock_share[g])
         rack.power_w += server.power_w
@@ -43,7 +57,7 @@ def gather(lay: Layout, load: Load, around: Around) -> None:
         server.minute_edges += server.edges
     host_idle_w, host_max_w, _ = around.host
     for h in range(len(lay.hosts)):
-        lay.racks[lay.hosts[h].rack].power_w += host_power_w(host_idle_w, host_max_w, load.host_share[h])
+        lay.racks[lay.hosts[h].rack].power_w += host_power_w(host_idle_w, host_max_w, load.host_share[h]) * lay.rows[lay.hosts[h].row].live
     for k in range(len(lay.racks)):
         rack = lay.racks[k]
         row = lay.rows[rack.row]
@@ -52,6 +66,7 @@ def gather(lay: Layout, load: Load, around: Around) -> None:
         if not row.gpu_c >= rack.gpu_c:
             row.gpu_c = rack.gpu_c
         rack.part_inlet_c = max(rack.part_inlet_c, rack.inlet_c)
+        lay.aisles[rack.aisle].part_inlet_c = max(lay.aisles[rack.aisle].part_inlet_c, rack.part_inlet_c)
         rack.part_gpu_c = max(rack.part_gpu_c, rack.gpu_c) if rack.gpus > 0.0 else np.nan
         rack.part_j += rack.power_w * dt_s
         rack.part_throttled_s += rack.throttled_s
@@ -59,6 +74,7 @@ def gather(lay: Layout, load: Load, around: Around) -> None:
         row = lay.rows[r]
         row.throttled_share = row.throttled_share / (row.gpus * dt_s) if row.gpus > 0.0 else 0.0
         row.began = 1.0 if brake_row(row, lay.site[0], dt_s) else 0.0
+        grade_row(row, lay.site[0], dt_s)
 
 
 @register_jitable
@@ -73,13 +89,23 @@ def meter(lay: Layout, around: Around) -> None:
         aisle = lay.aisles[a]
         flow = min(aisle.demand_m3_per_s, aisle.design_m3_per_s * aisle.air_share)
         handlers_w += air_handler_power_w(site, flow, aisle.design_m3_per_s)
-    heat_w = it_w + handlers_w
+        aisle.part_airflow_m3_per_s = max(aisle.part_airflow_m3_per_s, aisle.demand_m3_per_s)
+        aisle.part_mixing_share = max(aisle.part_mixing_share, aisle.mixing_share)
+    site.liquid_w = 0.0
+    for s in range(len(lay.servers)):
+        site.liquid_w += lay.models[lay.servers[s].model].on_plates * lay.servers[s].gpus_w
+    air_w = it_w - site.liquid_w + handlers_w
     site.free_share = free_share(site, around.wet_bulb_c, site.supply_c)
-    plant_w = handlers_w + heat_pump_power_w(site, heat_w, around.outside_c, site.free_share)
+    free_w, chilled_w = take_out(site, air_w, around.wet_bulb_c, around.dt_s)
+    moving_w = heat_pump_power_w(site, free_w, chilled_w, around.outside_c, site.supply_c) + loop_power_w(site, site.liquid_w)
+    plant_w = handlers_w + moving_w
+    site.removed_w = free_w + chilled_w
+    per_it = 1.0 / it_w if it_w > 0.0 else 0.0
+    site.cooling_power_w, site.partial_pue = plant_w, (it_w + plant_w) * per_it
     site.it_power_w = it_w
-    site.site_power_w = it_w + plant_w + electrical_loss_w(site, it_w, site.rated_w) + site.other_share * it_w
-    site.pue = site.site_power_w / it_w
-    site.water_l_per_s = site.water_l_per_kwh * heat_w / J_PER_KWH
+    site.site_power_w = it_w + plant_w + loss_w(lay) + site.other_share * it_w
+    site.pue = site.site_power_w * per_it
+    site.water_l_per_s = site.water_l_per_kwh * (site.removed_w + site.liquid_w) / J_PER_KWH
     site.minute_s += around.dt_s
     site.part_s += around.dt_s
 

@@ -11,18 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import Fleet
-from twin.plant import driving, layout, records, step
+from twin.fleet import GPUS_PER_SERVER, Fleet, expand
+from twin.plant import calibrating, driving, layout, records, step, tree
 from twin.plant.airflow import Airflow
 from twin.plant.averaging import Averaging
 from twin.plant.cooling import Cooling, by_hour
 from twin.plant.hardware import host_model
-from twin.plant.heat import Heat
+from twin.plant.heat import Heat, limit_c
+from twin.plant.history import History, Past, past
 from twin.plant.inlet import Inlet
 from twin.plant.levers import PlantObservation
-from twin.plant.outages import FAULT_KINDS, Outages
+from twin.plant.liquid import Liquid
+from twin.plant.outages import FAULT_KINDS, Outages, RandomFaults, drawn
 from twin.plant.recording import Recorder
-from twin.plant.throttling import Throttling
+from twin.plant.replay import Observed, Replay
+from twin.plant.sensors import Drifts, Sensors
+from twin.plant.starting import Air, StartFrom, beginning
+from twin.plant.throttling import Graded, Throttling
+from twin.plant.tree import PowerTree
 from twin.plant.weather import Weather, generate
 from twin.stack import State, read_only
 from twin.tables import Sink
@@ -48,7 +54,30 @@ class Settings(BaseModel):
     heat: Heat = Field(default_factory=Heat)
     throttling: Throttling = Field(default_factory=Throttling)
     cooling: Cooling = Field(default_factory=Cooling)
+    liquid: Liquid = Field(default_factory=Liquid)
+    sensors: Sensors = Field(default_factory=Sensors)
+    history: History = Field(default_factory=History)
+    tree: PowerTree = Field(default_factory=PowerTree)
+    random_faults: dict[str, RandomFaults] = {}
     max_step_s: float = Field(default=15.0, gt=0, le=60)
+    # Names of imported telemetry: fitted to, begun from, replayed.
+    telemetry: str | None = None
+    start_from: StartFrom | None = None
+    replay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """What servers (shape S) and GPUs (shape G) are rated for; ``busy_power_share`` is what rented work draws above idle at most.
+
+    ``server_idle_w`` is a server without work, its fans apart. ``busy_power_share`` is a share of a GPU's rating, mean of the fleet.
+    """
+
+    server_nameplate_w: Floats
+    server_idle_w: Floats
+    server_airflow_max_m3_per_s: Floats
+    gpu_tdp_w: Floats
+    busy_power_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +98,17 @@ class GpuLoad:
     decode_bandwidth_share: Floats | None = None
 
 
+def _named_servers(graded: Graded | None, fleet: Fleet) -> NDArray[np.bool_] | None:
+    """Return which GPUs (shape G) the settings give low priority; None where they leave it to the VMs."""
+    if graded is None or not graded.low_priority_servers:
+        return None
+    names = expand(graded.low_priority_servers)
+    for name in names:
+        if name not in fleet.server_ids:
+            raise ValueError(f"plant.throttling.graded: server {name!r} is not in the fleet, whose first is {fleet.server_ids[0]}")
+    return np.repeat(fleet.servers_within("server", names), GPUS_PER_SERVER)
+
+
 def _exact(part: Floats) -> Floats:
     return np.ascontiguousarray(part, np.float64)
 
@@ -79,31 +119,65 @@ class Model:
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
         self.t_s = 0.0
         self.fine_until_s = 0.0
-        self._settings, self._fleet, self._clock = settings, fleet, clock
-        site = layout.site_record(settings.airflow, settings.inlet, settings.heat, settings.throttling, settings.cooling)
-        self.arrays = layout.build(fleet, site.view(np.ndarray), settings.inlet, settings.heat, seed)
-        self.weather = generate(settings.weather, clock, horizon_s, seed)
-        self._outages = Outages(fleet, faults, settings.throttling.ups_units)
-        self._recorder = Recorder(fleet, self.arrays, clock, settings.cooling)
-        by_hour(settings.cooling.carbon_kg_per_kwh, "carbon_kg_per_kwh")
+        self._settings, self._fleet, self._clock, self._seed = settings, fleet, clock, seed
+        site = layout.site_record(
+            settings.airflow, settings.inlet, settings.heat, settings.throttling, settings.cooling, settings.liquid, settings.tree
+        )
+        self.arrays = layout.build(fleet, site.view(np.ndarray), settings.inlet, settings.heat, seed, settings.liquid)
+        if settings.telemetry is not None:
+            calibrating.apply(calibrating.fitted_to(settings, fleet, clock), self.arrays)
+        self._before = records.copied(self.arrays)
+        self.weather: Air = generate(settings.weather, clock, horizon_s, seed)
+        self._replay = None if settings.replay is None else Replay(settings.replay, fleet, clock, horizon_s)
+        if self._replay is not None:
+            self.weather = Observed(self._replay.sensed, self.weather)
+        faults = (*faults, *drawn(settings.random_faults, fleet, horizon_s, seed))
+        self._outages = Outages(fleet, faults)
+        self._drifts = Drifts(settings.sensors, fleet, faults, seed)
+        self._recorder = Recorder(fleet, self.arrays, clock, settings.cooling, horizon_s, self._drifts)
         by_hour(settings.cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh")
         self._host = host_model()
         self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
         self._opaque = read_only(np.zeros(len(fleet.gpu_servers), dtype=np.bool_))
         self._shapes = [(len(fleet.gpu_servers),)] * 8 + [(len(fleet.host_ids),)]
-        self._limit_c = read_only(np.repeat(self.arrays.models["limit_c"][fleet.server_models], 8))
+        self._limit_c = read_only(np.repeat(limit_c(self.arrays.models.view(np.recarray))[fleet.server_models], 8))
+        self._row_pdus, self._pdu_ups_share = read_only(fleet.row_pdus.copy()), read_only(fleet.pdu_ups_share.copy())
         self._gpu_servers, self._server_rows = read_only(fleet.gpu_servers), read_only(fleet.server_rows)
         self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
         self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
         self._brake_fine_s = np.full(len(fleet.row_ids), -BRAKE_PAUSE_S)
+        self._overload_fine_s = np.full(len(self.arrays.feeds), -BRAKE_PAUSE_S)
+        self._low_priority = _named_servers(settings.throttling.graded, fleet)
+        if self._low_priority is not None:
+            self.arrays.gpus.low_priority[:] = self._low_priority
         self._tick_s = 0.0
         self._seen: PlantObservation | None = None
+        self._past: Past | None = None
         self._settle()
 
     def set_opaque(self, opaque: NDArray[np.bool_]) -> None:
         """Mark the GPUs (shape G) of VMs whose inside the operator cannot reach."""
         self._opaque = read_only(np.array(opaque, dtype=np.bool_))
+        self.arrays.gpus.low_priority[:] = self._opaque if self._low_priority is None else self._low_priority
         self._seen = None
+
+    @property
+    def ratings(self) -> Ratings:
+        """Return what servers and GPUs are rated for."""
+        mine = self.arrays.models[self.arrays.servers["model"].astype(np.int64)]
+        busy = mine["opaque_power_share"] - mine["idle_w"] / mine["tdp_w"]
+        return Ratings(
+            server_nameplate_w=read_only(mine["nameplate_w"].copy()),
+            server_idle_w=read_only(mine["base_w"] + GPUS_PER_SERVER * mine["idle_w"]),
+            server_airflow_max_m3_per_s=read_only(mine["airflow_max_m3_per_s"].copy()),
+            gpu_tdp_w=read_only(self.gpu_tdp_w),
+            busy_power_share=float(busy.mean()) if len(busy) else 0.0,
+        )
+
+    @property
+    def fault_edges_s(self) -> tuple[float, ...]:
+        """When faults begin and end, those of the schedule and the random ones, in order."""
+        return tuple(self._outages.edges_s)
 
     @property
     def gpu_clock_share(self) -> Floats:
@@ -115,6 +189,14 @@ class Model:
         if self._seen is None:
             self._seen = self._observation()
         return self._seen
+
+    def past(self) -> Past:
+        """Return what the plant's sensors said in the weeks before the run; made when first asked for, the same at any time."""
+        if self._past is None:
+            settings = self._settings
+            arrays = records.copied(self._before)
+            self._past = past(arrays, settings.weather, settings.history, settings.sensors, self._fleet, self._clock, self._seed)
+        return self._past
 
     def advance(self, until_s: float, load: GpuLoad, clock_cap_share: Floats) -> None:
         """Advance to ``until_s`` under a load and clock caps (shape G), in steps of at most ``max_step_s``."""
@@ -128,9 +210,11 @@ class Model:
         dt_s = span_s / count
         whole = Averaging(self.arrays) if count > 1 else None
         for index in range(count):
-            outside_c, wet_bulb_c = self.weather.at(start_s + (index + 1) * dt_s)
-            if self._step(self.arrays, carried, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
-                self._protect(start_s + (index + 1) * dt_s)
+            now_s = start_s + (index + 1) * dt_s
+            outside_c, wet_bulb_c = self.weather.at(now_s)
+            driven = carried if self._replay is None else self._replay.drive(self.arrays, carried, dt_s, now_s, self._host)
+            if self._step(self.arrays, driven, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
+                self._protect(now_s)
             if whole is not None:
                 whole.add()
         if whole is not None:
@@ -140,7 +224,8 @@ class Model:
     def record(self, sink: Sink) -> None:
         """Write the last tick; tables of a coarser resolution when their interval is full."""
         outside_c, wet_bulb_c = self.weather.at(self.t_s)
-        self._recorder.record(sink, self.t_s, self._tick_s, (outside_c, wet_bulb_c), self._outages.told())
+        replayed = [] if self._replay is None else self._replay.told()
+        self._recorder.record(sink, self.t_s, self._tick_s, (outside_c, wet_bulb_c), [*self._outages.told(), *replayed])
 
     def close(self, sink: Sink) -> None:
         """Write what is still held back."""
@@ -157,6 +242,8 @@ class Model:
             "fine_until_s": self.fine_until_s,
             "fine_used": self._fine_used.copy(),
             "brake_fine_s": self._brake_fine_s.copy(),
+            "replay_missed": np.zeros(0, dtype=np.bool_) if self._replay is None else self._replay.missed.copy(),
+            "overload_fine_s": self._overload_fine_s.copy(),
         }
 
     def restore(self, state: State) -> None:
@@ -168,6 +255,9 @@ class Model:
         self.fine_until_s = float(state["fine_until_s"])
         self._fine_used = np.array(state["fine_used"], dtype=np.bool_)
         self._brake_fine_s = np.array(state["brake_fine_s"], dtype=np.float64)
+        self._overload_fine_s = np.array(state["overload_fine_s"], dtype=np.float64)
+        if self._replay is not None:
+            self._replay.missed = np.array(state["replay_missed"], dtype=np.bool_)
         self._outages.resume(self.t_s, self.arrays)
         self._recorder.drop_ticks()
         self._seen = None
@@ -201,17 +291,30 @@ class Model:
         if began.any():
             self._brake_fine_s[began] = now_s
             self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
+        strained = (self.arrays.feeds["spent_share"] > 0.0) & (now_s - self._overload_fine_s >= BRAKE_PAUSE_S)
+        if strained.any():
+            self._overload_fine_s[strained] = now_s
+            self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
 
     def _settle(self) -> None:
-        """Bring fans and temperatures to where an idle fleet stands at the start."""
+        """Bring fans and temperatures to where an idle fleet stands at the start, or where sensors saw this one."""
+        begin = None if self._settings.start_from is None else beginning(self._settings.start_from, self._fleet, self._clock)
+        if begin is not None and self._replay is None:
+            self.weather = begin.weather(self.weather)
         gpus, hosts = len(self._opaque), len(self._fleet.host_ids)
         none, one = np.zeros(gpus), np.ones(gpus)
         idle = GpuLoad(none, none, none, none, self._opaque, one, np.zeros(hosts))
         outside_c, wet_bulb_c = self.weather.at(0.0)
         carried, around = self._carried(idle, one), driving.Around(300.0, outside_c, wet_bulb_c, self._host)
         self._step = step.entry(self.arrays, carried, around)
+        carried = carried if begin is None else begin.load(self.arrays, carried)
         for _ in range(12):
-            self._step(self.arrays, carried, around)
+            driven = carried if self._replay is None else self._replay.drive(self.arrays, carried, around.dt_s, 0.0, self._host)
+            self._step(self.arrays, driven, around)
+        if begin is not None:
+            begin.take(self.arrays)
+        if self._replay is not None:
+            self._replay.forget()
         self._recorder.clear()
 
     def _observation(self) -> PlantObservation:
@@ -220,20 +323,32 @@ class Model:
         def now(values: Floats) -> Floats:
             return read_only(values.copy())
 
+        feeds, ups = self.arrays.feeds, len(self._fleet.ups_ids)
+        in_force_w = tree.in_force_w(feeds)
+        design, drifts, t_s = aisles["design_m3_per_s"] * aisles["air_share"], self._drifts, self.t_s
         return PlantObservation(
             t_s=self.t_s,
             tick_s=self._tick_s,
             outside_c=self.weather.at(self.t_s)[0],
-            gpu_temp_c=now(gpus.temp_c),
+            gpu_temp_c=read_only(drifts.gpu_c(gpus.temp_c, t_s)),
             gpu_limit_c=self._limit_c,
             gpu_power_w=now(gpus.power_w),
             gpu_clock_share=now(gpus.clock_share),
             gpu_servers=self._gpu_servers,
             gpu_opaque=self._opaque,
             server_rows=self._server_rows,
-            inlet_c=now(servers["inlet_c"]),
+            inlet_c=read_only(drifts.server_c(servers["inlet_c"], t_s)),
             server_power_w=now(servers["power_w"]),
             row_power_w=now(rows["power_w"]),
             row_budget_w=now(rows["budget_w"]),
-            aisle_airflow_share=read_only(aisles["demand_m3_per_s"] / np.maximum(aisles["design_m3_per_s"] * aisles["air_share"], 1e-9)),
+            aisle_airflow_share=read_only(aisles["demand_m3_per_s"] / np.maximum(design, 1e-9)),
+            aisle_airflow_m3_per_s=now(aisles["demand_m3_per_s"]),
+            aisle_supply_m3_per_s=read_only(design),
+            ups_load_w=now(feeds["power_w"][:ups]),
+            ups_rated_w=read_only(in_force_w[:ups].copy()),
+            pdu_load_w=now(feeds["power_w"][ups:]),
+            pdu_rated_w=read_only(in_force_w[ups:].copy()),
+            row_live=read_only(rows["live"] > 0.0),
+            row_pdus=self._row_pdus,
+            pdu_ups_share=self._pdu_ups_share,
         )

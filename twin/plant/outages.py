@@ -1,48 +1,144 @@
 """Faults of the plant: what they take away, when they begin and end."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
+from twin.chance import stream
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.plant.records import Layout
-from twin.plant.throttling import budget_share_left
 
-FAULT_KINDS: Final = ("ahu_loss", "rack_blocked", "ups_loss")
+Floats = NDArray[np.float64]
+HOUR_S: Final = 3600.0
+# An aisle that has lost every air handler still leaks some air.
+_LEAST_AIR_SHARE: Final = 0.02
 # Rows of the events table: (t_s, domain, kind, entity_kind, entity_id, value).
 Told = tuple[float, str, str, str, str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault: which places it can strike, and what it does to the arrays.
+
+    ``lose`` gets the arrays, the fleet and what every place has lost (shares, in the order of ``ids``): the sum over active
+    faults at most 1 where they ``add`` up, else the worst. ``parts`` says into how many equal units each place is divided
+    for random faults. ``site`` True lets "site" stand for one of the places. ``told`` False keeps a kind out of the events.
+    """
+
+    entity: str
+    ids: Callable[[Fleet], tuple[str, ...]]
+    lose: Callable[[Layout, Fleet, Floats], None]
+    add: bool = False
+    parts: Callable[[Fleet], NDArray[np.int64]] | None = None
+    site: bool = False
+    told: bool = True
+
+
+class RandomFaults(BaseModel):
+    """How often each unit of a kind fails by itself and how long a repair takes on average; both times are exponential."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mtbf_h: Annotated[float, Field(gt=0)]
+    repair_h: Annotated[float, Field(gt=0)]
+    severity: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+def _air(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    arrays.aisles["air_target_share"] = np.maximum(1.0 - lost, _LEAST_AIR_SHARE)
+
+
+def _blocked(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    arrays.servers["blocked_share"] = lost[fleet.server_racks]
+
+
+def _ups(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    arrays.feeds["lost_share"][: len(fleet.ups_ids)] = lost
+
+
+def _pdu(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    arrays.feeds["lost_share"][len(fleet.ups_ids) :] = lost
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "ahu_loss": Kind("aisle", lambda fleet: fleet.aisle_ids, _air, add=True, parts=lambda fleet: fleet.aisle_air_handlers),
+    "pdu_loss": Kind("pdu", lambda fleet: fleet.pdu_ids, _pdu),
+    "rack_blocked": Kind("rack", lambda fleet: fleet.rack_ids, _blocked),
+    "ups_loss": Kind("ups", lambda fleet: fleet.ups_ids, _ups, site=True),
+}
+FAULT_KINDS: Final = tuple(KINDS)
+
+
+def _known(kind: str) -> Kind:
+    if kind not in KINDS:
+        raise ValueError(f"fault {kind!r} is not of the plant; it is one of {', '.join(FAULT_KINDS)}")
+    return KINDS[kind]
+
+
+def _place(fleet: Fleet, fault: Fault) -> int:
+    """Return the index of a fault's target among the places of its kind; the site stands for its first one."""
+    kind = _known(fault.kind)
+    ids = kind.ids(fleet)
+    if kind.site and fault.target == "site" and ids:
+        return 0
+    if fault.target not in ids:
+        raise ValueError(f"fault {fault.kind}: target {fault.target!r} names no {kind.entity} of the fleet, such as {', '.join(ids[:1])}")
+    return ids.index(fault.target)
+
+
+def drawn(random_faults: Mapping[str, RandomFaults], fleet: Fleet, horizon_s: float, seed: int) -> tuple[Fault, ...]:
+    """Return the random faults of a run: each unit works, fails and is repaired in turn; times are whole seconds.
+
+    Every unit has a stream of its own, so that neither another kind, nor another unit, nor a longer run shifts it.
+    """
+    found: list[Fault] = []
+    for name, rate in sorted(random_faults.items()):
+        kind = _known(name)
+        ids = kind.ids(fleet)
+        parts = np.ones(len(ids), dtype=np.int64) if kind.parts is None else kind.parts(fleet)
+        for target, units in zip(ids, parts, strict=True):
+            for unit in range(int(units)):
+                random = stream(seed, "plant", "faults", name, target, str(unit))
+                # Drawn to the end of the horizon: what comes later would never be met.
+                t_s = random.exponential(rate.mtbf_h) * HOUR_S
+                while t_s < horizon_s:
+                    begin_s, end_s = np.ceil(t_s), np.ceil(t_s + random.exponential(rate.repair_h) * HOUR_S) + 1.0
+                    severity = rate.severity / int(units)
+                    found.append(Fault(kind=name, target=target, from_s=begin_s, until_s=end_s, severity=severity))
+                    t_s = end_s + random.exponential(rate.mtbf_h) * HOUR_S
+    return tuple(sorted(found, key=lambda fault: (fault.from_s, fault.kind, fault.target)))
 
 
 class Outages:
     """Turns faults into targets and shares in the arrays; the physics does the rest.
 
-    ``ahu_loss`` takes a share of an aisle's air, ``rack_blocked`` a share of a rack's airflow, ``ups_loss`` one UPS
-    (severity 1) of the site, which lowers every power budget.
+    ``ahu_loss`` takes a share of an aisle's air, ``rack_blocked`` a share of a rack's airflow, ``ups_loss`` and ``pdu_loss``
+    a share of one unit's rating (all of it by default).
     """
 
-    def __init__(self, fleet: Fleet, faults: Sequence[Fault], ups_units: int) -> None:
-        places = {"ahu_loss": ("aisle", fleet.aisle_ids), "rack_blocked": ("rack", fleet.rack_ids), "ups_loss": ("site", ("site",))}
-        for fault in faults:
-            if fault.kind not in places:
-                raise ValueError(f"fault {fault.kind!r} is not of the plant; it is one of {', '.join(FAULT_KINDS)}")
-            kind, ids = places[fault.kind]
-            if fault.target not in ids:
-                raise ValueError(f"fault {fault.kind}: target {fault.target!r} names no {kind} of the fleet, such as {ids[0]}")
-        self._fleet, self._faults, self._ups_units, self._places = fleet, tuple(faults), ups_units, places
-        self._edges = sorted({edge for fault in faults for edge in fault.edges_s()})
+    def __init__(self, fleet: Fleet, faults: Sequence[Fault]) -> None:
+        self._fleet, self.faults = fleet, tuple(faults)
+        self._places = [_place(fleet, fault) for fault in self.faults]
+        self.edges_s = sorted({edge for fault in self.faults for edge in fault.edges_s()})
         self._next = 0
         self._told: list[Told] = []
 
     def apply(self, t_s: float, arrays: Layout) -> list[float]:
         """Apply what begins or ends by ``t_s``; return the edges that passed."""
         passed: list[float] = []
-        while self._next < len(self._edges) and self._edges[self._next] <= t_s + 1e-9:
-            passed.append(self._edges[self._next])
+        while self._next < len(self.edges_s) and self.edges_s[self._next] <= t_s + 1e-9:
+            passed.append(self.edges_s[self._next])
             self._next += 1
         if passed:
-            self._told.extend(self._tell(edge, fault) for edge in passed for fault in self._faults if edge in fault.edges_s())
+            edges = set(passed)
+            self._told.extend(
+                self._tell(edge, fault) for fault in self.faults for edge in fault.edges_s() if edge in edges and KINDS[fault.kind].told
+            )
             self._set(t_s, arrays)
         return passed
 
@@ -53,29 +149,21 @@ class Outages:
 
     def resume(self, t_s: float, arrays: Layout) -> None:
         """Stand as if every edge before ``t_s`` had been applied."""
-        self._next = int(np.searchsorted(self._edges, t_s - 1e-9)) if self._edges else 0
+        self._next = int(np.searchsorted(self.edges_s, t_s - 1e-9)) if self.edges_s else 0
         self._told = []
         self._set(t_s - 1e-6, arrays)
 
     def _tell(self, edge_s: float, fault: Fault) -> Told:
         value = fault.severity if edge_s == fault.from_s else 0.0
-        return edge_s, "plant", fault.kind, self._places[fault.kind][0], fault.target, value
+        entity = "site" if fault.target == "site" else KINDS[fault.kind].entity
+        return edge_s, "plant", fault.kind, entity, fault.target, value
 
     def _set(self, t_s: float, arrays: Layout) -> None:
-        air = np.ones(len(self._fleet.aisle_ids))
-        blocked = np.zeros(len(self._fleet.rack_ids))
-        power = 1.0
-        for fault in self._faults:
-            if not fault.active(t_s + 1e-9):
-                continue
-            if fault.kind == "ahu_loss":
-                index = self._fleet.aisle_ids.index(fault.target)
-                air[index] = max(air[index] - fault.severity, 0.02)
-            elif fault.kind == "rack_blocked":
-                index = self._fleet.rack_ids.index(fault.target)
-                blocked[index] = max(blocked[index], fault.severity)
-            else:
-                power = min(power, budget_share_left(fault.severity, self._ups_units))
-        arrays.aisles["air_target_share"] = air
-        arrays.servers["blocked_share"] = blocked[self._fleet.server_racks]
-        arrays.rows["budget_w"] = arrays.rows["rated_w"] * power
+        lost = {name: np.zeros(len(kind.ids(self._fleet))) for name, kind in KINDS.items()}
+        for fault, place in zip(self.faults, self._places, strict=True):
+            if fault.active(t_s + 1e-9):
+                so_far = lost[fault.kind][place]
+                both = so_far + fault.severity if KINDS[fault.kind].add else max(so_far, fault.severity)
+                lost[fault.kind][place] = min(both, 1.0)
+        for name, kind in KINDS.items():
+            kind.lose(arrays, self._fleet, lost[name])

@@ -1,6 +1,6 @@
 """What the plant writes, and the metrics read off it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,9 @@ SITE: Final = Table(
         Column("site_power_w", pl.Float64, "power at the utility meter"),
         Column("pue", pl.Float64, "site power over IT power"),
         Column("free_cooling_share", pl.Float32, "share of heat taken without the chiller"),
+        Column("partial_pue", pl.Float64, "IT and cooling power over IT power"),
+        Column("coolant_c", pl.Float32, "coolant of rows on cold plates; not a number without any"),
+        Column("liquid_heat_w", pl.Float64, "heat that cold plates take"),
         Column("water_l_per_s", pl.Float64, "water evaporated"),
         Column("carbon_kg_per_s", pl.Float64, "emissions at the hour's grid intensity"),
         Column("cost_usd_per_h", pl.Float64, "energy at the hour's tariff"),
@@ -43,7 +46,7 @@ ROWS: Final = Table(
         Column("facility_power_w", pl.Float64, "power with the row's part of cooling and losses"),
         Column("budget_w", pl.Float64, "power budget in force"),
         Column("gpu_temp_max_c", pl.Float64, "hottest GPU; not a number in rows without GPUs"),
-        Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled by heat or by the power brake"),
+        Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled by heat, by power brakes and caps, or dark"),
         Column("power_brakes", pl.Int8, "1 where the row began to brake in this tick"),
         Column("braking", pl.Boolean, "whether the power brake is on"),
     ),
@@ -61,6 +64,19 @@ RACKS: Final = Table(
         Column("throttled_gpu_share", pl.Float32, "share of GPU time throttled"),
     ),
 )
+AISLES: Final = Table(
+    "aisles",
+    "one row per aisle and half minute",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("aisle_id", pl.String, "aisle", "aisle"),
+        Column("supply_c", pl.Float32, "supply air at the end of the interval"),
+        Column("airflow_m3_per_s", pl.Float32, "most that servers and hosts drew"),
+        Column("supply_m3_per_s", pl.Float32, "what the air handlers can give, at the end of the interval"),
+        Column("recirculated_share", pl.Float32, "highest share of hot exhaust in what they drew"),
+        Column("inlet_max_c", pl.Float32, "hottest inlet"),
+    ),
+)
 SERVERS: Final = Table(
     "servers",
     "one row per GPU server and minute",
@@ -70,7 +86,9 @@ SERVERS: Final = Table(
         Column("rack_id", pl.String, "rack of the server", "rack"),
         Column("row_id", pl.String, "row of the server", "row"),
         Column("inlet_c", pl.Float32, "hottest inlet"),
+        Column("inlet_sensor_c", pl.Float32, "hottest inlet as its sensor says"),
         Column("gpu_temp_max_c", pl.Float32, "hottest GPU"),
+        Column("memory_temp_max_c", pl.Float32, "hottest memory (HBM) of its GPUs"),
         Column("power_w", pl.Float32, "mean power"),
         Column("airflow_share", pl.Float32, "mean airflow over the most that the fans can move"),
         Column("clock_min_share", pl.Float32, "slowest clock of its GPUs at a tick's end"),
@@ -86,13 +104,44 @@ GPUS: Final = Table(
         Column("gpu_id", pl.String, "GPU", "gpu"),
         Column("temp_max_c", pl.Float32, "highest temperature, to 1/32 C"),
     ),
+    # A week of 1,000 servers is 81 million rows, a day of 100,000 GPUs 144 million: two bytes each on the disk.
+    max_rows=200_000_000,
 )
-TABLES: Final = (SITE, ROWS, RACKS, SERVERS, GPUS)
+FEEDS: Final = Table(
+    "feeds",
+    "one row per UPS unit or PDU and half minute",
+    (
+        Column("t_s", pl.Float64, _END),
+        Column("feed_id", pl.String, "UPS unit or PDU", "feed"),
+        Column("kind", pl.String, "ups or pdu"),
+        Column("power_w", pl.Float64, "highest power that it delivered"),
+        Column("rated_w", pl.Float64, "rating in force at the end of the interval, 0 while it is out"),
+        Column("live", pl.Boolean, "whether it delivers at the end of the interval"),
+    ),
+)
+CAPACITY: Final = Table(
+    "capacity",
+    "one row per row of racks, at the start of the run",
+    (
+        Column("t_s", pl.Float64, "start of the run"),
+        Column("row_id", pl.String, "row of racks", "row"),
+        Column("servers", pl.Int32, "GPU servers that budgets, feeds and air handlers were made for"),
+        Column("extra_servers", pl.Int32, "GPU servers that stand there beyond those"),
+    ),
+)
+TABLES: Final = (SITE, ROWS, FEEDS, CAPACITY, AISLES, RACKS, SERVERS, GPUS)
 
 
-def _inside(asked: Asked, frame: pl.LazyFrame, every_s: float | None = None) -> pl.DataFrame:
-    """Return the rows of a table whose interval begins inside the window; ``every_s`` None means by tick."""
-    collected = frame.collect()
+def _inside(asked: Asked, frame: pl.LazyFrame, every_s: float | None = None, columns: Sequence[str] = ()) -> pl.DataFrame:
+    """Return the rows of a table whose interval begins inside the window; ``every_s`` None means by tick.
+
+    Only the named columns are read where any are named: a week's table of servers does not fit memory whole.
+    """
+    if columns:
+        times = [] if asked.window is None else ["t_s"] if every_s is not None else ["t_s", "tick_s"]
+        frame = frame.select(*dict.fromkeys((*columns, *times)))
+    # In one piece, so that sums are the same whatever the pieces were that the table came in.
+    collected = frame.collect().rechunk()
     if asked.window is None or collected.is_empty():
         return collected
     span = collected["tick_s"].to_numpy() if every_s is None else np.full(collected.height, every_s)
@@ -124,7 +173,7 @@ def _gpu_temp_max_c(asked: Asked) -> float | None:
     place = _places(asked)
     if place is None:
         return None
-    return _number(_inside(asked, *place)["gpu_temp_max_c"].fill_nan(None).max())
+    return _number(_inside(asked, *place, ("gpu_temp_max_c",))["gpu_temp_max_c"].fill_nan(None).max())
 
 
 def _inlet_temp_max_c(asked: Asked) -> float | None:
@@ -136,11 +185,11 @@ def _inlet_temp_max_c(asked: Asked) -> float | None:
     frame, every_s = place
     if finer is None and asked.ids("row"):
         frame = frame.filter(pl.col("row_id").cast(pl.String).is_in(asked.ids("row")))
-    return _number(_inside(asked, frame, every_s)["inlet_c"].max())
+    return _number(_inside(asked, frame, every_s, ("inlet_c",))["inlet_c"].max())
 
 
-def _rows(asked: Asked) -> pl.DataFrame | None:
-    """Return the table of rows in scope and window; a rack or server stands for its row."""
+def _rows(asked: Asked, *columns: str) -> pl.DataFrame | None:
+    """Return the named columns of the table of rows in scope and window; a rack or server stands for its row."""
     if "rows" not in asked.tables:
         return None
     frame, wanted = asked.tables["rows"], set(asked.ids("row"))
@@ -152,7 +201,7 @@ def _rows(asked: Asked) -> pl.DataFrame | None:
         return None
     if wanted:
         frame = frame.filter(pl.col("row_id").cast(pl.String).is_in(sorted(wanted)))
-    return _inside(asked, frame)
+    return _inside(asked, frame, None, columns)
 
 
 def _site(asked: Asked) -> pl.DataFrame | None:
@@ -161,13 +210,13 @@ def _site(asked: Asked) -> pl.DataFrame | None:
 
 def _per_day(asked: Asked, total: float) -> float | None:
     """Return a total per day of simulated time; None where the run never was inside the window, which is no evidence of nothing."""
-    if asked.window is not None and "site" in asked.tables and _inside(asked, asked.tables["site"]).is_empty():
+    if asked.window is not None and "site" in asked.tables and _inside(asked, asked.tables["site"], None, ("t_s",)).is_empty():
         return None
     return total * DAY_S / asked.horizon_s
 
 
 def _row_power_peak_w(asked: Asked) -> float | None:
-    rows = _rows(asked)
+    rows = _rows(asked, "power_w")
     return None if rows is None else _number(rows["power_w"].max())
 
 
@@ -179,7 +228,7 @@ def _site_power_peak_w(asked: Asked) -> float | None:
 def _thermal_throttle_events(asked: Asked) -> float | None:
     if "servers" not in asked.tables:
         return None
-    return _per_day(asked, float(_inside(asked, _servers(asked), MINUTE_S)["thermal_throttles"].sum()))
+    return _per_day(asked, float(_inside(asked, _servers(asked), MINUTE_S, ("thermal_throttles",))["thermal_throttles"].sum()))
 
 
 def _servers(asked: Asked) -> pl.LazyFrame:
@@ -192,7 +241,7 @@ def _servers(asked: Asked) -> pl.LazyFrame:
 
 
 def _power_throttle_events(asked: Asked) -> float | None:
-    rows = _rows(asked)
+    rows = _rows(asked, "power_brakes")
     return None if rows is None else _per_day(asked, float(rows["power_brakes"].cast(pl.Int64).sum()))
 
 
@@ -200,7 +249,7 @@ def _throttled_gpu_share(asked: Asked) -> float | None:
     # Servers have as many GPUs each; rows and racks need not.
     if "servers" not in asked.tables:
         return None
-    frame = _inside(asked, _servers(asked), MINUTE_S)
+    frame = _inside(asked, _servers(asked), MINUTE_S, ("throttled_gpu_share",))
     return None if frame.is_empty() else float(frame["throttled_gpu_share"].cast(pl.Float64).mean())  # type: ignore[arg-type]
 
 
@@ -208,7 +257,7 @@ def _energy_j(asked: Asked) -> float | None:
     if not asked.scope:
         site = _site(asked)
         return None if site is None else _per_day(asked, float((site["site_power_w"] * site["tick_s"]).sum()))
-    rows = _rows(asked)
+    rows = _rows(asked, "facility_power_w", "tick_s")
     return None if rows is None else _per_day(asked, float((rows["facility_power_w"] * rows["tick_s"]).sum()))
 
 
@@ -219,7 +268,7 @@ def _energy_cost_usd(asked: Asked) -> float | None:
     cost = site["cost_usd_per_h"] * site["tick_s"] / 3600.0
     if not asked.scope:
         return _per_day(asked, float(cost.sum()))
-    rows = _rows(asked)
+    rows = _rows(asked, "t_s", "facility_power_w")
     if rows is None:
         return None
     share = rows.group_by("t_s").agg(pl.col("facility_power_w").sum())
@@ -244,6 +293,14 @@ def _water_l(asked: Asked) -> float | None:
     return None if site is None else _per_day(asked, float((site["water_l_per_s"] * site["tick_s"]).sum()))
 
 
+def _oversubscription_share(asked: Asked) -> float | None:
+    if asked.scope or asked.window is not None or "capacity" not in asked.tables:
+        return None
+    stood = asked.tables["capacity"].select(pl.col("servers", "extra_servers").cast(pl.Int64).sum()).collect()
+    servers, extra = stood.row(0)
+    return extra / servers if servers else None
+
+
 READINGS: Final[Mapping[str, Reading]] = {
     "plant.gpu_temp_max_c": _gpu_temp_max_c,
     "plant.inlet_temp_max_c": _inlet_temp_max_c,
@@ -257,4 +314,5 @@ READINGS: Final[Mapping[str, Reading]] = {
     "plant.pue": _pue,
     "plant.carbon_kg": _carbon_kg,
     "plant.water_l": _water_l,
+    "plant.oversubscription_share": _oversubscription_share,
 }

@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 from twin.clock import Clock
 from twin.fleet import Fleet
+from twin.plant.carbon import intensity
 from twin.plant.cooling import J_PER_KWH, Cooling, by_hour
 from twin.plant.outages import Told
-from twin.plant.readings import GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
+from twin.plant.heat import memory_temp_c
+from twin.plant.readings import AISLES, CAPACITY, FEEDS, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
 from twin.plant.records import Layout
+from twin.plant.sensors import Drifts
+from twin.plant.tree import in_force_w
 from twin.tables import EVENTS, Sink, event_columns
 
 Columns = dict[str, NDArray[Any]]
@@ -19,7 +23,11 @@ Columns = dict[str, NDArray[Any]]
 _BLOCK_TICKS: Final = 360
 # Stored GPU temperatures are rounded to 1/32 C: far below a sensor's step, and a third of the bytes.
 _TEMP_STEPS_PER_C: Final = 32.0
-_SITE: Final = ("supply_c", "it_power_w", "site_power_w", "pue", "free_share", "water_l_per_s")
+_SITE: Final = (
+    *("supply_c", "it_power_w", "site_power_w", "pue", "free_share", "water_l_per_s"),
+    *("partial_pue", "coolant_c", "liquid_w"),
+)
+_SITE_NAMES: Final = {"free_share": "free_cooling_share", "liquid_w": "liquid_heat_w"}
 _ROW: Final = ("power_w", "budget_w", "gpu_c", "throttled_share", "began", "brake_clock_share")
 
 
@@ -30,9 +38,11 @@ def _crosses(t_s: float, tick_s: float, every_s: float) -> bool:
 class Recorder:
     """Keeps ticks until a block is full; minutes and half minutes are gathered in the arrays themselves."""
 
-    def __init__(self, fleet: Fleet, arrays: Layout, clock: Clock, cooling: Cooling) -> None:
-        self._fleet, self._arrays, self._clock = fleet, arrays, clock
-        self._carbon = np.array(by_hour(cooling.carbon_kg_per_kwh, "carbon_kg_per_kwh"))
+    def __init__(self, fleet: Fleet, arrays: Layout, clock: Clock, cooling: Cooling, horizon_s: float, drifts: Drifts) -> None:
+        self._fleet, self._arrays, self._clock, self._drifts = fleet, arrays, clock, drifts
+        self._models = arrays.models[arrays.servers["model"]].view(np.recarray)
+        self._plates = bool(fleet.row_liquid.any())
+        self._carbon, self.carbon_basis = intensity(cooling.carbon_kg_per_kwh, clock, horizon_s)
         self._tariff = np.array(by_hour(cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh"))
         self._times = np.zeros((_BLOCK_TICKS, 4))
         self._site = np.zeros((_BLOCK_TICKS, len(_SITE)))
@@ -40,6 +50,9 @@ class Recorder:
         self._held = 0
         self._gpu_index = np.arange(len(fleet.gpu_servers), dtype=np.uint32)
         self._server_index = np.arange(len(fleet.server_ids), dtype=np.uint32)
+        self._feed_index = np.arange(len(arrays.feeds), dtype=np.uint32)
+        self._feed_kind = np.array(["ups"] * len(fleet.ups_ids) + ["pdu"] * len(fleet.pdu_ids), dtype=object)
+        self._marks = self._protection()
         self._rack_index = np.arange(len(fleet.rack_ids), dtype=np.uint32)
         self.clear()
 
@@ -56,6 +69,9 @@ class Recorder:
         events = list(told)
         if arrays.rows["began"].any():
             events += [(t_s, "plant", "power_brake", "row", self._fleet.row_ids[row], 1.0) for row in np.flatnonzero(arrays.rows["began"])]
+        events += self._turned(t_s)
+        if t_s - tick_s <= 0.0:
+            self._capacity(sink)
         if _crosses(t_s, tick_s, MINUTE_S):
             events += self._throttles(t_s)
             self._minute(sink, t_s)
@@ -86,6 +102,7 @@ class Recorder:
     def drop_ticks(self) -> None:
         """Forget the ticks that were held back, as after taking back a snapshot."""
         self._held = 0
+        self._marks = self._protection()
 
     def _flush(self, sink: Sink) -> None:
         held, rows = self._held, len(self._fleet.row_ids)
@@ -94,11 +111,14 @@ class Recorder:
             return
         t_s, tick_s, outside_c, wet_bulb_c = self._times[:held].copy().T
         site: Columns = dict(zip(_SITE, self._site[:held].copy().T, strict=True))
-        hour = self._clock.hour(np.maximum(t_s - tick_s, 0.0)).astype(np.int64)
+        began_s = np.maximum(t_s - tick_s, 0.0)
+        if not self._plates:
+            site["coolant_c"] = np.full(held, np.nan)
+        hour = self._clock.hour(began_s).astype(np.int64)
         kwh_per_s = site["site_power_w"] / J_PER_KWH
-        rates = {"carbon_kg_per_s": self._carbon[hour] * kwh_per_s, "cost_usd_per_h": self._tariff[hour] * kwh_per_s * 3600.0}
+        rates = {"carbon_kg_per_s": self._carbon(began_s) * kwh_per_s, "cost_usd_per_h": self._tariff[hour] * kwh_per_s * 3600.0}
         air = {"t_s": t_s, "tick_s": tick_s, "outside_c": outside_c, "wet_bulb_c": wet_bulb_c}
-        sink.append(SITE, air | {"free_cooling_share" if name == "free_share" else name: values for name, values in site.items()} | rates)
+        sink.append(SITE, air | {_SITE_NAMES.get(name, name): values for name, values in site.items()} | rates)
         by_name = {name: self._rows[:held, column].ravel().copy() for column, name in enumerate(_ROW)}
         sink.append(
             ROWS,
@@ -130,7 +150,9 @@ class Recorder:
                 "rack_id": self._fleet.server_racks.astype(np.uint32),
                 "row_id": self._fleet.server_rows.astype(np.uint32),
                 "inlet_c": servers["minute_inlet_c"].astype(np.float32),
+                "inlet_sensor_c": self._drifts.server_c(servers["minute_inlet_c"], t_s).astype(np.float32),
                 "gpu_temp_max_c": servers["minute_gpu_c"].astype(np.float32),
+                "memory_temp_max_c": memory_temp_c(self._models, servers["minute_gpu_c"]).astype(np.float32),
                 "power_w": (servers["minute_j"] / span_s).astype(np.float32),
                 "airflow_share": (servers["minute_air_s"] / span_s).astype(np.float32),
                 "clock_min_share": servers["minute_clock_share"].astype(np.float32),
@@ -155,7 +177,72 @@ class Recorder:
                 "throttled_gpu_share": (racks["part_throttled_s"] / gpu_s).astype(np.float32),
             },
         )
+        self._feeds(sink, t_s)
+        self._aisles(sink, t_s)
         self._clear_part()
+
+    def _capacity(self, sink: Sink) -> None:
+        fleet, rows = self._fleet, len(self._fleet.row_ids)
+        stand = np.bincount(fleet.server_rows, minlength=rows)
+        extra = fleet.row_extra_servers
+        columns = {"servers": (stand - extra).astype(np.int32), "extra_servers": extra.astype(np.int32)}
+        sink.append(CAPACITY, {"t_s": np.zeros(rows), "row_id": np.arange(rows, dtype=np.uint32), **columns})
+
+    def _feeds(self, sink: Sink, t_s: float) -> None:
+        feeds = self._arrays.feeds
+        rated_w = in_force_w(feeds)
+        sink.append(
+            FEEDS,
+            {
+                "t_s": np.full(len(feeds), t_s),
+                "feed_id": self._feed_index,
+                "kind": self._feed_kind,
+                "power_w": feeds["part_power_w"].copy(),
+                "rated_w": rated_w,
+                "live": rated_w > 0.0,
+            },
+        )
+
+    def _protection(self) -> Columns:
+        """Return what of the power tree turns on and off: trips of feeds, dark rows, grades of caps."""
+        feeds, rows = self._arrays.feeds, self._arrays.rows
+        return {
+            "trip": (feeds["tripped_s"] > 0.0).astype(np.float64),
+            "row_dark": (rows["live"] <= 0.0).astype(np.float64),
+            "power_cap": np.maximum(rows["t1_on"], 2.0 * rows["t2_on"]),
+        }
+
+    def _turned(self, t_s: float) -> list[Told]:
+        """Return the events of what has turned since the last tick; value 0 says that it is over, a trip's is the load share."""
+        before, self._marks = self._marks, self._protection()
+        feeds, told = self._arrays.feeds, []
+        for name, now in self._marks.items():
+            for index in np.flatnonzero(now != before[name]):
+                if name == "trip":
+                    kind, entity = str(self._feed_kind[index]), self._fleet.ids("feed")[index]
+                    left_w = feeds["rated_w"][index] * (1.0 - feeds["lost_share"][index])
+                    value = feeds["power_w"][index] / max(left_w, 1e-9) if now[index] else 0.0
+                    told.append((t_s, "plant", f"{kind}_trip", kind, entity, float(value)))
+                else:
+                    told.append((t_s, "plant", name, "row", self._fleet.row_ids[index], float(now[index])))
+        return told
+
+    def _aisles(self, sink: Sink, t_s: float) -> None:
+        aisles = self._arrays.aisles
+        # An aisle without racks has no inlet.
+        inlet_c = np.where(np.isfinite(aisles["part_inlet_c"]), aisles["part_inlet_c"], np.nan)
+        sink.append(
+            AISLES,
+            {
+                "t_s": np.full(len(aisles), t_s),
+                "aisle_id": np.arange(len(aisles), dtype=np.uint32),
+                "supply_c": aisles["supply_c"].astype(np.float32),
+                "airflow_m3_per_s": aisles["part_airflow_m3_per_s"].astype(np.float32),
+                "supply_m3_per_s": (aisles["design_m3_per_s"] * aisles["air_share"]).astype(np.float32),
+                "recirculated_share": aisles["part_mixing_share"].astype(np.float32),
+                "inlet_max_c": inlet_c.astype(np.float32),
+            },
+        )
 
     def _throttles(self, t_s: float) -> list[Told]:
         edges = self._arrays.servers["minute_edges"]
@@ -180,4 +267,9 @@ class Recorder:
             racks[name] = -np.inf
         for name in ("part_j", "part_throttled_s"):
             racks[name] = 0.0
+        aisles = self._arrays.aisles
+        aisles["part_inlet_c"] = -np.inf
+        for name in ("part_airflow_m3_per_s", "part_mixing_share"):
+            aisles[name] = 0.0
+        self._arrays.feeds["part_power_w"] = 0.0
         self._arrays.site["part_s"] = 0.0

@@ -53,15 +53,26 @@ RACK: Final = np.dtype(
 AISLE: Final = np.dtype(
     [(name, _F) for name in ("design_m3_per_s", "supply_offset_c", "air_share", "air_target_share", "demand_m3_per_s", "mixing_share")]
     + [(name, _F) for name in ("heat_w", "recirculated_w", "flow_w_per_c", "supply_c")]
+    + [(name, _F) for name in ("part_airflow_m3_per_s", "part_mixing_share", "part_inlet_c")]
 )
 ROW: Final = np.dtype(
-    [
+    [("pdu_a", _I), ("pdu_b", _I)]
+    + [
         (name, _F)
         for name in ("rated_w", "budget_w", "power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share", "began", "gpus")
     ]
+    # Graded caps: whether each of the two is on, and in how many seconds its order to turn acts.
+    + [(name, _F) for name in ("live", "t1_on", "t1_order_s", "t2_on", "t2_order_s", "low_clock_share", "high_clock_share")]
+)
+# UPS units, then PDUs.
+FEED: Final = np.dtype(
+    [(name, _F) for name in ("rated_w", "lost_share", "live", "power_w", "spent_share", "tripped_s", "part_power_w")],
 )
 HOST: Final = np.dtype([("rack", _I), ("row", _I), ("aisle", _I)])
-SITE_STATE: Final = ("it_power_w", "site_power_w", "pue", "supply_c", "water_l_per_s", "free_share", "minute_s", "part_s")
+SITE_STATE: Final = (
+    *("it_power_w", "site_power_w", "pue", "supply_c", "water_l_per_s", "free_share", "minute_s", "part_s"),
+    *("room_rise_c", "coolant_c", "liquid_w", "removed_w", "cooling_power_w", "partial_pue"),
+)
 
 
 class Gpus(NamedTuple):
@@ -80,6 +91,8 @@ class Gpus(NamedTuple):
     sink_r_c_per_w: Floats
     next_sink_c: Floats
     next_die_c: Floats
+    sink_scale: Floats
+    low_priority: Floats
 
 
 class Layout(NamedTuple):
@@ -90,12 +103,14 @@ class Layout(NamedTuple):
     racks: Records
     aisles: Records
     rows: Records
+    feeds: Records
     hosts: Records
     site: Records
     models: Records
     neighbours: NDArray[np.int64]
     neighbour_share: NDArray[np.float64]
     runs: NDArray[np.int64]
+    ups_share: Floats
 
 
 # What a snapshot holds, by array; everything else follows from fleet, settings, seed and faults.
@@ -117,10 +132,23 @@ STATE: Final = {
         "part_j",
         "part_throttled_s",
     ),
-    "aisles": ("air_share", "demand_m3_per_s", "mixing_share", "supply_c"),
-    "rows": ("power_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share"),
+    "aisles": (
+        *("air_share", "demand_m3_per_s", "mixing_share", "supply_c"),
+        *("part_airflow_m3_per_s", "part_mixing_share", "part_inlet_c"),
+    ),
+    "rows": (
+        *("power_w", "budget_w", "over_s", "hold_s", "brake_clock_share", "gpu_c", "throttled_share"),
+        *("live", "t1_on", "t1_order_s", "t2_on", "t2_order_s", "low_clock_share", "high_clock_share"),
+    ),
+    "feeds": ("live", "power_w", "spent_share", "tripped_s", "part_power_w"),
     "site": SITE_STATE,
 }
+
+
+def copied(layout: Layout) -> Layout:
+    """Return a layout that shares no array with the given one."""
+    gpus, *rest = layout
+    return Layout(Gpus(*(part.copy() for part in gpus)), *(part.copy() for part in rest))
 
 
 def column(layout: Layout, name: str, field: str) -> Floats:

@@ -12,14 +12,19 @@ from numba.extending import register_jitable
 from twin.plant.driving import Around, Load, draw_power, drive_fans, mix_air, set_clocks, spread_air, sum_servers
 from twin.plant.metering import began, gather, meter
 from twin.plant.records import Layout
+from twin.plant.tree import carry, switch
 from twin.plant.warming import settle_servers, warm
 
-_KERNEL_ROOMS = ("airflow", "cooling", "driving", "heat", "inlet", "metering", "power", "records", "step", "throttling", "warming")
+_KERNEL_ROOMS = (
+    *("airflow", "cooling", "driving", "heat", "inlet", "liquid", "metering", "power", "records", "room", "step"),
+    *("throttling", "tree", "warming"),
+)
 
 
 @register_jitable
 def _step(stamp: int, lay: Layout, load: Load, around: Around) -> float:
-    """Advance every array by one tick; return how many GPUs and rows began to be held back."""
+    """Advance every array by one tick; return how many GPUs and rows began to be held back, and feeds are overloaded."""
+    switch(lay)
     drive_fans(lay, around.dt_s)
     set_clocks(lay.gpus, load)
     for r in range(len(lay.runs)):
@@ -31,8 +36,9 @@ def _step(stamp: int, lay: Layout, load: Load, around: Around) -> float:
         warm(lay.gpus, lay.models[lay.runs[r, 0]], around.dt_s, lay.runs[r, 1], lay.runs[r, 2])
     settle_servers(lay, load, around.dt_s)
     gather(lay, load, around)
+    overloaded = carry(lay, around.dt_s)
     meter(lay, around)
-    return began(lay)
+    return began(lay) + overloaded
 
 
 @cache

@@ -8,8 +8,29 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.plant.calibrated import calibrated
 from twin.plant.hardware import Quantity, Record
+from twin.plant.heat import over_limit_c
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# Times are counted in ticks that need not add up to the last bit.
+_ACTS_S = 1e-9
+
+
+class Graded(BaseModel):
+    """Caps in two grades before the power brake: low-priority GPUs first, then everybody (POLCA, arXiv:2308.12908).
+
+    ``low_priority_servers`` names whose GPUs slow down first (ids or ranges); empty takes those of opaque VMs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    t1_share: Share = calibrated("graded.t1_share")
+    t2_share: Share = calibrated("graded.t2_share")
+    t1_low_clock_share: Share = calibrated("graded.t1_low_clock_share")
+    t2_low_clock_share: Share = calibrated("graded.t2_low_clock_share")
+    t2_high_clock_share: Share = calibrated("graded.t2_high_clock_share")
+    release_share: Share = calibrated("graded.release_share")
+    act_after_s: Annotated[float, Field(ge=0)] = calibrated("graded.act_after_s")
+    low_priority_servers: tuple[str, ...] = ()
 
 
 class Throttling(BaseModel):
@@ -27,7 +48,7 @@ class Throttling(BaseModel):
     brake_clock_share: Share = calibrated("throttling.brake_clock_share")
     brake_hold_s: float = calibrated("throttling.brake_hold_s")
     brake_release_share: Share = calibrated("throttling.brake_release_share")
-    ups_units: Annotated[int, Field(ge=2, le=64)] = calibrated("throttling.ups_units")
+    graded: Graded | None = None
 
 
 @register_jitable
@@ -42,9 +63,10 @@ def thermal_clock_share(
     stepped = np.minimum(cap_share, running_share) - site.step_down_per_s * dt_s
     if temp_c > model.slowdown_c:
         return np.maximum(np.minimum(stepped, site.slowdown_clock_share), site.clock_floor_share)
-    if temp_c > model.limit_c:
+    over_c = over_limit_c(model, temp_c)
+    if over_c > 0.0:
         return np.maximum(stepped, site.clock_floor_share)
-    if temp_c < model.limit_c - site.hysteresis_c:
+    if over_c < -site.hysteresis_c:
         return np.minimum(cap_share + site.recover_per_s * dt_s, 1.0)
     return cap_share
 
@@ -75,6 +97,45 @@ def brake_row(row: Record, site: Record, dt_s: float) -> bool:
     return False
 
 
-def budget_share_left(severity: float, ups_units: int) -> float:
-    """Return what remains of the power budgets when ``severity`` of one of ``ups_units`` is lost (4N/3: one of four leaves 75 %)."""
-    return 1.0 - severity / ups_units
+def graded_values(graded: Graded | None) -> dict[str, float]:
+    """Return the graded caps' settings as the kernel's record names them; without them no power is ever above a threshold."""
+    part = Graded() if graded is None else graded
+    values = {f"graded_{name}": float(value) for name, value in part if isinstance(value, int | float)}
+    return values if graded is not None else values | {"graded_t1_share": np.inf, "graded_t2_share": np.inf}
+
+
+@register_jitable
+def _order(on: float, order_s: float, wanted: bool, dt_s: float, act_after_s: float) -> tuple[float, float]:
+    """Return whether a cap is on and in how long its order acts. An order that is under way is not taken back."""
+    if order_s > 0.0:
+        order_s -= dt_s
+        return (1.0 - on, 0.0) if order_s <= _ACTS_S else (on, order_s)
+    if wanted == (on > 0.0):
+        return on, 0.0
+    return (on, act_after_s) if act_after_s > 0.0 else (1.0 - on, 0.0)
+
+
+@register_jitable
+def grade_row(row: Record, site: Record, dt_s: float) -> None:
+    """Update a row's graded caps in place, at the end of a tick of ``dt_s``.
+
+    Above a threshold its cap is ordered, acts out of band after ``graded_act_after_s``, and is taken back the same way once
+    power is below the threshold by ``graded_release_share`` of the budget.
+    """
+    if site.graded_t1_share > 1.0 and site.graded_t2_share > 1.0:
+        return
+    slack_1, slack_2 = row.t1_on * site.graded_release_share, row.t2_on * site.graded_release_share
+    share = row.power_w / np.maximum(row.budget_w, 1.0)
+    row.t1_on, row.t1_order_s = _order(row.t1_on, row.t1_order_s, share > site.graded_t1_share - slack_1, dt_s, site.graded_act_after_s)
+    row.t2_on, row.t2_order_s = _order(row.t2_on, row.t2_order_s, share > site.graded_t2_share - slack_2, dt_s, site.graded_act_after_s)
+    row.low_clock_share = row.high_clock_share = 1.0
+    if row.t1_on > 0.0:
+        row.low_clock_share = site.graded_t1_low_clock_share
+    if row.t2_on > 0.0:
+        row.low_clock_share, row.high_clock_share = site.graded_t2_low_clock_share, site.graded_t2_high_clock_share
+
+
+@register_jitable
+def held_clock_share(row: Record, low_priority: float) -> Quantity:
+    """Return the clock that a row's brake and caps leave to a GPU of high (0) or low (1) priority."""
+    return min(row.brake_clock_share, row.low_clock_share if low_priority > 0.0 else row.high_clock_share)

@@ -6,10 +6,10 @@ from numba.extending import register_jitable
 from twin.fleet import GPUS_PER_SERVER
 from twin.plant.driving import Load, draw_power
 from twin.plant.hardware import Quantity, Record
-from twin.plant.heat import relaxation, toward
+from twin.plant.heat import over_limit_c, relaxation, toward
 from twin.plant.power import server_power_w
 from twin.plant.records import Gpus, Layout
-from twin.plant.throttling import thermal_clock_share
+from twin.plant.throttling import held_clock_share, thermal_clock_share
 
 # A server that throttles is stepped this finely inside a tick, so that throttling does not depend on the tick.
 _FINE_S = 1.0
@@ -39,7 +39,7 @@ def settle_servers(lay: Layout, load: Load, dt_s: float) -> None:
         hottest, slowest = -1e9, 1.0
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
             hottest, slowest = max(hottest, gpus.temp_c[g]), min(slowest, gpus.thermal_clock_share[g])
-        if hottest > model.limit_c or slowest < 1.0 or server.off_s > 0.0:
+        if over_limit_c(model, hottest) > 0.0 or slowest < 1.0 or server.off_s > 0.0:
             _throttle_server(lay, load, s, dt_s)
             continue
         server.hottest_c, server.tick_peak_c = hottest, hottest
@@ -69,17 +69,18 @@ def _throttle_server(lay: Layout, load: Load, s: int, dt_s: float) -> None:
     h = dt_s / count
     sink_gain, die_gain = relaxation(h, model.tau_sink_s), relaxation(h, model.tau_die_s)
     board_w = server_power_w(model, server.busy_share, 0.0, server.fan_share)
-    held = lay.rows[server.row].brake_clock_share
-    energy_j, gpus_w, hottest = 0.0, 0.0, -1e9
+    row = lay.rows[server.row]
+    energy_j, gpus_j, gpus_w, hottest = 0.0, 0.0, 0.0, -1e9
     server.tick_peak_c, server.throttled_s, server.edges = -1e9, 0.0, 0.0
     for g in range(first, last):
         gpus.next_sink_c[g], gpus.next_die_c[g] = gpus.sink_c[g], gpus.die_c[g]
     for _ in range(count):
         running = server.off_s <= 0.0
-        server.off_s = max(server.off_s - h, 0.0)
+        # The restart begins when there is power again.
+        server.off_s = max(server.off_s - h * row.live, 0.0)
         gpus_w, hottest = 0.0, -1e9
         for g in range(first, last):
-            allowed = min(load.clock_share[g], load.clock_cap_share[g], held)
+            allowed = min(load.clock_share[g], load.clock_cap_share[g], held_clock_share(row, gpus.low_priority[g]))
             before = gpus.thermal_clock_share[g]
             gpus.clock_share[g] = min(allowed, before) if running else 0.0
             draw_power(gpus, load, model, g, g + 1)
@@ -95,10 +96,11 @@ def _throttle_server(lay: Layout, load: Load, s: int, dt_s: float) -> None:
                 gpus.thermal_clock_share[g] = thermal_clock_share(model, site, before, gpus.clock_share[g], gpus.temp_c[g], h)
                 if before >= 1.0 and gpus.thermal_clock_share[g] < 1.0:
                     server.edges += 1.0
-        energy_j += h * (board_w + gpus_w if running else model.standby_w)
+        gpus_j += h * gpus_w
+        energy_j += h * (board_w + gpus_w if running else model.standby_w * row.live)
         server.tick_peak_c = max(server.tick_peak_c, hottest)
         if running and hottest > model.shutdown_c:
             server.off_s = site.restart_s
-    server.power_w = energy_j / dt_s
+    server.power_w, server.gpus_w = energy_j / dt_s, gpus_j / dt_s
     server.hottest_c = hottest
     server.load_share = _load_share(model, gpus_w)
