@@ -167,10 +167,12 @@ class World:
             limits = self.clips.clip("instance_config", holding.system, action.max_batch.astype(np.float64), BATCH_LOW, BATCH_HIGH)
             clock[mine], batch[mine] = bounded[mine], limits[mine].astype(np.int64)
         for holding, mine in guards(stack, members):
-            narrowed = holding.holder.narrow_config(seen, ConfigAction(clock.copy(), batch.copy()))
+            narrowed = holding.holder.narrow_config(seen, ConfigAction(clock.copy(), batch.copy(), variant.copy()))
             bounded = self.clips.clip("instance_config", holding.system, narrowed.clock_share, CLOCK_LOW, CLOCK_HIGH)
             clock[mine] = np.minimum(clock, bounded)[mine]
             batch[mine] = np.clip(np.minimum(batch, narrowed.max_batch), BATCH_LOW, BATCH_HIGH)[mine]
+            if narrowed.variant is not None:
+                variant[mine] = narrowed.variant[mine]
         return ConfigAction(clock, batch, variant)
 
     def _route(self, phase: Phase, seen: ServingObservation) -> None:
@@ -222,6 +224,7 @@ class World:
             inlet_c=read_only(plant.inlet_c[serving.instance_server]),
             row_power_w=plant.row_power_w,
             row_budget_w=plant.row_budget_w,
+            aisle_airflow_share=read_only(plant.aisle_airflow_share[self.scenario.fleet.server_aisles[serving.instance_server]]),
         )
         return serving.observe(around)
 

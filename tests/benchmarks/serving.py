@@ -18,7 +18,8 @@ from policies import catalogue
 from policies.system import Knobs, Surroundings
 from twin.clock import Clock
 from twin.fleet import Fleet
-from twin.fleet_file import AisleSpec, FleetSpec, RowSpec, build
+from twin.fleet_file import build
+from twin.fleet_spec import AisleSpec, FleetSpec, RowSpec
 from twin.serving import batching as b
 from twin.serving import latency
 from twin.serving.demand import Demand, ImageRequests, Synthetic, Trace, quantiles
@@ -146,7 +147,9 @@ def _domain(name: str, endpoint: Endpoint, servers: int, horizon_s: float, on: i
     router = holder if hasattr(holder, "refresh") else catalogue.card("least_outstanding").build(Knobs(), around)
     slots = len(model.instance_ids)
     ones, scales = np.ones(slots), {"stage_layout", "instance_scaling"} <= card.levers.keys() and on is None
-    plant = PlantAtInstances(30.0, ones, 400 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(1), 1e6 * np.ones(1))
+    plant = PlantAtInstances(
+        30.0, ones, 400 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(1), 1e6 * np.ones(1), 0.6 * ones
+    )
     if on is not None:
         model.scale(np.arange(slots) < on)
     b.entry(router.route)

@@ -104,6 +104,7 @@ def serving_seen() -> Callable[..., ServingObservation]:
         "inlet_c": np.full(n, 25.0),
         "row_power_w": np.array([20_000.0, 20_000.0]),
         "row_budget_w": np.array([30_000.0, 30_000.0]),
+        "aisle_airflow_share": np.full(n, 0.6),
     }
 
     def make(**changes: Any) -> ServingObservation:

@@ -83,7 +83,8 @@ class ServingObservation:
     which model of the endpoint's list it holds.
     Per-window figures (``*_share``, ``*_per_s``, ``batch_mean``) are averages over the last ``window_s``.
     ``gpu_temp_max_c`` is the hottest GPU of the instance now, ``gpu_temp_window_max_c`` over the window,
-    ``gpu_power_w`` the mean power of one of its GPUs, ``speed_share`` what its slowest GPU really runs at.
+    ``gpu_power_w`` the mean power of one of its GPUs, ``speed_share`` what its slowest GPU really runs at,
+    ``aisle_airflow_share`` what the servers of its aisle draw of the air that there is (above 1 they draw exhaust).
     ``max_batch`` is the batch limit in force, ``configured_max_batch`` the scenario's.
     ``latency`` holds the coefficients of the latency profile of each instance, columns as in ``twin.serving.latency``,
     ``variant_latency`` the same of every variant (not a number where it does not fit), ``variant_quality_share`` their
@@ -157,6 +158,7 @@ class ServingObservation:
     inlet_c: Floats
     row_power_w: Floats
     row_budget_w: Floats
+    aisle_airflow_share: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class PlantAtInstances:
     inlet_c: Floats
     row_power_w: Floats
     row_budget_w: Floats
+    aisle_airflow_share: Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ BOTH = {"chat": (0, 4), "code": (1, 5)}
 
 def plant(count: int, rows: int = 2) -> PlantAtInstances:
     ones = np.ones(count)
-    return PlantAtInstances(30.0, ones, 700 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(rows), np.ones(rows))
+    return PlantAtInstances(
+        30.0, ones, 700 * ones, 60 * ones, 61 * ones, 85 * ones, 300 * ones, 24 * ones, np.ones(rows), np.ones(rows), 0.6 * ones
+    )
 
 
 def test_observations_carry_the_last_window_and_cannot_be_written(start: Callable[..., Any]) -> None:

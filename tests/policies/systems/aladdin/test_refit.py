@@ -11,7 +11,8 @@ from policies.systems.aladdin.knobs import AladdinKnobs
 from policies.systems.aladdin.policy import Aladdin
 from policies.systems.aladdin.refit import Refit
 from twin.clock import Clock
-from twin.fleet_file import AisleSpec, FleetSpec, RowSpec, build
+from twin.fleet_file import build
+from twin.fleet_spec import AisleSpec, FleetSpec, RowSpec
 from twin.serving import latency as lat
 from twin.serving.demand import Synthetic
 from twin.serving.layout import Endpoint
@@ -41,7 +42,7 @@ class Service:
     def window(self):
         """Serve a minute; return what the holder saw, the scores that it gave and where the requests of the minute went."""
         one = np.ones(WORKERS)
-        plant = PlantAtInstances(30.0, one, 400 * one, 60 * one, 61 * one, 85 * one, 300 * one, 24 * one, np.ones(1), np.ones(1))
+        plant = PlantAtInstances(30.0, one, 400 * one, 60 * one, 61 * one, 85 * one, 300 * one, 24 * one, np.ones(1), np.ones(1), 0.6 * one)
         seen = self.model.observe(plant)
         self.truth, shown = seen.latency, seen.latency.copy()
         shown[:, TIMES] /= self._wrong
