@@ -101,7 +101,9 @@ def sum_servers(lay: Layout, load: Load) -> None:
         server.busy_share = busy / GPUS_PER_SERVER
         server.gpus_w = gpus_w
         running = server.off_s <= 0.0
-        server.power_w = server_power_w(model, server.busy_share, gpus_w, server.fan_share) if running else model.standby_w * lay.rows[server.row].live
+        server.power_w = (
+            server_power_w(model, server.busy_share, gpus_w, server.fan_share) if running else model.standby_w * lay.rows[server.row].live
+        )
 
 
 @register_jitable

@@ -88,7 +88,9 @@ def past(arrays: Layout, weather: Weather, history: History, sensors: Sensors, f
     go = step.entry(arrays, load, around)
     site = arrays.site[0]
     for index in range(hours):
-        each = np.clip(np.repeat(busy[index], GPUS_PER_SERVER) * random.uniform(1.0 - _GPU_SPREAD_SHARE, 1.0 + _GPU_SPREAD_SHARE, gpus), 0.0, 1.0)
+        each = np.clip(
+            np.repeat(busy[index], GPUS_PER_SERVER) * random.uniform(1.0 - _GPU_SPREAD_SHARE, 1.0 + _GPU_SPREAD_SHARE, gpus), 0.0, 1.0
+        )
         load.prefill_share[:], load.opaque_share[:] = _PREFILL_SHARE * each, (1.0 - _PREFILL_SHARE) * each
         around = driving.Around(_STEP_S, *series.at((index + 1) * HOUR_S), host_model())
         for _ in range(_STEPS):

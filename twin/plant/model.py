@@ -131,8 +131,8 @@ class Model:
         self._replay = None if settings.replay is None else Replay(settings.replay, fleet, clock, horizon_s)
         if self._replay is not None:
             self.weather = Observed(self._replay.sensed, self.weather)
-        faults = (*faults, *drawn(settings.random_faults, fleet, horizon_s, seed))
-        self._outages = Outages(fleet, faults)
+        faults = (*faults, *drawn(settings.random_faults, fleet, settings.cooling.chillers, horizon_s, seed))
+        self._outages = Outages(fleet, faults, settings.cooling.chillers)
         self._drifts = Drifts(settings.sensors, fleet, faults, seed)
         self._recorder = Recorder(fleet, self.arrays, clock, settings.cooling, horizon_s, self._drifts)
         by_hour(settings.cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh")

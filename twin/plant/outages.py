@@ -12,6 +12,7 @@ from twin.chance import stream
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.plant.records import Layout
+from twin.plant.sensors import DRIFT
 
 Floats = NDArray[np.float64]
 HOUR_S: Final = 3600.0
@@ -27,11 +28,12 @@ class Kind:
 
     ``lose`` gets the arrays, the fleet and what every place has lost (shares, in the order of ``ids``): the sum over active
     faults at most 1 where they ``add`` up, else the worst. ``parts`` says into how many equal units each place is divided
-    for random faults. ``site`` True lets "site" stand for one of the places. ``told`` False keeps a kind out of the events.
+    for random faults. ``ids`` gets the fleet and the number of chillers. ``site`` True lets "site" stand for one of the places.
+    ``told`` False keeps a kind out of the events, and its edges out of the ticks.
     """
 
     entity: str
-    ids: Callable[[Fleet], tuple[str, ...]]
+    ids: Callable[[Fleet, int], tuple[str, ...]]
     lose: Callable[[Layout, Fleet, Floats], None]
     add: bool = False
     parts: Callable[[Fleet], NDArray[np.int64]] | None = None
@@ -57,6 +59,10 @@ def _blocked(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
     arrays.servers["blocked_share"] = lost[fleet.server_racks]
 
 
+def _chiller_ids(fleet: Fleet, chillers: int) -> tuple[str, ...]:
+    return ("site", *(f"chiller-{n}" for n in range(1, chillers + 1)))
+
+
 def _ups(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
     arrays.feeds["lost_share"][: len(fleet.ups_ids)] = lost
 
@@ -65,11 +71,22 @@ def _pdu(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
     arrays.feeds["lost_share"][len(fleet.ups_ids) :] = lost
 
 
+def _chillers(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    # All of them first, then one by one.
+    arrays.site["chiller_left_share"] = 1.0 - max(lost[0], lost[1:].mean())
+
+
+def _unseen(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    """Do nothing to the plant: what a sensor says wrongly is seen by holders alone."""
+
+
 KINDS: Final[Mapping[str, Kind]] = {
-    "ahu_loss": Kind("aisle", lambda fleet: fleet.aisle_ids, _air, add=True, parts=lambda fleet: fleet.aisle_air_handlers),
-    "pdu_loss": Kind("pdu", lambda fleet: fleet.pdu_ids, _pdu),
-    "rack_blocked": Kind("rack", lambda fleet: fleet.rack_ids, _blocked),
-    "ups_loss": Kind("ups", lambda fleet: fleet.ups_ids, _ups, site=True),
+    "ahu_loss": Kind("aisle", lambda fleet, _: fleet.aisle_ids, _air, add=True, parts=lambda fleet: fleet.aisle_air_handlers),
+    "chiller_loss": Kind("chiller", _chiller_ids, _chillers),
+    "pdu_loss": Kind("pdu", lambda fleet, _: fleet.pdu_ids, _pdu),
+    "rack_blocked": Kind("rack", lambda fleet, _: fleet.rack_ids, _blocked),
+    DRIFT: Kind("server", lambda fleet, _: fleet.server_ids, _unseen, told=False),
+    "ups_loss": Kind("ups", lambda fleet, _: fleet.ups_ids, _ups, site=True),
 }
 FAULT_KINDS: Final = tuple(KINDS)
 
@@ -80,10 +97,10 @@ def _known(kind: str) -> Kind:
     return KINDS[kind]
 
 
-def _place(fleet: Fleet, fault: Fault) -> int:
+def _place(fleet: Fleet, chillers: int, fault: Fault) -> int:
     """Return the index of a fault's target among the places of its kind; the site stands for its first one."""
     kind = _known(fault.kind)
-    ids = kind.ids(fleet)
+    ids = kind.ids(fleet, chillers)
     if kind.site and fault.target == "site" and ids:
         return 0
     if fault.target not in ids:
@@ -91,7 +108,7 @@ def _place(fleet: Fleet, fault: Fault) -> int:
     return ids.index(fault.target)
 
 
-def drawn(random_faults: Mapping[str, RandomFaults], fleet: Fleet, horizon_s: float, seed: int) -> tuple[Fault, ...]:
+def drawn(random_faults: Mapping[str, RandomFaults], fleet: Fleet, chillers: int, horizon_s: float, seed: int) -> tuple[Fault, ...]:
     """Return the random faults of a run: each unit works, fails and is repaired in turn; times are whole seconds.
 
     Every unit has a stream of its own, so that neither another kind, nor another unit, nor a longer run shifts it.
@@ -99,9 +116,11 @@ def drawn(random_faults: Mapping[str, RandomFaults], fleet: Fleet, horizon_s: fl
     found: list[Fault] = []
     for name, rate in sorted(random_faults.items()):
         kind = _known(name)
-        ids = kind.ids(fleet)
+        ids = kind.ids(fleet, chillers)
         parts = np.ones(len(ids), dtype=np.int64) if kind.parts is None else kind.parts(fleet)
         for target, units in zip(ids, parts, strict=True):
+            if target == "site":
+                continue
             for unit in range(int(units)):
                 random = stream(seed, "plant", "faults", name, target, str(unit))
                 # Drawn to the end of the horizon: what comes later would never be met.
@@ -118,13 +137,14 @@ class Outages:
     """Turns faults into targets and shares in the arrays; the physics does the rest.
 
     ``ahu_loss`` takes a share of an aisle's air, ``rack_blocked`` a share of a rack's airflow, ``ups_loss`` and ``pdu_loss``
-    a share of one unit's rating (all of it by default).
+    a share of one unit's rating (all of it by default), ``chiller_loss`` a share of one chiller, or of all where the target is
+    the site. ``sensor_drift`` takes nothing: a server's sensors say what is not so (``sensors.Drifts``), and no event tells it.
     """
 
-    def __init__(self, fleet: Fleet, faults: Sequence[Fault]) -> None:
-        self._fleet, self.faults = fleet, tuple(faults)
-        self._places = [_place(fleet, fault) for fault in self.faults]
-        self.edges_s = sorted({edge for fault in self.faults for edge in fault.edges_s()})
+    def __init__(self, fleet: Fleet, faults: Sequence[Fault], chillers: int) -> None:
+        self._fleet, self._chillers, self.faults = fleet, chillers, tuple(faults)
+        self._places = [_place(fleet, chillers, fault) for fault in self.faults]
+        self.edges_s = sorted({edge for fault in self.faults if KINDS[fault.kind].told for edge in fault.edges_s()})
         self._next = 0
         self._told: list[Told] = []
 
@@ -159,7 +179,7 @@ class Outages:
         return edge_s, "plant", fault.kind, entity, fault.target, value
 
     def _set(self, t_s: float, arrays: Layout) -> None:
-        lost = {name: np.zeros(len(kind.ids(self._fleet))) for name, kind in KINDS.items()}
+        lost = {name: np.zeros(len(kind.ids(self._fleet, self._chillers))) for name, kind in KINDS.items()}
         for fault, place in zip(self.faults, self._places, strict=True):
             if fault.active(t_s + 1e-9):
                 so_far = lost[fault.kind][place]

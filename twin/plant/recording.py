@@ -10,8 +10,8 @@ from twin.clock import Clock
 from twin.fleet import Fleet
 from twin.plant.carbon import intensity
 from twin.plant.cooling import J_PER_KWH, Cooling, by_hour
-from twin.plant.outages import Told
 from twin.plant.heat import memory_temp_c
+from twin.plant.outages import Told
 from twin.plant.readings import AISLES, CAPACITY, FEEDS, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
 from twin.plant.records import Layout
 from twin.plant.sensors import Drifts
