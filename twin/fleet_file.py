@@ -1,76 +1,20 @@
-"""Fleet files: what they may say, their checks, and the fleet they lay out."""
+"""Fleet files are read, packaged or imported, and laid out as a fleet."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from twin.fleet import Fleet
-from twin.sources import calibration, data_dir, toml
+from twin.fleet_spec import FleetSpec, MachineSpec, PduSpec, RackedRowSpec, RackSpec, RowSpec, UpsSpec
+from twin.sources import calibration, data_dir, imported, toml
 
+HOST_MODEL: Final = "cpu-host"
+_IMPORT: Final = re.compile(r"^import:([a-z0-9-]{1,40})$")
 # 4N/3: of four units any three carry the site at its rating.
 _UPS_UNITS = 4
-
-
-class RowSpec(BaseModel):
-    """One row of racks as a fleet file writes it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    kind: Literal["gpu", "host"]
-    aisle: str
-    racks: Annotated[int, Field(ge=1, le=1000)]
-    first_rack: str
-    per_rack: Annotated[int, Field(ge=1, le=64)]
-    first_server: str
-    model: str
-    power_budget_w: Annotated[float, Field(gt=0)]
-    cooling: Literal["air", "liquid"] = "air"
-    pdus: Annotated[tuple[str, ...], Field(max_length=2)] = ()
-
-
-class UpsSpec(BaseModel):
-    """One UPS unit and the load that it can carry without end."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    rated_w: Annotated[float, Field(gt=0)]
-
-
-class PduSpec(BaseModel):
-    """One PDU, its rating, and the UPS units that feed it (all of the site where none is named)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    rated_w: Annotated[float, Field(gt=0)]
-    ups: tuple[str, ...] = ()
-
-
-class AisleSpec(BaseModel):
-    """One contained cold aisle and the air handlers that feed it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    air_handlers: Annotated[int, Field(ge=1, le=64)] = 4
-
-
-class FleetSpec(BaseModel):
-    """A fleet file. Without ``ups`` and ``pdu`` the site has four UPS units in 4N/3, and a pair of PDUs for each row."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    site_power_budget_w: Annotated[float, Field(gt=0)]
-    aisle: tuple[AisleSpec, ...]
-    row: tuple[RowSpec, ...]
-    ups: tuple[UpsSpec, ...] = ()
-    pdu: tuple[PduSpec, ...] = ()
 
 
 def _numbered(first: str, count: int, offset: int = 0) -> list[str]:
@@ -80,30 +24,49 @@ def _numbered(first: str, count: int, offset: int = 0) -> list[str]:
     return [f"{match[1]}{int(match[2]) + offset + step}" for step in range(count)]
 
 
-def load(path: Path) -> Fleet:
-    """Read a fleet file; what is wrong is one line with file, place and remedy."""
+def read(path: Path) -> FleetSpec:
+    """Read a fleet file, TOML or the JSON of an import; what is wrong is one line with file, place and remedy."""
     try:
-        spec = FleetSpec.model_validate(toml(path))
+        if path.suffix == ".json":
+            return FleetSpec.model_validate_json(path.read_bytes())
+        return FleetSpec.model_validate(toml(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"fleets/{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    return build(spec)
+        raise ValueError(f"{path.name}: {_problem(error)}") from None
 
 
-def named(name: str) -> Fleet:
-    """Return a packaged fleet by its name."""
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in {"equal", "listed"})
+    what = {"missing": "is missing; add it", "extra_forbidden": "is unknown; remove it"}.get(first["type"])
+    return f"{place}: {what or first['msg']}" + ("" if what else f" (it is {first.get('input')!r:.60})")
+
+
+def load(path: Path) -> Fleet:
+    """Lay out the fleet of a file; what is wrong is one line with file, place and remedy."""
+    return build(read(path))
+
+
+def path_of(name: str) -> Path:
+    """Return the file of a packaged fleet, or of an imported one that is called ``import:NAME``."""
+    if found := _IMPORT.match(name):
+        return imported("fleet", found[1])
     path = data_dir() / "fleets" / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(item.stem for item in path.parent.glob("*.toml")))
-        raise ValueError(f"fleet {name!r} is unknown; there are: {known}")
-    return load(path)
+        raise ValueError(f"fleet {name!r} is unknown; there are: {known}, and import:NAME for one of yours")
+    return path
+
+
+def named(name: str) -> Fleet:
+    """Return a packaged fleet by its name, or an imported one as ``import:NAME``."""
+    return build(read(path_of(name)).model_copy(update={"name": name}))
 
 
 def _named_once(name: str, *kinds: list[str]) -> None:
     for ids in kinds:
         if len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
-            raise ValueError(f"fleets/{name}: {twice!r} is there twice; give each place its own id")
+            raise ValueError(f"fleet {name}: {twice!r} is there twice; give each place its own id")
 
 
 def _power_tree(spec: FleetSpec) -> dict[str, Any]:
@@ -119,12 +82,12 @@ def _power_tree(spec: FleetSpec) -> dict[str, Any]:
     for index, pdu in enumerate(pdus):
         for name in pdu.ups or ups_ids:
             if name not in ups_ids:
-                raise ValueError(f"fleets/{spec.name}: pdu {pdu.id}: ups {name!r} is unknown; it is one of {', '.join(ups_ids)}")
+                raise ValueError(f"fleet {spec.name}: pdu {pdu.id}: ups {name!r} is unknown; it is one of {', '.join(ups_ids)}")
             share[index, ups_ids.index(name)] = 1.0 / len(pdu.ups or ups_ids)
     for row, feeds in pairs.items():
         for name in feeds:
             if name not in pdu_ids:
-                raise ValueError(f"fleets/{spec.name}: row {row}: pdu {name!r} is unknown; it is one of {', '.join(pdu_ids) or 'none'}")
+                raise ValueError(f"fleet {spec.name}: row {row}: pdu {name!r} is unknown; it is one of {', '.join(pdu_ids) or 'none'}")
     return {
         "row_liquid": np.array([row.cooling == "liquid" for row in spec.row], dtype=np.bool_),
         "row_pdus": np.array([[pdu_ids.index(feeds[0]), pdu_ids.index(feeds[-1])] for feeds in pairs.values()], dtype=np.int64),
@@ -136,6 +99,37 @@ def _power_tree(spec: FleetSpec) -> dict[str, Any]:
     }
 
 
+def _racks(spec: FleetSpec, models: tuple[str, ...], row: RowSpec | RackedRowSpec) -> list[RackSpec]:
+    """Return a row's racks one by one, with every model checked."""
+    if isinstance(row, RackedRowSpec):
+        racks = list(row.rack)
+        for what, places in (
+            ("position", [rack.position for rack in racks]),
+            *((f"slot of {r.id}", [m.slot for m in r.machine]) for r in racks),
+        ):
+            if len(set(places)) < len(places):
+                twice = next(place for place in places if places.count(place) > 1)
+                raise ValueError(f"fleet {spec.name}: row {row.id}: {what} {twice} is taken twice; give each its own")
+    else:
+        names = _numbered(row.first_server, row.racks * row.per_rack)
+        racks = [
+            RackSpec.model_construct(
+                id=rack,
+                position=position,
+                machine=tuple(
+                    MachineSpec.model_construct(id=names[position * row.per_rack + slot], slot=slot, model=row.model, kind=row.kind)
+                    for slot in range(row.per_rack)
+                ),
+            )
+            for position, rack in enumerate(_numbered(row.first_rack, row.racks))
+        ]
+    for machine in (machine for rack in racks for machine in rack.machine):
+        known = models if machine.kind == "gpu" else (HOST_MODEL,)
+        if machine.model not in known:
+            raise ValueError(f"fleet {spec.name}: row {row.id}: model {machine.model!r} is unknown; it is one of {', '.join(known)}")
+    return racks
+
+
 def build(spec: FleetSpec) -> Fleet:
     """Lay out a fleet from its specification."""
     aisles = [aisle.id for aisle in spec.aisle]
@@ -145,19 +139,16 @@ def build(spec: FleetSpec) -> Fleet:
     hosts: list[tuple[str, int, int]] = []
     for row_index, row in enumerate(spec.row):
         if row.aisle not in aisles:
-            raise ValueError(f"fleets/{spec.name}: row {row.id}: aisle {row.aisle!r} is unknown; it is one of {', '.join(aisles)}")
-        if row.kind == "gpu" and row.model not in models:
-            raise ValueError(f"fleets/{spec.name}: row {row.id}: model {row.model!r} is unknown; it is one of {', '.join(models)}")
-        names = _numbered(row.first_server, row.racks * row.per_rack)
-        for position, rack in enumerate(_numbered(row.first_rack, row.racks)):
-            rack_index = len(racks)
-            racks.append((rack, row_index, position))
-            for slot in range(row.per_rack):
-                name = names[position * row.per_rack + slot]
-                if row.kind == "gpu":
-                    servers.append((name, rack_index, slot, models.index(row.model)))
+            raise ValueError(f"fleet {spec.name}: row {row.id}: aisle {row.aisle!r} is unknown; it is one of {', '.join(aisles)}")
+        for rack in _racks(spec, models, row):
+            for machine in rack.machine:
+                if machine.kind == "gpu":
+                    servers.append((machine.id, len(racks), machine.slot, models.index(machine.model)))
                 else:
-                    hosts.append((name, rack_index, slot))
+                    hosts.append((machine.id, len(racks), machine.slot))
+            racks.append((rack.id, row_index, rack.position))
+    if not servers:
+        raise ValueError(f"fleet {spec.name}: no row has a GPU server; add one")
     _named_once(spec.name, aisles, [row.id for row in spec.row], [r[0] for r in racks], [s[0] for s in servers], [h[0] for h in hosts])
     return Fleet(
         name=spec.name,

@@ -77,11 +77,16 @@ def code_hash() -> str:
     return digested.hexdigest()[:16]
 
 
+def import_suffix(kind: str) -> str:
+    """Return how the files of a kind of import end: fleets are small trees and are kept as JSON, everything else is a table."""
+    return ".json" if kind == "fleet" else ".parquet"
+
+
 def imported(kind: str, name: str) -> Path:
     """Return where an import of a kind is kept; raises ValueError with what is there if it is missing."""
     folder = home_dir() / "imports" / kind
-    path = folder / f"{name}.parquet"
+    path = folder / f"{name}{import_suffix(kind)}"
     if not path.is_file():
-        known = ", ".join(sorted(item.stem for item in folder.glob("*.parquet"))) or "none yet"
+        known = ", ".join(sorted(item.stem for item in folder.glob(f"*{import_suffix(kind)}"))) or "none yet"
         raise ValueError(f"no imported {kind} is called {name!r} (there are: {known}); run `intentwin import {kind} FILE --name {name}`")
     return path

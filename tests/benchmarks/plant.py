@@ -8,7 +8,8 @@ import numpy as np
 
 from twin.clock import Clock
 from twin.fleet import Fleet
-from twin.fleet_file import FleetSpec, build, load
+from twin.fleet_file import build, load
+from twin.fleet_spec import FleetSpec
 from twin.plant.model import GpuLoad, Model, Settings
 from twin.sources import data_dir
 from twin.tables import Sink

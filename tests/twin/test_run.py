@@ -11,7 +11,8 @@ from policies import study
 from policies.policy import TODAY, PolicySet, Schedule, Step
 from twin import run as runs
 from twin.clock import Window
-from twin.fleet_file import FleetSpec, build
+from twin.fleet_file import build
+from twin.fleet_spec import FleetSpec
 from twin.metrics import Scope
 from twin.scenario import Scenario, read
 from twin.serving.batching import MAX_BATCH

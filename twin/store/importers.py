@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from twin.sources import import_suffix
 from twin.store import files
 
 _NAME = re.compile(r"^[a-z0-9-]{1,40}$")
@@ -27,9 +28,9 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a reader made of a file: the table to keep, and what to report about it."""
+    """What a reader made of a file: the table (or, of a fleet, the JSON) to keep, and what to report about it."""
 
-    frame: pl.DataFrame
+    frame: pl.DataFrame | bytes
     rows: int
     span_s: float
     notes: tuple[str, ...]
@@ -40,7 +41,7 @@ _NO_OPTIONS: Final[Mapping[str, str]] = {}
 
 
 def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[str, str] = _NO_OPTIONS) -> ImportReport:
-    """Read a file of a kind, check it and keep it as ``imports/<kind>/<name>.parquet``.
+    """Read a file of a kind, check it and keep it as ``imports/<kind>/<name>.parquet`` (a fleet as JSON).
 
     ``options`` say what the file does not: what latencies were measured on. Raises ValueError, one line, for an unknown kind,
     a bad name, an option that the kind does not take, a malformed file, and a name that is taken by other contents; nothing
@@ -58,16 +59,19 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
     if kind in MERGED:
         return MERGED[kind](path, name, home / "imports" / kind / f"{name}.parquet", options)
     contents = READERS[kind](path, options)
-    if contents.frame.is_empty():
+    if isinstance(contents.frame, pl.DataFrame) and contents.frame.is_empty():
         raise ValueError(f"{path.name}: holds no row; nothing was imported")
-    _keep(contents.frame, home / "imports" / kind / f"{name}.parquet")
+    _keep(contents.frame, home / "imports" / kind / f"{name}{import_suffix(kind)}")
     return ImportReport(kind, name, contents.rows, contents.span_s, contents.notes, contents.dropped)
 
 
-def _keep(frame: pl.DataFrame, target: Path) -> None:
+def _keep(frame: pl.DataFrame | bytes, target: Path) -> None:
     with files.aside(target.parent) as aside:
         written = aside / target.name
-        files.write_parquet(written, frame)
+        if isinstance(frame, bytes):
+            files.write_bytes(written, frame)
+        else:
+            files.write_parquet(written, frame)
         if target.exists():
             if target.read_bytes() != written.read_bytes():
                 raise ValueError(f"an import named {target.stem!r} is there already with other contents; choose another name")
@@ -98,6 +102,39 @@ def _latency_profile(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(profiling.frame(profiles), points.height, 0.0, notes)
 
 
+def _fleet(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin import fleet_file
+    from twin.store import fleet_csv
+
+    if path.suffix.lower() == ".toml":
+        spec, notes = fleet_file.read(path), tuple[str, ...]()
+    else:
+        spec, notes = fleet_csv.read(path)
+    fleet = fleet_file.build(spec.model_copy(update={"name": path.name}))
+    kept = files.canonical(spec.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) | {"name": "import"}) + "\n"
+    machines = len(fleet.server_ids) + len(fleet.host_ids)
+    about = (
+        f"{len(fleet.aisle_ids):,} aisles, {len(fleet.row_ids):,} rows, {len(fleet.rack_ids):,} racks, {len(fleet.server_ids):,} servers "
+        f"({len(fleet.gpu_servers):,} GPUs), {len(fleet.host_ids):,} CPU hosts; "
+        f"rows may draw {fleet.row_power_budgets_w.sum() / 1e3:,.0f} kW"
+    )
+    return Contents(kept.encode(), machines, 0.0, (about, *notes))
+
+
+def _weather(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import weather_file
+
+    year, notes = weather_file.read(path)
+    return Contents(year, year.height, 0.0, notes)
+
+
+def _grid_carbon(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import carbon_file
+
+    hours, notes = carbon_file.read(path)
+    return Contents(hours, hours.height, 0.0, notes)
+
+
 def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
     """Merge an increment: telemetry comes in pieces, late and twice."""
     from twin.store import sensors
@@ -121,6 +158,9 @@ def _span_s(frame: pl.DataFrame) -> float:
 READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "llm-trace": _llm_trace,
     "latency-profile": _latency_profile,
+    "fleet": _fleet,
+    "weather": _weather,
+    "grid-carbon": _grid_carbon,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "latency-profile": ("gpu", "engine", "model", "tp", "precision"),

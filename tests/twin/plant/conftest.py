@@ -10,7 +10,8 @@ import pytest
 from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.fleet_file import FleetSpec, build
+from twin.fleet_file import build
+from twin.fleet_spec import FleetSpec
 from twin.plant.model import GpuLoad, Model, Settings
 
 _AISLES = [{"id": "aisle-1"}, {"id": "aisle-2"}]

@@ -15,7 +15,8 @@ import pytest
 from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.fleet_file import AisleSpec, FleetSpec, RowSpec, build
+from twin.fleet_file import build
+from twin.fleet_spec import AisleSpec, FleetSpec, RowSpec
 from twin.metrics import Asked
 from twin.serving.batching import ROUTE_SIGNATURE
 from twin.serving.demand import Synthetic
