@@ -17,6 +17,12 @@ class TapasKnobs(Knobs):
 
     temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 2.0
     routing_margin_c: Annotated[float, Field(ge=0, le=20, description="distance at which routing begins to spare an instance")] = 3.0
+    routing_power_margin_share: Annotated[
+        float, Field(ge=0, le=0.5, description="share of a row's power bound at which routing begins to spare its instances")
+    ] = 0.05
+    routing_air_margin_share: Annotated[
+        float, Field(ge=0, le=0.5, description="share of an aisle's air at which routing begins to spare its instances")
+    ] = 0.02
     power_margin_share: Annotated[float, Field(ge=0, le=0.5, description="share of a row's budget that is kept free")] = 0.03
     lowest_clock_share: Annotated[float, Field(ge=0.2, le=1, description="lowest clock that configuration may set")] = 0.55
     step_down_share: Annotated[float, Field(ge=0.01, le=0.8, description="largest fall of a clock per window")] = 0.2

@@ -12,7 +12,7 @@ from policies.systems.tapas.capacity import extra_servers
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.placement import Placement
-from policies.systems.tapas.routing import Heat, admitted
+from policies.systems.tapas.routing import Risk, admitted
 from policies.systems.tapas.thermal import RiseModel
 from twin.plant.levers import CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
 from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
@@ -91,7 +91,10 @@ class Tapas:
         air_c = seen.inlet_c + np.where(self._at_work(seen), 0.0, _COLD_FANS_C)
         thermal = self._thermal_clock(air_c, bound_c)
         rated_c = air_c + self._rise_model.rise_c(np.ones_like(bound_c))
-        self._admitted = admitted(seen, self._knobs, Heat(rated_c, bound_c, thermal), self._admitted)
+        row_bound_w = np.minimum(seen.row_budget_w, self._bounds.row_w(seen.t_s, self._knobs.horizon_s))
+        row_share = (self._row_w / np.maximum(row_bound_w, 1.0))[seen.instance_row]
+        risk = Risk(rated_c, bound_c, thermal, row_share, seen.aisle_airflow_share)
+        self._admitted = admitted(seen, self._knobs, risk, self._admitted)
         wanted = np.minimum(thermal, self._row_clock(seen))
         lowest = np.maximum(self._clock - self._knobs.step_down_share, self._knobs.lowest_clock_share)
         self._clock = np.clip(wanted, lowest, np.minimum(self._clock + self._knobs.step_up_share, CLOCK_HIGH))

@@ -15,33 +15,44 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 # A middling prompt, to tell by whom prompts are read slowest.
 _PROMPT_TOKENS: Final = 2048
+# A row or aisle counts as at risk until it has this much more room than when it began to.
+_BACK_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
-    """What routing weighs: the hottest GPU at rated power and full clock, its bound, and the clock that the bound leaves, shape I."""
+class Risk:
+    """What routing weighs, shape I: the hottest GPU at rated power and full clock, its bound, and the clock that the bound leaves;
+    power of the row over its bound, and air that the aisle draws over what there is.
+    """
 
     rated_c: Floats
     bound_c: Floats
     clock_share: Floats
+    row_share: Floats
+    aisle_share: Floats
 
 
-def admitted(seen: ServingObservation, knobs: TapasKnobs, heat: Heat, before: Bools) -> Bools:
+def admitted(seen: ServingObservation, knobs: TapasKnobs, risk: Risk, before: Bools) -> Bools:
     """Return which instances take requests, shape I; ``before`` says which did in the last window.
 
-    Only those that could pass their bound are spared. Among them it is the ones that take longest over a prompt at the
+    Only those that could pass their bound are spared, and those in rows short of power and aisles short of air, where the
+    endpoint has others. Among them it is the ones that take longest over a prompt at the
     clock that their bound leaves: the hottest ones, and those on slow GPUs. The long prompts that they would get make the
     tail of latency. They stay on, so that a burst finds them at its next window and not after a start.
     """
     out = np.ones_like(before)
-    slowness_s = prefill_s(seen.latency, _PROMPT_TOKENS, _PROMPT_TOKENS**2) / heat.clock_share
+    slowness_s = prefill_s(seen.latency, _PROMPT_TOKENS, _PROMPT_TOKENS**2) / risk.clock_share
     # Those already spared come back only with room to spare.
-    over = heat.rated_c - heat.bound_c + knobs.routing_margin_c + np.where(before, 0.0, knobs.hysteresis_c) > 0.0
+    over = risk.rated_c - risk.bound_c + knobs.routing_margin_c + np.where(before, 0.0, knobs.hysteresis_c) > 0.0
+    room = np.where(before, 0.0, _BACK_SHARE)
+    short = risk.row_share > 1.0 - knobs.routing_power_margin_share - room
+    short |= risk.aisle_share > 1.0 - knobs.routing_air_margin_share - room
     for endpoint in range(len(seen.endpoint_ids)):
         members = np.flatnonzero((seen.instance_endpoint == endpoint) & (seen.state == ON))
         if len(members) > 1:
             stay = max(1, int(np.ceil(len(members) * max(knobs.capacity_floor_share, _needed_share(seen, knobs, members)))))
-            able = members[over[members]]
+            # Where all are short the others would only get what these give up.
+            able = members[over[members] | (short[members] & ~short[members].all())]
             out[able[np.argsort(-slowness_s[able], kind="stable")][: len(members) - stay]] = False
     return out
 

@@ -258,3 +258,17 @@ def test_a_restored_holder_decides_the_same(around, serving_seen, plant_seen):
     np.testing.assert_array_equal(one.admit(seen), two.admit(seen))
     hot = plant_seen(t_s=9010.0, gpu_temp_c=np.full(32, 86.0))
     np.testing.assert_array_equal(one.cap(hot).clock_cap_share, two.cap(hot).clock_cap_share)
+
+
+@pytest.mark.parametrize(
+    "short", [{"row_power_w": np.array([20_000.0, 29_500.0])}, {"aisle_airflow_share": np.repeat([0.6, 1.1], 4)}], ids=["power", "air"]
+)
+def test_rows_short_of_power_and_aisles_short_of_air_are_spared(around, serving_seen, short):
+    holder = Tapas(TapasKnobs(), around)
+    seen = serving_seen(inlet_c=np.full(8, 14.0), **short)
+    np.testing.assert_array_equal(holder.admit(seen), [True] * 4 + [False] * 4)
+
+
+def test_where_all_rows_are_short_nobody_is_spared_for_it(around, serving_seen):
+    seen = serving_seen(inlet_c=np.full(8, 14.0), row_power_w=np.array([29_500.0, 29_500.0]))
+    assert Tapas(TapasKnobs(), around).admit(seen).all()
