@@ -26,20 +26,21 @@ ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_m
 
 
 @lru_cache(maxsize=8)
-def _fleet(home: str, run_id: str) -> Fleet:
+def fleet_in(home: str, run_id: str) -> Fleet:
+    """Return the fleet of a run."""
     return named(state.run(run_id).manifest["scenario"]["fleet"])
 
 
 @lru_cache(maxsize=8)
 def plan_in(home: str, run_id: str) -> Plan:
     """Return the floor plan of a run's fleet."""
-    return plan_of(_fleet(home, run_id))
+    return plan_of(fleet_in(home, run_id))
 
 
 @lru_cache(maxsize=8)
 def limits_in(home: str, run_id: str) -> NDArray[np.float64]:
     """Return the highest operating temperature of every GPU in C, in the fleet's order."""
-    known, fleet = calibration("hardware")["server"], _fleet(home, run_id)
+    known, fleet = calibration("hardware")["server"], fleet_in(home, run_id)
     by_model = np.array([float(known[name]["limit_c"]["value"]) for name in fleet.model_names])
     return np.repeat(by_model[fleet.server_models], GPUS_PER_SERVER)
 
@@ -93,7 +94,7 @@ def past(home: str, run_id: str, item: Overlay) -> NDArray[np.bool_]:
 
 def _servers_in(home: str, run_id: str, item: Overlay) -> NDArray[np.bool_]:
     """Return which servers lie in a bound's scope; all of them where it has none."""
-    fleet = _fleet(home, run_id)
+    fleet = fleet_in(home, run_id)
     found = np.full(len(fleet.server_ids), not item.scope)
     for kind in {scope.kind for scope in item.scope}:
         found |= fleet.servers_within(kind, [scope.id for scope in item.scope if scope.kind == kind])

@@ -151,7 +151,9 @@ def context() -> Context:
     seeds = [brief.seed for brief in mine]
     seed = _number(kept.get("seed"), float(seeds[0] if seeds else 1))
     mine = [brief for brief in mine if brief.seed == int(seed)]
-    today = _pick(kept.get("today"), [brief for brief in mine if brief.is_today])
+    # Who asks for a run and not for today's sees it beside a run of today's policy that faced the same, or alone.
+    asked = None if "today" in kept else next((brief for brief in mine if brief.run_id == kept.get("run") and not brief.is_today), None)
+    today = _pick(kept.get("today"), [brief for brief in mine if brief.is_today and (asked is None or _alike(asked, brief))])
     candidate = _pick(kept.get("run"), [brief for brief in mine if not brief.is_today and _alike(brief, today)])
     shown: Shown = "candidate" if candidate and kept.get("show") != "today" else "today"
     basis = (candidate if shown == "candidate" else today) or today or candidate

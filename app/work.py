@@ -1,5 +1,6 @@
 """What each kind of job does, in its own process: one call down."""
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,4 +72,37 @@ def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, A
     return {"rows": rows}
 
 
-KINDS: Final[Mapping[str, Worker]] = {"example": example, "run": run, "try": try_on_twin, "explore": explore, "claims": claims}
+def what_if(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Ask a stored run again with something lost. Spec: run_id, kind, target, t_s, name."""
+    from policies import variants
+
+    began_s = time.monotonic()
+    run_id = variants.what_if(
+        spec["run_id"],
+        spec["kind"],
+        spec["target"],
+        float(spec["t_s"]),
+        home,
+        name=spec["name"],
+        progress=_told(report),
+        cancel=report.cancelled,
+    )
+    return {"run_id": run_id, "took_s": time.monotonic() - began_s}
+
+
+def ablation(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run parts of TAPAS in the world of a stored run. Spec: run_id."""
+    from policies import variants
+
+    return {"run_ids": variants.ablate(spec["run_id"], home, progress=_told(report), cancel=report.cancelled)}
+
+
+KINDS: Final[Mapping[str, Worker]] = {
+    "example": example,
+    "try": try_on_twin,
+    "explore": explore,
+    "run": run,
+    "claims": claims,
+    "what_if": what_if,
+    "ablation": ablation,
+}
