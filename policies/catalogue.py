@@ -17,7 +17,12 @@ from twin.stack import Lever
 
 Entities = Mapping[str, tuple[str, ...]]
 # What the world can tell apart when it asks the holders of a domain's levers; a scope of another kind would decide nowhere.
-_SCOPES_OF: Final = {"plant": ("row", "rack", "server"), "serving": ("endpoint", "row", "rack", "server")}
+_SCOPES_OF: Final = {
+    "plant": ("row", "rack", "server"),
+    "serving": ("endpoint", "row", "rack", "server"),
+    "workloads": ("workload", "endpoint"),
+}
+_SCOPES_OF_LEVER: Final = {"capacity": ("row",)}
 
 
 @cache
@@ -99,7 +104,7 @@ def scopes_of(lever: str, system: str) -> tuple[str, ...]:
     known = levers()[lever]
     if known.kind == "compiled" and card(system).levers[lever] == "holder":
         return ("endpoint",)
-    return _SCOPES_OF.get(known.domain, ())
+    return _SCOPES_OF_LEVER.get(lever, _SCOPES_OF.get(known.domain, ()))
 
 
 def check(policy_set: PolicySet, entities: Entities) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, Final
 
 from policies import catalogue, pool
 from policies.paired import Comparison
@@ -18,11 +18,13 @@ from twin.clock import Window
 from twin.metrics import METRICS, Scope
 from twin.run import Start
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
+from twin.sizing import Sized, sized
 from twin.stack import Holding, Phase
 from twin.store import runs
 from twin.store.ledger import Ledger
 from twin.store.records import LoggedRun
 
+_CAPACITY: Final = "capacity"
 Report = pool.Report
 Cancel = pool.Cancel
 
@@ -51,11 +53,13 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
     """Return the schedule as the twin takes it.
 
     A system that keeps its knobs from one policy set to the next keeps its holder object, and so what it has learned.
+    How large the site is is decided once, by the first policy set.
     """
-    entities, around = scenario.entities(), surroundings(scenario)
     times = [step.from_s for step in schedule.steps]
     if times[0] != 0.0 or any(later <= earlier for earlier, later in pairwise(times)):
         raise ValueError("schedule: the first policy set begins at 0 s and each one later than the one before")
+    entities, size = scenario.entities(), capacity(schedule.steps[0].policy, scenario)
+    around = surroundings(scenario.grown(size.extra_servers))
     out: list[Phase] = []
     built: dict[str, tuple[Knobs, Any]] = {}
     for step in schedule.steps:
@@ -65,7 +69,20 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
         kept = {system: pair for system, pair in built.items() if system in knobs and pair[0] == knobs[system]}
         built = {system: kept.get(system) or (mine, catalogue.card(system).build(mine, around)) for system, mine in knobs.items()}
         out.append(Phase(step.from_s, _holdings(whole, built), whole.canonical()))
-    return tuple(out)
+    return (replace(out[0], extra_servers=size.extra_servers, clips=size.clips), *out[1:])
+
+
+def capacity(policy_set: PolicySet, scenario: Scenario) -> Sized:
+    """Return how large a policy set makes the site: its holder of capacity is asked about the site as it was built.
+
+    It is a first object of its system; the one that decides in the run is built for the larger site.
+    """
+    catalogue.check(policy_set, scenario.entities())
+    whole, around = catalogue.complete(policy_set), surroundings(scenario)
+    only = PolicySet(levers={_CAPACITY: whole.levers[_CAPACITY]})
+    mine = {held.system: catalogue.knobs_of(whole)[held.system] for held in only.levers[_CAPACITY]}
+    built = {system: (knobs, catalogue.card(system).build(knobs, around)) for system, knobs in mine.items()}
+    return sized(scenario, _holdings(only, built))
 
 
 def _holdings(whole: PolicySet, built: Mapping[str, tuple[Knobs, Any]]) -> tuple[Holding, ...]:
@@ -108,6 +125,7 @@ def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is w
     decided = phases(schedule, scenario)
     until_s = None if window_s is None or window_s[1] >= scenario.horizon_s else window_s[1]
     if window_s is not None and start is None:
+        _as_built(decided, scenario, window_s[0])
         start = lead_in(scenario, seed, window_s[0], home, progress=progress, cancel=cancel)
     run_id = twin_run.run_id_of(scenario, decided, seed, start, until_s)
     if not runs.exists(run_id, home):
@@ -118,6 +136,16 @@ def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is w
             )
             runs.save(done, home)
     return run_id
+
+
+def _as_built(decided: Sequence[Phase], scenario: Scenario, begin_s: float) -> None:
+    """Refuse to screen a larger site on a part of the day: where today's policy is then is another site."""
+    extra = sum(decided[0].extra_servers) - sum(capacity(TODAY, scenario).extra_servers)
+    if extra and begin_s >= SNAPSHOT_GRID_S:
+        raise ValueError(
+            f"this policy has {extra:+,} servers against today's, and capacity is decided before a run: "
+            "it cannot go on from today's at a later hour; run it from the beginning"
+        )
 
 
 def lead_in(
@@ -203,12 +231,23 @@ def compare(  # noqa: PLR0913 - the question has four parts, the rest is how it 
 
 
 def same_world(run_ids: Mapping[str, Sequence[str]], seeds: Sequence[int], home: Path) -> None:
-    """Raise RuntimeError unless all policies faced the same arrivals and weather, seed by seed."""
+    """Raise RuntimeError unless all policies faced the same arrivals and weather, seed by seed.
+
+    Where the scenario lets demand follow capacity, sites of different size are asked different things: that is what was asked
+    for. Then only runs of one size must have met the same.
+    """
     for index, seed in enumerate(seeds):
-        worlds = {label: runs.manifest_of(ids[index], home)["exogenous"] for label, ids in run_ids.items()}
-        if len(set(worlds.values())) > 1:
-            told = ", ".join(f"{label} {run_ids[label][index]}" for label in worlds)
-            raise RuntimeError(f"seed {seed}: arrivals or weather differ between {told}; their difference would not be the policy's")
+        found = {label: runs.manifest_of(ids[index], home) for label, ids in run_ids.items()}
+        for one, other in combinations(found, 2):
+            if found[one]["exogenous"] != found[other]["exogenous"] and _comparable(found[one], found[other]):
+                told = ", ".join(f"{label} {run_ids[label][index]}" for label in (one, other))
+                raise RuntimeError(f"seed {seed}: arrivals or weather differ between {told}; their difference would not be the policy's")
+
+
+def _comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two runs must have met the same world: not where demand follows capacity and they differ in size."""
+    follows = one["scenario"].get("workloads", {}).get("follow_capacity", False)
+    return not follows or one.get("extra_servers", {}) == other.get("extra_servers", {})
 
 
 def values_of(run_ids: Mapping[str, Sequence[str]], home: Path) -> dict[str, dict[str, tuple[float, ...]]]:

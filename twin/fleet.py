@@ -1,8 +1,10 @@
 """The static plant as struct-of-arrays: rows, racks, servers, GPUs, hosts."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 GPUS_PER_SERVER = 8
 _LONGEST_RANGE = 100_000
+_NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _RANGE = re.compile(r"^([a-z][a-z0-9-]*?)(\d+)\.\.(?:\1)?(\d+)$")
 
 
@@ -61,6 +64,11 @@ class Fleet:
         """Aisle index of each server, shape S."""
         return self.row_aisles[self.server_rows]
 
+    @property
+    def built_servers(self) -> int:
+        """Number of servers that budgets, feeds and air handlers were made for: the first so many."""
+        return len(self.server_ids) - int(self.row_extra_servers.sum())
+
     @cached_property
     def gpu_servers(self) -> Ints:
         """Server index of each GPU, shape G."""
@@ -91,6 +99,52 @@ class Fleet:
         index = np.array([self.ids(kind).index(name) for name in ids], dtype=np.int64)
         parents = {"row": self.server_rows, "rack": self.server_racks, "server": np.arange(len(self.server_ids))}
         return np.isin(parents[kind], index)
+
+
+def grown(fleet: Fleet, extra_servers: Sequence[int]) -> Fleet:
+    """Return a fleet with so many more servers in each row (shape R), in racks of their own at the row's end.
+
+    Ids go on where the fleet's end. Racks and servers are appended, so that every index keeps its meaning; budgets, feeds and
+    air handlers stay those of the fleet as it was built.
+    """
+    if not any(extra_servers):
+        return fleet
+    rack_ids, rack_rows, rack_positions = list(fleet.rack_ids), list(fleet.rack_rows), list(fleet.rack_positions)
+    server_ids, racks, slots, models = list(fleet.server_ids), list(fleet.server_racks), list(fleet.server_slots), list(fleet.server_models)
+    new_racks, new_servers = _further(fleet.rack_ids), _further(fleet.server_ids)
+    for row, extra in enumerate(extra_servers):
+        mine = np.flatnonzero(fleet.server_rows == row)
+        if extra and not len(mine):
+            raise ValueError(f"{fleet.row_ids[row]} has no GPU servers and cannot take {extra} more")
+        for number in range(int(extra)):
+            per_rack = int(np.bincount(fleet.server_racks[mine]).max())
+            if number % per_rack == 0:
+                rack_ids.append(next(new_racks))
+                rack_positions.append(max(int(at) for at, its in zip(rack_positions, rack_rows, strict=True) if its == row) + 1)
+                rack_rows.append(row)
+            server_ids.append(next(new_servers))
+            racks.append(len(rack_ids) - 1)
+            slots.append(number % per_rack)
+            models.append(int(fleet.server_models[mine[-1]]))
+    return replace(
+        fleet,
+        row_extra_servers=fleet.row_extra_servers + np.array(extra_servers, dtype=np.int64),
+        rack_ids=tuple(rack_ids),
+        rack_rows=np.array(rack_rows, dtype=np.int64),
+        rack_positions=np.array(rack_positions, dtype=np.int64),
+        server_ids=tuple(server_ids),
+        server_racks=np.array(racks, dtype=np.int64),
+        server_slots=np.array(slots, dtype=np.int64),
+        server_models=np.array(models, dtype=np.int64),
+    )
+
+
+def _further(ids: Sequence[str]) -> Iterator[str]:
+    """Yield ids that go on where the numbered ones end, in the wording of the last of them."""
+    numbered = [match for name in ids if (match := _NUMBERED.match(name))]
+    word = numbered[-1][1] if numbered else f"{ids[-1]}-"
+    highest = max((int(match[2]) for match in numbered if match[1] == word), default=0)
+    return (f"{word}{number}" for number in count(highest + 1))
 
 
 def expand(names: list[str] | tuple[str, ...]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from twin.clock import Clock, Window
+from twin.fleet import GPUS_PER_SERVER
 from twin.metrics import METRICS, Asked, Reading, Scope
 from twin.plant import readings as plant_readings
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
@@ -114,6 +115,9 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
     begin_s = 0.0 if start is None else start.t_s
     if end_s <= begin_s:
         raise ValueError(f"nothing to run: it starts at {begin_s:.0f} s and ends at {end_s:.0f} s")
+    scenario = scenario.grown(phases[0].extra_servers)
+    if start is not None:
+        _same_size(scenario, start)
     world = World(scenario, phases, seed, None if start is None else start.state, end_s)
     sink = Sink(_ids(scenario, world), Spool(spool), hold_bytes)
     try:
@@ -215,6 +219,16 @@ def run_id_of(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def _same_size(scenario: Scenario, start: Start) -> None:
+    """Refuse to go on with a site of another size than the one that the snapshot was taken of."""
+    there, here = len(start.state["workloads"]["gpu_vm"]) // GPUS_PER_SERVER, len(scenario.fleet.server_ids)
+    if there != here:
+        raise ValueError(
+            f"run {start.run_id} is of a site with {there:,} servers and this policy has {here:,}: what capacity is decided before a run, "
+            "so run it from the beginning"
+        )
+
+
 def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     fleet = scenario.fleet
     known = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "host", "aisle", "feed")}
@@ -231,7 +245,8 @@ def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, ta
         "end_s": end_s,
         "horizon_s": scenario.horizon_s,
         "tick_s": scenario.spec.tick_s,
-        "exogenous": exogenous(tables),
+        "exogenous": exogenous(tables, world.workloads.vms.exogenous()),
+        "extra_servers": {row: int(n) for row, n in zip(scenario.fleet.row_ids, scenario.fleet.row_extra_servers, strict=True) if n},
         "clips": dict(sorted(world.clips.counts.items())),
         "entities": {kind: list(ids) for kind, ids in scenario.entities().items()},
         "tables": {name: describe(TABLES[name]) for name in sorted(tables)},
@@ -246,9 +261,9 @@ def describe(table: Table) -> dict[str, Any]:
     return {"resolution": table.resolution, "telemetry": table.telemetry, "ahead_s": table.ahead_s, "columns": columns}
 
 
-def exogenous(tables: Mapping[str, pl.LazyFrame]) -> str:
-    """Return a hash of what no policy can change: who asked what and when, and the weather every five minutes."""
-    digest = hashlib.sha256()
+def exogenous(tables: Mapping[str, pl.LazyFrame], vms: str = "") -> str:
+    """Return a hash of what no policy can change: who asked what and when, the weather every five minutes, and the ``vms``."""
+    digest = hashlib.sha256(vms.encode())
     if "requests" in tables:
         asked = tables["requests"].select("arrive_s", "prompt_tokens", "output_tokens").collect()
         columns = [column.to_numpy() for column in asked.iter_columns()]

@@ -5,8 +5,8 @@ import json
 import math
 import re
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import Fleet
-from twin.fleet_file import load as load_fleet
+from twin.fleet import Fleet, grown
+from twin.fleet_file import named as named_fleet
+from twin.fleet_file import path_of as path_of_fleet
+from twin.plant import carbon, weather
 from twin.plant import model as plant_model
 from twin.serving import latency
 from twin.serving import model as serving_model
@@ -43,7 +45,7 @@ class ScenarioSpec(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
     title: Annotated[str, Field(max_length=120)] = ""
     about: Annotated[str, Field(max_length=2000)] = ""
-    fleet: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+    fleet: Annotated[str, Field(pattern=r"^(import:)?[a-z0-9][a-z0-9-]*$", max_length=47)]
     start: datetime
     timezone: str = "UTC"
     horizon_s: Annotated[float, Field(ge=60, le=60 * 86400)]
@@ -82,12 +84,16 @@ FAULT_OWNERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario ready to run: frozen values, no paths. It holds no policy."""
+    """A scenario ready to run: frozen values, no paths. It holds no policy.
+
+    ``asked`` is the specification as it was written, where a site with more servers is also asked more (``grown``).
+    """
 
     spec: ScenarioSpec
     fleet: Fleet
     clock: Clock
     inputs: Mapping[str, str]
+    asked: ScenarioSpec | None = None
 
     @property
     def name(self) -> str:
@@ -106,8 +112,26 @@ class Scenario:
 
     def canonical(self) -> dict[str, Any]:
         """Return the values that name a run: the specification and the digests of every file it draws on."""
-        spec = json.loads(self.spec.model_dump_json(exclude={"seed", "title", "about"}))
+        spec = json.loads((self.asked or self.spec).model_dump_json(exclude={"seed", "title", "about"}))
         return {**spec, "inputs": dict(sorted(self.inputs.items()))}
+
+    def grown(self, extra_servers: Sequence[int]) -> "Scenario":
+        """Return the scenario on a site with so many more servers in each row; demand grows along where ``follow_capacity`` says so.
+
+        It is the same question still: how large the site is belongs to the policy.
+        """
+        if not any(extra_servers):
+            return self
+        larger = replace(self, fleet=grown(self.fleet, extra_servers))
+        if not self.spec.workloads.follow_capacity:
+            return larger
+        carried = workloads_model.carried(self.spec.workloads, self.fleet), workloads_model.carried(self.spec.workloads, larger.fleet)
+        endpoints = [
+            endpoint.model_copy(update={"demand": endpoint.demand.times(carried[1][endpoint.id] / carried[0][endpoint.id])})
+            for endpoint in self.spec.serving.endpoints
+        ]
+        serving = self.spec.serving.model_copy(update={"endpoints": tuple(endpoints)})
+        return replace(larger, spec=self.spec.model_copy(update={"serving": serving}), asked=self.spec)
 
     def faults_of(self, domain: str) -> tuple[Fault, ...]:
         """Return the faults that one domain's model owns."""
@@ -115,7 +139,8 @@ class Scenario:
 
     def entities(self) -> dict[str, tuple[str, ...]]:
         """Return every id that a scope may name, by kind."""
-        names = tuple(dict.fromkeys(group.workload for group in self.spec.workloads.vms if group.kind == "iaas"))
+        rented = [group.workload for group in self.spec.workloads.vms if group.kind == "iaas"]
+        names = tuple(dict.fromkeys(rented + [each.workload for each in self.spec.workloads.arrivals]))
         return {
             **{kind: self.fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
             "endpoint": tuple(endpoint.id for endpoint in self.spec.serving.endpoints),
@@ -157,13 +182,9 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
             near = difflib.get_close_matches(fault.kind, FAULT_OWNERS, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(FAULT_OWNERS))}"
             raise ValueError(f"{place}: faults: kind {fault.kind!r} is unknown; {hint}")
-    fleet_path = data_dir() / "fleets" / f"{spec.fleet}.toml"
-    if not fleet_path.is_file():
-        known = ", ".join(sorted(path.stem for path in fleet_path.parent.glob("*.toml")))
-        raise ValueError(f"{place}: fleet {spec.fleet!r} is unknown; there are: {known}")
     try:
-        inputs = {"fleet": digest(fleet_path.read_bytes()), **_imports(spec)}
-        scenario = Scenario(spec, load_fleet(fleet_path), Clock.of(spec.start, spec.timezone), inputs)
+        inputs = {"fleet": digest(path_of_fleet(spec.fleet).read_bytes()), **_imports(spec)}
+        scenario = Scenario(spec, named_fleet(spec.fleet), Clock.of(spec.start, spec.timezone), inputs)
         _check_places(scenario)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
@@ -175,12 +196,17 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
     traces = {endpoint.demand.name for endpoint in spec.serving.endpoints if endpoint.demand.kind == "trace"}
     profiles = {name for endpoint in spec.serving.endpoints if (name := latency.import_name(endpoint.latency))}
     named = [("llm-trace", name) for name in sorted(traces)] + [("latency-profile", name) for name in sorted(profiles)]
+    site = (("weather", weather.import_name(spec.plant.weather)), ("grid-carbon", carbon.import_name(spec.plant.cooling.carbon_kg_per_kwh)))
+    named += [(kind, name) for kind, name in site if name is not None]
+    start = spec.plant.start_from
+    sensed = {spec.plant.telemetry, spec.plant.replay, start.telemetry if start else None} - {None}
+    named += [("telemetry", str(name)) for name in sorted(map(str, sensed))]
     return {f"{kind}/{name}": digest(imported(kind, name).read_bytes()) for kind, name in named}
 
 
 def _check_places(scenario: Scenario) -> None:
     """Refuse VMs without a place, VMs for endpoints that do not exist, endpoints without a server, and what would go unheard."""
-    workloads_model.place(scenario.spec.workloads, scenario.fleet)
+    workloads_model.check_room(scenario.spec.workloads, scenario.fleet)
     _check_unheard(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
@@ -189,6 +215,9 @@ def _check_places(scenario: Scenario) -> None:
         raise ValueError(f"workloads.vms: endpoint {unknown!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
     for empty in sorted(endpoints - carried):
         raise ValueError(f"serving.endpoints: {empty!r} has no server; add a saas group to workloads.vms")
+    mixed = carried & {asked.workload for asked in scenario.spec.workloads.arrivals}
+    if mixed:
+        raise ValueError(f"workloads.arrivals: {min(mixed)!r} is an endpoint; VMs that come and go are rented, give them another name")
 
 
 def _check_unheard(scenario: Scenario) -> None:
@@ -214,7 +243,7 @@ def _with_units(value: Any, place: str, key: str = "") -> Any:
         return {name: _with_units(item, place, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
     if isinstance(value, list):
         return [_with_units(item, place, key) for item in value]
-    if isinstance(value, str) and suffix_of(key):
+    if isinstance(value, str) and suffix_of(key) and not value.startswith("import:"):
         try:
             return parse(value, suffix_of(key), difference=bool(_DIFFERENCE.search(key.rpartition(".")[2])))
         except ValueError as error:

@@ -43,11 +43,17 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From ``from_s`` on these holdings are in force. ``spec`` is the canonical JSON that the run is named by."""
+    """From ``from_s`` on these holdings are in force. ``spec`` is the canonical JSON that the run is named by.
+
+    What the capacity lever decided before the run stands in the first phase: ``extra_servers`` row by row (empty as built),
+    and in ``clips`` how often that was clipped.
+    """
 
     from_s: float
     holdings: tuple[Holding, ...]
     spec: Mapping[str, Any] = field(default_factory=dict)
+    extra_servers: tuple[int, ...] = ()
+    clips: Mapping[str, int] = field(default_factory=dict)
 
     def stack(self, lever: str) -> tuple[Holding, ...]:
         """Return the holdings of one lever in their order."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.metrics import Scope
+from twin.placing import Placing
 from twin.plant import model as plant_model
 from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
 from twin.scenario import Scenario
@@ -66,21 +67,28 @@ class World:
         spec, fleet, clock = scenario.spec, scenario.fleet, scenario.clock
         if not phases or phases[0].from_s != 0.0:
             raise ValueError("the first policy set of a schedule begins at 0 s")
-        self.scenario, self.phases, self.clips, self.t_s = scenario, tuple(phases), Clips(), 0.0
+        self.scenario, self.phases, self.clips, self.t_s = scenario, tuple(phases), Clips(dict(phases[0].clips)), 0.0
         self._phase = 0
         horizon = scenario.horizon_s
         self.workloads = workloads_model.Model(spec.workloads, fleet, clock, horizon, scenario.faults_of("workloads"), seed)
+        self.plant = plant_model.Model(spec.plant, fleet, clock, horizon, scenario.faults_of("plant"), seed)
+        self._placing = Placing(scenario, self.workloads, self.plant)
+        if start is not None:
+            self.workloads.restore(start["workloads"])
+        elif self.workloads.turn(0.0):
+            # Serving is laid out on the VMs that stand at the start.
+            self._placing.place(self.phases[0].stack("vm_placement"), 0.0)
         asked_s, came = min(horizon, until_s or horizon), None if start is None else start["serving"]
         self.serving = serving_model.Model(
             spec.serving, fleet, self.workloads.placements, clock, asked_s, scenario.faults_of("serving"), seed, came
         )
-        self.plant = plant_model.Model(spec.plant, fleet, clock, horizon, scenario.faults_of("plant"), seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
-        self._faults = sorted({float(edge) for fault in spec.faults for edge in fault.edges_s()})
+        scheduled = (float(edge) for fault in spec.faults for edge in fault.edges_s())
+        self._faults = sorted({*scheduled, *self.plant.fault_edges_s})
         self._edges = sorted({*self._faults, *(float(phase.from_s) for phase in phases)})
         gpus = len(fleet.gpu_servers)
         self._capping = [tuple(shares(phase.stack("emergency"), self._gpu_members, gpus)) for phase in self.phases]
@@ -92,7 +100,8 @@ class World:
     def next_s(self, end_s: float) -> float:
         """Return when the coming tick ends: on the grid, at a window's or fault's edge, or 1 s ahead while it matters."""
         t_s = self.t_s
-        fresh = any(-1e-9 < t_s - fault_s < FINE_AFTER_FAULT_S for fault_s in self._faults)
+        passed = bisect_right(self._faults, t_s + 1e-9)
+        fresh = passed > 0 and t_s - self._faults[passed - 1] < FINE_AFTER_FAULT_S
         tick_s = FINE_TICK_S if fresh or t_s < self.plant.fine_until_s else self.scenario.spec.tick_s
         later = bisect_right(self._edges, t_s + 1e-9)
         edge = self._edges[later] if later < len(self._edges) else end_s
@@ -101,6 +110,7 @@ class World:
     def step(self, until_s: float, sink: Sink) -> None:
         """Advance every domain to ``until_s`` and record it."""
         phase = self._current()
+        self._place(phase)
         self.workloads.advance(until_s)
         if self._opens_window():
             self._decide(phase)
@@ -117,6 +127,7 @@ class World:
 
     def close(self, sink: Sink) -> None:
         """Write what the models still hold back."""
+        self.workloads.close(sink, self.t_s)
         self.serving.close(sink)
         self.plant.close(sink)
 
@@ -130,6 +141,15 @@ class World:
         return abs(position - round(position)) < 1e-9
 
     # -- levers -------------------------------------------------------------
+
+    def _place(self, phase: Phase) -> None:
+        """Let VMs come and go, and ask where those go that wait: when there are new ones or new room, else window by window."""
+        owned = self.workloads.gpu_opaque
+        due = self.workloads.turn(self.t_s) or (bool(self.workloads.waiting) and self._opens_window())
+        if due:
+            self._placing.place(phase.stack("vm_placement"), self.t_s)
+        if self.workloads.gpu_opaque is not owned:
+            self.plant.set_opaque(self.workloads.gpu_opaque)
 
     def _decide(self, phase: Phase) -> None:
         """Ask the windowed and compiled levers of serving, stacks and guards in order."""
@@ -262,7 +282,6 @@ class World:
     def _restore(self, state: State) -> None:
         """Take back a snapshot. Holders that were not in it begin afresh, so another policy can start from here."""
         self.t_s = float(state["t_s"])
-        self.workloads.restore(state["workloads"])
         self.serving.restore(state["serving"])
         self.serving.begin_gaps()
         self.plant.restore(state["plant"])

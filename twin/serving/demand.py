@@ -86,6 +86,14 @@ class Synthetic(BaseModel):
             raise ValueError("image_share and images are both set; give one of them")
         return self
 
+    def times(self, factor: float) -> "Synthetic":
+        """Return the demand of so many times as many users."""
+        images = self.images
+        if images is not None:
+            rates = ("calm_rate_per_s", "burst_rate_low_per_s", "burst_rate_high_per_s")
+            images = images.model_copy(update={name: factor * getattr(images, name) for name in rates})
+        return self.model_copy(update={"rate_per_s": factor * self.rate_per_s, "images": images})
+
     @property
     def mean_rate_per_s(self) -> float:
         """Return the mean rate of all requests, with and without images."""
@@ -102,6 +110,10 @@ class Trace(BaseModel):
     rate_scale: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     repeat: bool = True
     max_output_tokens: Annotated[int, Field(ge=1, le=100_000)] = 100_000
+
+    def times(self, factor: float) -> "Trace":
+        """Return the trace so many times as fast."""
+        return self.model_copy(update={"rate_scale": factor * self.rate_scale})
 
 
 Demand = Annotated[Synthetic | Trace, Field(discriminator="kind")]
@@ -176,6 +188,15 @@ def daily_curve(hour: Floats, peak_hour: float, peak_to_mean: float) -> Floats:
         return np.ones_like(hour)
     k, mean = _sharpness(peak_to_mean)
     return np.asarray(np.exp(k * (np.cos(2.0 * np.pi * (hour - peak_hour) / 24.0) - 1.0)) / mean)
+
+
+def expected_share(demand: Synthetic | Trace, hour: Floats) -> Floats:
+    """Return the expected rate at hours of the day over its highest; 1 throughout for a trace, of which nobody knows what comes."""
+    if isinstance(demand, Trace):
+        return np.ones_like(hour)
+    beside = 0.0 if demand.images is None else demand.images.rate_per_s
+    rate = demand.rate_per_s * daily_curve(hour, demand.peak_hour, demand.peak_to_mean) + beside
+    return np.asarray(rate / max(float(rate.max()), 1e-12))
 
 
 @cache

@@ -1,180 +1,228 @@
-"""VMs: who owns which server, and how busy opaque ones are."""
+"""VMs: who owns which GPUs, who waits for some, and how busy opaque ones are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from twin.chance import stream
-from twin.clock import HOUR_S, Clock
+from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import GPUS_PER_SERVER, Fleet, expand
+from twin.fleet import GPUS_PER_SERVER, Fleet
 from twin.stack import State
 from twin.tables import Sink
-from twin.workloads.readings import VMS
+from twin.workloads.history import past_vms
+from twin.workloads.levers import PastVms, VmAsked
+from twin.workloads.load import Load, wave_share
+from twin.workloads.population import carried, check_room, place, populate
+from twin.workloads.recording import Book
+from twin.workloads.settings import Settings, VmGroup
+from twin.workloads.streams import VmStream
+
+__all__ = ["FAULT_KINDS", "Load", "Model", "Settings", "VmGroup", "VmStream", "carried", "check_room", "place"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 FAULT_KINDS: Final = ("traffic_burst",)
-_NO_OWNER: Final = -1
-
-
-class Load(BaseModel):
-    """How busy a VM is over the day, as a share: a daily wave with noise that is drawn before the run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mean_share: Annotated[float, Field(ge=0, le=1)] = 0.6
-    swing_share: Annotated[float, Field(ge=0, le=1)] = 0.2
-    peak_hour: Annotated[float, Field(ge=0, lt=24)] = 15.0
-    weekend_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    noise_share: Annotated[float, Field(ge=0, le=0.5)] = 0.08
-
-
-class VmGroup(BaseModel):
-    """VMs of one workload, one on each named server or host.
-
-    ``iaas`` VMs are opaque: their load is the template's. ``saas`` VMs carry the instances of a serving endpoint.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workload: Annotated[str, Field(min_length=1, max_length=60)]
-    kind: Literal["iaas", "saas"] = "iaas"
-    endpoint: str | None = None
-    servers: tuple[str, ...]
-    load: Load = Load()
-
-
-class Settings(BaseModel):
-    """The VMs of a scenario. ``noise_hold_s`` is how long a VM's random deviation lasts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    vms: tuple[VmGroup, ...] = ()
-    noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
-
-
-def place(settings: Settings, fleet: Fleet) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return each VM's group and its place: (0, server index) or (1, host index). ValueError names a place that is not free."""
-    places = {name: (0, i) for i, name in enumerate(fleet.server_ids)} | {name: (1, i) for i, name in enumerate(fleet.host_ids)}
-    taken: set[tuple[int, int]] = set()
-    groups: list[int] = []
-    chosen: list[tuple[int, int]] = []
-    for index, group in enumerate(settings.vms):
-        for name in expand(group.servers):
-            if name not in places:
-                raise ValueError(f"workloads.vms: {group.workload}: the fleet has no server or host {name!r}")
-            if places[name] in taken:
-                raise ValueError(f"workloads.vms: {group.workload}: {name} is taken already; each carries one VM")
-            taken.add(places[name])
-            groups.append(index)
-            chosen.append(places[name])
-    return groups, chosen
+NOBODY: Final = -1
 
 
 class Model:
-    """Owns every server and host: at most one VM each, and the load of opaque ones.
+    """Owns every GPU and host, and sets the load of opaque VMs. Who gets a place is decided outside, through ``put``.
 
-    Shapes: S servers, H hosts, V VMs. Ownership is the contract that placement, offers and evictions will move.
+    Shapes: S servers, G GPUs, H hosts, V VMs. Ownership is the contract that placement, offers and evictions move.
+    A VM's end is known to nobody before it comes: it leaves then, wherever it stood, and one that still waits gives up.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
-        self.settings, self.fleet, self.clock = settings, fleet, clock
+        self.settings, self.fleet, self.clock, self._seed = settings, fleet, clock, seed
         self._bursts = [fault for fault in faults if fault.kind in FAULT_KINDS]
-        self.workload_ids = tuple(dict.fromkeys(group.workload for group in settings.vms))
-        groups, self._places = place(settings, fleet)
-        self.server_vms = np.full(len(fleet.server_ids), _NO_OWNER, dtype=np.int64)
-        self.host_vms = np.full(len(fleet.host_ids), _NO_OWNER, dtype=np.int64)
-        for vm, (kind, index) in enumerate(self._places):
-            (self.host_vms if kind else self.server_vms)[index] = vm
-        self._vm_groups = np.array(groups, dtype=np.int64)
-        self.vm_ids = tuple(f"{settings.vms[group].workload}/vm-{i}" for i, group in enumerate(groups))
-        self._template(horizon_s, seed)
-        self._written = False
+        self.vms = populate(settings, fleet, clock, horizon_s, seed)
+        self.workload_ids, self.vm_ids = self.vms.workload_ids, self.vms.ids
+        self.gpu_vm = np.full(len(fleet.gpu_servers), NOBODY, dtype=np.int64)
+        self.gpus_free = np.full(len(fleet.server_ids), GPUS_PER_SERVER, dtype=np.int64)
+        self.vm_server = np.full(len(self.vm_ids), NOBODY, dtype=np.int64)
+        # VMs without a named place in the order in which they ask, and all of them in the order in which they leave.
+        self._asks_s = self.vms.arrive_s[self.vms.order]
+        self._leaving = np.argsort(self.vms.end_s, kind="stable")
+        self._leaves_s = self.vms.end_s[self._leaving]
+        self._asked = self._left = 0
+        self.waiting: list[int] = []
+        self._book = Book(self.vms, fleet)
+        self._named()
+        self._settle()
 
-    def _template(self, horizon_s: float, seed: int) -> None:
-        loads = [self.settings.vms[group].load for group in self._vm_groups]
-        self._mean = np.array([load.mean_share for load in loads])
-        self._swing = np.array([load.swing_share for load in loads])
-        self._peak = np.array([load.peak_hour for load in loads])
-        self._weekend = np.array([load.weekend_share for load in loads])
-        holds = int(np.ceil(horizon_s / self.settings.noise_hold_s)) + 2
-        draws = stream(seed, "workloads", "load").standard_normal((holds, len(loads)))
-        self._noise = draws * np.array([load.noise_share for load in loads])
-        opaque = np.array([self.settings.vms[group].kind == "iaas" for group in self._vm_groups], dtype=np.bool_)
-        on_gpu = np.array([kind == 0 for kind, _ in self._places], dtype=np.bool_)
-        index = np.array([place for _, place in self._places], dtype=np.int64)
-        self._opaque_vms = np.flatnonzero(opaque & on_gpu)
-        self._opaque_servers = index[self._opaque_vms]
-        self._host_vms = np.flatnonzero(~on_gpu)
-        self._hosts = index[self._host_vms]
-        self.server_opaque = np.zeros(len(self.fleet.server_ids), dtype=np.bool_)
-        self.server_opaque[self._opaque_servers] = True
-        # Which GPUs belong to VMs whose inside cannot be reached, shape G.
-        self.gpu_opaque = np.repeat(self.server_opaque, GPUS_PER_SERVER)
+    def _named(self) -> None:
+        _, places = place(self.settings, self.fleet)
+        hosts: list[int] = []
+        for vm, (kind, index) in enumerate(places):
+            if kind == 0:
+                self._own(vm, index)
+            else:
+                hosts.append(index)
+            self._book.stands(vm, kind, index)
+        self._hosts = np.array(hosts, dtype=np.int64)
+        self._host_vms = np.flatnonzero(self.vms.gpus == 0)
+
+    # -- who has a place ------------------------------------------------------
+
+    def turn(self, t_s: float) -> bool:
+        """Let VMs come and go up to a time; return whether somebody waits who was not asked for, or found no room, before."""
+        came, gone = int(np.searchsorted(self._asks_s, t_s, "right")), int(np.searchsorted(self._leaves_s, t_s, "right"))
+        if came == self._asked and gone == self._left:
+            return False
+        new = [int(vm) for vm in self.vms.order[self._asked : came]]
+        self.waiting += new
+        freed = False
+        for vm in self._leaving[self._left : gone]:
+            freed |= self._leave(int(vm), t_s)
+        self._asked, self._left = came, gone
+        if freed:
+            self._settle()
+        return bool(self.waiting) and (freed or bool(new))
+
+    def asked(self, vm: int) -> VmAsked:
+        """Return what a VM that waits asks for."""
+        return VmAsked(int(self.vms.workload[vm]), int(self.vms.gpus[vm]), bool(self.vms.opaque[vm]))
+
+    def put(self, vm: int, server: int, t_s: float) -> None:
+        """Give a VM that waits the lowest free GPUs of a server. ``settle`` once all are put."""
+        if self.gpus_free[server] < self.vms.gpus[vm]:
+            place = self.fleet.server_ids[server]
+            raise ValueError(f"{self.vm_ids[vm]} needs {self.vms.gpus[vm]} GPUs, {place} has {self.gpus_free[server]} free")
+        self.waiting.remove(vm)
+        first = self._own(vm, server)
+        self._book.placed(vm, server, first, t_s)
+
+    def settle(self, t_s: float) -> None:
+        """Take note of who was put where. At the start, those who carry serving and found no place are turned away."""
+        if t_s <= 0.0:
+            for vm in [vm for vm in self.waiting if not self.vms.opaque[vm]]:
+                self.waiting.remove(vm)
+                self._book.waited(vm, t_s, "turned away")
+        self._settle()
+
+    def _own(self, vm: int, server: int) -> int:
+        first = server * GPUS_PER_SERVER
+        free = np.flatnonzero(self.gpu_vm[first : first + GPUS_PER_SERVER] == NOBODY)[: int(self.vms.gpus[vm])]
+        self.gpu_vm[first + free] = vm
+        self.gpus_free[server] -= len(free)
+        self.vm_server[vm] = server
+        return int(free[0])
+
+    def _leave(self, vm: int, t_s: float) -> bool:
+        server = int(self.vm_server[vm])
+        if server == NOBODY:
+            self.waiting.remove(vm)
+            self._book.waited(vm, t_s, "gave up")
+            return False
+        mine = slice(server * GPUS_PER_SERVER, (server + 1) * GPUS_PER_SERVER)
+        self.gpu_vm[mine][self.gpu_vm[mine] == vm] = NOBODY
+        self.gpus_free[server] += self.vms.gpus[vm]
+        self.vm_server[vm] = NOBODY
+        self._book.ended(vm, t_s)
+        return True
+
+    @property
+    def running(self) -> Ints:
+        """Return the VMs that stand on GPU servers, by number."""
+        return np.flatnonzero(self.vm_server != NOBODY)
 
     @property
     def placements(self) -> Mapping[str, tuple[int, ...]]:
-        """Return the servers that carry each serving endpoint's VMs, in the order they were named."""
+        """Return the servers that carry each serving endpoint's VMs, in the order of the VMs."""
         out: dict[str, list[int]] = {}
-        for (kind, place), group_index in zip(self._places, self._vm_groups, strict=True):
-            group = self.settings.vms[group_index]
-            if group.kind == "saas" and kind == 0:
-                out.setdefault(group.endpoint or group.workload, []).append(place)
+        for vm, endpoint in self.vms.endpoints.items():
+            if self.vm_server[vm] != NOBODY:
+                out.setdefault(endpoint, []).append(int(self.vm_server[vm]))
         return {endpoint: tuple(servers) for endpoint, servers in out.items()}
+
+    def past(self, expected: Mapping[str, Floats], power_share: float) -> PastVms:
+        """Return what past VMs drew; see ``twin.workloads.history``."""
+        return past_vms(self.settings, self.workload_ids, expected, power_share, self._seed)
+
+    # -- load -----------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Gather what the load is computed from: opaque VMs on GPUs, then those on hosts."""
+        vms = self.vms
+        owned = np.append(vms.opaque, False)[self.gpu_vm]
+        # Which GPUs belong to VMs whose inside cannot be reached, shape G.
+        self.gpu_opaque = owned
+        self._gpus = np.flatnonzero(owned)
+        busy, self._gpu_position = np.unique(self.gpu_vm[self._gpus], return_inverse=True)
+        self._busy = np.concatenate([busy, self._host_vms])
+        self._mean, self._swing, self._peak = vms.mean_share[self._busy], vms.swing_share[self._busy], vms.peak_hour[self._busy]
+        self._weekend = vms.weekend_share[self._busy]
+        self._hits = [vms.workload[self._busy] == self._index(fault.target) for fault in self._bursts]
+        self._hold = -1
+
+    def _index(self, workload: str) -> int:
+        return self.workload_ids.index(workload) if workload in self.workload_ids else NOBODY
+
+    def _noise(self, until_s: float) -> Floats:
+        """Return every busy VM's noise: linear between draws, so that a shorter tick sees the same load."""
+        position = until_s / self.settings.noise_hold_s
+        whole = int(position)
+        if whole != self._hold:
+            column, share = self.vms.noise_column[self._busy], self.vms.noise_share[self._busy]
+            self._now, self._next = (self.vms.noise[whole + step][column] * share for step in (0, 1))
+            self._hold = whole
+        return np.asarray(self._now + (position - whole) * (self._next - self._now))
 
     def advance(self, until_s: float) -> None:
         """Set every VM's load for the tick that ends at ``until_s``."""
         hour, weekday = float(self.clock.hour(until_s)), int(self.clock.weekday(until_s))
-        position = until_s / self.settings.noise_hold_s
-        whole = int(position)
-        # Linear between draws, so that a shorter tick sees the same load.
-        noise = self._noise[whole] + (position - whole) * (self._noise[whole + 1] - self._noise[whole])
-        wave = self._mean + self._swing * np.cos((hour - self._peak) * (2.0 * np.pi / 24.0))
-        share = wave * (self._weekend if weekday >= 5 else 1.0) + noise
-        for fault in self._bursts:
+        wave = wave_share(self._mean, self._swing, self._peak, hour)
+        share = (wave * self._weekend if weekday >= 5 else wave) + self._noise(until_s)
+        for fault, hit in zip(self._bursts, self._hits, strict=True):
             if fault.active(until_s):
-                share = np.where(self._of_workload(fault.target), share + fault.severity, share)
+                share = np.where(hit, share + fault.severity, share)
         self._share = np.clip(share, 0.0, 1.0)
-
-    def _of_workload(self, workload: str) -> NDArray[np.bool_]:
-        return np.array([self.settings.vms[group].workload == workload for group in self._vm_groups], dtype=np.bool_)
 
     def gpu_share(self) -> Floats:
         """Return the load of opaque VMs on each GPU, shape G, zero elsewhere."""
-        share = np.zeros(len(self.fleet.server_ids))
-        share[self._opaque_servers] = self._share[self._opaque_vms]
-        return np.repeat(share, GPUS_PER_SERVER)
+        share = np.zeros(len(self.gpu_vm))
+        share[self._gpus] = self._share[self._gpu_position]
+        return share
 
     def host_share(self) -> Floats:
         """Return the load of each CPU host, shape H."""
         share = np.zeros(len(self.fleet.host_ids))
-        share[self._hosts] = self._share[self._host_vms]
+        share[self._hosts] = self._share[len(self._share) - len(self._host_vms) :]
         return share
 
+    # -- what is kept -----------------------------------------------------------
+
     def record(self, sink: Sink) -> None:
-        """Write who owns what, once."""
-        if self._written or not self.vm_ids:
-            return
-        self._written = True
-        names = (self.fleet.server_ids, self.fleet.host_ids)
-        sink.append(
-            VMS,
-            {
-                "t_s": np.zeros(len(self.vm_ids)),
-                "vm_id": np.array(self.vm_ids, dtype=object),
-                "workload_id": np.array([self.settings.vms[group].workload for group in self._vm_groups], dtype=object),
-                "kind": np.array([self.settings.vms[group].kind for group in self._vm_groups], dtype=object),
-                "place_id": np.array([names[kind][index] for kind, index in self._places], dtype=object),
-            },
-        )
+        """Write who was placed, who left and who waited since the last time."""
+        self._book.write(sink)
+
+    def close(self, sink: Sink, t_s: float) -> None:
+        """Write who still waits at the end of the run."""
+        for vm in self.waiting:
+            self._book.waited(vm, t_s, "waits")
+        self._book.write(sink)
 
     def snapshot(self) -> State:
-        """Return the state; the load is a function of time, so only what was written is kept."""
-        return {"written": self._written}
+        """Return who owns which GPUs, who waits, and what is not written yet; the load is a function of time."""
+        return {
+            "gpu_vm": self.gpu_vm.copy(),
+            "waiting": np.array(self.waiting, dtype=np.int64),
+            "asked": self._asked,
+            "left": self._left,
+            "book": self._book.snapshot(),
+        }
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
-        self._written = bool(state["written"])
+        self.gpu_vm = np.array(state["gpu_vm"], dtype=np.int64)
+        owned = np.flatnonzero(self.gpu_vm != NOBODY)
+        self.vm_server[:] = NOBODY
+        self.vm_server[self.gpu_vm[owned]] = owned // GPUS_PER_SERVER
+        self.gpus_free = np.sum(self.gpu_vm.reshape(-1, GPUS_PER_SERVER) == NOBODY, axis=1).astype(np.int64)
+        self.waiting = [int(vm) for vm in state["waiting"]]
+        self._asked, self._left = int(state["asked"]), int(state["left"])
+        self._book.restore(state["book"])
+        self._settle()

@@ -8,18 +8,41 @@ import polars as pl
 from twin.metrics import Reading
 from twin.tables import Column, Table
 
+_TIME: Final = Column("t_s", pl.Float64, "seconds since the start of the run")
+_WHO: Final = (Column("vm_id", pl.String, "the VM"), Column("workload_id", pl.String, "whose it is"))
+
 VMS: Final = Table(
     "vms",
     "one row per VM, at its placement",
     (
-        Column("t_s", pl.Float64, "seconds since the start of the run"),
-        Column("vm_id", pl.String, "the VM"),
-        Column("workload_id", pl.String, "whose it is"),
+        _TIME,
+        Column("arrive_s", pl.Float64, "when it began to look for a place"),
+        *_WHO,
         Column("kind", pl.String, "iaas (opaque) or saas (carries serving instances)"),
         Column("place_id", pl.String, "server or host that carries it"),
+        Column("gpus", pl.Int64, "GPUs that it owns; 0 on a host"),
+        Column("first_gpu", pl.Int64, "the lowest of them on its server; -1 on a host"),
+    ),
+    telemetry=False,
+)
+VM_ENDS: Final = Table(
+    "vm_ends",
+    "one row per VM that left",
+    (_TIME, *_WHO, Column("reason", pl.String, "why: departed")),
+    telemetry=False,
+)
+VM_WAITS: Final = Table(
+    "vm_waits",
+    "one row per VM that looked for a place, when that ended",
+    (
+        _TIME,
+        *_WHO,
+        Column("gpus", pl.Int64, "GPUs that it asked for"),
+        Column("waited_s", pl.Float64, "how long it looked; up to a tick where there was room at once"),
+        Column("outcome", pl.String, "placed; gave up: its time was over; turned away: serving is laid out at the start; waits: still"),
     ),
     telemetry=False,
 )
 
-TABLES: Final = (VMS,)
+TABLES: Final = (VMS, VM_ENDS, VM_WAITS)
 READINGS: Final[Mapping[str, Reading]] = {}

@@ -1,0 +1,48 @@
+"""The VMs of a scenario as its file writes them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from twin.clock import HOUR_S
+from twin.workloads.load import Load
+from twin.workloads.streams import VmStream
+
+
+class VmGroup(BaseModel):
+    """VMs of one workload: one on each named server or host, or ``count`` VMs of eight GPUs that look for a server each.
+
+    ``iaas`` VMs are opaque: their load is the template's. ``saas`` VMs carry the instances of a serving endpoint; these are
+    laid out at the start of a run, so they live as long as it, and one that finds no place then is never served from. What the
+    operator expects of a ``saas`` VM before it runs has the endpoint's daily curve, and its peak is that of ``load``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: Annotated[str, Field(min_length=1, max_length=60)]
+    kind: Literal["iaas", "saas"] = "iaas"
+    endpoint: str | None = None
+    servers: tuple[str, ...] = ()
+    count: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    load: Load = Load()
+
+    @model_validator(mode="after")
+    def _placed_once(self) -> Self:
+        if bool(self.servers) == (self.count is not None):
+            raise ValueError(f"{self.workload}: write servers, or count for VMs that look for a place")
+        return self
+
+
+class Settings(BaseModel):
+    """The VMs of a scenario: groups that stay, and ``arrivals``, streams of opaque VMs that come and go.
+
+    ``noise_hold_s`` is how long a VM's random deviation lasts. With ``follow_capacity`` a site that was given more servers than
+    it was built for also carries as many more VMs and requests; without it the same demand finds more room.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vms: tuple[VmGroup, ...] = ()
+    arrivals: tuple[VmStream, ...] = ()
+    noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
+    follow_capacity: bool = False
