@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twin.spool import ROW_GROUP_ROWS, Spool, TableFile
 
 # What a run keeps of its tables in memory before it writes them down, as their arrays count it.
-HOLD_BYTES = 64 << 20
+HOLD_BYTES = 32 << 20
 _Columns = dict[str, NDArray[np.generic]]
 
 
@@ -98,10 +98,13 @@ class Sink:
         """
         for name, file in self._files.items():
             if self._held_rows[name]:
-                file.write(self._frame(self._declared[name], self._joined(name)))
-            self._parts[name], self._held_rows[name] = [], 0
+                file.write(self._frame(self._declared[name], self._taken(name, self._held_rows[name])))
             file.close()
-        held = {name: self._frame(self._declared[name], self._joined(name)).lazy() for name in self._parts if name not in self._files}
+        held = {
+            name: self._frame(self._declared[name], self._joined(name, parts)).lazy()
+            for name, parts in self._parts.items()
+            if name not in self._files
+        }
         written = {name: pl.scan_parquet(file.path) for name, file in self._files.items()}
         return dict(sorted({**held, **written}.items()))
 
@@ -120,30 +123,35 @@ class Sink:
             self.spool.remove()
 
     def _write_down(self) -> None:
-        """Write whole row groups of every table that has some, one table after the other; what is left stays in memory."""
+        """Write whole row groups of every table that has some, one group after the other; what is left stays in memory."""
         assert self.spool is not None
         for name, held in self._held_rows.items():
-            whole = held // ROW_GROUP_ROWS * ROW_GROUP_ROWS
-            if not whole:
-                continue
-            if name not in self._files:
+            if held >= ROW_GROUP_ROWS and name not in self._files:
                 self._files[name] = TableFile(self.spool.path(name))
-            joined = self._joined(name)
-            for first in range(0, whole, ROW_GROUP_ROWS):
-                group = {key: values[first : first + ROW_GROUP_ROWS] for key, values in joined.items()}
-                self._files[name].write(self._frame(self._declared[name], group))
-            self._parts[name] = [{key: values[whole:].copy() for key, values in joined.items()}]
-            self._held_rows[name] = held - whole
+            while self._held_rows[name] >= ROW_GROUP_ROWS:
+                self._files[name].write(self._frame(self._declared[name], self._taken(name, ROW_GROUP_ROWS)))
         # Tables short of a row group stay, and are no reason to look again at once.
         self._held_bytes = self._left_bytes = sum(_bytes(part) for parts in self._parts.values() for part in parts)
 
-    def _joined(self, name: str) -> _Columns:
-        """Return the held rows of a table as one array per column; the parts are let go."""
-        parts = self._parts[name]
+    def _taken(self, name: str, rows: int) -> _Columns:
+        """Take the first ``rows`` held rows of a table away and return them as one array per column."""
+        parts, wanted, count = self._parts[name], rows, 0
+        while wanted > 0:
+            length = len(next(iter(parts[count].values())))
+            wanted, count = wanted - length, count + 1
+        taken = parts[:count]
+        self._parts[name] = parts[count:]
+        if wanted < 0:
+            last = taken[-1]
+            # A copy, or the few rows that stay would keep the whole part.
+            self._parts[name].insert(0, {key: values[wanted:].copy() for key, values in last.items()})
+            taken[-1] = {key: values[:wanted] for key, values in last.items()}
+        self._held_rows[name] -= rows
+        return self._joined(name, taken)
+
+    def _joined(self, name: str, parts: list[_Columns]) -> _Columns:
         names = [column.name for column in self._declared[name].columns]
-        joined = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in names}
-        self._parts[name] = [joined]
-        return joined
+        return {key: np.concatenate([part[key] for part in parts]) for key in names} if len(parts) > 1 else parts[0]
 
     def _frame(self, table: Table, columns: _Columns) -> pl.DataFrame:
         series = []
