@@ -113,8 +113,10 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liqu
     racks["row"], racks["aisle"] = fleet.rack_rows, fleet.row_aisles[fleet.rack_rows]
     racks["offset_c"] = _offsets_c(fleet, inlet, seed)
     racks["gpus"] = np.bincount(fleet.server_racks, minlength=counts[2]) * GPUS_PER_SERVER
-    tallest = np.maximum(np.bincount(fleet.server_racks, minlength=counts[2])[fleet.server_racks] - 1, 1)
-    servers["offset_c"] = racks["offset_c"][fleet.server_racks] + inlet.height_rise_c * fleet.server_slots / tallest
+    # Heights are those of the row's tallest rack: where racks are of uneven size, a short one ends lower.
+    tallest = np.ones(counts[4])
+    np.maximum.at(tallest, fleet.server_rows, fleet.server_slots)
+    servers["offset_c"] = racks["offset_c"][fleet.server_racks] + inlet.height_rise_c * fleet.server_slots / tallest[fleet.server_rows]
     rows["rated_w"] = rows["budget_w"] = fleet.row_power_budgets_w
     rows["pdu_a"], rows["pdu_b"] = fleet.row_pdus.T
     feeds = np.zeros(len(fleet.ups_ids) + len(fleet.pdu_ids), dtype=FEED)
