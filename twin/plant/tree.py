@@ -96,12 +96,12 @@ def carry(lay: Layout, dt_s: float) -> float:
                 feeds[u].power_w += drawn_w * lay.ups_share[p, u] * feeds[u].live * (1.0 - feeds[u].lost_share) / weight
     overloaded = 0.0
     for f in range(len(feeds)):
-        overloaded += _strain(feeds[f], site, dt_s, f < ups)
+        overloaded += strain(feeds[f], site, dt_s, f < ups)
     return overloaded
 
 
 @register_jitable
-def _strain(feed: Record, site: Record, dt_s: float, is_ups: bool) -> float:
+def strain(feed: Record, site: Record, dt_s: float, is_ups: bool) -> float:
     """Advance one feed's ride-through and its trip; return 1 while it is overloaded."""
     feed.part_power_w = max(feed.part_power_w, feed.power_w)
     if feed.tripped_s > 0.0:

@@ -25,7 +25,7 @@ FAULTS = (
 
 @pytest.fixture(scope="module")
 def sink_of(fleet: Fleet) -> Callable[[], Sink]:
-    return lambda: Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu")})
+    return lambda: Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "aisle", "feed")})
 
 
 def _varied(load: Loads, seed: int) -> GpuLoad:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from twin.faults import Fault
+from twin.fleet import Fleet
 from twin.plant.model import GpuLoad, Model
+from twin.plant.outages import HOUR_S, RandomFaults, drawn
+from twin.tables import Sink
 
 Maker = Callable[..., Model]
 Loads = Callable[..., GpuLoad]
@@ -51,10 +54,70 @@ def test_a_whole_afternoon_of_throttling_does_not_run_at_fine_ticks(plant: Maker
     ("kind", "target", "line"),
     [
         ("ahu_loss", "aisle-9", r"fault ahu_loss: target 'aisle-9' names no aisle of the fleet, such as aisle-1"),
-        ("ups_loss", "row-1", r"fault ups_loss: target 'row-1' names no site of the fleet, such as site"),
-        ("flood", "row-1", r"fault 'flood' is not of the plant; it is one of ahu_loss, rack_blocked, ups_loss"),
+        ("ups_loss", "row-1", r"fault ups_loss: target 'row-1' names no ups of the fleet, such as ups-1"),
+        ("flood", "row-1", r"fault 'flood' is not of the plant; it is one of ahu_loss"),
     ],
 )
 def test_a_fault_that_cannot_happen_here_is_refused(plant: Maker, kind: str, target: str, line: str) -> None:
     with pytest.raises(ValueError, match=line):
         plant([Fault(kind=kind, target=target, from_s=0.0)])
+
+
+# -- at random ------------------------------------------------------------------
+
+RATES = {
+    "ahu_loss": {"mtbf_h": 4.0, "repair_h": 0.5},
+    "ups_loss": {"mtbf_h": 6.0, "repair_h": 0.2},
+    "pdu_loss": {"mtbf_h": 12.0, "repair_h": 0.3},
+}
+
+
+def _rates() -> dict[str, RandomFaults]:
+    return {name: RandomFaults.model_validate(rate) for name, rate in RATES.items()}
+
+
+def test_random_faults_come_as_often_and_last_as_long_as_was_asked(fleet: Fleet) -> None:
+    """Four UPS units over a thousand hours at 10 h between failures and 2 h of repair: one failure in 12 h each."""
+    faults = drawn({"ups_loss": RandomFaults(mtbf_h=10.0, repair_h=2.0)}, fleet, 4, 1000 * HOUR_S, 7)
+    assert len(faults) == pytest.approx(4 * 1000 / 12, rel=0.15)
+    lasted_s = [fault.until_s - fault.from_s for fault in faults if fault.until_s is not None]
+    assert np.mean(lasted_s) == pytest.approx(2 * HOUR_S, rel=0.15)
+    assert {fault.target for fault in faults} == set(fleet.ups_ids)
+
+
+def test_random_faults_are_the_seeds_and_nobody_elses(fleet: Fleet) -> None:
+    rates = _rates()
+    day = drawn(rates, fleet, 4, 24 * HOUR_S, 7)
+    assert day == drawn(rates, fleet, 4, 24 * HOUR_S, 7) != drawn(rates, fleet, 4, 24 * HOUR_S, 8)
+    longer = drawn(rates, fleet, 4, 48 * HOUR_S, 7)
+    assert tuple(fault for fault in longer if fault.from_s < 24 * HOUR_S) == day
+    alone = drawn({"ups_loss": rates["ups_loss"]}, fleet, 4, 24 * HOUR_S, 7)
+    assert alone == tuple(fault for fault in day if fault.kind == "ups_loss")
+
+
+def test_one_air_handler_of_four_takes_a_quarter_of_an_aisles_air(fleet: Fleet) -> None:
+    assert {fault.severity for fault in drawn({"ahu_loss": RandomFaults(mtbf_h=1.0, repair_h=1.0)}, fleet, 4, 24 * HOUR_S, 7)} == {0.25}
+
+
+def test_a_run_with_random_faults_repeats_to_the_last_byte_and_tells_of_them(
+    plant: Maker, load: Loads, run_on: Maker, fleet: Fleet
+) -> None:
+    ids, frames = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "aisle", "feed")}, []
+    for _ in range(2):
+        model, sink = (
+            plant(random_faults=RATES),
+            Sink(ids),
+        )
+        run_on(model, load(), 4 * HOUR_S, tick_s=15.0, sink=sink)
+        model.close(sink)
+        frames.append(sink.frames())
+    assert all(frame.equals(frames[1][name]) for name, frame in frames[0].items())
+    told = frames[0]["events"].filter(frames[0]["events"]["kind"].is_in(list(RATES)))
+    begun = [fault for fault in drawn(_rates(), fleet, 4, 86_400.0, 7) if fault.from_s < 4 * HOUR_S]
+    assert told.filter(told["value"] > 0.0).height == len(begun) > 0
+    assert set(model.fault_edges_s) >= {fault.from_s for fault in begun}
+
+
+def test_random_faults_of_an_unknown_kind_are_refused(plant: Maker) -> None:
+    with pytest.raises(ValueError, match=r"fault 'flood' is not of the plant"):
+        plant(random_faults={"flood": {"mtbf_h": 1.0, "repair_h": 1.0}})

@@ -1,15 +1,21 @@
 """Protection of GPUs and rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from twin.clock import Clock
 from twin.faults import Fault
+from twin.fleet import Fleet
 from twin.plant.hardware import server_model
-from twin.plant.model import GpuLoad, Model
-from twin.plant.throttling import Throttling, brake_row, budget_share_left, thermal_clock_share
+from twin.plant.model import GpuLoad, Model, Settings
+from twin.plant.throttling import Graded, Throttling, brake_row, grade_row, graded_values, held_clock_share, thermal_clock_share
 
 SITE = SimpleNamespace(**Throttling().model_dump())
 
@@ -40,10 +46,6 @@ def test_a_row_brakes_after_five_seconds_above_its_budget_and_comes_back_without
     assert row.power_w == pytest.approx(95.0, abs=0.1)
 
 
-def test_losing_one_of_four_ups_leaves_three_quarters() -> None:
-    assert budget_share_left(1.0, 4) == 0.75
-
-
 def test_row_power_stays_at_its_budget_when_a_ups_is_lost_and_nobody_helps(
     plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model]
 ) -> None:
@@ -53,6 +55,72 @@ def test_row_power_stays_at_its_budget_when_a_ups_is_lost_and_nobody_helps(
     assert (after.row_budget_w == 0.75 * before.row_budget_w).all()
     assert (after.row_power_w <= after.row_budget_w).all()
     assert after.gpu_clock_share[: 6 * 8].max() < 1.0 < before.row_power_w[0] / after.row_budget_w[0]
+
+
+@hypothesis.settings(max_examples=8, deadline=None)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(1.0, 256.0))
+def test_the_brake_holds_every_row_to_its_budget_whatever_the_load(
+    plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model], prefill: float, decode: float, batch: float
+) -> None:
+    """From seven seconds after a UPS is lost (five to brake, one tick to act) to half an hour later."""
+    model, busy = plant([Fault(kind="ups_loss", target="ups-2", from_s=300.0)]), load(prefill, decode, batch)
+    run_on(model, busy, 307.0, tick_s=1.0)
+    while model.t_s < 2100.0:
+        run_on(model, busy, model.t_s + 10.0)
+        assert (model.observe().row_power_w <= model.observe().row_budget_w).all()
+
+
+def test_graded_caps_act_late_low_priority_first_and_come_back_below_their_threshold() -> None:
+    """POLCA: 80 % slows low priority to 1,275 of 1,410 MHz, 89 % to 1,110 and everybody to 1,305, out of band after 40 s."""
+    site = SimpleNamespace(**graded_values(Graded()))
+    row = SimpleNamespace(power_w=85.0, budget_w=100.0, brake_clock_share=1.0, low_clock_share=1.0, high_clock_share=1.0)
+    row.t1_on = row.t1_order_s = row.t2_on = row.t2_order_s = 0.0
+
+    def clocks_mhz(power_w: float, ticks: int) -> tuple[int, int]:
+        row.power_w = power_w
+        for _ in range(ticks):
+            grade_row(row, site, 10.0)
+        return round(1410 * held_clock_share(row, 1.0)), round(1410 * held_clock_share(row, 0.0))
+
+    assert clocks_mhz(85.0, 4) == (1410, 1410)
+    assert clocks_mhz(85.0, 1) == (1275, 1410)
+    assert clocks_mhz(92.0, 5) == (1110, 1306)
+    assert clocks_mhz(85.0, 20) == (1110, 1306)
+    assert clocks_mhz(82.0, 5) == (1275, 1410)
+    assert clocks_mhz(76.0, 20) == (1275, 1410)
+    assert clocks_mhz(74.0, 5) == (1410, 1410)
+
+
+def test_graded_caps_spare_the_row_its_brake_and_slow_rented_gpus_more(
+    fleet: Fleet, clock: Clock, load: Callable[..., GpuLoad], run_on: Callable[..., Model]
+) -> None:
+    """A row at 101 % of its budget: the brake alone cuts everybody to 20 %; graded caps in time keep it off."""
+    busy, ended = load(0.6, 0.4), {}
+    rented = np.arange(len(busy.clock_share)) % 16 < 8
+    free_w = run_on(Model(Settings(), fleet, clock, 86_400.0, (), 7), busy, 1800.0).observe().row_power_w
+    # Hosts have no clock to slow down: their row has room.
+    tight = replace(fleet, row_power_budgets_w=free_w / np.array([1.01, 1.01, 1.01, 0.5]))
+    for name, graded in (("plain", None), ("graded", Graded())):
+        model = Model(Settings(throttling=Throttling(graded=graded, brake_after_s=60.0)), tight, clock, 86_400.0, (), 7)
+        model.set_opaque(rented)
+        run_on(model, busy, 1800.0, tick_s=5.0)
+        ended[name] = model
+    plain, graded_ = ended["plain"].observe(), ended["graded"].observe()
+    assert ended["plain"].arrays.rows["brake_clock_share"][:3].max() < 1.0
+    assert (ended["graded"].arrays.rows["brake_clock_share"] == 1.0).all()
+    assert (graded_.row_power_w <= graded_.row_budget_w).all()
+    assert graded_.gpu_clock_share[rented].max() < graded_.gpu_clock_share[~rented].min()
+    assert graded_.gpu_clock_share.min() > 0.75
+    assert plain.row_power_w[:3].sum() <= plain.row_budget_w[:3].sum()
+
+
+def test_servers_may_be_named_as_low_priority(fleet: Fleet, clock: Clock) -> None:
+    graded = Graded(low_priority_servers=("server-1..server-2",))
+    model = Model(Settings(throttling=Throttling(graded=graded)), fleet, clock, 86_400.0, (), 7)
+    model.set_opaque(np.ones(len(fleet.gpu_servers), dtype=np.bool_))
+    assert model.arrays.gpus.low_priority.sum() == 16.0
+    with pytest.raises(ValueError, match=r"plant.throttling.graded: server 'server-99' is not in the fleet"):
+        Model(Settings(throttling=Throttling(graded=Graded(low_priority_servers=("server-99",)))), fleet, clock, 60.0, (), 7)
 
 
 def test_a_blocked_rack_throttles_and_its_gpus_stay_near_their_limit(
