@@ -1,7 +1,7 @@
 """What the plant writes, and the metrics read off it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from twin.tables import Column, Table
 
 MINUTE_S: Final = 60.0
 PART_S: Final = 30.0
+_SHARE_STEPS: Final = 2**30
 _END: Final = "end of the interval, seconds since the start of the run"
 
 SITE: Final = Table(
@@ -148,6 +149,20 @@ def _inside(asked: Asked, frame: pl.LazyFrame, every_s: float | None = None, col
     return collected.filter(pl.Series(asked.clock.inside(np.maximum(collected["t_s"].to_numpy() - span, 0.0), asked.window)))
 
 
+def _aggregate(asked: Asked, frame: pl.LazyFrame, every_s: float | None, *wanted: pl.Expr) -> tuple[Any, ...]:
+    """Return aggregates over the rows whose interval begins inside the window, read in a stream.
+
+    A week's table of servers does not fit memory. The rows come in any order: what depends on it, as sums of floats do, must not
+    be asked here.
+    """
+    if asked.window is not None:
+        times = frame.select(["t_s"] if every_s is not None else ["t_s", "tick_s"]).unique().collect()
+        span = times["tick_s"].to_numpy() if every_s is None else every_s
+        inside = pl.Series(asked.clock.inside(np.maximum(times["t_s"].to_numpy() - span, 0.0), asked.window))
+        frame = frame.join(times.filter(inside).lazy(), on=times.columns, how="semi")
+    return frame.select(wanted).collect(engine="streaming").row(0)
+
+
 def _places(asked: Asked) -> tuple[pl.LazyFrame, float | None] | None:
     """Return the coarsest table that resolves the scope, already filtered to it, and its interval."""
     rows, racks, servers = asked.ids("row"), asked.ids("rack"), asked.ids("server")
@@ -173,7 +188,7 @@ def _gpu_temp_max_c(asked: Asked) -> float | None:
     place = _places(asked)
     if place is None:
         return None
-    return _number(_inside(asked, *place, ("gpu_temp_max_c",))["gpu_temp_max_c"].fill_nan(None).max())
+    return _number(*_aggregate(asked, *place, pl.col("gpu_temp_max_c").fill_nan(None).max()))
 
 
 def _inlet_temp_max_c(asked: Asked) -> float | None:
@@ -185,7 +200,7 @@ def _inlet_temp_max_c(asked: Asked) -> float | None:
     frame, every_s = place
     if finer is None and asked.ids("row"):
         frame = frame.filter(pl.col("row_id").cast(pl.String).is_in(asked.ids("row")))
-    return _number(_inside(asked, frame, every_s, ("inlet_c",))["inlet_c"].max())
+    return _number(*_aggregate(asked, frame, every_s, pl.col("inlet_c").max()))
 
 
 def _rows(asked: Asked, *columns: str) -> pl.DataFrame | None:
@@ -228,7 +243,7 @@ def _site_power_peak_w(asked: Asked) -> float | None:
 def _thermal_throttle_events(asked: Asked) -> float | None:
     if "servers" not in asked.tables:
         return None
-    return _per_day(asked, float(_inside(asked, _servers(asked), MINUTE_S, ("thermal_throttles",))["thermal_throttles"].sum()))
+    return _per_day(asked, float(*_aggregate(asked, _servers(asked), MINUTE_S, pl.col("thermal_throttles").cast(pl.Int64).sum())))
 
 
 def _servers(asked: Asked) -> pl.LazyFrame:
@@ -249,8 +264,10 @@ def _throttled_gpu_share(asked: Asked) -> float | None:
     # Servers have as many GPUs each; rows and racks need not.
     if "servers" not in asked.tables:
         return None
-    frame = _inside(asked, _servers(asked), MINUTE_S, ("throttled_gpu_share",))
-    return None if frame.is_empty() else float(frame["throttled_gpu_share"].cast(pl.Float64).mean())  # type: ignore[arg-type]
+    # Whole numbers have the same sum in any order.
+    steps = (pl.col("throttled_gpu_share").cast(pl.Float64) * _SHARE_STEPS).round().cast(pl.Int64)
+    total, count = _aggregate(asked, _servers(asked), MINUTE_S, steps.sum(), pl.len())
+    return total / count / _SHARE_STEPS if count else None
 
 
 def _energy_j(asked: Asked) -> float | None:
