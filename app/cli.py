@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("operator", "serving approver", "plant approver", "approver")
 IMPORTS: Final = (
-    "fleet", "llm-trace", "vm-trace", "function-trace", "telemetry", "incidents", "weather", "latency-profile", "device-prices",
-    "executors", "workload-classes",
+    "fleet", "llm-trace", "vm-trace", "function-trace", "telemetry", "incidents", "weather", "grid-carbon", "latency-profile",
+    "device-prices", "executors", "workload-classes",
 )  # fmt: skip
-READABLE: Final = ("llm-trace", "latency-profile")  # the kinds that a domain of this version reads; the others are refused with these
+# The kinds that a domain of this version reads; the others are refused with these.
+READABLE: Final = ("fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile")
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141
 
@@ -126,6 +127,14 @@ def _evidence(commands: _Commands) -> None:
         ("precision", "bf16 (default) or fp8"),
     ):
         imports.add_argument(f"--{name}", metavar=name.upper(), help=f"latency-profile: {text}; or a column of the file")
+    imports.add_argument("--timezone", metavar="ZONE", help="telemetry: where dates without an offset were written (default: UTC)")
+    imports.add_argument(
+        "--replace", action="store_const", const="yes", help="telemetry: let this file win where it contradicts an earlier one"
+    )
+    calibrate = commands.add("calibrate", "calibration", "fit a fleet's inlets and GPUs to imported telemetry")
+    calibrate.add_argument("telemetry", metavar="NAME", help="what `intentwin import telemetry` called it")
+    calibrate.add_argument("--fleet", required=True, metavar="FLEET", help="the fleet whose sensors these are")
+    calibrate.add_argument("--servers", type=_count, default=10, metavar="N", help="how many servers to list, worst first (default: 10)")
 
 
 def _lists(commands: _Commands) -> None:

@@ -14,7 +14,16 @@ from app.commands.policies import policy_of, site_of
 from app.commands.terminal import Answer, home
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_SUBJECT = ("gpu", "engine", "model", "tp", "precision")
+_OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace")
+# What a scenario says to draw on an import of a kind.
+_USES = {
+    "fleet": 'fleet = "import:{name}"',
+    "weather": 'plant.weather.climate = "import:{name}"',
+    "grid-carbon": 'plant.cooling.carbon_kg_per_kwh = "import:{name}"',
+    "llm-trace": 'serving.endpoints.demand = {{ kind = "trace", name = "{name}" }}',
+    "latency-profile": 'serving.endpoints.latency = "imported:{name}"',
+}
+_ROWS = {"fleet": "machines", "weather": "hours", "grid-carbon": "hours"}
 
 
 def import_(arguments: Namespace) -> Answer:
@@ -23,11 +32,13 @@ def import_(arguments: Namespace) -> Answer:
 
     path = Path(arguments.file)
     name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:40]
-    options = {key: value for key in _SUBJECT if (value := getattr(arguments, key)) is not None}
+    options = {key: value for key in _OPTIONS if (value := getattr(arguments, key)) is not None}
     report = import_file(arguments.kind, path, name, home(), options)
     over = f" over {report.span_s / 3600.0:.1f} h" if report.span_s else ""
     left_out = f", {report.dropped:,} left out" if report.dropped else ""
-    return Answer(asdict(report), [f"{report.kind} {report.name}: {report.rows:,} rows{over}{left_out}", *report.notes])
+    use = [f"in a scenario: {line}" for line in (_USES.get(report.kind, "").format(name=report.name),) if line]
+    lines = [f"{report.kind} {report.name}: {report.rows:,} {_ROWS.get(report.kind, 'rows')}{over}{left_out}", *report.notes, *use]
+    return Answer({**asdict(report), "use": _USES.get(report.kind, "").format(name=report.name)}, lines)
 
 
 def export(arguments: Namespace) -> Answer:

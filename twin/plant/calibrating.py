@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,11 +36,12 @@ class Report:
     """How well telemetry is explained by inlet and GPU regressions on hours that were not fitted. Shapes S and G; NaN: no data.
 
     The regressions are those of TAPAS (arXiv:2501.02600): inlet piecewise linear in outside temperature and linear in load,
-    GPU temperature linear in inlet and power.
+    GPU temperature linear in inlet and power. ``gpu_law_error_c`` is the error of the twin's own law, which knows the fans.
     """
 
     inlet_error_c: Floats
     gpu_error_c: Floats
+    gpu_law_error_c: Floats
     server_ids: tuple[str, ...]
     samples: int
     step_s: float
@@ -53,6 +55,11 @@ class Report:
     def gpu_mean_error_c(self) -> float:
         """Mean absolute error of GPU temperatures over all GPUs with data."""
         return float(fitting.nanmean(self.gpu_error_c[:, None])[0])
+
+    @property
+    def gpu_law_mean_error_c(self) -> float:
+        """Mean absolute error of the twin's own law of GPU temperature, fitted, over all GPUs with data."""
+        return float(fitting.nanmean(self.gpu_law_error_c[:, None])[0])
 
     @property
     def servers_fitted(self) -> int:
@@ -90,8 +97,8 @@ def calibrate(settings: "Settings", fleet: Fleet, clock: Clock, name: str) -> tu
     """Fit a fleet to imported telemetry. ValueError names what is missing."""
     seen = _gathered(on_clock(name, clock), fleet, name)
     use = ~fitting.held_out(seen.t_s)
-    report = _judged(seen, use, settings, fleet)
-    gpu_offset_c, gpu_sink_scale = _gpus(seen, use, settings, fleet)
+    gpu_offset_c, gpu_sink_scale, law_error_c = _gpus(seen, use, settings, fleet)
+    report = _judged(seen, use, settings, fleet, law_error_c)
     kept = Fitted(np.full(len(fleet.server_ids), np.nan), gpu_offset_c, gpu_sink_scale)
     return _inlets(seen, settings, fleet, clock, kept), report
 
@@ -163,7 +170,7 @@ def _gathered(sensed: Sensed, fleet: Fleet, name: str) -> _Seen:
     return _Seen(t_s, outside_c, load_share, inlet_c, grid(fleet.server_ids, "fan_share"), gpu_power_w, gpu_temp_c, step_s)
 
 
-def _judged(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Fleet) -> Report:
+def _judged(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Fleet, law_error_c: Floats) -> Report:
     x = np.column_stack([fitting.pieces(seen.outside_c, settings.inlet.supply_knee_c, settings.inlet.supply_bend_c), seen.load_share])
     inlet_fit = fitting.plane(x, seen.inlet_c, use)
     above_c = seen.gpu_temp_c - np.repeat(seen.inlet_c, GPUS_PER_SERVER, axis=1)
@@ -171,14 +178,18 @@ def _judged(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Fl
     return Report(
         fitting.mean_error(seen.inlet_c, x @ inlet_fit.T, ~use),
         fitting.mean_error(above_c, offset + slope * seen.gpu_power_w, ~use),
+        law_error_c,
         fleet.server_ids,
         len(seen.t_s),
         seen.step_s,
     )
 
 
-def _gpus(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Fleet) -> tuple[Floats, Floats]:
-    """Fit each air-cooled GPU's offset and sink: temp - inlet - die = offset + scale * (sink's rise at the fan's speed)."""
+def _gpus(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Fleet) -> tuple[Floats, Floats, Floats]:
+    """Fit each air-cooled GPU's offset and sink: temp - inlet - die = offset + scale * (sink's rise at the fan's speed).
+
+    Returns offsets, scales and the mean absolute error on held-out hours, each of shape G.
+    """
     model: Any = server_models()[fleet.server_models].view(np.recarray)
     wide = np.repeat(model, GPUS_PER_SERVER).view(np.recarray)
     fan_share = _fans(seen, settings, model)
@@ -193,8 +204,10 @@ def _gpus(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Flee
     plain = (moved < _SEEN_RISE_C) | ~(scale > _SINK_SCALE[0]) | ~(scale < _SINK_SCALE[1])
     alone = fitting.nanmedian(np.where(use[:, None], rest_c - rise_c, np.nan))
     few = np.isfinite(there).sum(axis=0) < fitting.LEAST_SAMPLES
-    liquid = np.repeat(fleet.row_liquid[fleet.server_rows], GPUS_PER_SERVER)
-    return np.where(few | liquid, np.nan, np.where(plain, alone, offset)), np.where(few | liquid, np.nan, np.where(plain, 1.0, scale))
+    unknown = few | np.repeat(fleet.row_liquid[fleet.server_rows], GPUS_PER_SERVER)
+    offset = np.where(unknown, np.nan, np.where(plain, alone, offset))
+    scale = np.where(unknown, np.nan, np.where(plain, 1.0, scale))
+    return offset, scale, fitting.mean_error(rest_c, offset + scale * rise_c, ~use)
 
 
 def _fans(seen: _Seen, settings: "Settings", model: Any) -> Floats:
@@ -203,17 +216,11 @@ def _fans(seen: _Seen, settings: "Settings", model: Any) -> Floats:
     power, temp = seen.gpu_power_w.reshape(shape), seen.gpu_temp_c.reshape(shape)
     mean_w = fitting.nanmean(np.moveaxis(power, 2, 0))
     load = np.clip((mean_w - model.idle_w) / (model.tdp_w - model.idle_w), 0.0, 1.0)
-    law = np.rec.array(
-        (1.0 if settings.airflow.law == "thermal" else 0.0, *(getattr(settings.airflow, name) for name in _FANS)),
-        names=["fan_by_heat", *_FANS],
-    )
+    law = SimpleNamespace(**dict(settings.airflow) | {"fan_by_heat": 1.0 if settings.airflow.law == "thermal" else 0.0})
     hottest = np.where(np.isfinite(temp), temp, -np.inf).max(axis=2)
     wanted = fan_target_share(law, np.nan_to_num(load, nan=0.0), np.where(np.isfinite(hottest), hottest, settings.airflow.fan_from_c))
     followed = fitting.settled(wanted, np.full(len(seen.t_s), seen.step_s), np.full(wanted.shape[1], settings.airflow.fan_tau_s))
     return np.where(np.isfinite(seen.fan_share), seen.fan_share, followed)
-
-
-_FANS: Final = ("fan_floor_share", "fan_from_c", "fan_full_c")
 
 
 class _Still:
@@ -250,7 +257,7 @@ def _lacking(model: "Model", seen: _Seen, k: int) -> Floats:
     """Return measured inlets (shape S) less the twin's, settled under the measured power at sample ``k``."""
     still = _Still()
     still.air_c = (float(seen.outside_c[k]), float(seen.outside_c[k]) - 5.0)
-    model.weather = still  # type: ignore[assignment]
+    model.weather = still
     load = _imposed(model, seen.gpu_power_w[k])
     model.advance(model.t_s + _SETTLE_S, load, np.ones(len(load.clock_share)))
     return np.asarray(seen.inlet_c[k] - model.arrays.servers["inlet_c"])
@@ -269,7 +276,7 @@ def _imposed(model: "Model", power_w: Floats) -> "GpuLoad":
 
 
 def _supply(missing: Floats, outside_c: Floats, settings: "Settings") -> tuple[float, float, float]:
-    """Return what the supply curve lacks (constant, per degree, per degree when hot) where the outside moved enough to tell."""
+    """Return what the supply curve lacks (cold, per degree, per degree when hot) where the outside moved enough to tell."""
     x = fitting.pieces(outside_c, settings.inlet.supply_knee_c, settings.inlet.supply_bend_c)
     seen = np.ptp(x, axis=0) >= _SEEN_RANGE_C
     there = np.isfinite(missing)
@@ -279,4 +286,5 @@ def _supply(missing: Floats, outside_c: Floats, settings: "Settings") -> tuple[f
     solved, *_ = np.linalg.lstsq(x[there][:, columns], missing[there], rcond=None)
     more = np.zeros(3)
     more[columns] = solved
-    return float(more[0]), float(more[1]), float(more[2])
+    # What is constant is each server's own: servers without sensors keep the default curve and their default offsets.
+    return 0.0, float(more[1]), float(more[2])
