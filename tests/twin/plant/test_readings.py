@@ -63,7 +63,8 @@ def test_the_tables_hold_what_they_declare(tables: dict[str, pl.DataFrame], flee
 
 
 def test_every_column_says_its_unit() -> None:
-    plain = {"row_id", "rack_id", "server_id", "gpu_id", "pue", "power_brakes", "braking", "thermal_throttles"}
+    plain = {"row_id", "rack_id", "server_id", "gpu_id", "aisle_id", "feed_id", "pue", "partial_pue", "power_brakes", "braking"}
+    plain |= {"thermal_throttles", "kind", "live", "servers", "extra_servers"}
     unnamed = [column.name for table in TABLES for column in table.columns if not suffix_of(column.name)]
     assert set(unnamed) <= plain
 
