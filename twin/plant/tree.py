@@ -60,10 +60,14 @@ def switch(lay: Layout) -> None:
         for u in range(ups):
             fed += lay.ups_share[p, u] * feeds[u].live
         pdu.live = 1.0 if fed > 0.0 and pdu.tripped_s <= 0.0 and pdu.lost_share < 1.0 else 0.0
+    lit = 1.0
     for r in range(len(lay.rows)):
         row = lay.rows[r]
         row.live = max(feeds[ups + row.pdu_a].live, feeds[ups + row.pdu_b].live)
         row.budget_w = row.rated_w * (left_w / rated_w)
+        lit = min(lit, row.live)
+    if lit > 0.0:
+        return
     restart_s = max(lay.site[0].restart_s, 1.0)
     for s in range(len(lay.servers)):
         if lay.rows[lay.servers[s].row].live <= 0.0:
