@@ -11,12 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from app import state
-from app.charts.day import MINUTE_S, Day, message, read_day
+from app.charts.cube import floats
+from app.charts.day import MINUTE_S, Day, by_minute, message, read_day
 from app.charts.heatmap import Plan, plan_of
 from app.charts.statements import marks, outages
 from app.overlays import AT_MOST, Overlay
+from app.site import fleet_of
 from twin.fleet import GPUS_PER_SERVER, Fleet
-from twin.fleet_file import named
 from twin.sources import calibration
 
 # metrics whose bounds can be seen on the floor
@@ -28,7 +29,7 @@ ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_m
 @lru_cache(maxsize=8)
 def fleet_in(home: str, run_id: str) -> Fleet:
     """Return the fleet of a run."""
-    return named(state.run(run_id).manifest["scenario"]["fleet"])
+    return fleet_of(state.run(run_id).manifest)
 
 
 @lru_cache(maxsize=8)
@@ -62,7 +63,20 @@ def sent(home: str, today: str | None, candidate: str | None, which: str) -> dic
     days = {name: day_in(home, other) for name, other in runs.items()}
     limits = {"gpu_temp_c": limits_in(home, run_id)}
     found = message(days, which, plan_in(home, run_id), limits, marks(events), stored.clock, outages(events, stored.brief.end_s))
-    return found | {"version": f"{today}-{candidate}-{which}"}
+    return found | {"air": air_in(home, run_id), "version": f"{today}-{candidate}-{which}"}
+
+
+def air_in(home: str, run_id: str) -> dict[str, str]:
+    """Return, by aisle and minute, demand over supply of air and the supply temperature; empty in runs older than the table."""
+    lazy, day, ids = state.run(run_id).tables.get("aisles"), day_in(home, run_id), fleet_in(home, run_id).aisle_ids
+    if lazy is None:
+        return {}
+    found = {}
+    shared = lazy.with_columns((pl.col("airflow_m3_per_s") / pl.col("supply_m3_per_s")).alias("wanted_share"))
+    for column in ("wanted_share", "supply_c"):
+        values = by_minute(shared, "aisle_id", column, ids, day.begin_s, day.minutes)
+        found |= {f"{aisle}/{column}": floats(values[:, index]) for index, aisle in enumerate(ids)}
+    return found
 
 
 def bounds(home: str, run_id: str, asks: Sequence[Overlay]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from twin.fleet import Fleet
+from twin.fleet import Fleet, grown
 from twin.fleet_file import named
 from twin.plant.hardware import server_models
 
@@ -24,6 +24,12 @@ class Limits:
 def fleet(name: str) -> Fleet:
     """Return a packaged fleet by name."""
     return named(name)
+
+
+def fleet_of(manifest: Mapping[str, Any]) -> Fleet:
+    """Return the fleet of a stored run, with the servers that its policy put there beyond those that were built."""
+    built, extra = fleet(manifest["scenario"]["fleet"]), manifest.get("extra_servers", {})
+    return grown(built, [extra.get(row, 0) for row in built.row_ids])
 
 
 def limits(manifest: Mapping[str, Any]) -> Limits:

@@ -1,15 +1,17 @@
 """Customers who come and go: the population of the steady state, the wave of arrivals, the law of lifetimes."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.twin.workloads.conftest import MONDAY
-from twin.clock import DAY_S, HOUR_S
+from twin.clock import DAY_S, HOUR_S, Clock
 from twin.workloads.streams import SIZES, VmStream, draw
 
+MONDAY = Clock(datetime(2026, 7, 13, tzinfo=UTC))
 WEEK_S = 7 * DAY_S
 
 
