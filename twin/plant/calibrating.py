@@ -159,14 +159,14 @@ def _gathered(sensed: Sensed, fleet: Fleet, name: str) -> _Seen:
     outside_c = sensed.grid(["site.outside_c"], step_s)[:, 0]
     if not np.isfinite(outside_c).any():
         raise ValueError(f"telemetry {name!r} has no site.outside_c; inlets cannot be explained without the outside temperature")
-    t_s = sensed.first_s + step_s * np.arange(len(outside_c))
+    t_s = sensed.first_s + step_s * np.arange(len(outside_c), dtype=np.float64)
     known = np.isfinite(outside_c)
-    outside_c = np.interp(t_s, t_s[known], outside_c[known])
+    outside_c = np.asarray(np.interp(t_s, t_s[known], outside_c[known]), dtype=np.float64)
     models = server_models()[fleet.server_models]
     tdp_w = np.repeat(models["tdp_w"], GPUS_PER_SERVER)
     load_share = fitting.nanmean((gpu_power_w / tdp_w).T)
     typical = fitting.nanmean(load_share[:, None])[0]
-    load_share = np.where(np.isfinite(load_share), load_share, np.nan_to_num(typical))
+    load_share = np.asarray(np.where(np.isfinite(load_share), load_share, np.nan_to_num(typical)), dtype=np.float64)
     return _Seen(t_s, outside_c, load_share, inlet_c, grid(fleet.server_ids, "fan_share"), gpu_power_w, gpu_temp_c, step_s)
 
 
