@@ -1,6 +1,8 @@
 """Fixtures that the whole suite shares."""
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,18 @@ def tiny_scenario() -> Scenario:
 def tiny_run(tiny_scenario: Scenario) -> Run:
     """Today's policy on the tiny scenario, with a snapshot at ten minutes."""
     return simulate(tiny_scenario, study.phases(Schedule.of(TODAY), tiny_scenario), snapshots_at=(600.0,))
+
+
+@pytest.fixture(scope="session")
+def hall() -> Callable[..., Scenario]:
+    """Make a hall of so many servers for so many seconds, without serving; see tests/hall.py."""
+    spec = importlib.util.spec_from_file_location("hall", Path(__file__).with_name("hall.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: Callable[..., Scenario] = module.hall
+    return made
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
