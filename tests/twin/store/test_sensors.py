@@ -1,6 +1,7 @@
 """Telemetry from outside: names, units and times; increments, late and twice."""
 
 import itertools
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,11 +112,10 @@ def test_a_crash_while_writing_leaves_the_old_telemetry_whole(tmp_path: Path, mo
     _bring(HEAD + "0,site.outside_c,9\n", tmp_path)
     before = _kept(tmp_path).read_bytes()
 
-    def torn(frame: pl.DataFrame, path: Path, **how: object) -> None:
-        path.write_bytes(b"PAR1 half")
+    def full(handle: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", torn)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
         _bring(HEAD + "60,site.outside_c,9\n", tmp_path)
     assert _kept(tmp_path).read_bytes() == before
