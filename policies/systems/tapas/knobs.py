@@ -32,6 +32,16 @@ class TapasKnobs(Knobs):
     capacity_floor_share: Annotated[float, Field(ge=0.1, le=1, description="share of an endpoint's instances that stays admitted")] = 0.5
     prefill_room_share: Annotated[float, Field(ge=0.1, le=1, description="time in prefill that routing may fill the rest to")] = 0.65
     idle_power_share: Annotated[float, Field(ge=0, le=0.5, description="power of an idle GPU as a share of its rating")] = 0.18
+    goodput_headroom_share: Annotated[
+        float, Field(ge=0, le=2, description="how much more than its demand an endpoint must carry before its models are left alone")
+    ] = 0.15
+    least_quality_share: Annotated[
+        float, Field(ge=0, le=1, description="answers of models that take over in need are at least this good")
+    ] = 0.0
+    quality_hold_s: Annotated[
+        float, Field(ge=0, le=86400, description="how long plain settings must have been enough before a change back")
+    ] = 600.0
+    turn_share: Annotated[float, Field(gt=0, le=1, description="share of an endpoint's instances that change their model at once")] = 0.34
     emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
     emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005
     oversubscription_share: Annotated[

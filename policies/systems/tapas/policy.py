@@ -12,6 +12,7 @@ from policies.systems.tapas.capacity import extra_servers
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.placement import Placement
+from policies.systems.tapas.reconfigure import Allowed, Reconfiguration
 from policies.systems.tapas.routing import Risk, admitted
 from policies.systems.tapas.thermal import RiseModel
 from twin.plant.levers import CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
@@ -45,12 +46,15 @@ class Tapas:
         self._caps = Caps(knobs, self._bounds)
         self._placement = Placement(knobs)
         self._decided_s = -1.0
+        self._routes = False
+        self._reconfiguration = Reconfiguration(knobs, len(surroundings.endpoint_ids))
         self._row_w = np.zeros(len(surroundings.row_ids))
         self._begin(0)
 
     def _begin(self, instances: int) -> None:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
+        self._allowed = Allowed(self._clock, np.full(instances, np.inf), np.zeros(instances, dtype=np.bool_))
         self._full_w = np.zeros(instances)
         self._admitted = np.ones(instances, dtype=np.bool_)
 
@@ -64,13 +68,14 @@ class Tapas:
 
     def admit(self, seen: ServingObservation) -> Bools:
         """Return which instances may take new requests, shape I."""
+        self._routes = True
         self._decide(seen)
         return self._admitted.copy()
 
     def narrow_config(self, seen: ServingObservation, action: ConfigAction) -> ConfigAction:
-        """Return clocks that are nowhere higher than those given; batch limits are left."""
+        """Return clocks and batches that are nowhere higher than those given; other models only where these do not suffice."""
         self._decide(seen)
-        return ConfigAction(np.minimum(action.clock_share, self._clock), action.max_batch)
+        return self._reconfiguration.narrow(seen, action, self._allowed)
 
     def cap(self, seen: PlantObservation) -> EmergencyAction:
         """Return the clock caps that hold during the next tick."""
@@ -98,6 +103,7 @@ class Tapas:
         wanted = np.minimum(thermal, self._row_clock(seen))
         lowest = np.maximum(self._clock - self._knobs.step_down_share, self._knobs.lowest_clock_share)
         self._clock = np.clip(wanted, lowest, np.minimum(self._clock + self._knobs.step_up_share, CLOCK_HIGH))
+        self._allowed = self._left(seen, air_c, bound_c, thermal)
 
     # -- what is known -------------------------------------------------------
 
@@ -113,7 +119,8 @@ class Tapas:
         idle_w = self._knobs.idle_power_share * seen.gpu_tdp_w
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
         full_w = np.minimum(idle_w + np.maximum(seen.gpu_power_w - idle_w, 0.0) / left, seen.gpu_tdp_w)
-        self._full_w = _smoothed(self._full_w, full_w, busy & self._admitted)
+        # Where nobody asks whom to spare, nobody was spared.
+        self._full_w = _smoothed(self._full_w, full_w, busy & (self._admitted | (not self._routes)))
         self._row_w = np.maximum(seen.row_power_w, self._row_w + _SMOOTHING * (seen.row_power_w - self._row_w))
 
     def _bound_c(self, seen: ServingObservation) -> Floats:
@@ -139,6 +146,11 @@ class Tapas:
 
     def _row_clock(self, seen: ServingObservation) -> Floats:
         """Return the highest clock at which each instance's row stays within its power, shape I."""
+        share = self._row_share(seen)
+        return np.where(share < 1.0, clock_for(np.clip(share, 0.0, 1.0)), 1.0)
+
+    def _row_share(self, seen: ServingObservation) -> Floats:
+        """Return which share of its power over idle at full clock each instance's row leaves it, shape I; may be below 0."""
         knobs, rows = self._knobs, len(seen.row_budget_w)
         target_w = self._bounds.row_w(seen.t_s, knobs.horizon_s)
         bound_w = np.minimum(seen.row_budget_w, target_w) * (1.0 - knobs.power_margin_share)
@@ -147,9 +159,21 @@ class Tapas:
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
         at_full = np.bincount(seen.instance_row, weights=full_w, minlength=rows)
         now = np.bincount(seen.instance_row, weights=full_w * left, minlength=rows)
-        share = (now + bound_w - self._row_w) / np.maximum(at_full, 1.0)
-        clock: Floats = np.where(share < 1.0, clock_for(np.clip(share, 0.0, 1.0)), 1.0)
-        return np.asarray(clock[seen.instance_row])
+        share: Floats = (now + bound_w - self._row_w) / np.maximum(at_full, 1.0)
+        return share[seen.instance_row]
+
+    def _left(self, seen: ServingObservation, air_c: Floats, bound_c: Floats, thermal: Floats) -> Allowed:
+        """Return what the bounds leave each instance beside its clock: watts, and whether the lowest clock is too high for them."""
+        knobs, tdp_w = self._knobs, seen.gpu_tdp_w
+        lowest = power_share(np.array(knobs.lowest_clock_share))
+        idle_w = knobs.idle_power_share * tdp_w
+        level, slope = self._rise_model.coefficients.T
+        by_heat_w = tdp_w * np.maximum(bound_c - knobs.temperature_margin_c - air_c - level, 0.0) / slope
+        share = self._row_share(seen)
+        by_row_w = np.where(share < 1.0, idle_w + np.maximum(share, 0.0) * np.maximum(self._full_w - idle_w, 0.0), np.inf)
+        too_hot = (thermal <= knobs.lowest_clock_share) & (by_heat_w < idle_w + lowest * (tdp_w - idle_w))
+        unmet = (too_hot | (share < lowest)) & (seen.t_s > 0.0)
+        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), unmet)
 
     # -- memory --------------------------------------------------------------
 
@@ -159,6 +183,8 @@ class Tapas:
         return {
             **kept,
             "decided_s": self._decided_s,
+            "routes": self._routes,
+            "reconfiguration": self._reconfiguration.snapshot(),
             "rise_model": self._rise_model.snapshot(),
             "caps": self._caps.snapshot(),
         }
@@ -168,7 +194,8 @@ class Tapas:
         self._begin(len(state["clock"]))
         for name in _ARRAYS:
             setattr(self, name, np.array(state[name.lstrip("_")]))
-        self._decided_s = float(state["decided_s"])
+        self._decided_s, self._routes = float(state["decided_s"]), bool(state["routes"])
+        self._reconfiguration.restore(state["reconfiguration"])
         self._rise_model.restore(state["rise_model"])
         self._caps.restore(state["caps"])
 

@@ -1,0 +1,213 @@
+"""What clocks cannot do alone: smaller batches, then other models."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.systems.tapas.knobs import TapasKnobs
+from policies.systems.tapas.profiles import BATCHES, Mix, Profiles
+from twin.serving.levers import BATCH_HIGH, OFF, ON, STARTING, ConfigAction, ServingObservation
+from twin.stack import State
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_OWN: Final = -1
+# Rates are smoothed over about five windows; a rise counts at once.
+_SMOOTHING: Final = 0.2
+# An emergency is met once it has lasted this many windows, and ends when it would stay ended with this much more to do.
+_WINDOWS: Final = 2
+_ROOM: Final = 1.25
+# Another model must carry this much more to be worth a reload.
+_WORTH_IT: Final = 1.1
+_INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the bounds leave, shape I: the clock in force, watts per GPU, and whether even the lowest clock draws more."""
+
+    clock_share: Floats
+    gpu_w: Floats
+    unmet: Bools
+
+
+class Reconfiguration:
+    """Chooses points of the profile table where the bounds leave an endpoint too little.
+
+    Clocks come first and are set elsewhere. Where the lowest is not low enough a smaller batch is tried, then the models of
+    the endpoint's list: of those whose power fits and that carry the demand the best answers, else the highest goodput times
+    quality. Where clocks are low enough but the endpoint cannot carry its demand at them within its objectives, just as many
+    instances change as it takes, those with the most to gain first. What was changed is changed back when the plain setting
+    has been enough, with room to spare, for a while: every change drains an instance and loads weights.
+    Shapes: I instances, E endpoints.
+    """
+
+    def __init__(self, knobs: TapasKnobs, endpoints: int) -> None:
+        self._knobs = knobs
+        self._rates = np.zeros((endpoints, 3))
+        self._begin(0)
+
+    def _begin(self, instances: int) -> None:
+        self._variant = np.full(instances, _OWN, dtype=np.int64)
+        self._base = np.full(instances, _OWN, dtype=np.int64)
+        self._batch = np.full(instances, BATCH_HIGH, dtype=np.int64)
+        self._asked = np.zeros(instances, dtype=np.int64)
+        self._calm_s = np.zeros(instances)
+
+    def narrow(self, seen: ServingObservation, action: ConfigAction, allowed: Allowed) -> ConfigAction:
+        """Return the action with the clocks that are allowed, and batches and models where those are not enough."""
+        if len(self._variant) != len(seen.state):
+            self._begin(len(seen.state))
+        below = seen.variant if action.variant is None else action.variant
+        self._decide(seen, below, allowed)
+        variant = np.where(self._variant != _OWN, self._variant, np.where(self._base != _OWN, self._base, below))
+        clock = np.minimum(action.clock_share, allowed.clock_share)
+        same = action.variant is None and bool((variant == seen.variant).all())
+        return ConfigAction(clock, np.minimum(action.max_batch, self._batch), None if same else variant)
+
+    # -- each window -----------------------------------------------------------
+
+    def _decide(self, seen: ServingObservation, below: Ints, allowed: Allowed) -> None:
+        changed = self._variant != _OWN
+        # Who holds the lever below sees what is loaded and leaves it: what was there before is remembered until it is back.
+        self._base = np.where(changed & (below != seen.variant) & (below != self._variant), below, self._base)
+        self._base[~changed & (seen.variant == self._base)] = _OWN
+        self._batch[:] = BATCH_HIGH
+        if seen.t_s <= 0.0:
+            return
+        self._learn(seen)
+        bound = (allowed.clock_share < 1.0) | allowed.unmet
+        for endpoint in range(len(seen.endpoint_ids)):
+            members = np.flatnonzero((seen.instance_endpoint == endpoint) & (seen.state != OFF))
+            if (bound[members] | changed[members]).any() and self._rates[endpoint].all():
+                now = np.where(self._base[members] != _OWN, self._base[members], below[members])
+                self._endpoint(seen, _Task.of(seen, endpoint, members, now, allowed, self._mix(seen, endpoint)))
+            else:
+                self._asked[members] = 0
+
+    def _learn(self, seen: ServingObservation) -> None:
+        rates = np.stack([seen.endpoint_arrivals_per_s, seen.endpoint_prompt_tokens_per_s, seen.endpoint_output_tokens_per_s], axis=1)
+        self._rates = np.where(self._rates > 0.0, self._rates + _SMOOTHING * (rates - self._rates), rates)
+
+    def _mix(self, seen: ServingObservation, endpoint: int) -> Mix:
+        per_s, prompt, output = self._rates[endpoint]
+        slo = float(seen.endpoint_ttft_slo_s[endpoint]), float(seen.endpoint_atgt_slo_s[endpoint])
+        return Mix(prompt / per_s, max(output / per_s, 1.0), *slo)
+
+    def _endpoint(self, seen: ServingObservation, task: "_Task") -> None:
+        """Change instances of one endpoint that have needed it for long enough, and back those that no longer do."""
+        knobs, members = self._knobs, task.members
+        per_s = max(float(self._rates[task.endpoint, 0]), float(seen.endpoint_arrivals_per_s[task.endpoint]))
+        changed = self._variant[members] != _OWN
+        variant, batch = task.plan(per_s * (1.0 + knobs.goodput_headroom_share), changed, knobs)
+        needed, _ = task.plan(per_s * (1.0 + knobs.goodput_headroom_share) * _ROOM, changed, knobs)
+        self._batch[members] = batch
+        self._asked[members] = np.where((variant != _OWN) & ~changed, self._asked[members] + 1, 0)
+        self._calm_s[members] = np.where(changed & (needed == _OWN), self._calm_s[members] + seen.window_s, 0.0)
+        most = max(1, int(knobs.turn_share * len(members)))
+        for at in np.flatnonzero(self._asked[members] >= _WINDOWS)[:most]:
+            if self._base[members[at]] == _OWN:
+                self._base[members[at]] = task.now[at]
+            self._variant[members[at]] = variant[at]
+        over = np.flatnonzero(self._calm_s[members] > knobs.quality_hold_s)[:most]
+        self._variant[members[over]] = _OWN
+        self._calm_s[members[over]] = 0.0
+
+    # -- memory ------------------------------------------------------------------
+
+    def snapshot(self) -> State:
+        """Return what the next decision depends on."""
+        return {name.lstrip("_"): getattr(self, name).copy() for name in (*_INSTANCES, "_rates")}
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot."""
+        for name in (*_INSTANCES, "_rates"):
+            setattr(self, name, np.array(state[name.lstrip("_")]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One endpoint in one window: n members, the models they would hold undisturbed, and the table at the clocks in force."""
+
+    endpoint: int
+    members: Ints
+    now: Ints
+    bound: Bools
+    unmet: Bools
+    allowed_w: Floats
+    serving: Bools
+    limit: Ints
+    table: Profiles
+
+    @classmethod
+    def of(cls, seen: ServingObservation, endpoint: int, members: Ints, now: Ints, allowed: Allowed, mix: Mix) -> "_Task":
+        quality = seen.variant_quality_share[endpoint]
+        clock = allowed.clock_share[members]
+        latency = seen.variant_latency[: len(quality), members]
+        return cls(
+            endpoint=endpoint,
+            members=members,
+            now=now,
+            bound=(clock < 1.0) | allowed.unmet[members],
+            unmet=allowed.unmet[members],
+            allowed_w=allowed.gpu_w[members],
+            serving=np.isin(seen.state[members], (ON, STARTING)),
+            limit=np.maximum(np.searchsorted(BATCHES, seen.configured_max_batch[members], side="right") - 1, 0),
+            table=Profiles.of(latency, quality, seen.gpu_tdp_w[members], mix, clock[None]),
+        )
+
+    def plan(self, needed_per_s: float, changed: Bools, knobs: TapasKnobs) -> tuple[Ints, Ints]:
+        """Return the model that each should hold instead of its own (-1: none), and its batch limit, shape n."""
+        each = np.arange(len(self.members))
+        goodput, power_w = self.table.goodput_per_s[:, 0], self.table.power_w(np.full(len(each), self._share_per_s(needed_per_s)))[:, 0]
+        able = self._able(knobs, goodput[:, self.limit, each])
+        full, drawn_w = goodput[:, self.limit, each], power_w[:, self.limit, each]
+        variant, batch = np.full(len(each), _OWN, dtype=np.int64), np.full(len(each), BATCH_HIGH, dtype=np.int64)
+        for at in np.flatnonzero(self.unmet & (drawn_w[self.now, each] > self.allowed_w)):
+            own = self.now[at]
+            fits = (power_w[own, :, at] <= self.allowed_w[at]) & (goodput[own, :, at] >= self._share_per_s(needed_per_s))
+            if fits.any():
+                batch[at] = BATCHES[int(np.argmax(np.where(fits, goodput[own, :, at], -1.0)))]
+            else:
+                variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
+        self._carry(needed_per_s, changed, able, full, variant)
+        return variant, batch
+
+    def _share_per_s(self, per_s: float) -> float:
+        """Return what comes to each of the instances that serve."""
+        return per_s / max(int(self.serving.sum()), 1)
+
+    def _able(self, knobs: TapasKnobs, full: Floats) -> Bools:
+        """Return which models each instance could hold, V x n."""
+        quality = np.nan_to_num(self.table.quality_share, nan=-1.0)
+        return np.asarray((quality >= knobs.least_quality_share)[:, None] & (quality >= 0.0)[:, None] & (full > 0.0))
+
+    def _cooler(self, at: int, able: Bools, full: Floats, drawn_w: Floats, share_per_s: float) -> int:
+        """Return the model with the best answers among those whose power fits and that carry their share; else the best there is."""
+        quality, own = np.nan_to_num(self.table.quality_share), int(self.now[at])
+        able = able & (np.arange(len(able)) != own)
+        fits = able & (drawn_w <= self.allowed_w[at])
+        for which, worth in ((fits & (full >= share_per_s), quality), (fits, full * quality), (able & (drawn_w < drawn_w[own]), -drawn_w)):
+            if which.any():
+                return int(np.argmax(np.where(which, worth, -np.inf)))
+        return _OWN
+
+    def _carry(self, needed_per_s: float, changed: Bools, able: Bools, full: Floats, variant: Ints) -> None:
+        """Add to ``variant`` as many changes as it takes to carry the demand, with as good answers as that allows."""
+        each, quality = np.arange(len(variant)), np.nan_to_num(self.table.quality_share)
+        held = np.where(variant != _OWN, variant, self.now)
+        short = needed_per_s - float(np.where(self.serving | changed, full[held, each], 0.0).sum())
+        free = (self.bound | changed) & (variant == _OWN)
+        if short <= 0.0 or not free.any():
+            return
+        gains = np.where(able & free & (full > _WORTH_IT * full[held, each]), full - full[held, each], 0.0)
+        enough = gains.sum(axis=1) >= short
+        worth = np.where(enough, 1e9 + quality, (full * quality[:, None] * (gains > 0.0)).sum(axis=1))
+        best = int(np.argmax(worth))
+        for at in np.lexsort((each, -gains[best], ~changed)):
+            if short > 0.0 and gains[best, at] > 0.0:
+                variant[at] = best
+                short -= float(gains[best, at])
