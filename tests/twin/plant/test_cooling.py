@@ -20,13 +20,32 @@ SITE = site_record(Airflow(), Inlet(), Heat(), Throttling(), Cooling())[0]
 
 def test_the_chiller_needs_what_its_curve_says() -> None:
     """COP 5 at 25 C outside, 0.1 less per degree (HewlettPackard/dc-rl); pumps 1.5 % of heat."""
-    assert cooling.heat_pump_power_w(SITE, 1000.0, 25.0, 0.0) == pytest.approx(1000 / 5.0 + 15.0)
-    assert cooling.heat_pump_power_w(SITE, 1000.0, 40.0, 0.0) == pytest.approx(1000 / 3.5 + 15.0)
-    assert cooling.heat_pump_power_w(SITE, 1000.0, 5.0, 1.0) == pytest.approx(1000 / 20.0 + 15.0)
+    assert cooling.heat_pump_power_w(SITE, 0.0, 1000.0, 25.0, 24.0) == pytest.approx(1000 / 5.0 + 15.0)
+    assert cooling.heat_pump_power_w(SITE, 0.0, 1000.0, 40.0, 24.0) == pytest.approx(1000 / 3.5 + 15.0)
+    assert cooling.heat_pump_power_w(SITE, 1000.0, 0.0, 5.0, 24.0) == pytest.approx(1000 / 20.0 + 15.0)
+
+
+@pytest.mark.parametrize(("supply_c", "cop"), [(15.0, 2.00), (20.0, 3.19), (25.0, 4.73)])
+def test_the_other_law_of_the_chiller_gives_the_figures_of_moore(supply_c: float, cop: float) -> None:
+    """COP = 0.0068 T^2 + 0.0008 T + 0.458 of the supply temperature (Moore et al., USENIX ATC 2005)."""
+    site = site_record(Airflow(), Inlet(), Heat(), Throttling(), Cooling(chiller_law="supply"))[0]
+    assert cooling.chiller_cop(site, 30.0, supply_c) == pytest.approx(cop, abs=0.005)
+    assert cooling.chiller_cop(site, 30.0, supply_c + 1.0) > cooling.chiller_cop(site, 30.0, supply_c)
+    assert cooling.heat_pump_power_w(site, 0.0, 1000.0, 30.0, supply_c) == pytest.approx(1000 / cop + 15.0, rel=2e-3)
+
+
+def test_a_run_takes_the_law_that_it_is_told(
+    plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model]
+) -> None:
+    """In humid heat the supply is 24 C: 4.4 by Moore's law against 5 by the other."""
+    humid = {"weather": {"climate": "virginia"}}
+    usual, other = (run_on(plant(**humid, cooling={"chiller_law": law}), load(), 600.0).arrays.site[0] for law in ("outside", "supply"))
+    assert other["site_power_w"] > usual["site_power_w"]
+    assert other["it_power_w"] == usual["it_power_w"]
 
 
 def test_a_ups_at_rated_load_loses_about_four_and_a_half_percent() -> None:
-    assert cooling.electrical_loss_w(SITE, 1e6, 1e6) / 1e6 == pytest.approx(0.044 + 0.015)
+    assert cooling.ups_loss_w(SITE, 1e6, 1e6) / 1e6 == pytest.approx(0.044)
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,9 +54,10 @@ def test_free_cooling_only_helps_and_warmer_outside_never_costs_less(wet_bulb_c:
     share = cooling.free_share(SITE, wet_bulb_c, supply_c)
     assert 0.0 <= share <= 1.0
     assert cooling.free_share(SITE, wet_bulb_c + 1.0, supply_c) <= share
-    here = cooling.heat_pump_power_w(SITE, 1e6, outside_c, share)
-    assert here <= cooling.heat_pump_power_w(SITE, 1e6, outside_c, 0.0)
-    assert cooling.heat_pump_power_w(SITE, 1e6, outside_c + 1.0, share) >= here
+    free_w, rest_w = share * 1e6, (1.0 - share) * 1e6
+    here = cooling.heat_pump_power_w(SITE, free_w, rest_w, outside_c, supply_c)
+    assert here <= cooling.heat_pump_power_w(SITE, 0.0, 1e6, outside_c, supply_c)
+    assert cooling.heat_pump_power_w(SITE, free_w, rest_w, outside_c + 1.0, supply_c) >= here
 
 
 @pytest.mark.parametrize(("climate", "offset_c"), [("phoenix", 0.0), ("phoenix", 5.0), ("seattle", -10.0), ("virginia", 0.0)])
