@@ -38,7 +38,7 @@ class Caps:
         # that a burst which has already heated its GPU is not capped for as much again.
         ahead_c = seen.gpu_temp_c + np.maximum(seen.gpu_temp_c - self._temp_c, 0.0) * np.exp(-seen.tick_s / _TAU_S)
         self._temp_c = seen.gpu_temp_c.copy()
-        calm = bool((ahead_c <= bound_c).all()) and bool((seen.row_power_w <= bound_w).all())
+        calm = bool((ahead_c <= bound_c).all()) and bool((seen.row_power_w <= self._tolerated_w(bound_w)).all())
         if calm and bool((self._cap >= 1.0).all()):
             return self._cap.copy()
         heat, cool = self._heat(seen, ahead_c, bound_c)
@@ -61,13 +61,13 @@ class Caps:
         """Return the clock that each GPU's row allows, and where a cap may be eased."""
         rows = len(bound_w)
         gpu_rows = seen.server_rows[seen.gpu_servers]
-        aim = bound_w * (1.0 - 0.5 * self._knobs.power_margin_share)
-        over = seen.row_power_w > bound_w
+        aim = bound_w * (1.0 - self._knobs.emergency_power_margin_share)
+        over = seen.row_power_w > self._tolerated_w(bound_w)
         excess = np.where(over, seen.row_power_w - aim, 0.0)
         dynamic = np.maximum(seen.gpu_power_w - IDLE_W, 0.0)
         used = power_share(seen.gpu_clock_share)
         # What managed GPUs can give before their clocks are at the floor; only the rest is taken from opaque ones.
-        floor = power_share(np.array(self._knobs.lowest_clock_share))
+        floor = power_share(np.array(self._knobs.emergency_clock_share))
         can_give = np.where(seen.gpu_opaque, 0.0, dynamic * np.maximum(1.0 - floor / used, 0.0))
         given = np.bincount(gpu_rows, weights=can_give, minlength=rows)
         managed = np.minimum(excess / np.maximum(given, 1.0), 1.0)
@@ -76,6 +76,10 @@ class Caps:
         kept = (dynamic - can_give * managed[gpu_rows]) * (1.0 - everyone[gpu_rows])
         clock = np.where(over[gpu_rows], clock_for(np.clip(used * kept / np.maximum(dynamic, 1.0), 0.0, 1.0)), 1.0)
         return clock, (seen.row_power_w < _RELEASE_BELOW * aim)[gpu_rows]
+
+    def _tolerated_w(self, bound_w: Floats) -> Floats:
+        """Return the power at which a row is capped: what is left to its bound is what load may add within a tick."""
+        return bound_w * (1.0 - 0.5 * self._knobs.emergency_power_margin_share)
 
     def snapshot(self) -> State:
         """Return the caps in force."""

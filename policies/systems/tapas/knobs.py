@@ -43,6 +43,12 @@ class TapasKnobs(Knobs):
     ] = 600.0
     turn_share: Annotated[float, Field(gt=0, le=1, description="share of an endpoint's instances that change their model at once")] = 0.34
     emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
+    emergency_power_margin_share: Annotated[
+        float, Field(ge=0, le=0.3, description="share of a row's bound that a cap frees; it sets in at half of it")
+    ] = 0.04
+    emergency_clock_share: Annotated[
+        float, Field(ge=0.2, le=1, description="clock down to which managed GPUs are capped before opaque ones are")
+    ] = 0.35
     emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005
     oversubscription_share: Annotated[
         float, Field(ge=0, le=1, description="servers above those that the power budgets were made for, as a share of them")
