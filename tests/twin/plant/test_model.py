@@ -20,6 +20,8 @@ FAULTS = (
     Fault(kind="ahu_loss", target="aisle-2", from_s=400.0, until_s=1500.0, severity=0.6),
     Fault(kind="rack_blocked", target="rack-1", from_s=600.0, until_s=1200.0, severity=0.7),
     Fault(kind="ups_loss", target="site", from_s=900.0, until_s=1000.0),
+    Fault(kind="chiller_loss", target="site", from_s=500.0, until_s=1250.0),
+    Fault(kind="sensor_drift", target="server-2", from_s=200.0, until_s=1400.0),
 )
 
 
