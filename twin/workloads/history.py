@@ -1,4 +1,4 @@
-"""What past VMs of each workload drew: the history that placement predicts from."""
+"""What past VMs of each workload drew, for placement to predict from."""
 
 from collections.abc import Mapping
 from typing import Final

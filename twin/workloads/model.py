@@ -1,4 +1,4 @@
-"""VMs: who owns which GPUs, who waits for some, and how busy opaque ones are."""
+"""VMs: who owns which GPUs, who waits, how busy opaque ones are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -49,6 +49,9 @@ class Model:
         self._leaves_s = self.vms.end_s[self._leaving]
         self._asked = self._left = 0
         self.waiting: list[int] = []
+        # By VM: opaque or not, with nobody at the end; and its place among those whose load is computed.
+        self._opaque_or_nobody = np.append(self.vms.opaque, False)
+        self._position = np.zeros(len(self.vm_ids), dtype=np.int64)
         self._book = Book(self.vms, fleet)
         self._named()
         self._settle()
@@ -147,11 +150,12 @@ class Model:
     def _settle(self) -> None:
         """Gather what the load is computed from: opaque VMs on GPUs, then those on hosts."""
         vms = self.vms
-        owned = np.append(vms.opaque, False)[self.gpu_vm]
         # Which GPUs belong to VMs whose inside cannot be reached, shape G.
-        self.gpu_opaque = owned
-        self._gpus = np.flatnonzero(owned)
-        busy, self._gpu_position = np.unique(self.gpu_vm[self._gpus], return_inverse=True)
+        self.gpu_opaque = self._opaque_or_nobody[self.gpu_vm]
+        self._gpus = np.flatnonzero(self.gpu_opaque)
+        busy = np.flatnonzero(vms.opaque & (self.vm_server != NOBODY))
+        self._position[busy] = np.arange(len(busy))
+        self._gpu_position = self._position[self.gpu_vm[self._gpus]]
         self._busy = np.concatenate([busy, self._host_vms])
         self._mean, self._swing, self._peak = vms.mean_share[self._busy], vms.swing_share[self._busy], vms.peak_hour[self._busy]
         self._weekend = vms.weekend_share[self._busy]

@@ -1,4 +1,4 @@
-"""Every VM of a run, known before the first tick: whose, how large, from when to when."""
+"""Every VM of a run: whose, how large, from when to when."""
 
 import hashlib
 import json
