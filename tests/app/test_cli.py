@@ -221,7 +221,7 @@ def test_import_reads_a_trace_and_names_the_bad_row(
     assert main(["import", "llm-trace", str(good), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "azure-2023"
     assert "ContextTokens" in _refused(["import", "llm-trace", str(bad)], capsys)
-    assert "can: latency-profile, llm-trace" in _refused(["import", "weather", str(good)], capsys)
+    assert "can: fleet, grid-carbon, latency-profile, llm-trace" in _refused(["import", "incidents", str(good)], capsys)
     assert [path.name for path in (tmp_path / "home" / "imports" / "llm-trace").iterdir()] == ["azure-2023.parquet"]
 
 
@@ -235,12 +235,34 @@ def test_import_fits_measured_latencies_and_shows_them_beside_the_built_in_ones(
     path.write_text("\n".join(("Phase,Batch,Tokens,ms", *rows)) + "\n")
     assert "give --gpu, or add the column" in _refused(["import", "latency-profile", str(path)], capsys)
     assert main(["import", "latency-profile", str(path), "--gpu", "h100", "--model", "8b", "--tp", "1"]) == 0
-    first, fitted, built_in = capsys.readouterr().out.splitlines()
+    first, fitted, built_in, use = capsys.readouterr().out.splitlines()
     assert first == "latency-profile mine: 12 rows"
     assert "fitted    prefill max(6.00, 5.00 + 30.00 kT + 0.000 kT2) ms" in fitted
     assert "decode 6.00 + 0.0200 B + 0.1000 kS ms" in fitted
+    assert use == 'in a scenario: latency = "imported:mine"  (of an endpoint)'
     assert "built-in  prefill max(8.67, 2.85 + 19.33 kT" in built_in
     assert (tmp_path / "home" / "imports" / "latency-profile" / "mine.parquet").is_file()
+
+
+def test_import_of_a_site_says_how_a_scenario_takes_it_and_the_scenario_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "home"))
+    inventory, scenario = tmp_path / "Our Site.csv", tmp_path / "ours.toml"
+    head = "server_id,rack_id,row_id,position,slot,model,aisle_id,row_power_budget_w,air_handlers\n"
+    inventory.write_text(head + "s-1,k-1,row-1,1,1,h100,a-1,20000,3\ns-2,k-2,row-1,2,1,a100,a-1,20000,3\n")
+    assert main(["import", "fleet", str(inventory)]) == 0
+    first, *notes, use = capsys.readouterr().out.splitlines()
+    assert first == "fleet our-site: 2 machines"
+    assert "1 aisles, 1 rows, 2 racks, 2 servers (16 GPUs), 0 CPU hosts; rows may draw 20 kW" in notes
+    assert use == 'in a scenario: fleet = "import:our-site"'
+    scenario.write_text(f'name = "ours"\n{use.removeprefix("in a scenario: ")}\nstart = 2026-07-14T12:00:00\nhorizon_s = "5 min"\n')
+    assert main(["run", str(scenario), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    assert main(["intent", "keep GPUs in row 1 under 80 C", "--scenario", str(scenario)]) == 0
+    assert "row-1" in capsys.readouterr().out
+    inventory.write_text(head + "s-1,k-1,row-1,1,1,h100,a-1,20000,3\ns-1,k-2,row-1,2,1,a100,a-1,20000,3\n")
+    assert "Our Site.csv: row 3, column server_id: s-1 is taken by row 2" in _refused(["import", "fleet", str(inventory)], capsys)
 
 
 # -- the program itself ------------------------------------------------------------
@@ -255,9 +277,9 @@ def test_every_command_explains_itself() -> None:
 
 def test_help_names_the_kinds_that_can_be_imported() -> None:
     from app.cli import IMPORTS, READABLE
-    from twin.store.importers import READERS
+    from twin.store.importers import MERGED, READERS
 
-    assert set(READABLE) == set(READERS)
+    assert set(READABLE) == {*READERS, *MERGED}
     assert set(READABLE) <= set(IMPORTS)
 
 

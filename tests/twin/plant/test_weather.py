@@ -1,5 +1,6 @@
 """Weather outside."""
 
+from calendar import monthrange
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.clock import Clock
-from twin.plant.weather import Weather, climates, generate, wet_bulb_c
+from twin.plant.weather import Weather, climates, dew_point_of_c, generate, relative_humidity_share, wet_bulb_c
 from twin.sources import calibration
+from twin.store.importers import import_file
 
 JULY = Clock.of(datetime(2026, 7, 14), "America/Phoenix")  # noqa: DTZ001  (the zone is attached by Clock.of)
 
@@ -62,3 +64,120 @@ def test_monthly_figures_are_those_of_the_typical_year(test_data: Path, climate:
     known = calibration("plant")["climate"][climate]
     np.testing.assert_allclose(known["mean_c"], year["drybulb_c"], atol=0.051)
     np.testing.assert_allclose(known["dew_point_c"], year["dewpoint_c"], atol=0.051)
+
+
+# Hours below 15 C, from 15 to 25 C and at 25 C or above: a pooled synthetic year is off by at most 0.026 (Virginia).
+BANDS_WITHIN = 0.04
+
+
+@pytest.mark.parametrize(
+    ("climate", "file", "published"),
+    [
+        ("phoenix", "phoenix", (0.19, 0.29, 0.52)),
+        ("virginia", "virginia_leesburg", (0.50, 0.33, 0.17)),
+        ("new_york", "ny_jfk", (0.57, 0.35, 0.08)),
+        ("seattle", "seattle", (0.70, 0.26, 0.04)),
+    ],
+)
+def test_a_synthetic_year_is_as_often_cool_and_hot_as_the_typical_one(
+    test_data: Path, tmp_path: Path, climate: str, file: str, published: tuple[float, float, float]
+) -> None:
+    import_file("weather", test_data / "weather" / f"{file}.csv", "there", tmp_path)
+    typical = pl.read_parquet(tmp_path / "imports" / "weather" / "there.parquet")["outside_c"].to_numpy()
+    drawn: list[float] = []
+    for month in range(1, 13):
+        days = monthrange(2026, month)[1]
+        start = Clock.of(datetime(2026, month, 1), "UTC")  # noqa: DTZ001
+        for seed in range(3):
+            drawn += generate(Weather(climate=climate), start, days * 86_400.0, seed).outside_c[: days * 24]
+    np.testing.assert_allclose(_bands(typical), published, atol=0.0101)
+    np.testing.assert_allclose(_bands(np.array(drawn)), _bands(typical), atol=BANDS_WITHIN)
+
+
+def _bands(outside_c: np.ndarray) -> list[float]:
+    return [float(hit.mean()) for hit in (outside_c < 15, (outside_c >= 15) & (outside_c < 25), outside_c >= 25)]
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """A year in which every hour has a temperature of its own, imported as ``roof``."""
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    lines = [
+        f"{month},{day},{hour},{(month * 31 + day) / 20 + hour / 100:.2f},-5.0"
+        for month in range(1, 13)
+        for day in range(1, monthrange(2026, month)[1] + 1)
+        for hour in range(1, 25)
+    ]
+    (tmp_path / "roof.csv").write_text("\n".join(["month,day,hour,drybulb_c,dewpoint_c", *lines]) + "\n")
+    import_file("weather", tmp_path / "roof.csv", "roof", tmp_path)
+    return pl.read_parquet(tmp_path / "imports" / "weather" / "roof.parquet")
+
+
+def _of(year: pl.DataFrame, month: int, day: int, hour: int) -> float:
+    return float(year.filter((pl.col("month") == month) & (pl.col("day") == day) & (pl.col("hour") == hour))["outside_c"].item())
+
+
+ROOF = Weather(climate="import:roof")
+
+
+def test_a_run_passes_through_the_hours_of_an_imported_year(imported: pl.DataFrame) -> None:
+    series = generate(ROOF, JULY, 30 * 3600.0, 7)
+    assert series.at(0.0)[0] == pytest.approx(_of(imported, 7, 13, 24))  # midnight ends the day before
+    assert series.at(3600.0)[0] == pytest.approx(_of(imported, 7, 14, 1))
+    assert series.at(14 * 3600.0)[0] == pytest.approx(_of(imported, 7, 14, 14))
+    assert series.at(29 * 3600.0)[0] == pytest.approx(_of(imported, 7, 15, 5))
+    assert generate(ROOF, JULY, 30 * 3600.0, 8) == series  # nothing is drawn
+
+
+def test_a_run_that_starts_between_hours_meets_the_hours_on_time(imported: pl.DataFrame) -> None:
+    start = Clock.of(datetime(2026, 7, 14, 11, 45), "America/Phoenix")  # noqa: DTZ001
+    series = generate(ROOF, start, 7200.0, 7)
+    assert series.at(900.0)[0] == pytest.approx(_of(imported, 7, 14, 12))
+    assert series.at(4500.0)[0] == pytest.approx(_of(imported, 7, 14, 13))
+    quarter = 0.25 * _of(imported, 7, 14, 11) + 0.75 * _of(imported, 7, 14, 12)
+    assert series.at(0.0)[0] == pytest.approx(quarter)
+    assert series.at(7200.0)[0] == pytest.approx(0.25 * _of(imported, 7, 14, 13) + 0.75 * _of(imported, 7, 14, 14))
+
+
+def test_imported_hours_are_standard_time(imported: pl.DataFrame) -> None:
+    """At noon of a summer day in New York the sun's clock says eleven."""
+    summer, winter = (Clock.of(datetime(2026, month, 14, 12), "America/New_York") for month in (7, 1))  # noqa: DTZ001
+    assert generate(ROOF, summer, 3600.0, 7).at(0.0)[0] == pytest.approx(_of(imported, 7, 14, 11))
+    assert generate(ROOF, winter, 3600.0, 7).at(0.0)[0] == pytest.approx(_of(imported, 1, 14, 12))
+
+
+def test_the_year_begins_anew_and_29_february_is_the_28th_again(imported: pl.DataFrame) -> None:
+    eve, leap = (Clock.of(datetime(*day), "America/Phoenix") for day in ((2026, 12, 31, 23), (2028, 2, 28, 12)))  # type: ignore[arg-type] # noqa: DTZ001
+    assert generate(ROOF, eve, 7200.0, 7).at(7200.0)[0] == pytest.approx(_of(imported, 1, 1, 1))
+    series = generate(ROOF, leap, 48 * 3600.0, 7)
+    assert series.at(86_400.0)[0] == pytest.approx(_of(imported, 2, 28, 12))
+    assert series.at(2 * 86_400.0)[0] == pytest.approx(_of(imported, 3, 1, 12))
+
+
+def test_an_offset_shifts_imported_weather_and_leaves_its_vapour(imported: pl.DataFrame) -> None:
+    plain, warm = (generate(ROOF.model_copy(update={"outside_offset_c": offset}), JULY, 86_400.0, 7) for offset in (0.0, 5.0))
+    np.testing.assert_allclose(np.subtract(warm.outside_c, plain.outside_c), 5.0)
+    risen = np.subtract(warm.wet_bulb_c, plain.wet_bulb_c)
+    assert ((risen > 0.5) & (risen < 5.0)).all()
+
+
+def test_settings_of_the_synthetic_year_are_refused_beside_an_import(imported: pl.DataFrame) -> None:
+    for name, value in (
+        ("mean_c", 20.0),
+        ("swing_c", 3.0),
+        ("day_noise_c", 0.0),
+        ("hour_noise_c", 0.0),
+        ("dew_point_c", 2.0),
+        ("peak_hour", 14.0),
+    ):
+        with pytest.raises(ValueError, match=rf"plant.weather.{name}: says nothing about imported weather; leave it out"):
+            generate(ROOF.model_copy(update={name: value}), JULY, 3600.0, 7)
+    with pytest.raises(ValueError, match=r"no imported weather is called 'attic' \(there are: roof\); run `intentwin import weather FILE"):
+        generate(Weather(climate="import:attic"), JULY, 3600.0, 7)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-30, 50), st.floats(0.06, 0.98))
+def test_dew_point_and_humidity_are_each_others_inverse(dry_c: float, humidity: float) -> None:
+    dry, share = np.array([dry_c]), np.array([humidity])
+    np.testing.assert_allclose(relative_humidity_share(dry, dew_point_of_c(dry, share)), share, rtol=1e-9)
