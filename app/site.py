@@ -8,6 +8,7 @@ from typing import Any
 from twin.fleet import Fleet, grown
 from twin.fleet_file import named
 from twin.plant.hardware import server_models
+from twin.sources import home_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,14 @@ class Limits:
     ttft_s: Mapping[str, float]
 
 
-@cache
 def fleet(name: str) -> Fleet:
-    """Return a packaged fleet by name."""
+    """Return a packaged or imported fleet by name."""
+    return _fleet(name, str(home_dir()))
+
+
+@cache
+def _fleet(name: str, home: str) -> Fleet:
+    # Imports never change under their name, but every store has its own.
     return named(name)
 
 
@@ -35,9 +41,11 @@ def fleet_of(manifest: Mapping[str, Any]) -> Fleet:
 def limits(manifest: Mapping[str, Any]) -> Limits:
     """Return the limits of a run's site, from its fleet, the calibration of its servers and its endpoints' objectives."""
     place = fleet(manifest["scenario"]["fleet"])
-    gpu_c = {}
+    gpu_c: dict[str, float] = {}
     for server, row in enumerate(place.server_rows):
-        gpu_c.setdefault(place.row_ids[row], float(server_models()["limit_c"][place.server_models[server]]))
+        # Where models are mixed, the first to reach its limit speaks for the row.
+        limit_c = float(server_models()["limit_c"][place.server_models[server]])
+        gpu_c[place.row_ids[row]] = min(limit_c, gpu_c.get(place.row_ids[row], limit_c))
     endpoints = manifest["scenario"]["serving"]["endpoints"]
     return Limits(
         gpu_c=gpu_c,
