@@ -43,11 +43,12 @@ class Place:
 
 
 def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
-    groups = raw.get("workloads", {}).get("vms", [])
+    workloads = raw.get("workloads", {})
+    rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas"] + workloads.get("arrivals", [])
     entities = {
         **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
         "endpoint": tuple(str(endpoint["id"]) for endpoint in raw.get("serving", {}).get("endpoints", [])),
-        "workload": tuple(dict.fromkeys(str(group["workload"]) for group in groups if group.get("kind", "iaas") == "iaas")),
+        "workload": tuple(dict.fromkeys(str(each["workload"]) for each in rented)),
         "function": tuple(raw.get("functions", ())),
         "workflow": tuple(raw.get("workflows", ())),
     }

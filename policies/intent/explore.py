@@ -158,9 +158,14 @@ class _Trial:
     def run(
         self, policies: Sequence[PolicySet], part: tuple[float, float] | None, reach: Reach, progress: Report | None
     ) -> list[Candidate]:
-        """Return each policy set with what it shows over a part of the day, or all of it; today's policy is run beside them."""
+        """Return each policy set with what it shows over a part of the day, or all of it; today's policy is run beside them.
+
+        Where one of them makes the site another size than today's, it cannot go on from today's: then all run the whole day.
+        """
         if not policies:
             return []
+        sizes = {study.capacity(item, self.scenario).extra_servers for item in (TODAY, *policies)}
+        part = part if len(sizes) == 1 else None
         asked = [study.Question(item.name, self.scenario, Schedule.of(item), self.seed, self.home, part) for item in (TODAY, *policies)]
         run_ids = pool.answer(study.ask, asked, workers=self.workers, progress=progress, cancel=self.cancel)
         return [self._candidate(item, run_id, run_ids[0], reach) for item, run_id in zip(policies, run_ids[1:], strict=True)]

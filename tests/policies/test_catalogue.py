@@ -121,6 +121,19 @@ def test_a_compiled_router_is_held_to_an_endpoint_and_its_guard_to_a_place():
     catalogue.check(one("request_routing", "tapas", row), ENTITIES)
 
 
+def test_placement_is_held_for_customers_and_endpoints_and_capacity_for_rows():
+    row, endpoint, workload = (
+        {"kind": kind, "id": name} for kind, name in (("row", "row-1"), ("endpoint", "chat-8b"), ("workload", "rented"))
+    )
+    known = {**ENTITIES, "workload": ("rented",), "rack": ("rack-1",)}
+    catalogue.check(one("vm_placement", "best_fit", (endpoint, workload)), known)
+    catalogue.check(one("capacity", "as_built", (row,)), known)
+    with pytest.raises(ValueError, match="best_fit cannot be held to row row-1; a scope here is workload, endpoint"):
+        catalogue.check(one("vm_placement", "best_fit", (row,)), known)
+    with pytest.raises(ValueError, match="as_built cannot be held to rack rack-1; a scope here is row"):
+        catalogue.check(one("capacity", "as_built", ({"kind": "rack", "id": "rack-1"},)), known)
+
+
 def test_completing_twice_changes_nothing_and_writing_out_a_baseline_is_the_same_policy():
     whole = catalogue.complete(TODAY)
     assert catalogue.complete(whole).policy_id == whole.policy_id

@@ -77,6 +77,29 @@ def today(scenario: Scenario) -> runs.Run:
     return runs.simulate(scenario, _phases(scenario), snapshots_at=(3600.0,))
 
 
+@pytest.mark.parametrize(
+    ("workloads", "words"),
+    [
+        ({"vms": [{"workload": "chat", "kind": "saas", "count": 17}]}, "136 GPUs are asked for and the fleet has 128; lower count"),
+        ({"arrivals": [{"workload": "chat", "gpus_share": 0.1}]}, "'chat' is an endpoint; VMs that come and go are rented"),
+        ({"arrivals": [{"workload": "rented", "gpus_share": 0.9}]}, "VMs would hold 115 GPUs on average beside 24 of groups"),
+        ({"arrivals": [{"workload": "rented"}]}, "write gpus_share or rate_per_h, one of them"),
+        ({"vms": [{"workload": "chat", "kind": "saas"}]}, "chat: write servers, or count"),
+    ],
+)
+def test_what_cannot_stand_is_one_line(workloads, words):
+    with pytest.raises(ValueError, match=words) as refused:
+        read({**SCENARIO, "workloads": {**SCENARIO["workloads"], **workloads}})
+    assert "\n" not in str(refused.value)
+
+
+def test_streams_are_entities_and_a_burst_reaches_their_vms(scenario):
+    assert scenario.entities()["workload"] == ("rented",)
+    burst = read({**SCENARIO, "faults": [{"kind": "traffic_burst", "target": "rented", "from_s": 0, "severity": 0.3}]})
+    power = [runs.simulate(each, _phases(each), until_s=600.0).metrics["plant.energy_j"] for each in (scenario, burst)]
+    assert power[1] > 1.01 * power[0]
+
+
 def _vms(run: runs.Run) -> pl.DataFrame:
     return run.tables["vms"].collect().sort("vm_id")
 
