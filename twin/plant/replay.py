@@ -73,7 +73,7 @@ class Replay:
                 f"plant.replay: telemetry {name!r} measures the power of no row of fleet {fleet.name}; its sensors must be called "
                 f"{fleet.row_ids[0]}.power_w, or cdu-1.power_w for the first liquid-cooled row"
             )
-        if self.sensed.last_s <= 0.0 or self.sensed.first_s >= horizon_s:
+        if self.sensed.last_s < 0.0 or self.sensed.first_s >= horizon_s:
             first, last = (clock.at(edge).strftime("%Y-%m-%dT%H:%M") for edge in (self.sensed.first_s, self.sensed.last_s))
             raise ValueError(f"plant.replay: telemetry {name!r} lasts from {first} to {last}, outside the run; set start inside it")
         times = np.unique(np.concatenate([found[0] for found in series if found]))
