@@ -12,10 +12,10 @@ from twin.plant.carbon import intensity
 from twin.plant.cooling import J_PER_KWH, Cooling, by_hour
 from twin.plant.heat import memory_temp_c
 from twin.plant.outages import Told
-from twin.plant.readings import AISLES, CAPACITY, FEEDS, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
 from twin.plant.records import Layout
 from twin.plant.sensors import Drifts
-from twin.plant.tree import in_force_w
+from twin.plant.trips import Trips
+from twin.plant.written import CAPACITY, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
 from twin.tables import EVENTS, Sink, event_columns
 
 Columns = dict[str, NDArray[Any]]
@@ -35,6 +35,13 @@ def _crosses(t_s: float, tick_s: float, every_s: float) -> bool:
     return math.floor(t_s / every_s + 1e-9) > math.floor((t_s - tick_s) / every_s + 1e-9)
 
 
+def _capacity(fleet: Fleet) -> Columns:
+    rows, extra = len(fleet.row_ids), fleet.row_extra_servers
+    stand = np.bincount(fleet.server_rows, minlength=rows)
+    servers = {"servers": (stand - extra).astype(np.int32), "extra_servers": extra.astype(np.int32)}
+    return {"t_s": np.zeros(rows), "row_id": np.arange(rows, dtype=np.uint32), **servers}
+
+
 class Recorder:
     """Keeps ticks until a block is full; minutes and half minutes are gathered in the arrays themselves."""
 
@@ -50,9 +57,7 @@ class Recorder:
         self._held = 0
         self._gpu_index = np.arange(len(fleet.gpu_servers), dtype=np.uint32)
         self._server_index = np.arange(len(fleet.server_ids), dtype=np.uint32)
-        self._feed_index = np.arange(len(arrays.feeds), dtype=np.uint32)
-        self._feed_kind = np.array(["ups"] * len(fleet.ups_ids) + ["pdu"] * len(fleet.pdu_ids), dtype=object)
-        self._marks = self._protection()
+        self._trips = Trips(fleet, arrays)
         self._rack_index = np.arange(len(fleet.rack_ids), dtype=np.uint32)
         self.clear()
 
@@ -69,9 +74,9 @@ class Recorder:
         events = list(told)
         if arrays.rows["began"].any():
             events += [(t_s, "plant", "power_brake", "row", self._fleet.row_ids[row], 1.0) for row in np.flatnonzero(arrays.rows["began"])]
-        events += self._turned(t_s)
+        events += self._trips.turned(t_s)
         if t_s - tick_s <= 0.0:
-            self._capacity(sink)
+            sink.append(CAPACITY, _capacity(self._fleet))
         if _crosses(t_s, tick_s, MINUTE_S):
             events += self._throttles(t_s)
             self._minute(sink, t_s)
@@ -102,7 +107,7 @@ class Recorder:
     def drop_ticks(self) -> None:
         """Forget the ticks that were held back, as after taking back a snapshot."""
         self._held = 0
-        self._marks = self._protection()
+        self._trips.catch_up()
 
     def _flush(self, sink: Sink) -> None:
         held, rows = self._held, len(self._fleet.row_ids)
@@ -177,55 +182,9 @@ class Recorder:
                 "throttled_gpu_share": (racks["part_throttled_s"] / gpu_s).astype(np.float32),
             },
         )
-        self._feeds(sink, t_s)
+        self._trips.write_feeds(sink, t_s)
         self._aisles(sink, t_s)
         self._clear_part()
-
-    def _capacity(self, sink: Sink) -> None:
-        fleet, rows = self._fleet, len(self._fleet.row_ids)
-        stand = np.bincount(fleet.server_rows, minlength=rows)
-        extra = fleet.row_extra_servers
-        columns = {"servers": (stand - extra).astype(np.int32), "extra_servers": extra.astype(np.int32)}
-        sink.append(CAPACITY, {"t_s": np.zeros(rows), "row_id": np.arange(rows, dtype=np.uint32), **columns})
-
-    def _feeds(self, sink: Sink, t_s: float) -> None:
-        feeds = self._arrays.feeds
-        rated_w = in_force_w(feeds)
-        sink.append(
-            FEEDS,
-            {
-                "t_s": np.full(len(feeds), t_s),
-                "feed_id": self._feed_index,
-                "kind": self._feed_kind,
-                "power_w": feeds["part_power_w"].copy(),
-                "rated_w": rated_w,
-                "live": rated_w > 0.0,
-            },
-        )
-
-    def _protection(self) -> Columns:
-        """Return what of the power tree turns on and off: trips of feeds, dark rows, grades of caps."""
-        feeds, rows = self._arrays.feeds, self._arrays.rows
-        return {
-            "trip": (feeds["tripped_s"] > 0.0).astype(np.float64),
-            "row_dark": (rows["live"] <= 0.0).astype(np.float64),
-            "power_cap": np.maximum(rows["t1_on"], 2.0 * rows["t2_on"]),
-        }
-
-    def _turned(self, t_s: float) -> list[Told]:
-        """Return the events of what has turned since the last tick; value 0 says that it is over, a trip's is the load share."""
-        before, self._marks = self._marks, self._protection()
-        feeds, told = self._arrays.feeds, []
-        for name, now in self._marks.items():
-            for index in np.flatnonzero(now != before[name]):
-                if name == "trip":
-                    kind, entity = str(self._feed_kind[index]), self._fleet.ids("feed")[index]
-                    left_w = feeds["rated_w"][index] * (1.0 - feeds["lost_share"][index])
-                    value = feeds["power_w"][index] / max(left_w, 1e-9) if now[index] else 0.0
-                    told.append((t_s, "plant", f"{kind}_trip", kind, entity, float(value)))
-                else:
-                    told.append((t_s, "plant", name, "row", self._fleet.row_ids[index], float(now[index])))
-        return told
 
     def _aisles(self, sink: Sink, t_s: float) -> None:
         aisles = self._arrays.aisles
