@@ -15,7 +15,7 @@ from twin.plant.outages import Told
 from twin.plant.records import Layout
 from twin.plant.sensors import Drifts
 from twin.plant.trips import Trips
-from twin.plant.written import CAPACITY, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
+from twin.plant.written import AISLES, CAPACITY, GPUS, MINUTE_S, PART_S, RACKS, ROWS, SERVERS, SITE
 from twin.tables import EVENTS, Sink, event_columns
 
 Columns = dict[str, NDArray[Any]]
