@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.profiles import BATCHES, Mix, Profiles
-from twin.serving.levers import BATCH_HIGH, OFF, ON, STARTING, ConfigAction, ServingObservation
+from twin.serving.levers import BATCH_HIGH, CLOCK_LOW, OFF, ON, STARTING, ConfigAction, ServingObservation
 from twin.stack import State
 
 Floats = NDArray[np.float64]
@@ -145,7 +145,8 @@ class _Task:
     @classmethod
     def of(cls, seen: ServingObservation, endpoint: int, members: Ints, now: Ints, allowed: Allowed, mix: Mix) -> "_Task":
         quality = seen.variant_quality_share[endpoint]
-        clock = allowed.clock_share[members]
+        # Caps and brakes hold some below the clock that was set.
+        clock = np.minimum(allowed.clock_share[members], np.maximum(seen.speed_share[members], CLOCK_LOW))
         latency = seen.variant_latency[: len(quality), members]
         return cls(
             endpoint=endpoint,
