@@ -307,9 +307,9 @@ class Model:
         outside_c, wet_bulb_c = self.weather.at(0.0)
         carried, around = self._carried(idle, one), driving.Around(300.0, outside_c, wet_bulb_c, self._host)
         self._step = step.entry(self.arrays, carried, around)
-        carried = carried if begin is None else begin.load(self.arrays, carried)
         for _ in range(12):
-            driven = carried if self._replay is None else self._replay.drive(self.arrays, carried, around.dt_s, 0.0, self._host)
+            driven = carried if begin is None else begin.load(self.arrays, carried)
+            driven = driven if self._replay is None else self._replay.drive(self.arrays, driven, around.dt_s, 0.0, self._host)
             self._step(self.arrays, driven, around)
         if begin is not None:
             begin.take(self.arrays)

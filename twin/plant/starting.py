@@ -72,10 +72,11 @@ class Beginning:
         return Easing(climate, self.outside_c, self.wet_bulb_c) if seen else climate
 
     def load(self, lay: Layout, idle: Load) -> Load:
-        """Return the load that draws the power that was read; GPUs without a reading idle."""
+        """Return the load that draws the power that was read, at the fans' speed now; GPUs without a reading idle."""
         model: Any = lay.models[lay.servers["model"]].view(np.recarray)
         busy_w = model.prefill_power_share * model.tdp_w - model.idle_w
-        by_server = (self.server_power_w - model.base_w - GPUS_PER_SERVER * model.idle_w) / (GPUS_PER_SERVER * busy_w + model.base_load_w)
+        boards_w = model.base_w + model.fan_max_w * lay.servers["fan_share"] ** 3
+        by_server = (self.server_power_w - boards_w - GPUS_PER_SERVER * model.idle_w) / (GPUS_PER_SERVER * busy_w + model.base_load_w)
         by_gpu = (self.gpu_power_w.reshape(-1, GPUS_PER_SERVER) - model.idle_w[:, None]) / busy_w[:, None]
         share = np.where(np.isfinite(by_gpu), by_gpu, by_server[:, None])
         return idle._replace(prefill_share=np.clip(np.nan_to_num(share, nan=0.0), 0.0, 1.0).ravel())
