@@ -18,6 +18,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "serving.quality_mean_share": "Answer quality",
 }
 TODAY: Final = "today"
+# A smaller part of today's value than this is no change.
+LEAST_SHARE: Final = 5e-4
 _WIDTH: Final = 1150.0
 _NARROW: Final = 320.0
 _NAME: Final = 150.0
@@ -107,6 +109,8 @@ def _track(runs: Mapping[str, Values], name: str, label: str, box: tuple[float, 
         return []
     x, y, wide = box
     low, high = min(known), max(known)
+    if high - low <= LEAST_SHARE * abs(high):
+        low = high
 
     def at(number: float) -> float:
         return x + (0.5 if high - low < 1e-12 else (number - low) / (high - low)) * wide
@@ -129,8 +133,7 @@ def _change(runs: Mapping[str, Values], label: str, name: str, tokens: Tokens) -
         words = f"{'+' if change > 0 else ''}{change:,.0f}".replace("-", MINUS).replace(",", "\u00a0")
     else:
         words = show_change(change, name)
-    # A change that reads as nothing is nothing.
-    if not any(digit in words for digit in "123456789"):
+    if abs(change) <= LEAST_SHARE * abs(before):
         return "as today", tokens.muted
     found = sense(name, change)
     return f"{words} {found}", tokens.good_text if found == "better" else tokens.broken_text

@@ -53,14 +53,14 @@ def read_day(tables: Mapping[str, pl.LazyFrame], plan: Plan, begin_s: float, end
     values = {}
     for quantity in QUANTITIES:
         table, key, column = SOURCES[quantity.name]
-        values[quantity.name] = _grid(tables.get(table), key, column, places[key], begin_s, minutes)
-    power = _grid(tables.get("rows"), "row_id", "power_w", places["row_id"], begin_s, minutes)
-    budget = _grid(tables.get("rows"), "row_id", "budget_w", places["row_id"], begin_s, minutes)
+        values[quantity.name] = by_minute(tables.get(table), key, column, places[key], begin_s, minutes)
+    power = by_minute(tables.get("rows"), "row_id", "power_w", places["row_id"], begin_s, minutes)
+    budget = by_minute(tables.get("rows"), "row_id", "budget_w", places["row_id"], begin_s, minutes)
     fixed = np.array([row.budget_w for row in plan.rows], dtype=np.float32)
     return Day(begin_s, minutes, values, power, np.where(np.isnan(budget), fixed, budget))
 
 
-def _grid(lazy: pl.LazyFrame | None, key: str, column: str, ids: Sequence[str], begin_s: float, minutes: int) -> Floats:
+def by_minute(lazy: pl.LazyFrame | None, key: str, column: str, ids: Sequence[str], begin_s: float, minutes: int) -> Floats:
     """Return the highest value of each minute and place, shape minutes x places. ``t_s`` of a row is the end of its interval."""
     out = np.full((minutes, len(ids)), np.nan, dtype=np.float32)
     if lazy is None or column not in lazy.collect_schema().names():

@@ -10,12 +10,19 @@ LANES: Final = ("policy", "plant", "serving")
 # Closer than this they are one spell; instances come and go all day, so that only the larger gaps between them tell anything.
 APART_S: Final = 1800.0
 INSTANCES_APART_S: Final = 5400.0
-FAULTS: Final = frozenset({"ahu_loss", "rack_blocked", "ups_loss"})
+# What has an end: faults that come from outside, and feeds and rows that went dark on overload.
+FAULTS: Final = frozenset({"ahu_loss", "chiller_loss", "pdu_loss", "rack_blocked", "ups_loss", "ups_trip", "pdu_trip", "row_dark"})
 HARMS: Final = frozenset({"power_brake", "thermal_throttle", "instance_lost", "rejected"})
 KINDS: Final[Mapping[str, str]] = {
     "ahu_loss": "air handlers lost in {where}",
     "rack_blocked": "{where} blocked",
+    "chiller_loss": "chiller lost ({where})",
+    "pdu_loss": "{where} lost",
     "ups_loss": "power supply lost",
+    "ups_trip": "{where} trips on overload",
+    "pdu_trip": "{where} trips on overload",
+    "row_dark": "{where} has no power",
+    "power_cap": "{where} slows down to save power",
     "power_brake": "{where} brakes on power",
     "thermal_throttle": "{where} throttles on heat",
     "instance_start": "{where} starts",

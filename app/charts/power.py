@@ -21,7 +21,7 @@ MOST: Final = 24
 _WIDTH: Final = 826.0
 _NARROW: Final = 320.0
 _COLUMN: Final = 138.0
-_TALL: Final = 36.0
+_TALL: Final = 38.0
 _PITCH: Final = 44.0
 _HEAD: Final = 24.0
 
@@ -210,9 +210,9 @@ def _node(node: Node, at: tuple[float, float], wide: float, tokens: Tokens, show
     if known and node.live:
         room, used = wide - 14, min(1.0, node.load_w / node.rated_w)
         own = tokens.candidate if shown == "candidate" else tokens.today
-        parts.append(svg.rect(x + 7, y + 30, room, 3, tokens.grid))
-        parts.append(svg.rect(x + 7, y + 30, room * used, 3, tokens.hot if node.free_share < 0 else own))
-        parts.append(svg.rect(x + 7 + room - 1, y + 28, 1, 6, tokens.limit))
+        parts.append(svg.rect(x + 7, y + 31, room, 3, tokens.grid))
+        parts.append(svg.rect(x + 7, y + 31, room * used, 3, tokens.hot if node.free_share < 0 else own))
+        parts.append(svg.rect(x + 7 + room - 1, y + 29, 1, 7, tokens.limit))
     said = f"{node.id}: {words}{', lost' if not node.live else ''}{', would trip first' if first else ''}"
     if node.kind in {"row", "rack"}:
         return f'<g data-pick="{escape(node.id)}" aria-label="{escape(said)}">{"".join(parts)}</g>'

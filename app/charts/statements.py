@@ -85,18 +85,6 @@ def rack_title(temps_c: NDArray[np.floating], limits_c: NDArray[np.floating], ra
     return f"{named(rack_id)} is {show(float(np.min((limits_c - temps_c)[known])), 'x_c')} under its limit"
 
 
-def trip_title(day: Day, plan: Plan, minute: int) -> str:
-    """Return which row would trip its power budget first if load rose everywhere alike."""
-    free = (day.row_budget_w[minute] - day.row_power_w[minute]) / day.row_budget_w[minute]
-    if not np.isfinite(free).any():
-        return "No row power was recorded"
-    first = int(np.nanargmin(free))
-    room = float(day.row_budget_w[minute, first] - day.row_power_w[minute, first])
-    if room < 0:
-        return f"{named(plan.rows[first].id)} is {show(-room, 'x_w')} over its budget"
-    return f"{named(plan.rows[first].id)} would trip first, {100 * free[first]:.0f}\u00a0% free"
-
-
 def event_words(kind: str, entity_id: str, value: float) -> str:
     """Return an event in words; a fault ends with the value 0."""
     words = KINDS.get(kind, kind.replace("_", " ") + " {where}").format(where=entity_id)

@@ -60,7 +60,7 @@ class Floor {
       this.quantities = made;
       this.power = Object.fromEntries(Object.entries(data.power).map(([name, text]) => [name, floats(text)]));
       this.budget = floats(data.budget);
-      this.aisles = Object.fromEntries(Object.entries(data.aisles).map(([name, text]) => [name, floats(text)]));
+      this.aisles = Object.fromEntries(Object.entries({ ...data.aisles, ...data.air }).map(([name, text]) => [name, floats(text)]));
       this.quantity = this.quantities.find((q) => q.name === kept) ?? this.quantities[0];
       const now = globalThis.intentwinCursor;
       if (this.minute === undefined) { this.minute = now?.minute ?? 0; this.rack = now?.rack ?? ''; }
@@ -301,11 +301,14 @@ class Floor {
   drawAisle(pen, row, top, minute) {
     const c = this.colours, s = this.size, width = row.racks.length * s.pitch - (s.pitch - s.wide), y = top - 25;
     const inlet = this.aisles[row.aisle + '/inlet_c']?.[minute], fans = this.aisles[row.aisle + '/airflow_share']?.[minute];
+    const supply = this.aisles[row.aisle + '/supply_c']?.[minute], wanted = this.aisles[row.aisle + '/wanted_share']?.[minute];
     const words = [this.narrow ? row.aisle : `cold ${row.aisle}`];
-    if (Number.isFinite(inlet)) words.push(`${this.narrow ? '' : 'mean inlet '}${inlet.toFixed(1)}${GAP}°C`);
-    if (Number.isFinite(fans)) words.push(`fans ${Math.round(fans * 100)}${GAP}%`);
-    const lost = this.data.outages.find((o) => o.aisle === row.aisle && o.from <= minute && minute < o.to);
-    if (lost) words.push(lost.words);
+    if (Number.isFinite(supply)) words.push(`${this.narrow ? '' : 'supply '}${supply.toFixed(1)}${GAP}°C`);
+    else if (Number.isFinite(inlet)) words.push(`${this.narrow ? '' : 'mean inlet '}${inlet.toFixed(1)}${GAP}°C`);
+    if (Number.isFinite(wanted)) words.push(`wants ${Math.round(wanted * 100)}${GAP}%${this.narrow ? '' : ' of its air'}`);
+    else if (Number.isFinite(fans)) words.push(`fans ${Math.round(fans * 100)}${GAP}%`);
+    const outage = this.data.outages.find((o) => o.aisle === row.aisle && o.from <= minute && minute < o.to), lost = outage || wanted > 1;
+    if (wanted > 1) words.push(this.narrow ? 'recirculates' : 'hot air recirculates'); else if (outage) words.push(outage.words);
     pen.fillStyle = c.candidate_fill; pen.fillRect(s.left, y, width, 20);
     this.word(pen, words.join('   '), s.left + width / 2, y + 14, lost ? c.broken_text : c.muted, { align: 'center', weight: lost ? 600 : 400 });
   }

@@ -40,9 +40,8 @@ def _live() -> None:
     picked = st.session_state.get(power.RACK)
     rack_id = picked if picked in known else worst.rack.id if worst else plan.rows[0].racks[0].id
     racks = sum(len(row.racks) for row in plan.rows)
-    under = f"{len(plan.rows)} rows, {racks} racks, {len(plan.server_ids)} servers, {8 * len(plan.server_ids):,} GPUs".replace(
-        ",", "\u00a0", 0
-    )
+    gpus = f"{8 * len(plan.server_ids):,}".replace(",", "\u00a0")
+    under = f"{len(plan.rows)} rows, {racks} racks, {len(plan.server_ids)} servers, {gpus} GPUs"
     parts.page_title(floor_title(day, plan, limits_c, now.clock), f"{under} · {now.clock_text} · arrow keys step one minute", legend=False)
     what_if.back(run_id)
     left, right = st.columns([858, 326], gap="small")
@@ -59,12 +58,18 @@ def _live() -> None:
                 on_minute=_moved,
                 on_rack=_picked,
             )
-        power.power(home, run_id, now, plan, rack_id)
-        rack.server(home, run_id, now, rack_id, limits_c)
     with right:
         rack.rack(day, plan, minute, rack_id, limits_c)
-        what_if.what_if(home, run_id, now, asks)
         air.aisles(run_id, now)
+    left, right = st.columns([858, 326], gap="small")
+    with left:
+        rack.server(home, run_id, now, rack_id, limits_c)
+    with right:
+        what_if.what_if(home, run_id, now, asks)
+    left, right = st.columns([858, 326], gap="small")
+    with left:
+        power.power(home, run_id, now, plan, rack_id)
+    with right:
         _events(run_id, now)
     ablation.ablation(run_id, now)
 

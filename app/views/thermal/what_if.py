@@ -78,7 +78,8 @@ def _line(home: str, run_id: str, now: state.Context, asked: Asked, job: jobs.Jo
     answer = str(job.result["run_id"]) if job and job.state == "done" and job.result and job.result["run_id"] in stored else None
     same = answer is not None and job is not None and job.spec["t_s"] == _moment(now)
     running = job is not None and not job.over
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    found = outcome(home, answer, run_id, asks) if answer is not None else None
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
         spec = {"run_id": run_id, "kind": asked.kind, "target": asked.target, "t_s": _moment(now), "name": _name(run_id, now, asked)}
         st.button(
             asked.words,
@@ -89,17 +90,25 @@ def _line(home: str, run_id: str, now: state.Context, asked: Asked, job: jobs.Jo
             on_click=jobs.submit,
             args=("what_if", spec, state.home()),
         )
-        if answer is not None and job is not None and not running:
-            st.html(_told(outcome(home, answer, run_id, asks), job, now), width="stretch")
+        if found is not None:
+            st.html(parts.mark(found.state), width="content")
             if st.button("Open", key=f"what-if-open-{key}", type="tertiary"):
-                show(answer)
+                show(str(answer))
                 st.rerun()
         elif not running:
-            st.html(f'<p class="iw-note">{"could not be run" if job and job.state == "failed" else "not run"}</p>', width="stretch")
+            st.html(f'<span class="iw-note">{_not_run(job)}</span>', width="content")
     if running and job is not None:
         parts.progress(job.job_id, key=f"what-if-{key}")
+    elif found is not None and job is not None:
+        st.html(_told(found, job, now))
     elif job is not None and job.state == "failed":
-        st.html(f'<p class="iw-note">{parts.mark("broken", "")} {html.escape(job.error or "it failed")}</p>')
+        st.html(f'<p class="iw-note">{html.escape(job.error or "it failed")}</p>')
+
+
+def _not_run(job: jobs.Job | None) -> str:
+    if job is not None and job.state == "failed":
+        return parts.mark("broken", "failed")
+    return "cancelled" if job is not None and job.state == "cancelled" else "not run"
 
 
 def _moment(now: state.Context) -> float:
@@ -122,12 +131,9 @@ def _told(found: Outcome, job: jobs.Job, now: state.Context) -> str:
     at = now.clock.at(float(job.spec["t_s"])).strftime("%H:%M")
     took = float((job.result or {}).get("took_s", 0.0))
     under = " · ".join(filter(None, (slowed, "" if job.spec["t_s"] == _moment(now) else f"at {at}", f"{max(1, round(took))}\u00a0s")))
-    state_word = parts.mark(found.state)
     why = f'<p class="iw-note">{html.escape(found.why)}</p>' if found.why else ""
-    return (
-        f'<div class="iw-line"><p class="iw-said"><b>{shown(found.hottest_c, "x_c")}</b>{change}</p>{state_word}</div>'
-        f'<p class="iw-note">{under}</p>{why}'
-    )
+    hottest = f'<p class="iw-said"><b>{shown(found.hottest_c, "x_c")}</b>{change}</p>'
+    return f'<div class="iw-line">{hottest}<p class="iw-note">{under}</p></div>{why}'
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ import pytest
 
 from app.charts.day import Day
 from app.charts.heatmap import Plan
-from app.charts.statements import count, event_words, floor_title, marks, outages, rack_title, trip_title, worst_place
+from app.charts.statements import count, event_words, floor_title, marks, outages, rack_title, worst_place
 from app.charts.timeline import Span
 
 LIMITS = np.full(1280, 85.0)
@@ -33,10 +33,6 @@ def test_a_rack_says_how_many_are_over_or_how_far_it_is(hot_day: Day) -> None:
     assert rack_title(np.array([84.0, 86.0, 88.0]), np.full(3, 85.0), "rack-36") == "Rack 36: two GPUs over the limit"
     assert rack_title(np.array([80.0, 81.8]), np.full(2, 85.0), "rack-36") == "Rack 36 is 3.2\u00a0°C under its limit"
     assert rack_title(np.array([np.nan]), np.full(1, 85.0), "rack-36") == "Rack 36 has no reading now"
-
-
-def test_the_row_with_the_least_share_of_its_budget_free_trips_first(plan: Plan, hot_day: Day) -> None:
-    assert trip_title(hot_day, plan, 0) == "Row 4 would trip first, 6\u00a0% free"
 
 
 def test_events_become_words_and_a_fault_ends() -> None:
