@@ -185,6 +185,7 @@ def read(raw: Mapping[str, Any], place: str = "scenario") -> Scenario:
     try:
         inputs = {"fleet": digest(path_of_fleet(spec.fleet).read_bytes()), **_imports(spec)}
         scenario = Scenario(spec, named_fleet(spec.fleet), Clock.of(spec.start, spec.timezone), inputs)
+        carbon.intensity(spec.plant.cooling.carbon_kg_per_kwh, scenario.clock, spec.horizon_s)  # refuses hours that it does not have
         _check_places(scenario)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None

@@ -3,12 +3,15 @@
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.commands.policies import policy_of
 from app.commands.terminal import Answer, home, progress_bar, table
 from twin.metrics import METRICS
 from twin.units import show, show_change
+
+if TYPE_CHECKING:
+    from twin.scenario import Scenario
 
 
 def run(arguments: Namespace) -> Answer:
@@ -22,8 +25,16 @@ def run(arguments: Namespace) -> Answer:
     seed = scenario.seed if arguments.seed is None else arguments.seed
     run_id = study.run(scenario, policy, seed, place, progress=progress_bar())
     metrics = dict(runs.load(run_id, place).metrics)
-    lines = [f"run {run_id}: {scenario.name} under {policy.name}, seed {seed}", *_metrics(metrics)]
+    lines = [f"run {run_id}: {scenario.name} under {policy.name}, seed {seed}", *_metrics(metrics), *_basis(scenario)]
     return Answer({"run_id": run_id, "metrics": metrics}, lines)
+
+
+def _basis(scenario: "Scenario") -> list[str]:
+    """Return which hours of an imported carbon series the run took."""
+    from twin.plant.carbon import intensity
+
+    series = scenario.spec.plant.cooling.carbon_kg_per_kwh
+    return [f"carbon of {series}: {intensity(series, scenario.clock, scenario.horizon_s)[1]}"] if isinstance(series, str) else []
 
 
 def _metrics(metrics: dict[str, float]) -> list[str]:

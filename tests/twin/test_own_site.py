@@ -67,7 +67,7 @@ def test_what_is_not_imported_is_one_line_with_the_command(ours: Path) -> None:
             "no imported fleet is called 'theirs' (there are: ours); run `intentwin import fleet",
         ),
         ({"plant": {"cooling": {"carbon_kg_per_kwh": "import:x"}}}, "no imported grid-carbon is called 'x'"),
-        ({"plant": {"cooling": {"carbon_kg_per_kwh": "grid"}}}, "plant.cooling.carbon_kg_per_kwh"),
+        ({"plant": {"cooling": {"carbon_kg_per_kwh": "grid"}}}, "plant.cooling.carbon_kg_per_kwh: 'grid' is no series; write one value"),
         (
             {"plant": {"weather": {"climate": "mars"}}},
             "'mars' is unknown; it is one of phoenix, seattle, virginia, new_york, or import",
@@ -78,6 +78,14 @@ def test_what_is_not_imported_is_one_line_with_the_command(ours: Path) -> None:
             read({**SCENARIO, **change}, "mine.toml")
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_grid_that_knows_nothing_of_the_month_is_refused_before_the_run(ours: Path, tmp_path: Path) -> None:
+    path = tmp_path / "grid.csv"
+    path.write_text("\n".join(["time,g_per_kwh", *(f"2024-03-0{day} {hour:02}:00,400" for day in (1, 2) for hour in range(24))]) + "\n")
+    import_file("grid-carbon", path, "grid", ours)
+    with pytest.raises(ValueError, match=r"mine: plant.cooling.carbon_kg_per_kwh: import:grid covers 2024-03-01 to 2024-03-02, "):
+        read({**SCENARIO, "plant": {"cooling": {"carbon_kg_per_kwh": "import:grid"}}}, "mine")
 
 
 def test_two_weathers_are_two_questions_and_the_same_bytes_are_one(ours: Path, tmp_path: Path) -> None:

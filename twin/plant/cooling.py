@@ -47,9 +47,7 @@ class Cooling(BaseModel):
     pdu_loss_share: float = calibrated("cooling.pdu_loss_share")
     other_share: float = calibrated("cooling.other_share")
     water_l_per_kwh: float = calibrated("cooling.water_l_per_kwh")
-    carbon_kg_per_kwh: tuple[float, ...] | Annotated[str, Field(pattern=r"^import:[a-z0-9-]{1,40}$")] = calibrated(
-        "cooling.carbon_kg_per_kwh"
-    )
+    carbon_kg_per_kwh: tuple[float, ...] | str = calibrated("cooling.carbon_kg_per_kwh")
     tariff_usd_per_kwh: tuple[float, ...] = calibrated("cooling.tariff_usd_per_kwh")
 
 

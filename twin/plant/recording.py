@@ -49,7 +49,7 @@ class Recorder:
         self._fleet, self._arrays, self._clock, self._drifts = fleet, arrays, clock, drifts
         self._models = arrays.models[arrays.servers["model"]].view(np.recarray)
         self._plates = bool(fleet.row_liquid.any())
-        self._carbon, self.carbon_basis = intensity(cooling.carbon_kg_per_kwh, clock, horizon_s)
+        self._carbon, _ = intensity(cooling.carbon_kg_per_kwh, clock, horizon_s)
         self._tariff = np.array(by_hour(cooling.tariff_usd_per_kwh, "tariff_usd_per_kwh"))
         self._times = np.zeros((_BLOCK_TICKS, 4))
         self._site = np.zeros((_BLOCK_TICKS, len(_SITE)))
