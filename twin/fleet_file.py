@@ -77,7 +77,8 @@ def _power_tree(spec: FleetSpec) -> dict[str, Any]:
     own = [PduSpec(id=name, rated_w=row.power_budget_w) for row in spec.row if not row.pdus for name in pairs[row.id]]
     pdus, ups_ids = (*spec.pdu, *own), [unit.id for unit in units]
     pdu_ids = [pdu.id for pdu in pdus]
-    _named_once(spec.name, ups_ids, pdu_ids)
+    # One table holds the loads of both.
+    _named_once(spec.name, ups_ids + pdu_ids)
     share = np.zeros((len(pdus), len(units)))
     for index, pdu in enumerate(pdus):
         for name in pdu.ups or ups_ids:

@@ -72,3 +72,17 @@ def test_two_places_of_one_name_are_refused() -> None:
     twice = spec.model_copy(update={"row": (spec.row[0], spec.row[1].model_copy(update={"first_server": spec.row[0].first_server}))})
     with pytest.raises(ValueError, match="'server-1' is there twice"):
         fleet_file.build(twice)
+
+
+def test_a_ups_and_a_pdu_cannot_share_a_name() -> None:
+    row = {"id": "row-1", "kind": "gpu", "aisle": "a", "racks": 1, "first_rack": "rack-1", "per_rack": 1, "first_server": "server-1"}
+    spec = {
+        "name": "twice",
+        "site_power_budget_w": 1e4,
+        "aisle": [{"id": "a"}],
+        "row": [{**row, "model": "h100", "power_budget_w": 1e4, "pdus": ["feed-1"]}],
+        "ups": [{"id": "feed-1", "rated_w": 1e4}],
+        "pdu": [{"id": "feed-1", "rated_w": 1e4}],
+    }
+    with pytest.raises(ValueError, match="'feed-1' is there twice"):
+        fleet_file.build(FleetSpec.model_validate(spec))

@@ -94,7 +94,7 @@ def test_graded_caps_act_late_low_priority_first_and_come_back_below_their_thres
 def test_graded_caps_spare_the_row_its_brake_and_slow_rented_gpus_more(
     fleet: Fleet, clock: Clock, load: Callable[..., GpuLoad], run_on: Callable[..., Model]
 ) -> None:
-    """A row at 101 % of its budget: the brake alone cuts everybody to 20 %; graded caps in time keep it off."""
+    """A row at 101 % of its budget, a brake that waits a minute: alone it cuts everybody to 20 %; graded caps come before it."""
     busy, ended = load(0.6, 0.4), {}
     rented = np.arange(len(busy.clock_share)) % 16 < 8
     free_w = run_on(Model(Settings(), fleet, clock, 86_400.0, (), 7), busy, 1800.0).observe().row_power_w
