@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twin.fleet import GPUS_PER_SERVER
 from twin.plant.airflow import AIR_J_PER_M3_K, LEAST_AIR_SHARE, airflow_m3_per_s, fan_target_share
-from twin.plant.hardware import Record
+from twin.plant.hardware import Quantity, Record
 from twin.plant.heat import relaxation, sink_resistance_c_per_w, toward
 from twin.plant.inlet import mix, mixing_share, supply_temp_c
 from twin.plant.liquid import coolant_temp_c
@@ -17,6 +17,10 @@ from twin.plant.records import Gpus, Layout
 from twin.plant.throttling import held_clock_share
 
 Floats = NDArray[np.float64]
+
+# The air of a tick is solved before a hot server's clocks are; by how much its mean power then differs reaches the air in
+# the next ticks, as from a server's own metal.
+_OWED_TAU_S = 30.0
 
 
 class Load(NamedTuple):
@@ -107,15 +111,26 @@ def sum_servers(lay: Layout, load: Load) -> None:
 
 
 @register_jitable
+def air_heat_w(server: Record, model: Record) -> Quantity:
+    """Return the heat that a server gives to the air: all its power, but for GPUs on plates."""
+    return server.power_w - model.on_plates * server.gpus_w
+
+
+@register_jitable
 def mix_air(lay: Layout, load: Load, around: Around) -> None:
     """Gather heat and flow by rack and aisle, and solve for every rack's inlet."""
-    site = lay.site[0]
+    site, owed_gain = lay.site[0], relaxation(around.dt_s, _OWED_TAU_S)
     for k in range(len(lay.racks)):
         lay.racks[k].heat_w, lay.racks[k].airflow_m3_per_s = 0.0, 0.0
     for s in range(len(lay.servers)):
-        rack = lay.racks[lay.servers[s].rack]
-        rack.heat_w += lay.servers[s].power_w - lay.models[lay.servers[s].model].on_plates * lay.servers[s].gpus_w
-        rack.airflow_m3_per_s += lay.servers[s].airflow_m3_per_s
+        server = lay.servers[s]
+        rack = lay.racks[server.rack]
+        rack.heat_w += air_heat_w(server, lay.models[server.model])
+        if server.owed_j != 0.0:
+            late_j = owed_gain * server.owed_j
+            server.owed_j -= late_j
+            rack.heat_w += late_j / around.dt_s
+        rack.airflow_m3_per_s += server.airflow_m3_per_s
     host_idle_w, host_max_w, host_flow = around.host
     for h in range(len(lay.hosts)):
         rack = lay.racks[lay.hosts[h].rack]

@@ -27,7 +27,7 @@ SERVER: Final = np.dtype(
             "off_s",
         )
     ]
-    + [(name, _F) for name in ("gpus_w", "tick_peak_c", "throttled_s", "edges")]
+    + [(name, _F) for name in ("gpus_w", "tick_peak_c", "throttled_s", "edges", "owed_j")]
     + [
         (name, _F)
         for name in (
@@ -117,7 +117,7 @@ class Layout(NamedTuple):
 STATE: Final = {
     "gpus": ("sink_c", "die_c", "temp_c", "thermal_clock_share", "clock_share", "power_w", "peak_c"),
     "servers": (
-        *("load_share", "busy_share", "hottest_c", "fan_share", "airflow_m3_per_s", "power_w", "inlet_c", "off_s"),
+        *("load_share", "busy_share", "hottest_c", "fan_share", "airflow_m3_per_s", "power_w", "inlet_c", "off_s", "owed_j"),
         *("minute_inlet_c", "minute_gpu_c", "minute_j", "minute_air_s", "minute_clock_share", "minute_throttled_s", "minute_edges"),
     ),
     "racks": (

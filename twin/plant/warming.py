@@ -4,7 +4,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from twin.fleet import GPUS_PER_SERVER
-from twin.plant.driving import Load, draw_power
+from twin.plant.driving import Load, air_heat_w, draw_power
 from twin.plant.hardware import Quantity, Record
 from twin.plant.heat import over_limit_c, relaxation, toward
 from twin.plant.power import server_power_w
@@ -65,6 +65,7 @@ def _throttle_server(lay: Layout, load: Load, s: int, dt_s: float) -> None:
     gpus, server = lay.gpus, lay.servers[s]
     model, site = lay.models[server.model], lay.site[0]
     first, last = s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER
+    in_air_w = air_heat_w(server, model)
     count = int(np.ceil(dt_s / _FINE_S - 1e-9))
     h = dt_s / count
     sink_gain, die_gain = relaxation(h, model.tau_sink_s), relaxation(h, model.tau_die_s)
@@ -102,5 +103,6 @@ def _throttle_server(lay: Layout, load: Load, s: int, dt_s: float) -> None:
         if running and hottest > model.shutdown_c:
             server.off_s = site.restart_s
     server.power_w, server.gpus_w = energy_j / dt_s, gpus_j / dt_s
+    server.owed_j += (air_heat_w(server, model) - in_air_w) * dt_s
     server.hottest_c = hottest
     server.load_share = _load_share(model, gpus_w)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.plant.airflow import Airflow
 from twin.plant.cooling import Cooling
@@ -100,3 +101,17 @@ def test_more_airflow_from_the_air_handlers_never_heats_a_rack(
 def test_an_offset_for_a_place_that_is_not_there_is_refused(plant: Callable[..., Model]) -> None:
     with pytest.raises(ValueError, match=r"plant\.inlet\.row_offset_c: 'row-9' is not in the fleet"):
         plant(inlet={"row_offset_c": {"row-9": 1.0}})
+
+
+def test_heat_of_servers_that_throttle_inside_a_tick_reaches_the_air_to_the_last_joule(
+    plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model]
+) -> None:
+    """Over an hour with an aisle short of air, what reaches the air and what is still on its way is what the servers drew."""
+    model = plant([Fault(kind="ahu_loss", target="aisle-1", from_s=300.0, severity=0.6)])
+    arrived_j = drawn_j = 0.0
+    while model.t_s < 3600.0:
+        run_on(model, load(0.5, 0.5), model.t_s + 10.0)
+        arrived_j += model.arrays.racks["heat_w"].sum() * 10.0
+        drawn_j += model.arrays.site["it_power_w"][0] * 10.0
+    assert (model.observe().gpu_clock_share < 1.0).any()
+    assert arrived_j + model.arrays.servers["owed_j"].sum() == pytest.approx(drawn_j, rel=1e-9)
