@@ -20,6 +20,7 @@ _SMOOTHING: Final = 0.2
 # An emergency is met once it has lasted this many windows, and ends when it would stay ended with this much more to do.
 _WINDOWS: Final = 2
 _ROOM: Final = 1.25
+_LEAST_BATCH: Final = 8
 # Another model must carry this much more to be worth a reload.
 _WORTH_IT: Final = 1.1
 _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
@@ -37,9 +38,9 @@ class Allowed:
 class Reconfiguration:
     """Chooses points of the profile table where the bounds leave an endpoint too little.
 
-    Clocks come first and are set elsewhere. Where the lowest is not low enough a smaller batch is tried, then the models of
-    the endpoint's list: of those whose power fits and that carry the demand the best answers, else the highest goodput times
-    quality. Where clocks are low enough but the endpoint cannot carry its demand at them within its objectives, just as many
+    Clocks come first and are set elsewhere. Where the lowest is not low enough batches are limited at once to what full
+    instances may draw; if that lasts, models of the endpoint's list take over: of those whose power fits and that carry the
+    demand the best answers, else the highest goodput times quality. Where clocks are low enough but the endpoint cannot carry its demand at them within its objectives, just as many
     instances change as it takes, those with the most to gain first. What was changed is changed back when the plain setting
     has been enough, with room to spare, for a while: every change drains an instance and loads weights.
     Shapes: I instances, E endpoints.
@@ -104,7 +105,7 @@ class Reconfiguration:
         changed = self._variant[members] != _OWN
         variant, batch = task.plan(per_s * (1.0 + knobs.goodput_headroom_share), changed, knobs)
         needed, _ = task.plan(per_s * (1.0 + knobs.goodput_headroom_share) * _ROOM, changed, knobs)
-        self._batch[members] = batch
+        self._batch[members] = np.where(changed, BATCH_HIGH, batch)
         self._asked[members] = np.where((variant != _OWN) & ~changed, self._asked[members] + 1, 0)
         self._calm_s[members] = np.where(changed & (needed == _OWN), self._calm_s[members] + seen.window_s, 0.0)
         most = max(1, int(knobs.turn_share * len(members)))
@@ -168,12 +169,10 @@ class _Task:
         full, drawn_w = goodput[:, self.limit, each], power_w[:, self.limit, each]
         variant, batch = np.full(len(each), _OWN, dtype=np.int64), np.full(len(each), BATCH_HIGH, dtype=np.int64)
         for at in np.flatnonzero(self.unmet & (drawn_w[self.now, each] > self.allowed_w)):
-            own = self.now[at]
-            fits = (power_w[own, :, at] <= self.allowed_w[at]) & (goodput[own, :, at] >= self._share_per_s(needed_per_s))
-            if fits.any():
-                batch[at] = BATCHES[int(np.argmax(np.where(fits, goodput[own, :, at], -1.0)))]
-            else:
-                variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
+            # At once and without worse answers: no batch that would draw more than there is. Then whoever serves for less.
+            fits = (self.table.gpu_w[self.now[at], 0, :, at] <= self.allowed_w[at]) & (BATCHES >= _LEAST_BATCH)
+            batch[at] = BATCHES[fits].max(initial=_LEAST_BATCH)
+            variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
         self._carry(needed_per_s, changed, able, full, variant)
         return variant, batch
 
