@@ -86,8 +86,13 @@ class World:
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
+        # A site without endpoints has nothing to serve, decide or count.
+        self._serves, self._unserved = bool(spec.serving.endpoints), self.serving.gpu_load()
+        self._writing = (self.workloads, self.serving, self.plant) if self._serves else (self.workloads, self.plant)
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
-        scheduled = (float(edge) for fault in spec.faults for edge in fault.edges_s())
+        # The plant's own edges come from the plant: what nobody is told of (a drift of sensors) must not show in the ticks.
+        others = (*scenario.faults_of("serving"), *scenario.faults_of("workloads"))
+        scheduled = (float(edge) for fault in others for edge in fault.edges_s())
         self._faults = sorted({*scheduled, *self.plant.fault_edges_s})
         self._edges = sorted({*self._faults, *(float(phase.from_s) for phase in phases)})
         gpus = len(fleet.gpu_servers)
@@ -112,23 +117,29 @@ class World:
         phase = self._current()
         self._place(phase)
         self.workloads.advance(until_s)
+        if self._serves:
+            self._serve(phase, until_s)
+        caps = self._emergency()
+        self.plant.advance(until_s, self._load(), caps)
+        if self._serves:
+            np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
+        self.t_s = until_s
+        for model in self._writing:
+            model.record(sink)
+
+    def _serve(self, phase: Phase, until_s: float) -> None:
+        """Decide where a window opens, and serve until a time."""
         if self._opens_window():
             self._decide(phase)
             self._hottest[:] = 0.0
-        clocks = self.plant.gpu_clock_share
-        slowest = self._gather.lowest(clocks)
+        slowest = self._gather.lowest(self.plant.gpu_clock_share)
         self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
-        caps = self._emergency()
-        self.plant.advance(until_s, self._load(), caps)
-        np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
-        self.t_s = until_s
-        for model in (self.workloads, self.serving, self.plant):
-            model.record(sink)
 
     def close(self, sink: Sink) -> None:
         """Write what the models still hold back."""
         self.workloads.close(sink, self.t_s)
-        self.serving.close(sink)
+        if self._serves:
+            self.serving.close(sink)
         self.plant.close(sink)
 
     def _current(self) -> Phase:
@@ -216,7 +227,8 @@ class World:
         caps = np.ones(len(seen.gpu_temp_c))
         for holding, mine in self._capping[self._phase]:
             bounded = self.clips.clip("emergency", holding.system, holding.holder.cap(seen).clock_cap_share, CLOCK_LOW, CLOCK_HIGH)
-            caps[mine] = bounded[mine]
+            # Mostly one holder caps all GPUs.
+            caps = bounded if mine.all() else np.where(mine, bounded, caps)
         return caps
 
     def _gpu_members(self, scopes: tuple[Scope, ...]) -> NDArray[np.bool_]:
@@ -249,7 +261,7 @@ class World:
         return serving.observe(around)
 
     def _load(self) -> plant_model.GpuLoad:
-        served = self.serving.gpu_load()
+        served = self.serving.gpu_load() if self._serves else self._unserved
         opaque = self.workloads.gpu_opaque
         return plant_model.GpuLoad(
             prefill_share=served.prefill_share,

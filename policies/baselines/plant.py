@@ -38,10 +38,13 @@ class UniformCap:
     def __init__(self, knobs: UniformCapKnobs, surroundings: Surroundings) -> None:
         self._knobs = knobs
         self._row_cap = np.ones(len(surroundings.row_ids))
+        self._gpu_rows: NDArray[np.int64] | None = None
 
     def cap(self, seen: PlantObservation) -> EmergencyAction:
         """Return the clock caps that hold during the next tick."""
-        knobs, gpu_rows = self._knobs, seen.server_rows[seen.gpu_servers]
+        if self._gpu_rows is None:
+            self._gpu_rows = seen.server_rows[seen.gpu_servers]
+        knobs, gpu_rows = self._knobs, self._gpu_rows
         over = seen.row_power_w > seen.row_budget_w
         under = seen.row_power_w < knobs.release_below_share * seen.row_budget_w
         cap = np.where(under, self._row_cap + knobs.release_per_s * seen.tick_s, self._row_cap)
