@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twin.clock import Clock
 from twin.fleet import grown
 from twin.fleet_file import named
+from twin.plant.model import GpuLoad, Settings
 from twin.plant.model import Model as Plant
-from twin.plant.model import Settings
 
 NOON = Clock(datetime(2026, 7, 14, 12, tzinfo=UTC))
 
@@ -66,3 +66,25 @@ def test_nameplate_grows_and_budget_air_and_rating_do_not():
     # What was there is the same machine, with the same place in the room.
     assert np.array_equal(built.servers["offset_c"], larger.servers["offset_c"][:160])
     assert np.array_equal(built.gpus.offset_c, larger.gpus.offset_c[: 160 * 8])
+
+
+def test_extra_servers_draw_on_the_budget_of_their_row_and_warm_its_aisle():
+    fleet = named("example")
+    peaks = []
+    for place in (fleet, grown(fleet, [16, 0, 0, 0, 0])):
+        plant = Plant(Settings(), place, NOON, 3600.0, (), 1)
+        gpus, hosts = len(place.gpu_servers), len(place.host_ids)
+        none, one = np.zeros(gpus), np.ones(gpus)
+        load = GpuLoad(none, none, none, 0.6 * one, none > 0.0, one, np.zeros(hosts))
+        for step in range(60):
+            plant.advance(15.0 * (step + 1), load, one)
+        seen = plant.observe()
+        own = np.bincount(place.server_rows, weights=seen.server_power_w, minlength=len(place.row_ids))
+        assert seen.row_power_w[:4] == pytest.approx(own[:4], rel=1e-6)
+        peaks.append((seen.row_power_w, seen.aisle_airflow_m3_per_s, seen.aisle_supply_m3_per_s, float(seen.inlet_c[:40].mean())))
+    (built, air, supply, inlet_c), (larger, more_air, same_supply, warmer_c) = peaks
+    assert larger[0] == pytest.approx(built[0] * 56 / 40, rel=0.02)
+    assert larger[2] == pytest.approx(built[2], rel=0.01)
+    assert more_air[0] > air[0]
+    assert np.array_equal(supply, same_supply)
+    assert warmer_c > inlet_c

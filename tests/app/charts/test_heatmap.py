@@ -2,8 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from app.charts.heatmap import QUANTITIES, Plan, floor_plan_svg, ramp, scale_svg
+from app.charts.heatmap import QUANTITIES, Plan, floor_plan_svg, plan_of, ramp, scale_svg
 from app.charts.tokens import DARK, HEAT, LIGHT
+from twin.fleet import grown
+from twin.fleet_file import named
 
 GPU = QUANTITIES[0]
 
@@ -57,3 +59,10 @@ def test_row_power_says_what_is_free_of_the_budget(plan: Plan) -> None:
 
 def test_words_in_a_drawing_are_escaped(plan: Plan) -> None:
     assert "<b>" not in scale_svg(GPU, LIGHT, "limit <b>87</b>")
+
+
+def test_servers_beyond_those_that_were_built_stand_at_the_end_of_their_row() -> None:
+    plan = plan_of(grown(named("example"), [6, 0, 0, 0, 0]))
+    assert [rack.servers for rack in plan.rows[0].racks] == [4] * 11 + [2]
+    assert plan.server_ids[plan.rows[0].racks[10].first_server] == "server-161"
+    assert [len(row.racks) for row in plan.rows] == [12, 10, 10, 10]
