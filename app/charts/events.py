@@ -24,6 +24,7 @@ KINDS: Final[Mapping[str, str]] = {
     "row_dark": "{where} has no power",
     "power_cap": "{where} slows down to save power",
     "power_brake": "{where} brakes on power",
+    "replay_out_of_reach": "{where} cannot draw what was measured",
     "thermal_throttle": "{where} throttles on heat",
     "instance_start": "{where} starts",
     "instance_stop": "{where} stops",

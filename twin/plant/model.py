@@ -26,7 +26,7 @@ from twin.plant.outages import FAULT_KINDS, Outages, RandomFaults, drawn
 from twin.plant.recording import Recorder
 from twin.plant.replay import Observed, Replay
 from twin.plant.sensors import Drifts, Sensors
-from twin.plant.starting import Air, StartFrom, beginning
+from twin.plant.starting import Air, ImportName, StartFrom, beginning
 from twin.plant.throttling import Graded, Throttling
 from twin.plant.tree import PowerTree
 from twin.plant.weather import Weather, generate
@@ -61,9 +61,9 @@ class Settings(BaseModel):
     random_faults: dict[str, RandomFaults] = {}
     max_step_s: float = Field(default=15.0, gt=0, le=60)
     # Names of imported telemetry: fitted to, begun from, replayed.
-    telemetry: str | None = None
+    telemetry: ImportName | None = None
     start_from: StartFrom | None = None
-    replay: str | None = None
+    replay: ImportName | None = None
 
 
 @dataclass(frozen=True, slots=True)

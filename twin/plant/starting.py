@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from twin.clock import Clock
 from twin.fleet import GPUS_PER_SERVER, Fleet
@@ -16,6 +16,7 @@ from twin.plant.records import Layout
 from twin.plant.sensed import on_clock
 
 Floats = NDArray[np.float64]
+ImportName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 # A reading older than this says nothing about the start.
 STALE_S: Final = 3600.0
 # How long the weather at the start outlasts the climate's: spells of an afternoon, not of days.
@@ -27,7 +28,7 @@ class StartFrom(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    telemetry: str
+    telemetry: ImportName
     at: datetime | None = None
 
 
