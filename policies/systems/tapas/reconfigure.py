@@ -40,9 +40,10 @@ class Reconfiguration:
 
     Clocks come first and are set elsewhere. Where the lowest is not low enough batches are limited at once to what full
     instances may draw; if that lasts, models of the endpoint's list take over: of those whose power fits and that carry the
-    demand the best answers, else the highest goodput times quality. Where clocks are low enough but the endpoint cannot carry its demand at them within its objectives, just as many
-    instances change as it takes, those with the most to gain first. What was changed is changed back when the plain setting
-    has been enough, with room to spare, for a while: every change drains an instance and loads weights.
+    demand the best answers, else the highest goodput times quality. Where clocks are low enough but the endpoint cannot carry
+    its demand at them within its objectives, just as many instances change as it takes, those with the most to gain first.
+    What was changed is changed back when the plain setting has been enough, with room to spare, for a while: every change
+    drains an instance and loads weights.
     Shapes: I instances, E endpoints.
     """
 

@@ -1,0 +1,110 @@
+"""Real emergencies at high load: a UPS and an air handler are lost under TAPAS, and each of its parts works alone."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies import study
+from policies.policy import PolicySet, Schedule
+from twin.run import simulate
+from twin.scenario import Scenario, read
+from twin.sources import data_dir, toml
+from twin.world import World
+
+FAULT_S = 600.0
+UNTIL_S = 900.0
+PARTS = {
+    "place": {"vm_placement": [{"system": "tapas"}]},
+    "route": {"request_routing": [{"system": "tapas"}]},
+    "config": {"instance_config": [{"system": "tapas"}], "emergency": [{"system": "tapas"}]},
+}
+SUBSETS = [parts for count in (1, 2, 3) for parts in combinations(PARTS, count)]
+# What the serving instances of tiny can just carry at full clock, and a rented server that is busy throughout.
+RATES = {"chat-70b": 8.0, "chat-8b": 40.0}
+BUSY = {"mean_share": 0.95, "swing_share": 0.0, "noise_share": 0.02}
+
+
+class Unwritten:
+    """A sink that keeps nothing: these tests look at the plant itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+
+def emergency(kind: str, target: str, severity: float, seed: int) -> Scenario:
+    """Tiny at high load on a hot afternoon, with one fault."""
+    raw = toml(data_dir() / "scenarios" / "tiny.toml")
+    endpoints = [{**each, "demand": {**each["demand"], "rate_per_s": RATES[each["id"]]}} for each in raw["serving"]["endpoints"]]
+    vms = [{**group, "load": BUSY} if group["workload"] == "ml-training" else group for group in raw["workloads"]["vms"]]
+    fault = {"kind": kind, "target": target, "from_s": FAULT_S, "severity": severity}
+    changed = {"seed": seed, "faults": [fault], "serving": {**raw["serving"], "endpoints": endpoints}, "workloads": {"vms": vms}}
+    return read({**raw, **changed})
+
+
+def policy(*parts: str) -> PolicySet:
+    return PolicySet.model_validate(
+        {"name": "+".join(parts), "levers": {lever: stack for part in parts for lever, stack in PARTS[part].items()}}
+    )
+
+
+def watched(scenario: Scenario, policy_set: PolicySet, seed: int) -> np.ndarray:
+    """Return time, highest row power over what is left of the budgets, and the hottest GPU over its limit, tick by tick."""
+    world, rows = World(scenario, study.phases(Schedule.of(policy_set), scenario), seed), []
+    while world.t_s < UNTIL_S - 1e-9:
+        world.step(world.next_s(UNTIL_S), Unwritten())
+        seen = world.plant.observe()
+        rows.append((world.t_s, (seen.row_power_w / seen.row_budget_w).max(), (seen.gpu_temp_c - seen.gpu_limit_c).max()))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_after_a_ups_is_lost_rows_are_at_three_quarters_of_their_budgets_within_ten_seconds_and_stay_there(seed):
+    scenario = emergency("ups_loss", "site", 1.0, seed)
+    seen = watched(scenario, policy(*PARTS), seed)
+    t_s, power = seen[:, 0], seen[:, 1]
+    assert power[t_s <= FAULT_S][-1] > 0.85, "before, the rows must draw more than three quarters"
+    # Budgets have become three quarters of what they were.
+    assert power[t_s >= FAULT_S + 10.0].max() <= 1.0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_after_an_air_handler_is_lost_no_gpu_is_above_its_limit_two_minutes_later(seed):
+    scenario = emergency("ahu_loss", "aisle-1", 0.6, seed)
+    seen = watched(scenario, policy(*PARTS), seed)
+    t_s, over_c = seen[:, 0], seen[:, 2]
+    assert over_c[t_s >= FAULT_S + 120.0].max() <= 0.0
+    today = watched(scenario, PolicySet(name="today"), seed)
+    assert today[today[:, 0] >= FAULT_S + 120.0, 2].max() > 0.0, "it would be, were nothing done"
+
+
+@pytest.mark.parametrize("parts", SUBSETS, ids="+".join)
+def test_each_part_and_every_pair_works_without_the_others(parts):
+    scenario = emergency("ups_loss", "site", 1.0, seed=1)
+    run = simulate(scenario, study.phases(Schedule.of(policy(*parts)), scenario), seed=1, until_s=UNTIL_S)
+    assert run.manifest["clips"] == {}
+    over = run.tables["requests"].collect()
+    assert over.height > 1000
+    power = run.tables["rows"].collect()
+    assert np.isfinite(power["power_w"].to_numpy()).all()
+
+
+def test_configuration_does_not_wait_for_a_router_that_it_does_not_hold(around, serving_seen):
+    from policies.systems.tapas.knobs import TapasKnobs
+    from policies.systems.tapas.policy import Tapas
+    from twin.serving.levers import ConfigAction
+
+    alone, both = Tapas(TapasKnobs(), around), Tapas(TapasKnobs(), around)
+    inlet_c = np.where(np.arange(8) < 4, 45.0, 14.0)
+    for minute in range(1, 10):
+        power_w = np.full(8, 300.0 + 20.0 * minute)
+        seen = serving_seen(t_s=60.0 * minute, inlet_c=inlet_c, gpu_power_w=power_w, gpu_temp_max_c=inlet_c + 10.0 + power_w / 14.0)
+        action = ConfigAction(np.ones(8), seen.max_batch.copy())
+        both.narrow_config(seen, action)
+        spared = ~both.admit(seen)
+        alone.narrow_config(seen, action)
+    assert spared.any()
+    known, taught = both.snapshot()["full_w"], alone.snapshot()["full_w"]
+    assert (taught[spared] > known[spared]).all(), "who is not really spared goes on teaching"
+    np.testing.assert_array_equal(taught[~spared], known[~spared])
