@@ -1,12 +1,17 @@
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import floors
+from app import floors, jobs, work
 from app.charts.cube import unpack
+from app.views.thermal import ablation, what_if
+from twin.fleet_file import named
 
 PAGE = "from app.views import thermal\nthermal.show()\n"
 
@@ -58,3 +63,83 @@ def test_without_a_run_the_page_says_what_would_be_here(tmp_path: Path, monkeypa
     at = AppTest.from_string(PAGE, default_timeout=60).run()
     assert not at.exception
     assert "Nothing has run" in _words(at)
+
+
+def test_the_power_tree_names_who_would_trip_first_and_the_aisles_what_they_want(stored: Path) -> None:
+    words = _words(AppTest.from_string(PAGE, default_timeout=120).run())
+    assert re.search(r"(Row \d|UPS-\d|\S+-pdu-[ab]|The utility feed) would trip first: \d+\u00a0% free", words)
+    assert re.search(r"Aisle \d wants \d+\u00a0% of its air", words)
+    assert "older than" not in words
+
+
+def test_a_server_shows_its_gpus_and_whose_it_is(stored: Path) -> None:
+    at = AppTest.from_string(PAGE, default_timeout=120).run()
+    assert re.search(r"Server \d+: GPU \d comes to [\d.]+\u00a0°C at 00:\d\d", _words(at))
+    at.session_state["_thermal_rack"], at.session_state["_thermal_server"] = "rack-1", "server-2"
+    at.run()
+    assert "Server 2: GPU" in _words(at)
+    assert "GPU temperature in server-2, by GPU" in _words(at)
+    assert re.search(r"VMs? at 00:\d\d, serving", _words(at))
+
+
+def test_what_can_be_lost_follows_the_site_and_what_the_plant_knows() -> None:
+    fleet = named("example")
+    found = what_if.buttons(fleet, frozenset({"ahu_loss", "ups_loss"}))
+    assert [(item.kind, item.target) for item in found] == [
+        ("ahu_loss", "aisle-1"), ("ahu_loss", "aisle-2"), ("ups_loss", "ups-1"), ("outside", ""),
+    ]  # fmt: skip
+    assert "chiller_loss" in {item.kind for item in what_if.buttons(fleet, frozenset({"chiller_loss"}))}
+
+
+def test_a_limit_a_throttle_or_a_bound_breaks_and_little_room_is_a_risk(stored: Path) -> None:
+    run_id = next(path.name for path in (stored / "runs").iterdir() if path.is_dir())
+    day = floors.day_in(str(stored), run_id)
+    assert what_if.standing(day, -1.4, 0, []) == ("broken", "a GPU is 1.4\u00a0°C over its limit")
+    assert what_if.standing(day, 9.0, 3, []) == ("broken", "")
+    assert what_if.standing(day, 9.0, 0, ["I-01"]) == ("broken", "past what I-01 asks")
+    assert what_if.standing(day, 2.0, 0, [])[0] == "at risk"
+    assert what_if.standing(day, 9.0, 0, []) == ("met", "")
+
+
+def _answered(store: Any, home: Path) -> str:
+    """Leave the answer to a what-if in a copy of the store, as a worker does; return its run."""
+    shutil.copytree(store.home, home)
+    spec = {
+        "run_id": store.candidate,
+        "kind": "ahu_loss",
+        "target": "aisle-1",
+        "t_s": 900.0,
+        "name": "cooler: lose an AHU, aisle-1 at 00:15",
+    }
+    place = jobs.folder(home) / "20260714-001500-abcdef"
+    place.mkdir()
+    jobs.write(place / "spec.json", {"kind": "what_if", "spec": spec, "home": str(home), "created_s": 1.0})
+    result = work.what_if(spec, home, jobs.Reporter(place))
+    jobs.Reporter(place).put("done", done_share=1.0, text="done", result=result)
+    return str(result["run_id"])
+
+
+def test_an_answer_is_found_again_opens_on_the_page_and_leads_back(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    answer = _answered(store, home)
+    monkeypatch.setenv("INTENTWIN_HOME", str(home))
+    at = AppTest.from_string("from app import state\nstate.publish()\n" + PAGE, default_timeout=120)
+    at.query_params["t"] = "900"
+    at.run()
+    assert not at.exception
+    assert "What if something fails at 00:15?" in _words(at)
+    assert re.search(r"[\d.]+\u00a0°C\s+[+−]?[\d.]+\u00a0°C\s+no throttling · \d+\u00a0s", _words(at))
+    assert at.button(key="what-if-ahu_loss-aisle-1").disabled
+    at.button(key="what-if-open-ahu_loss-aisle-1").click().run()
+    assert not at.exception
+    assert at.query_params["run"] == [answer]
+    assert "What if · cooler: lose an AHU, aisle-1 at 00:15, 00:15 to 00:40" in _words(at)
+    at.button(key="what-if-back").click().run()
+    assert at.query_params["run"] == [store.candidate]
+    assert "What if ·" not in _words(at)
+
+
+def test_runs_of_parts_are_known_by_their_policy_whoever_made_them(stored: Path, store: Any) -> None:
+    at = AppTest.from_string(PAGE, default_timeout=120).run()
+    assert [button.label for button in at.button if button.key == "ablation-run"] == ["Compare the parts of TAPAS"]
+    assert ablation.stored(store.candidate) == {"today": store.today}
