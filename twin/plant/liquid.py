@@ -1,4 +1,4 @@
-"""Rows whose GPUs sit on cold plates: coolant, its loop, and what is left to the air."""
+"""Rows whose GPUs sit on cold plates: coolant, its loop, boards in air."""
 
 from typing import Annotated, Any
 
