@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from twin.clock import Window
-from twin.workloads.levers import PastPlant
+from twin.workloads.levers import PastPlant, PlantAtServers
 
 VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
 # Label -> metric -> one value per seed.
@@ -44,12 +44,13 @@ class Contender:
     """The policy sets of one label: a template, the settings of its knobs that are tried, and its sizes.
 
     A setting is ``system.knob`` -> value. The best try counts. ``sizes`` are settings too, ascending in what they cost; they
-    are left out where nothing is sized.
+    are left out where nothing is sized. Of one that is not ``judged`` the number counts whether or not the objectives hold.
     """
 
     policy: Mapping[str, Any]
     tries: tuple[Mapping[str, Any], ...] = ({},)
     sizes: tuple[Mapping[str, Any], ...] = ()
+    judged: bool = True
 
 
 def steps(knob: str, values: Iterable[Any]) -> tuple[dict[str, Any], ...]:
@@ -151,9 +152,9 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a system learns from the plant's readings of the weeks before a run: ``read`` is a pure function of them."""
+    """What a system learns from the plant's readings of the weeks before a run: ``read`` is a pure function of them and the site."""
 
-    read: Callable[[PastPlant], float | None]
+    read: Callable[[PastPlant, PlantAtServers], float | None]
 
 
 Evidence = Fixed | Search | Learned

@@ -57,7 +57,7 @@ def check(
         outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
         return _searched(claim, claim.evidence, outcomes)
     if isinstance(claim.evidence, Learned):
-        return judge(claim, middle([claim.evidence.read(study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
+        return judge(claim, middle([claim.evidence.read(*study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
     found = evidence(claim, scenario, home, workers=workers, progress=progress, cancel=cancel)
     ours = claim.evidence.read(found)
     return (Verdict(None, "not comparable", _missing(claim, found)) if ours is None else judge(claim, ours)), {}

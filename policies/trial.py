@@ -163,7 +163,8 @@ class Trial:
         find = self.search.find
         if isinstance(find, Measured):
             return Probe(run_id, True, shown[_of_function(find)])
-        holds = all(objective.holds(shown[_of_metric(objective, find.window)]) for objective in find.objectives)
+        held = all(objective.holds(shown[_of_metric(objective, find.window)]) for objective in find.objectives)
+        holds = held or not self.contender.judged
         if isinstance(find, Capacity):
             return Probe(run_id, holds, find.scales[index])
         cost = shown[_of_metric(find.quantity, find.window)]
