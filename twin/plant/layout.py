@@ -87,7 +87,7 @@ def _neighbours(fleet: Fleet, inlet: Inlet) -> tuple[NDArray[np.int64], NDArray[
 def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liquid: Liquid | None = None) -> Layout:
     """Lay the fleet out as records with every static figure filled in."""
     liquid = liquid or Liquid()
-    models = with_plates(server_models(), liquid)
+    models = with_plates(server_models(fleet), liquid)
     on_plates = fleet.row_liquid[fleet.server_rows]
     counts = (
         len(fleet.gpu_servers),
@@ -155,7 +155,9 @@ def _runs(variants: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _room(fleet: Fleet, site: Records, liquid: Liquid) -> None:
     """Size chillers for the heat that the rows' budgets let into the air, and the room for its racks."""
-    in_air = np.where(fleet.row_liquid, liquid.board_air_share, 1.0)
+    # CPU hosts have no plates, whatever their row has.
+    on_plates = fleet.row_liquid & (np.bincount(fleet.server_rows, minlength=len(fleet.row_ids)) > 0)
+    in_air = np.where(on_plates, liquid.board_air_share, 1.0)
     site["chiller_capacity_w"] = site["chiller_capacity_share"] * (fleet.row_power_budgets_w * in_air).sum()
     site["chiller_left_share"] = 1.0
     site["room_j_per_c"] = heat_capacity_j_per_c(len(fleet.rack_ids), site["room_j_per_c_per_rack"][0], site["room_m3_per_rack"][0])
