@@ -127,6 +127,7 @@ def _evidence(commands: _Commands) -> None:
         ("precision", "bf16 (default) or fp8"),
     ):
         imports.add_argument(f"--{name}", metavar=name.upper(), help=f"latency-profile: {text}; or a column of the file")
+    imports.add_argument("--models", metavar="FILE", help="fleet: server models of your own in TOML, for a CSV")
     imports.add_argument("--timezone", metavar="ZONE", help="telemetry: where dates without an offset were written (default: UTC)")
     imports.add_argument(
         "--replace", action="store_const", const="yes", help="telemetry: let this file win where it contradicts an earlier one"

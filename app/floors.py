@@ -18,7 +18,7 @@ from app.charts.statements import marks, outages
 from app.overlays import AT_MOST, Overlay
 from app.site import fleet_of
 from twin.fleet import GPUS_PER_SERVER, Fleet
-from twin.sources import calibration
+from twin.plant.hardware import server_models
 
 # metrics whose bounds can be seen on the floor
 ON_THE_FLOOR: Final = {"plant.gpu_temp_max_c": "gpu_temp_c", "plant.inlet_temp_max_c": "inlet_c"}
@@ -41,9 +41,9 @@ def plan_in(home: str, run_id: str) -> Plan:
 @lru_cache(maxsize=8)
 def limits_in(home: str, run_id: str) -> NDArray[np.float64]:
     """Return the highest operating temperature of every GPU in C, in the fleet's order."""
-    known, fleet = calibration("hardware")["server"], fleet_in(home, run_id)
-    by_model = np.array([float(known[name]["limit_c"]["value"]) for name in fleet.model_names])
-    return np.repeat(by_model[fleet.server_models], GPUS_PER_SERVER)
+    fleet = fleet_in(home, run_id)
+    limits: NDArray[np.float64] = server_models(fleet)["limit_c"][fleet.server_models]
+    return np.repeat(limits, GPUS_PER_SERVER)
 
 
 @lru_cache(maxsize=6)

@@ -44,7 +44,7 @@ def limits(manifest: Mapping[str, Any]) -> Limits:
     gpu_c: dict[str, float] = {}
     for server, row in enumerate(place.server_rows):
         # Where models are mixed, the first to reach its limit speaks for the row.
-        limit_c = float(server_models()["limit_c"][place.server_models[server]])
+        limit_c = float(server_models(place)["limit_c"][place.server_models[server]])
         gpu_c[place.row_ids[row]] = min(limit_c, gpu_c.get(place.row_ids[row], limit_c))
     endpoints = manifest["scenario"]["serving"]["endpoints"]
     return Limits(

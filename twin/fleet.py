@@ -1,7 +1,7 @@
 """The static plant as struct-of-arrays: rows, racks, servers, GPUs, hosts."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -24,7 +24,8 @@ class Fleet:
     Shapes: A aisles, R rows, K racks, S GPU servers, G = 8 S GPUs, H CPU hosts, U UPS units, P PDUs. ``*_rows`` and the like
     are parent indices. ``row_pdus`` (R, 2) names each row's feeds, the same one twice where it has one; ``pdu_ups_share``
     (P, U) is the share of a PDU's load that each UPS carries while all are up. ``row_extra_servers`` (R) counts the servers
-    that stand above what budgets, feeds and air handlers were made for.
+    that stand above what budgets, feeds and air handlers were made for. ``model_names`` are kinds of GPU; server models of the
+    fleet's own come after the calibrated ones, under the kind that they are like, with their figures in ``own_models``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Fleet:
     host_ids: tuple[str, ...]
     host_racks: Ints
     host_slots: Ints
+    own_models: tuple[Mapping[str, float], ...] = ()
 
     @cached_property
     def server_rows(self) -> Ints:

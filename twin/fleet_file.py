@@ -1,6 +1,8 @@
 """Fleet files are read, packaged or imported, and laid out as a fleet."""
 
+import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,9 @@ from twin.sources import calibration, data_dir, imported, toml
 
 HOST_MODEL: Final = "cpu-host"
 _IMPORT: Final = re.compile(r"^import:([a-z0-9-]{1,40})$")
+_MODEL: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
+# A figure of an own server model that is further than this factor from its like's is a slip of the unit.
+_FURTHEST: Final = 5.0
 # 4N/3: of four units any three carry the site at its rating.
 _UPS_UNITS = 4
 
@@ -31,10 +36,11 @@ def read(path: Path) -> FleetSpec:
             return FleetSpec.model_validate_json(path.read_bytes())
         return FleetSpec.model_validate(toml(path))
     except ValidationError as error:
-        raise ValueError(f"{path.name}: {_problem(error)}") from None
+        raise ValueError(f"{path.name}: {problem(error)}") from None
 
 
-def _problem(error: ValidationError) -> str:
+def problem(error: ValidationError) -> str:
+    """Return the first thing that a fleet's specification is refused for, as one line: place, what is wrong, value."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in {"equal", "listed"})
     what = {"missing": "is missing; add it", "extra_forbidden": "is unknown; remove it"}.get(first["type"])
@@ -44,6 +50,16 @@ def _problem(error: ValidationError) -> str:
 def load(path: Path) -> Fleet:
     """Lay out the fleet of a file; what is wrong is one line with file, place and remedy."""
     return build(read(path))
+
+
+def models(path: Path) -> dict[str, dict[str, float | str]]:
+    """Read server models of one's own from the tables ``[model.NAME]`` of a TOML file, each checked."""
+    tables = toml(path).get("model")
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise ValueError(f"{path.name}: no table [model.NAME]; write one with like = and the figures that differ")
+    for name, table in tables.items():
+        own_model(path.name, name, table)
+    return tables
 
 
 def path_of(name: str) -> Path:
@@ -131,10 +147,43 @@ def _racks(spec: FleetSpec, models: tuple[str, ...], row: RowSpec | RackedRowSpe
     return racks
 
 
+def own_model(place: str, name: str, given: Mapping[str, float | str]) -> dict[str, float]:
+    """Return every figure of a server model that is ``like`` a calibrated one but for what is given; ValueError for what cannot be.
+
+    Shares are from 0 to 1; everything else is within a fifth and five times the like's, and temperatures rise from limit to
+    slowdown to shutdown.
+    """
+    known = calibration("hardware")["server"]
+    if not _MODEL.match(name):
+        raise ValueError(f"{place}: {name[:40]!r} is no name for a model; use 1 to 40 letters, digits, '-', '_' and '.'")
+    if name in known:
+        raise ValueError(f"{place}: model {name} is a calibrated one; give yours another name")
+    like = given.get("like")
+    if like not in known:
+        raise ValueError(f"{place}: model {name}: like = {like!r} is unknown; it is one of {', '.join(known)}")
+    figures = {field: float(entry["value"]) for field, entry in known[str(like)].items()}
+    for field, value in given.items():
+        if field == "like":
+            continue
+        if field not in figures:
+            near = difflib.get_close_matches(field, figures, 1)
+            raise ValueError(f"{place}: model {name}: {field} is unknown; {f'did you mean {near[0]}?' if near else 'remove it'}")
+        low, high = (0.0, 1.0) if field.endswith("_share") else (figures[field] / _FURTHEST, figures[field] * _FURTHEST)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{place}: model {name}: {field} = {value!r} is not a number from {low:g} to {high:g}; correct it")
+        figures[field] = float(value)
+    for lower, higher in (("idle_w", "resident_w"), ("resident_w", "tdp_w"), ("limit_c", "slowdown_c"), ("slowdown_c", "shutdown_c")):
+        if figures[lower] > figures[higher]:
+            raise ValueError(f"{place}: model {name}: {lower} is {figures[lower]:g}, above {higher} of {figures[higher]:g}; correct one")
+    return figures
+
+
 def build(spec: FleetSpec) -> Fleet:
     """Lay out a fleet from its specification."""
     aisles = [aisle.id for aisle in spec.aisle]
-    models = tuple(name for name in calibration("hardware")["server"])
+    calibrated = tuple(calibration("hardware")["server"])
+    own = tuple(own_model(f"fleet {spec.name}", name, given) for name, given in spec.model.items())
+    models = (*calibrated, *spec.model)
     racks: list[tuple[str, int, int]] = []
     servers: list[tuple[str, int, int, int]] = []
     hosts: list[tuple[str, int, int]] = []
@@ -168,7 +217,8 @@ def build(spec: FleetSpec) -> Fleet:
         server_racks=np.array([server[1] for server in servers], dtype=np.int64),
         server_slots=np.array([server[2] for server in servers], dtype=np.int64),
         server_models=np.array([server[3] for server in servers], dtype=np.int64),
-        model_names=models,
+        model_names=(*calibrated, *(str(given["like"]) for given in spec.model.values())),
+        own_models=own,
         host_ids=tuple(host[0] for host in hosts),
         host_racks=np.array([host[1] for host in hosts], dtype=np.int64),
         host_slots=np.array([host[2] for host in hosts], dtype=np.int64),

@@ -101,3 +101,4 @@ class FleetSpec(BaseModel):
     row: tuple[Annotated[Annotated[RowSpec, Tag("equal")] | Annotated[RackedRowSpec, Tag("listed")], Discriminator(_form)], ...]
     ups: tuple[UpsSpec, ...] = ()
     pdu: tuple[PduSpec, ...] = ()
+    model: dict[Id, dict[str, float | str]] = {}

@@ -29,7 +29,7 @@ def sized(scenario: Scenario, stack: tuple[Holding, ...]) -> Sized:
     fleet = scenario.fleet
     rows = len(fleet.row_ids)
     servers = np.bincount(fleet.server_rows, minlength=rows)
-    nameplate_w = np.bincount(fleet.server_rows, weights=server_models()["nameplate_w"][fleet.server_models], minlength=rows)
+    nameplate_w = np.bincount(fleet.server_rows, weights=server_models(fleet)["nameplate_w"][fleet.server_models], minlength=rows)
     seen = CapacityObservation(fleet.row_ids, read_only(servers), read_only(nameplate_w), read_only(fleet.row_power_budgets_w))
     extra, clips = np.zeros(rows, dtype=np.int64), {}
 

@@ -14,7 +14,7 @@ from app.commands.policies import policy_of, site_of
 from app.commands.terminal import Answer, home
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace")
+_OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace", "models")
 # What a scenario says to draw on an import of a kind.
 _USES = {
     "fleet": 'fleet = "import:{name}"',

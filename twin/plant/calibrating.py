@@ -115,7 +115,7 @@ def _gathered(sensed: Sensed, fleet: Fleet, name: str) -> _Seen:
     t_s = sensed.first_s + step_s * np.arange(len(outside_c), dtype=np.float64)
     known = np.isfinite(outside_c)
     outside_c = np.asarray(np.interp(t_s, t_s[known], outside_c[known]), dtype=np.float64)
-    models = server_models()[fleet.server_models]
+    models = server_models(fleet)[fleet.server_models]
     tdp_w = np.repeat(models["tdp_w"], GPUS_PER_SERVER)
     load_share = fitting.nanmean((gpu_power_w / tdp_w).T)
     typical = fitting.nanmean(load_share[:, None])[0]
@@ -143,7 +143,7 @@ def _gpus(seen: _Seen, use: NDArray[np.bool_], settings: "Settings", fleet: Flee
 
     Returns offsets, scales and the mean absolute error on held-out hours, each of shape G.
     """
-    model: Any = server_models()[fleet.server_models].view(np.recarray)
+    model: Any = server_models(fleet)[fleet.server_models].view(np.recarray)
     wide = np.repeat(model, GPUS_PER_SERVER).view(np.recarray)
     fan_share = _fans(seen, settings, model)
     sink_r = sink_resistance_c_per_w(wide, np.repeat(fan_share, GPUS_PER_SERVER, axis=1), settings.heat.sink_flow_exponent)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.fleet import Fleet
 from twin.sources import calibration
 
 Record = Any  # one element of a structured array: attribute access in Python and inside kernels alike
@@ -14,9 +15,25 @@ Quantity = Any  # a float inside kernels, a float or an array of one shape in pl
 _HOST_FIELDS: Final = ("idle_w", "max_w", "airflow_max_m3_per_s")
 
 
+def server_models(fleet: Fleet | None = None) -> NDArray[Any]:
+    """Return one record per server model, in the order of ``Fleet.model_names``; field names are the calibration's keys.
+
+    Without a fleet they are the calibrated ones; models of a fleet's own follow those.
+    """
+    known = _calibrated()
+    if fleet is None or not fleet.own_models:
+        return known
+    own = np.zeros(len(fleet.own_models), dtype=known.dtype)
+    for index, figures in enumerate(fleet.own_models):
+        for name in known.dtype.names or ():
+            own[name][index] = figures[name]
+    models = np.concatenate([known, own]).view(np.recarray)
+    models.flags.writeable = False
+    return models
+
+
 @cache
-def server_models() -> NDArray[Any]:
-    """Return one record per server model, in the order of ``Fleet.model_names``; field names are the calibration's keys."""
+def _calibrated() -> NDArray[Any]:
     tables = calibration("hardware")["server"]
     names = tuple(next(iter(tables.values())))
     models = np.zeros(len(tables), dtype=[(name, np.float64) for name in names]).view(np.recarray)

@@ -1,11 +1,13 @@
 """A site's inventory as CSV, one machine a line, becomes a fleet file."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from twin.fleet_file import HOST_MODEL
+from pydantic import ValidationError
+
+from twin.fleet_file import HOST_MODEL, problem
 from twin.fleet_spec import FleetSpec
 from twin.sources import calibration
 
@@ -18,13 +20,14 @@ _PARTS: Final = re.compile(r"(\d+)")
 Record = dict[str, Any]
 
 
-def read(path: Path) -> tuple[FleetSpec, tuple[str, ...]]:
+def read(path: Path, models: Mapping[str, Any] | None = None) -> tuple[FleetSpec, tuple[str, ...]]:
     """Read an inventory; returns the fleet and what is worth knowing about it.
 
     A line is one server of eight GPUs or one CPU host (``kind`` gpu or host, gpu where it is left out). ``position`` is the
     rack's place in its row, from the air handlers on; gaps are empty places. Rows, racks and machines are put in natural order
     (row-2 before row-10), whatever the order of the lines. ``pdu_ids`` names one or two feeds of the row, ``ups_ids`` the units
-    that feed those, apart by ``;``; ratings follow from the rows' budgets. ValueError, one line, names file, line and remedy.
+    that feed those, apart by ``;``; ratings follow from the rows' budgets. ``models`` are server models of the site's own, as a
+    fleet file's tables ``[model.NAME]`` give them. ValueError, one line, names file, line and remedy.
     """
     from twin.serving import tabular
 
@@ -36,13 +39,18 @@ def read(path: Path) -> tuple[FleetSpec, tuple[str, ...]]:
         raise ValueError(f"{path.name}: row 1: {what}; write it as {_ACCEPTED}")
     if not 0 < text.height <= _LINES:
         raise ValueError(f"{path.name}: {text.height:,} machines below the header; write 1 to {_LINES:,}")
-    records = [_record(f"{path.name}: row {number}", row) for number, row in enumerate(text.iter_rows(named=True), start=2)]
+    known = (*calibration("hardware")["server"], *(models or {}))
+    records = [_record(f"{path.name}: row {number}", row, known) for number, row in enumerate(text.iter_rows(named=True), start=2)]
     _consistent(path.name, records)
     notes = _count_from_zero(records)
-    return FleetSpec.model_validate(_spec(records, notes)), tuple(notes)
+    try:
+        spec = FleetSpec.model_validate(_spec(records, notes) | {"model": models or {}})
+    except ValidationError as error:
+        raise ValueError(f"{path.name}: {problem(error)}") from None
+    return spec, tuple(notes)
 
 
-def _record(place: str, row: dict[str, str | None]) -> Record:
+def _record(place: str, row: dict[str, str | None], models: tuple[str, ...]) -> Record:
     """Return one line with every value checked for itself."""
     given = {name: (value or "").strip() for name, value in row.items()}
     found: Record = {"place": place}
@@ -57,8 +65,8 @@ def _record(place: str, row: dict[str, str | None]) -> Record:
     found["site_power_budget_w"] = _number(place, "site_power_budget_w", site, 1.0, 1e11) if site else None
     found["kind"] = _one_of(place, "kind", given.get("kind") or "gpu", ("gpu", "host"))
     found["cooling"] = _one_of(place, "cooling", given.get("cooling") or "air", ("air", "liquid"))
-    known = tuple(calibration("hardware")["server"]) if found["kind"] == "gpu" else (HOST_MODEL,)
-    found["model"] = _one_of(place, "model", given["model"].lower() or (HOST_MODEL if found["kind"] == "host" else ""), known)
+    known = models if found["kind"] == "gpu" else (HOST_MODEL,)
+    found["model"] = _one_of(place, "model", given["model"] or (HOST_MODEL if found["kind"] == "host" else ""), known)
     for name, most in (("pdu_ids", 2), ("ups_ids", 64)):
         ids = tuple(part.strip() for part in given.get(name, "").split(";") if part.strip())
         if len(ids) > most or not all(_ID.match(each) for each in ids) or len(set(ids)) < len(ids):

@@ -107,9 +107,12 @@ def _fleet(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import fleet_csv
 
     if path.suffix.lower() == ".toml":
+        if "models" in options:
+            raise ValueError(f"{path.name}: --models goes with CSV; write [model.NAME] into the file")
         spec, notes = fleet_file.read(path), tuple[str, ...]()
     else:
-        spec, notes = fleet_csv.read(path)
+        own = fleet_file.models(Path(options["models"])) if "models" in options else None
+        spec, notes = fleet_csv.read(path, own)
     fleet = fleet_file.build(spec.model_copy(update={"name": path.name}))
     kept = files.canonical(spec.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) | {"name": "import"}) + "\n"
     machines = len(fleet.server_ids) + len(fleet.host_ids)
@@ -163,6 +166,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "grid-carbon": _grid_carbon,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "fleet": ("models",),
     "latency-profile": ("gpu", "engine", "model", "tp", "precision"),
     "telemetry": ("timezone", "replace"),
 }

@@ -1,13 +1,18 @@
 """A site's inventory as CSV."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from twin.clock import Clock
 from twin.fleet_file import build, named
+from twin.plant.hardware import server_models
+from twin.plant.model import GpuLoad, Model, Settings
 from twin.store.fleet_csv import read
 from twin.store.importers import import_file
 
@@ -70,8 +75,6 @@ def test_an_inventory_is_kept_and_found_by_its_name(tmp_path: Path, monkeypatch:
 
 def test_a_packaged_fleet_imports_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import fields
-
-    import numpy as np
 
     from twin.sources import data_dir
 
@@ -156,6 +159,64 @@ def test_columns_are_held_against_the_form(tmp_path: Path) -> None:
         read(written(tmp_path / "a.csv", LINES[0] + ",red", head=HEAD + ",colour"))
     with pytest.raises(ValueError, match="no line is a GPU server"):
         read(written(tmp_path / "a.csv", LINES[3]))
+
+
+OWN = """
+[model.our-box]
+like = "h100"
+tdp_w = 600
+limit_c = 80
+nameplate_w = 9000
+"""
+
+
+def test_server_models_of_ones_own_are_like_a_known_one_but_for_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    (tmp_path / "models.toml").write_text(OWN)
+    lines = [LINES[5].replace("a100", "our-box"), "s-5,k-4,row-2,1,2,h100,gpu,a-1,40000,3,,p-2,u-1;u-2"]
+    options = {"models": str(tmp_path / "models.toml")}
+    import_file("fleet", written(tmp_path / "a.csv", *lines), "ours", tmp_path, options)
+    fleet = named("import:ours")
+    ours, h100 = (server_models(fleet)[model] for model in fleet.server_models)
+    assert (ours.tdp_w, ours.limit_c, ours.nameplate_w) == (600, 80, 9000)
+    same = set(h100.dtype.names) - {"tdp_w", "limit_c", "nameplate_w"}
+    assert all(ours[name] == h100[name] for name in same)
+    assert [fleet.model_names[model] for model in fleet.server_models] == ["h100", "h100"]  # a GPU of that kind, to what serves on it
+    with pytest.raises(ValueError, match="row 2, column model: 'our-box' is unknown; it is one of h100"):
+        import_file("fleet", tmp_path / "a.csv", "bare", tmp_path)
+
+
+def test_a_model_of_ones_own_is_what_the_plant_runs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    (tmp_path / "models.toml").write_text(OWN)
+    lines = [f"s-{n},k-{n},row-1,{n},1,{model},gpu,a-1,40000,3,,," for n, model in ((1, "our-box"), (2, "h100"))]
+    import_file("fleet", written(tmp_path / "a.csv", *lines), "ours", tmp_path, {"models": str(tmp_path / "models.toml")})
+    clock = Clock.of(datetime(2026, 7, 14, 12), "America/Phoenix")  # noqa: DTZ001  (the zone is attached by Clock.of)
+    plant = Model(Settings(), named("import:ours"), clock, 7200.0, (), 7)
+    every = np.ones(16)
+    plant.advance(600.0, GpuLoad(every, every * 0, every, every * 0, every > 0, every, np.zeros(0)), every)
+    assert plant.observe().gpu_limit_c.tolist() == [80.0] * 8 + [87.0] * 8
+    power_w = plant.observe().gpu_power_w
+    assert power_w[:8].max() <= 600.0 < power_w[8:].min()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("tdp_w = 600", "tdp_w = 60"), "model our-box: tdp_w = 60 is not a number from 140 to 3500; correct it"),
+        (("tdp_w = 600", "tdp = 600"), "model our-box: tdp is unknown; did you mean tdp_w?"),
+        (("limit_c = 80", "limit_c = 90"), "model our-box: limit_c is 90, above slowdown_c of 89; correct one"),
+        (("like = ", "as = "), "model our-box: like = None is unknown; it is one of h100, a100"),
+        (("our-box", "h100"), "model h100 is a calibrated one; give yours another name"),
+        (("tdp_w = 600", 'tdp_w = "600"'), "model our-box: tdp_w = '600' is not a number"),
+        (("[model.our-box]", "[boxes]"), r"no table \[model.NAME\]"),
+    ],
+)
+def test_a_model_that_cannot_be_is_one_line(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    (tmp_path / "models.toml").write_text(OWN.replace(*change))
+    with pytest.raises(ValueError, match=f"models.toml: {says}") as caught:
+        import_file("fleet", written(tmp_path / "a.csv", *LINES), "a", tmp_path, {"models": str(tmp_path / "models.toml")})
+    assert "\n" not in str(caught.value)
 
 
 def refusal(path: Path, home: Path) -> str | None:
