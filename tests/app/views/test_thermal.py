@@ -132,10 +132,10 @@ def test_an_answer_is_found_again_opens_on_the_page_and_leads_back(store: Any, t
     assert at.button(key="what-if-ahu_loss-aisle-1").disabled
     at.button(key="what-if-open-ahu_loss-aisle-1").click().run()
     assert not at.exception
-    assert at.query_params["run"] == [answer]
+    assert answer in at.query_params["run"]
     assert "What if · cooler: lose an AHU, aisle-1 at 00:15, 00:15 to 00:40" in _words(at)
     at.button(key="what-if-back").click().run()
-    assert at.query_params["run"] == [store.candidate]
+    assert store.candidate in at.query_params["run"]
     assert "What if ·" not in _words(at)
 
 
