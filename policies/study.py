@@ -16,6 +16,7 @@ from policies.system import Knobs, Surroundings
 from twin import run as twin_run
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
+from twin.placing import before
 from twin.run import Start
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
 from twin.sizing import Sized, sized
@@ -23,6 +24,7 @@ from twin.stack import Holding, Phase
 from twin.store import runs
 from twin.store.ledger import Ledger
 from twin.store.records import LoggedRun
+from twin.workloads.levers import PastPlant, PlantAtServers
 
 _CAPACITY: Final = "capacity"
 Report = pool.Report
@@ -83,6 +85,11 @@ def capacity(policy_set: PolicySet, scenario: Scenario) -> Sized:
     mine = {held.system: catalogue.knobs_of(whole)[held.system] for held in only.levers[_CAPACITY]}
     built = {system: (knobs, catalogue.card(system).build(knobs, around)) for system, knobs in mine.items()}
     return sized(scenario, _holdings(only, built))
+
+
+def past_plant(scenario: Scenario, seed: int) -> tuple[PastPlant, PlantAtServers]:
+    """Return the plant's readings of the weeks before a run, and its site, as a holder of placement sees them."""
+    return before(scenario, seed)
 
 
 def _holdings(whole: PolicySet, built: Mapping[str, tuple[Knobs, Any]]) -> tuple[Holding, ...]:

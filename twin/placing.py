@@ -40,7 +40,7 @@ class Placing:
             fits = workloads.gpus_free >= asked.gpus
             if not fits.any():
                 continue
-            around = self._around() if around is None else around
+            around = at_servers(self._plant, self._ratings) if around is None else around
             server = self._choice(stack, vm, asked, fits, self._seen(t_s, around))
             if server is not None:
                 workloads.put(vm, server, t_s)
@@ -68,23 +68,6 @@ class Placing:
         vms = self._workloads.vms
         ids = {"workload": vms.workload_ids[int(vms.workload[vm])], "endpoint": vms.endpoints.get(vm)}
         return not scopes or any(ids.get(scope.kind) == scope.id for scope in scopes)
-
-    def _around(self) -> PlantAtServers:
-        now, ratings = self._plant.observe(), self._ratings
-        return PlantAtServers(
-            outside_c=now.outside_c,
-            inlet_c=now.inlet_c,
-            server_power_w=now.server_power_w,
-            server_nameplate_w=ratings.server_nameplate_w,
-            server_idle_w=ratings.server_idle_w,
-            server_airflow_max_m3_per_s=ratings.server_airflow_max_m3_per_s,
-            gpu_tdp_w=ratings.gpu_tdp_w,
-            gpu_limit_c=now.gpu_limit_c,
-            row_power_w=now.row_power_w,
-            row_budget_w=now.row_budget_w,
-            aisle_airflow_m3_per_s=now.aisle_airflow_m3_per_s,
-            aisle_supply_m3_per_s=now.aisle_supply_m3_per_s,
-        )
 
     def _seen(self, t_s: float, around: PlantAtServers) -> PlacementObservation:
         workloads, clock = self._workloads, self._scenario.clock
@@ -115,14 +98,45 @@ class Placing:
         return self._past_vms
 
     def past_plant(self) -> PastPlant:
-        """Return the plant's telemetry from before the run."""
-        past = self._plant.past()
-        return PastPlant(
-            outside_c=past.outside_c,
-            load_share=past.load_share,
-            inlet_c=past.inlet_c,
-            server_power_w=past.server_power_w,
-            airflow_m3_per_s=past.airflow_m3_per_s,
-            gpu_power_w=past.gpu_power_w,
-            gpu_temp_c=past.gpu_temp_c,
-        )
+        """Return the plant's telemetry from before the run; made when it is first asked for."""
+        return past_of(self._plant)
+
+
+def at_servers(plant: plant_model.Model, ratings: plant_model.Ratings) -> PlantAtServers:
+    """Return the plant at the end of its last tick as placement sees it."""
+    now = plant.observe()
+    return PlantAtServers(
+        outside_c=now.outside_c,
+        inlet_c=now.inlet_c,
+        server_power_w=now.server_power_w,
+        server_nameplate_w=ratings.server_nameplate_w,
+        server_idle_w=ratings.server_idle_w,
+        server_airflow_max_m3_per_s=ratings.server_airflow_max_m3_per_s,
+        gpu_tdp_w=ratings.gpu_tdp_w,
+        gpu_limit_c=now.gpu_limit_c,
+        row_power_w=now.row_power_w,
+        row_budget_w=now.row_budget_w,
+        aisle_airflow_m3_per_s=now.aisle_airflow_m3_per_s,
+        aisle_supply_m3_per_s=now.aisle_supply_m3_per_s,
+    )
+
+
+def past_of(plant: plant_model.Model) -> PastPlant:
+    """Return what the plant's sensors said before the run."""
+    past = plant.past()
+    return PastPlant(
+        outside_c=past.outside_c,
+        load_share=past.load_share,
+        inlet_c=past.inlet_c,
+        server_power_w=past.server_power_w,
+        airflow_m3_per_s=past.airflow_m3_per_s,
+        gpu_power_w=past.gpu_power_w,
+        gpu_temp_c=past.gpu_temp_c,
+    )
+
+
+def before(scenario: Scenario, seed: int) -> tuple[PastPlant, PlantAtServers]:
+    """Return what placement can learn from before a run's first tick: the sensors' readings, and the site as it stands."""
+    spec = scenario.spec
+    plant = plant_model.Model(spec.plant, scenario.fleet, scenario.clock, scenario.horizon_s, scenario.faults_of("plant"), seed)
+    return past_of(plant), at_servers(plant, plant.ratings)
