@@ -5,13 +5,16 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 ASIDE: Final = ".saving-"
-ROW_GROUP_ROWS: Final = 262_144
+# About what a row group holds before it is packed: one of a few megabytes is quick to skip, and little to wait for in memory.
+_GROUP_BYTES: Final = 4 << 20
+_TEXT_BYTES: Final = 16
 # Times that many rows in a row share.
 _REPEATED: Final = ("t_s", "tick_s", "window_s")
 
@@ -47,10 +50,26 @@ def leftovers(parent: Path) -> list[Path]:
     return [folder for folder in sorted(parent.glob(f"{ASIDE}*")) if folder.exists() and not locked(folder)]
 
 
+def group_rows(schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> int:
+    """Return how many rows a row group of such columns has: a power of two.
+
+    >>> group_rows({"t_s": pl.Float64, "gpu_id": pl.Enum(["gpu-0"]), "temp_max_c": pl.Float32})
+    262144
+    """
+    width = sum(_width(dtype) for dtype in schema.values())
+    return 1 << max(_GROUP_BYTES // width - 1, 1).bit_length()
+
+
+def _width(dtype: pl.DataType | type[pl.DataType]) -> int:
+    if dtype.is_numeric():
+        return int("".join(letter for letter in str(dtype) if letter.isdigit())) // 8
+    return 4 if dtype == pl.Enum else 1 if dtype == pl.Boolean else _TEXT_BYTES
+
+
 class TableFile:
     """One Parquet file that grows by whole row groups.
 
-    Equal rows give equal files, in however many pieces they come: every row group but the last holds ``ROW_GROUP_ROWS`` rows.
+    Equal rows give equal files, in however many pieces they come: every row group but the last holds as many rows.
     Columns that are dictionaries of ids have no statistics: every row group holds every id.
     """
 
@@ -59,9 +78,9 @@ class TableFile:
         self._writer: Any = None
 
     def write(self, frame: pl.DataFrame) -> None:
-        """Add rows: a multiple of ``ROW_GROUP_ROWS``, or fewer at the very end."""
+        """Add rows: whole row groups, or fewer rows at the very end."""
         # Brings a large library with it, which imports of light modules must not wait for.
-        from pyarrow import parquet
+        from pyarrow import default_memory_pool, parquet
 
         # The oldest form has no views into shared buffers, which every reader of Parquet understands.
         rows = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -78,7 +97,8 @@ class TableFile:
                 column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
                 write_statistics=[name for name, dtype in frame.schema.items() if not isinstance(dtype, pl.Enum)],
             )
-        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        self._writer.write_table(rows, row_group_size=group_rows(frame.schema))
+        default_memory_pool().release_unused()
         self.rows += frame.height
 
     def close(self) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from twin.spool import ROW_GROUP_ROWS, Spool, TableFile
+from twin.spool import Spool, TableFile, group_rows
 
 # What a run keeps of its tables in memory before it writes them down, as their arrays count it.
-HOLD_BYTES = 32 << 20
+HOLD_BYTES = 16 << 20
 _Columns = dict[str, NDArray[np.generic]]
 
 
@@ -67,6 +67,7 @@ class Sink:
     _declared: dict[str, Table] = field(default_factory=dict)
     _rows: dict[str, int] = field(default_factory=dict)
     _held_rows: dict[str, int] = field(default_factory=dict)
+    _group_rows: dict[str, int] = field(default_factory=dict)
     _held_bytes: int = 0
     _left_bytes: int = 0
     _files: dict[str, TableFile] = field(default_factory=dict)
@@ -83,7 +84,10 @@ class Sink:
         total = self._rows.get(name, 0) + rows
         if total > table.max_rows:
             raise TooLargeError(self._refusal(table, total))
-        self._declared[name], self._rows[name] = table, total
+        if name not in self._declared:
+            self._declared[name] = table
+            self._group_rows[name] = group_rows({**table.schema(), **{c.name: self._enum(c.entity) for c in table.columns if c.entity}})
+        self._rows[name] = total
         self._held_rows[name] = self._held_rows.get(name, 0) + rows
         self._parts.setdefault(name, []).append(dict(columns))
         if self.spool is not None:
@@ -126,10 +130,11 @@ class Sink:
         """Write whole row groups of every table that has some, one group after the other; what is left stays in memory."""
         assert self.spool is not None
         for name, held in self._held_rows.items():
-            if held >= ROW_GROUP_ROWS and name not in self._files:
+            rows = self._group_rows[name]
+            if held >= rows and name not in self._files:
                 self._files[name] = TableFile(self.spool.path(name))
-            while self._held_rows[name] >= ROW_GROUP_ROWS:
-                self._files[name].write(self._frame(self._declared[name], self._taken(name, ROW_GROUP_ROWS)))
+            while self._held_rows[name] >= rows:
+                self._files[name].write(self._frame(self._declared[name], self._taken(name, rows)))
         # Tables short of a row group stay, and are no reason to look again at once.
         self._held_bytes = self._left_bytes = sum(_bytes(part) for parts in self._parts.values() for part in parts)
 

@@ -14,7 +14,7 @@ from policies import study
 from policies.policy import TODAY, Schedule
 from twin import run as twin_run
 from twin.scenario import Scenario
-from twin.spool import ROW_GROUP_ROWS, Spool, leftovers, write_table
+from twin.spool import Spool, group_rows, leftovers, write_table
 from twin.store import doctor, files, runs
 from twin.tables import Column, Sink, Table, TooLargeError
 
@@ -27,7 +27,7 @@ COLUMNS = (
 )
 GPUS, FEW = Table("gpus", "per minute", COLUMNS), Table("few", "per day", COLUMNS)
 IDS = {"gpu": tuple(f"gpu-{g}" for g in range(1000))}
-# A little over two row groups, in pieces that share no divisor with them.
+# Several row groups, in pieces that share no divisor with them.
 PIECE, PIECES = 77_777, 7
 
 
@@ -67,7 +67,7 @@ def test_no_more_is_held_than_asked_for_and_what_is_short_of_a_row_group(tmp_pat
     sink = Sink(IDS, Spool(tmp_path), hold_bytes=1)
     for number in range(3 * PIECES):
         sink.append(GPUS, _piece(number))
-        assert sink.held_rows < ROW_GROUP_ROWS + PIECE
+        assert sink.held_rows < group_rows(GPUS.schema()) + PIECE
     sink.append(FEW, _piece(0, 5))
     assert sink.tables()["gpus"].select(pl.len()).collect().item() == 3 * PIECES * PIECE
 

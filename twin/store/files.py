@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from twin.spool import ASIDE, ROW_GROUP_ROWS, leftovers, lock_aside, locked, write_table
+from twin.spool import ASIDE, leftovers, lock_aside, locked, write_table
 
-__all__ = ["ASIDE", "FINGERPRINTS", "ROW_GROUP_ROWS", "leftovers", "locked"]
+__all__ = ["ASIDE", "FINGERPRINTS", "leftovers", "locked"]
 FINGERPRINTS: Final = "files.json"
 
 
