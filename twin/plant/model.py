@@ -2,115 +2,36 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import GPUS_PER_SERVER, Fleet, expand
+from twin.fleet import Fleet
 from twin.plant import calibrating, driving, layout, records, step, tree
-from twin.plant.airflow import Airflow
 from twin.plant.averaging import Averaging
-from twin.plant.cooling import Cooling, by_hour
+from twin.plant.cooling import by_hour
 from twin.plant.hardware import host_model
-from twin.plant.heat import Heat, limit_c
-from twin.plant.history import History, Past, past
-from twin.plant.inlet import Inlet
+from twin.plant.heat import limit_c
+from twin.plant.history import Past, past
 from twin.plant.levers import PlantObservation
-from twin.plant.liquid import Liquid
-from twin.plant.outages import FAULT_KINDS, Outages, RandomFaults, drawn
+from twin.plant.load import GpuLoad, Ratings, carried, ratings
+from twin.plant.outages import FAULT_KINDS, Outages, drawn
+from twin.plant.pace import Pace
 from twin.plant.recording import Recorder
 from twin.plant.replay import Observed, Replay
-from twin.plant.sensors import Drifts, Sensors
-from twin.plant.starting import Air, ImportName, StartFrom, beginning
-from twin.plant.throttling import Graded, Throttling
-from twin.plant.tree import PowerTree
-from twin.plant.weather import Weather, generate
+from twin.plant.sensors import Drifts
+from twin.plant.settings import Settings
+from twin.plant.starting import Air, beginning
+from twin.plant.throttling import named_servers
+from twin.plant.weather import generate
 from twin.stack import State, read_only
 from twin.tables import Sink
 
-__all__ = ["FAULT_KINDS", "GpuLoad", "Model", "Settings"]
+__all__ = ["FAULT_KINDS", "GpuLoad", "Model", "Ratings", "Settings"]
 
 Floats = NDArray[np.float64]
-FAULT_FINE_S: Final = 60.0
-BRAKE_FINE_S: Final = 60.0
-THROTTLE_FINE_S: Final = 30.0
-# A row whose brake keeps tripping does not keep the run at fine ticks: it earns them once in this time.
-BRAKE_PAUSE_S: Final = 1800.0
-
-
-class Settings(BaseModel):
-    """The plant as a scenario may change it; every default is a calibration entry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weather: Weather = Field(default_factory=Weather)
-    airflow: Airflow = Field(default_factory=Airflow)
-    inlet: Inlet = Field(default_factory=Inlet)
-    heat: Heat = Field(default_factory=Heat)
-    throttling: Throttling = Field(default_factory=Throttling)
-    cooling: Cooling = Field(default_factory=Cooling)
-    liquid: Liquid = Field(default_factory=Liquid)
-    sensors: Sensors = Field(default_factory=Sensors)
-    history: History = Field(default_factory=History)
-    tree: PowerTree = Field(default_factory=PowerTree)
-    random_faults: dict[str, RandomFaults] = {}
-    max_step_s: float = Field(default=15.0, gt=0, le=60)
-    # Names of imported telemetry: fitted to, begun from, replayed.
-    telemetry: ImportName | None = None
-    start_from: StartFrom | None = None
-    replay: ImportName | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ratings:
-    """What servers (shape S) and GPUs (shape G) are rated for; ``busy_power_share`` is what rented work draws above idle at most.
-
-    ``server_idle_w`` is a server without work, its fans apart. ``busy_power_share`` is a share of a GPU's rating, mean of the fleet.
-    """
-
-    server_nameplate_w: Floats
-    server_idle_w: Floats
-    server_airflow_max_m3_per_s: Floats
-    gpu_tdp_w: Floats
-    busy_power_share: float
-
-
-@dataclass(frozen=True, slots=True)
-class GpuLoad:
-    """What every GPU (shape G) and CPU host (shape H) does until the next tick.
-
-    Shares are of time; ``decode_batch`` is the mean batch while decoding, ``clock_share`` the clock that its owner set.
-    ``decode_bandwidth_share`` is the share of memory bandwidth in use while decoding; None takes the model's typical one.
-    """
-
-    prefill_share: Floats
-    decode_share: Floats
-    decode_batch: Floats
-    opaque_share: Floats
-    resident: NDArray[np.bool_]
-    clock_share: Floats
-    host_share: Floats
-    decode_bandwidth_share: Floats | None = None
-
-
-def _named_servers(graded: Graded | None, fleet: Fleet) -> NDArray[np.bool_] | None:
-    """Return which GPUs (shape G) the settings give low priority; None where they leave it to the VMs."""
-    if graded is None or not graded.low_priority_servers:
-        return None
-    names = expand(graded.low_priority_servers)
-    for name in names:
-        if name not in fleet.server_ids:
-            raise ValueError(f"plant.throttling.graded: server {name!r} is not in the fleet, whose first is {fleet.server_ids[0]}")
-    return np.repeat(fleet.servers_within("server", names), GPUS_PER_SERVER)
-
-
-def _exact(part: Floats) -> Floats:
-    return np.ascontiguousarray(part, np.float64)
 
 
 class Model:
@@ -118,7 +39,6 @@ class Model:
 
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
         self.t_s = 0.0
-        self.fine_until_s = 0.0
         self._settings, self._fleet, self._clock, self._seed = settings, fleet, clock, seed
         site = layout.site_record(
             settings.airflow, settings.inlet, settings.heat, settings.throttling, settings.cooling, settings.liquid, settings.tree
@@ -139,15 +59,13 @@ class Model:
         self._host = host_model()
         self._typical_bandwidth_share = np.repeat(self.arrays.models["decode_bandwidth_share"][fleet.server_models], 8)
         self._opaque = read_only(np.zeros(len(fleet.gpu_servers), dtype=np.bool_))
-        self._shapes = [(len(fleet.gpu_servers),)] * 8 + [(len(fleet.host_ids),)]
+        self._hosts = len(fleet.host_ids)
         self._limit_c = read_only(np.repeat(limit_c(self.arrays.models.view(np.recarray))[fleet.server_models], 8))
         self._row_pdus, self._pdu_ups_share = read_only(fleet.row_pdus.copy()), read_only(fleet.pdu_ups_share.copy())
         self._gpu_servers, self._server_rows = read_only(fleet.gpu_servers), read_only(fleet.server_rows)
         self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
-        self._fine_used = np.zeros(len(fleet.server_ids), dtype=np.bool_)
-        self._brake_fine_s = np.full(len(fleet.row_ids), -BRAKE_PAUSE_S)
-        self._overload_fine_s = np.full(len(self.arrays.feeds), -BRAKE_PAUSE_S)
-        self._low_priority = _named_servers(settings.throttling.graded, fleet)
+        self._pace = Pace(self.arrays)
+        self._low_priority = named_servers(settings.throttling.graded, fleet)
         if self._low_priority is not None:
             self.arrays.gpus.low_priority[:] = self._low_priority
         self._tick_s = 0.0
@@ -164,15 +82,12 @@ class Model:
     @property
     def ratings(self) -> Ratings:
         """Return what servers and GPUs are rated for."""
-        mine = self.arrays.models[self.arrays.servers["model"].astype(np.int64)]
-        busy = mine["opaque_power_share"] - mine["idle_w"] / mine["tdp_w"]
-        return Ratings(
-            server_nameplate_w=read_only(mine["nameplate_w"].copy()),
-            server_idle_w=read_only(mine["base_w"] + GPUS_PER_SERVER * mine["idle_w"]),
-            server_airflow_max_m3_per_s=read_only(mine["airflow_max_m3_per_s"].copy()),
-            gpu_tdp_w=read_only(self.gpu_tdp_w),
-            busy_power_share=float(busy.mean()) if len(busy) else 0.0,
-        )
+        return ratings(self.arrays)
+
+    @property
+    def fine_until_s(self) -> float:
+        """Until when ticks are to be fine."""
+        return self._pace.fine_until_s
 
     @property
     def fault_edges_s(self) -> tuple[float, ...]:
@@ -200,21 +115,21 @@ class Model:
 
     def advance(self, until_s: float, load: GpuLoad, clock_cap_share: Floats) -> None:
         """Advance to ``until_s`` under a load and clock caps (shape G), in steps of at most ``max_step_s``."""
-        carried = self._carried(load, clock_cap_share)
+        handed = carried(load, clock_cap_share, self._typical_bandwidth_share, self._hosts)
         start_s, span_s = self.t_s, until_s - self.t_s
         if span_s <= 0.0:
             raise ValueError(f"the plant is at {self.t_s} s and cannot advance to {until_s} s")
         for fault_s in self._outages.apply(self.t_s, self.arrays):
-            self.fine_until_s = max(self.fine_until_s, fault_s + FAULT_FINE_S)
+            self._pace.struck(fault_s)
         count = math.ceil(span_s / self._settings.max_step_s - 1e-9)
         dt_s = span_s / count
         whole = Averaging(self.arrays) if count > 1 else None
         for index in range(count):
             now_s = start_s + (index + 1) * dt_s
             outside_c, wet_bulb_c = self.weather.at(now_s)
-            driven = carried if self._replay is None else self._replay.drive(self.arrays, carried, dt_s, now_s, self._host)
+            driven = handed if self._replay is None else self._replay.drive(self.arrays, handed, dt_s, now_s, self._host)
             if self._step(self.arrays, driven, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
-                self._protect(now_s)
+                self._pace.protect(now_s)
             if whole is not None:
                 whole.add()
         if whole is not None:
@@ -239,11 +154,8 @@ class Model:
         return arrays | {
             "t_s": self.t_s,
             "tick_s": self._tick_s,
-            "fine_until_s": self.fine_until_s,
-            "fine_used": self._fine_used.copy(),
-            "brake_fine_s": self._brake_fine_s.copy(),
+            **self._pace.snapshot(),
             "replay_missed": np.zeros(0, dtype=np.bool_) if self._replay is None else self._replay.missed.copy(),
-            "overload_fine_s": self._overload_fine_s.copy(),
         }
 
     def restore(self, state: State) -> None:
@@ -252,49 +164,12 @@ class Model:
             for field in fields:
                 records.column(self.arrays, name, field)[...] = state[name][field]
         self.t_s, self._tick_s = float(state["t_s"]), float(state["tick_s"])
-        self.fine_until_s = float(state["fine_until_s"])
-        self._fine_used = np.array(state["fine_used"], dtype=np.bool_)
-        self._brake_fine_s = np.array(state["brake_fine_s"], dtype=np.float64)
-        self._overload_fine_s = np.array(state["overload_fine_s"], dtype=np.float64)
+        self._pace.restore(state)
         if self._replay is not None:
             self._replay.missed = np.array(state["replay_missed"], dtype=np.bool_)
         self._outages.resume(self.t_s, self.arrays)
         self._recorder.drop_ticks()
         self._seen = None
-
-    def _carried(self, load: GpuLoad, clock_cap_share: Floats) -> driving.Load:
-        """Check shapes and hand the load over as the kernel takes it."""
-        bandwidth = self._typical_bandwidth_share if load.decode_bandwidth_share is None else load.decode_bandwidth_share
-        carried = driving.Load(
-            _exact(load.prefill_share),
-            _exact(load.decode_share),
-            _exact(load.decode_batch),
-            _exact(bandwidth),
-            _exact(load.opaque_share),
-            np.ascontiguousarray(load.resident, np.bool_),
-            _exact(load.clock_share),
-            _exact(clock_cap_share),
-            _exact(load.host_share),
-        )
-        if [part.shape for part in carried] != self._shapes:
-            gpus, hosts = self._shapes[0][0], self._shapes[-1][0]
-            raise ValueError(f"the plant's load must have {gpus} GPUs and {hosts} hosts in every array")
-        return carried
-
-    def _protect(self, now_s: float) -> None:
-        """Ask for fine ticks where protection has just set in."""
-        throttled = (self.arrays.servers["edges"] > 0.0) & ~self._fine_used
-        if throttled.any():
-            self._fine_used |= throttled
-            self.fine_until_s = max(self.fine_until_s, now_s + THROTTLE_FINE_S)
-        began = (self.arrays.rows["began"] > 0.0) & (now_s - self._brake_fine_s >= BRAKE_PAUSE_S)
-        if began.any():
-            self._brake_fine_s[began] = now_s
-            self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
-        strained = (self.arrays.feeds["spent_share"] > 0.0) & (now_s - self._overload_fine_s >= BRAKE_PAUSE_S)
-        if strained.any():
-            self._overload_fine_s[strained] = now_s
-            self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
 
     def _settle(self) -> None:
         """Bring fans and temperatures to where an idle fleet stands at the start, or where sensors saw this one."""
@@ -305,10 +180,10 @@ class Model:
         none, one = np.zeros(gpus), np.ones(gpus)
         idle = GpuLoad(none, none, none, none, self._opaque, one, np.zeros(hosts))
         outside_c, wet_bulb_c = self.weather.at(0.0)
-        carried, around = self._carried(idle, one), driving.Around(300.0, outside_c, wet_bulb_c, self._host)
-        self._step = step.entry(self.arrays, carried, around)
+        handed, around = carried(idle, one, self._typical_bandwidth_share, hosts), driving.Around(300.0, outside_c, wet_bulb_c, self._host)
+        self._step = step.entry(self.arrays, handed, around)
         for _ in range(12):
-            driven = carried if begin is None else begin.load(self.arrays, carried)
+            driven = handed if begin is None else begin.load(self.arrays, handed)
             driven = driven if self._replay is None else self._replay.drive(self.arrays, driven, around.dt_s, 0.0, self._host)
             self._step(self.arrays, driven, around)
         if begin is not None:

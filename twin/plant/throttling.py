@@ -4,8 +4,10 @@ from typing import Annotated
 
 import numpy as np
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from twin.fleet import GPUS_PER_SERVER, Fleet, expand
 from twin.plant.calibrated import calibrated
 from twin.plant.hardware import Quantity, Record
 from twin.plant.heat import over_limit_c
@@ -102,6 +104,17 @@ def graded_values(graded: Graded | None) -> dict[str, float]:
     part = Graded() if graded is None else graded
     values = {f"graded_{name}": float(value) for name, value in part if isinstance(value, int | float)}
     return values if graded is not None else values | {"graded_t1_share": np.inf, "graded_t2_share": np.inf}
+
+
+def named_servers(graded: Graded | None, fleet: Fleet) -> NDArray[np.bool_] | None:
+    """Return which GPUs (shape G) the settings give low priority; None where they leave it to the VMs."""
+    if graded is None or not graded.low_priority_servers:
+        return None
+    names = expand(graded.low_priority_servers)
+    for name in names:
+        if name not in fleet.server_ids:
+            raise ValueError(f"plant.throttling.graded: server {name!r} is not in the fleet, whose first is {fleet.server_ids[0]}")
+    return np.repeat(fleet.servers_within("server", names), GPUS_PER_SERVER)
 
 
 @register_jitable
