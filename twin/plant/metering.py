@@ -92,8 +92,10 @@ def meter(lay: Layout, around: Around) -> None:
         aisle.part_airflow_m3_per_s = max(aisle.part_airflow_m3_per_s, aisle.demand_m3_per_s)
         aisle.part_mixing_share = max(aisle.part_mixing_share, aisle.mixing_share)
     site.liquid_w = 0.0
-    for s in range(len(lay.servers)):
-        site.liquid_w += lay.models[lay.servers[s].model].on_plates * lay.servers[s].gpus_w
+    for r in range(len(lay.runs)):
+        if lay.models[lay.runs[r, 0]].on_plates > 0.0:
+            for s in range(lay.runs[r, 1] // GPUS_PER_SERVER, lay.runs[r, 2] // GPUS_PER_SERVER):
+                site.liquid_w += lay.servers[s].gpus_w
     air_w = it_w - site.liquid_w + handlers_w
     site.free_share = free_share(site, around.wet_bulb_c, site.supply_c)
     free_w, chilled_w = take_out(site, air_w, around.wet_bulb_c, around.dt_s)
