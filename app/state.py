@@ -19,6 +19,8 @@ Shown = Literal["today", "candidate"]
 DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
 _KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent")
+# Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
+_ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
 _MIRROR: Final = "_context_in_url"
 _SAID: Final = "_said"
@@ -154,7 +156,8 @@ def context() -> Context:
     # Who asks for a run and not for today's sees it beside a run of today's policy that faced the same, or alone.
     asked = None if "today" in kept else next((brief for brief in mine if brief.run_id == kept.get("run") and not brief.is_today), None)
     today = _pick(kept.get("today"), [brief for brief in mine if brief.is_today and (asked is None or _alike(asked, brief))])
-    candidate = _pick(kept.get("run"), [brief for brief in mine if not brief.is_today and _alike(brief, today)])
+    others = [brief for brief in mine if not brief.is_today and _alike(brief, today)]
+    candidate = _pick(kept.get("run"), sorted(others, key=lambda brief: name_of(brief.run_id).startswith(_ABLATION)))
     shown: Shown = "candidate" if candidate and kept.get("show") != "today" else "today"
     basis = (candidate if shown == "candidate" else today) or today or candidate
     if basis is None:

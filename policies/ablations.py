@@ -8,6 +8,8 @@ from policies import catalogue
 from policies.policy import TODAY, Held, PolicySet
 
 SYSTEM: Final = "tapas"
+# Such runs answer a question of research: the console does not take them for candidates unless they are asked for.
+PREFIX: Final = "Ablation: "
 # What each part of the system holds; one part, two parts, all of them.
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Place": ("vm_placement",),
@@ -25,7 +27,7 @@ def ablations() -> dict[str, PolicySet]:
             if all(any(lever in held for lever in PARTS[name]) for name in names):
                 label = "all" if count == len(PARTS) else " + ".join(names)
                 levers = {lever: (Held(system=SYSTEM),) for name in names for lever in PARTS[name] if lever in held}
-                found[label] = PolicySet(name=f"TAPAS {label}", levers=levers)
+                found[label] = PolicySet(name=f"{PREFIX}{label}", levers=levers)
     return found
 
 

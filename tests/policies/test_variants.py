@@ -65,6 +65,7 @@ def test_parts_of_tapas_hold_its_levers_and_no_others():
     assert set(found["Config"].levers) == {"instance_config", "emergency"}
     assert {held.system for policy in found.values() for stack in policy.levers.values() for held in stack} == {"tapas"}
     assert len({policy.policy_id for policy in found.values()}) == len(found)
+    assert all(policy.name.startswith(ablations.PREFIX) for label, policy in found.items() if label != "today")
 
 
 def test_every_part_is_run_in_the_world_of_the_run_and_today_is_the_reference(stored, monkeypatch):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import floors, jobs, work
+from app import floors, jobs, state, work
 from app.charts.cube import unpack
 from app.views.thermal import ablation, what_if
+from policies import ablations, study, variants
 from twin.fleet_file import named
 
 PAGE = "from app.views import thermal\nthermal.show()\n"
@@ -143,3 +144,14 @@ def test_runs_of_parts_are_known_by_their_policy_whoever_made_them(stored: Path,
     at = AppTest.from_string(PAGE, default_timeout=120).run()
     assert [button.label for button in at.button if button.key == "ablation-run"] == ["Compare the parts of TAPAS"]
     assert ablation.stored(store.candidate) == {"today": store.today}
+
+
+def test_runs_of_parts_do_not_push_the_candidate_aside(stored: Path, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(store.home, home)
+    part = study.run(variants.scenario_of(store.today, home), ablations.ablations()["Route"], state.run(store.today).brief.seed, home)
+    monkeypatch.setenv("INTENTWIN_HOME", str(home))
+    at = AppTest.from_string(PAGE, default_timeout=120).run()
+    assert _sent(at, "intentwin.floor")["version"] == f"{store.today}-{store.candidate}-candidate"
+    assert ablation.stored(store.candidate) == {"today": store.today, "Route": part}
+    assert "TAPAS Route" in _words(at) or "No part of TAPAS makes" in _words(at)
