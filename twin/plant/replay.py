@@ -86,8 +86,8 @@ class Replay:
         # Place of each server counted from its row's end: those are switched off first.
         order = np.lexsort((-np.arange(len(fleet.server_rows)), fleet.server_rows))
         self._from_end = np.empty(len(order), dtype=np.int64)
-        first = np.searchsorted(fleet.server_rows[order], np.arange(len(fleet.row_ids)))
-        self._from_end[order] = np.arange(len(order)) - first[fleet.server_rows[order]]
+        begins = np.searchsorted(fleet.server_rows[order], np.arange(len(fleet.row_ids)))
+        self._from_end[order] = np.arange(len(order)) - begins[fleet.server_rows[order]]
 
     def power_w(self, t_s: float) -> Floats:
         """Return each row's measured power at a time, shape R; not a number for rows that were not measured."""
@@ -120,7 +120,7 @@ class Replay:
         asked = np.where(measured, (wanted - fixed) / np.maximum(slope, 1e-9), 0.0)
         share = np.clip(asked, 0.0, 1.0)
         self._tell(until_s, wanted, fixed + share * slope)
-        opaque = ((share[rows] * ~off)[:, None] * free).ravel()
+        opaque = np.broadcast_to((share[rows] * ~off)[:, None] * free, (len(rows), GPUS_PER_SERVER)).ravel()
         if not measured.all():
             opaque = np.where(np.repeat(measured[rows], GPUS_PER_SERVER), opaque, load.opaque_share)
         clock = np.where(np.repeat(off, GPUS_PER_SERVER), 0.0, load.clock_share) if off.any() else load.clock_share
@@ -168,7 +168,7 @@ class _Plain:
 
 
 def _draws(model: Any, wide: Any, lay: Layout, load: Load, dt_s: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return of each server: power without opaque load, power more per share of it, its GPUs' idle power (S), and free shares (S, 8).
+    """Return of each server: power without opaque load, power more per share of it, its GPUs' idle power (S), and free shares (S, 8 or 1).
 
     Fans and clocks are those that the coming step will set, which follow from the state.
     """
@@ -178,6 +178,13 @@ def _draws(model: Any, wide: Any, lay: Layout, load: Load, dt_s: float) -> tuple
     target = fan_target_share(site, servers["load_share"], warmest)
     fan = servers["fan_share"] + relaxation(dt_s, site.fan_tau_s) * (target - servers["fan_share"])
     running = servers["off_s"] <= 0.0
+    if _plain(lay, load, running):
+        board, dynamic_w = (
+            server_power_w(model, 0.0, GPUS_PER_SERVER * model.idle_w, fan),
+            model.opaque_power_share * model.tdp_w - model.idle_w,
+        )
+        more = GPUS_PER_SERVER * dynamic_w + model.base_load_w
+        return board, more, GPUS_PER_SERVER * model.idle_w, np.ones((len(servers), 1))
     clock = _clocks(lay, load, running)
     factor, idle, free = clock_factor(wide, clock), idle_power_w(wide, load.resident.reshape(clock.shape)), np.ones(clock.shape)
     if stopped := bool((clock <= 0.0).any()):
@@ -196,6 +203,16 @@ def _draws(model: Any, wide: Any, lay: Layout, load: Load, dt_s: float) -> tuple
     if stopped:
         more, switched_w = np.where(running, more, 0.0), np.where(running, switched_w, 0.0)
     return fixed, more, switched_w, free
+
+
+def _plain(lay: Layout, load: Load, running: NDArray[np.bool_]) -> bool:
+    """Return whether every GPU is free, empty and at full clock: then all of a server's GPUs draw alike."""
+    if load.resident.any() or load.prefill_share.any() or load.decode_share.any() or not running.all():
+        return False
+    slowest = min(float(clocks.min()) for clocks in (load.clock_share, load.clock_cap_share, lay.gpus.thermal_clock_share))
+    return slowest >= 1.0 and all(
+        float(lay.rows[name].min()) >= 1.0 for name in ("brake_clock_share", "high_clock_share", "low_clock_share")
+    )
 
 
 def _clocks(lay: Layout, load: Load, running: NDArray[np.bool_]) -> Floats:
