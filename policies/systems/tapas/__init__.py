@@ -27,7 +27,7 @@ SYSTEM: Final = System(
         "plant.site_power_peak_w",
         "plant.energy_j",
     ),
-    costs=("serving.ttft_p99_s", "serving.e2e_p99_s", "serving.slo_attainment_share"),
+    costs=("serving.ttft_p99_s", "serving.e2e_p99_s", "serving.slo_attainment_share", "serving.quality_mean_share"),
     knobs=TapasKnobs,
     build=Tapas,
     paper="tapas",

@@ -11,8 +11,11 @@ class TapasKnobs(Knobs):
     """Margins to the bounds, the range and pace of clocks, and how far ahead to look.
 
     ``targets`` on ``plant.gpu_temp_max_c`` and ``plant.row_power_peak_w`` are enforced where and when they hold;
-    without any, the hardware's limits and the rows' budgets are. Defaults were chosen on the example scenario with seeds
-    7, 11 and 13, also with more bursts; seeds 2 to 6 were held back for a check.
+    without any, the hardware's limits and the rows' budgets are. Defaults of clocks, of temperature and of routing by heat were
+    chosen on the example scenario with seeds 7, 11 and 13, also with more bursts; seeds 2 to 6 were held back for a check.
+    Those of emergencies (``emergency_power_margin_share``, ``emergency_clock_share``) were chosen on the tiny scenario at high
+    load with a UPS or an air handler lost, seeds 1 to 3. All others were proposed and not tuned: routing by power and air,
+    changes of models, and placement.
     """
 
     temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 2.0

@@ -37,7 +37,9 @@ def emergency(kind: str, target: str, severity: float, seed: int) -> Scenario:
     """Tiny at high load on a hot afternoon, with one fault."""
     raw = toml(data_dir() / "scenarios" / "tiny.toml")
     endpoints = [{**each, "demand": {**each["demand"], "rate_per_s": RATES[each["id"]]}} for each in raw["serving"]["endpoints"]]
-    vms = [{**group, "load": BUSY} if group["workload"] == "ml-training" else group for group in raw["workloads"]["vms"]]
+    # It looks for its server, so that placement is asked.
+    rented = {"workload": "ml-training", "kind": "iaas", "count": 1, "load": BUSY}
+    vms = [rented if group["workload"] == "ml-training" else group for group in raw["workloads"]["vms"]]
     fault = {"kind": kind, "target": target, "from_s": FAULT_S, "severity": severity}
     changed = {"seed": seed, "faults": [fault], "serving": {**raw["serving"], "endpoints": endpoints}, "workloads": {"vms": vms}}
     return read({**raw, **changed})

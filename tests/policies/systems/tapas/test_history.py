@@ -1,9 +1,13 @@
 """Regressions find the laws that made the readings, and say how well."""
 
 import numpy as np
+import pytest
 
 from policies.systems.tapas.history import ServerHistory
 from policies.systems.tapas.templates import Templates, hours_ahead
+from twin.plant.model import Model
+from twin.scenario import read
+from twin.sources import data_dir, toml
 from twin.workloads.levers import PastVms
 
 
@@ -63,3 +67,15 @@ def test_a_predicted_peak_lies_between_mean_and_highest_and_unknown_workloads_ar
 def test_hours_ahead_go_round_the_week():
     np.testing.assert_array_equal(hours_ahead(167, 3), [167, 0, 1])
     assert len(hours_ahead(3, 500)) == 168
+
+
+@pytest.mark.parametrize("climate", ["phoenix", "seattle"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_on_the_twins_own_noisy_telemetry_inlets_and_gpus_are_predicted_to_less_than_one_degree(placing, climate, seed):
+    scenario = read({**toml(data_dir() / "scenarios" / "tiny.toml"), "plant": {"weather": {"climate": climate}}})
+    plant = Model(scenario.spec.plant, scenario.fleet, scenario.clock, scenario.horizon_s, (), seed)
+    rated, past = plant.ratings, plant.past()
+    known = {name: getattr(rated, name) for name in ("server_nameplate_w", "server_airflow_max_m3_per_s", "gpu_tdp_w")}
+    errors = ServerHistory.of(past, placing(**known).plant).errors
+    assert errors.inlet_c < 1.0
+    assert errors.gpu_c < 1.0
