@@ -12,17 +12,6 @@ from twin.clock import Window
 from twin.workloads.levers import PastPlant, PlantAtServers
 
 VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
-# Label -> metric -> one value per seed.
-Found = Mapping[str, Mapping[str, tuple[float, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """Policy sets by label, each run as it stands on the claim's scenario; ``read`` is a pure function of their metrics."""
-
-    policies: Mapping[str, Any]
-    metrics: tuple[str, ...]
-    read: Callable[[Found], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +146,7 @@ class Learned:
     read: Callable[[PastPlant, PlantAtServers], float | None]
 
 
-Evidence = Fixed | Search | Learned
+Evidence = Search | Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +192,6 @@ class Claim:
         """Return the policy set of each label, as the card writes it."""
         if isinstance(self.evidence, Learned):
             return {}
-        if isinstance(self.evidence, Fixed):
-            return self.evidence.policies
         return {label: contender.policy for label, contender in self.evidence.contenders.items()}
 
     @property

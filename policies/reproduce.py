@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from policies import catalogue, pool, probes, study
-from policies.claim import NOTHING, Capacity, Claim, Fixed, Found, Learned, Measured, Search, Verdict, judge, middle
-from policies.policy import PolicySet, Schedule
+from policies.claim import NOTHING, Capacity, Claim, Learned, Measured, Search, Verdict, judge, middle
 from policies.system import System
 from twin.run import Progress
 from twin.scenario import Scenario, load, names
 from twin.sources import code_hash
-from twin.store import claims, runs
+from twin.store import claims
 
 
 def reproduce(
@@ -53,50 +52,10 @@ def check(
     cancel: pool.Cancel | None = None,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Return the verdict on one claim, and of one that was searched its points and how many runs it took."""
-    if isinstance(claim.evidence, Search):
-        outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
-        return _searched(claim, claim.evidence, outcomes)
     if isinstance(claim.evidence, Learned):
         return judge(claim, middle([claim.evidence.read(*study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
-    found = evidence(claim, scenario, home, workers=workers, progress=progress, cancel=cancel)
-    ours = claim.evidence.read(found)
-    return (Verdict(None, "not comparable", _missing(claim, found)) if ours is None else judge(claim, ours)), {}
-
-
-def evidence(
-    claim: Claim,
-    scenario: Scenario,
-    home: Path,
-    *,
-    workers: int = 1,
-    progress: pool.Report | None = None,
-    cancel: pool.Cancel | None = None,
-) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Return label -> metric -> one value per seed of the runs that a fixed claim needs; without evidence it is left out."""
-    assert isinstance(claim.evidence, Fixed)
-    policies = {label: PolicySet.model_validate(policy) for label, policy in claim.policies.items()}
-    questions = [study.Question(label, scenario, Schedule.of(p), seed, home) for label, p in policies.items() for seed in claim.seeds]
-    # Claims of one card share their runs: what is stored is not worth a fresh process.
-    stored = all(runs.exists(study.run_id_of(question), home) for question in questions)
-    run_ids = pool.answer(study.ask, questions, workers=1 if stored else workers, progress=progress, cancel=cancel)
-    by_label = {label: [r for q, r in zip(questions, run_ids, strict=True) if q.label == label] for label in policies}
-    study.same_world(by_label, claim.seeds, home)
-    return {label: _values(claim.evidence.metrics, ids, home) for label, ids in by_label.items()}
-
-
-def _values(metrics: Sequence[str], run_ids: Sequence[str], home: Path) -> dict[str, tuple[float, ...]]:
-    found = [runs.load(run_id, home).metrics for run_id in run_ids]
-    return {name: tuple(float(each[name]) for each in found) for name in metrics if all(name in each for each in found)}
-
-
-def _missing(claim: Claim, found: Found) -> str:
-    reference = next(iter(claim.policies))
-    values = found.get(reference, {}).get(claim.metric)
-    if values is None:
-        return f"the runs hold no evidence for {claim.metric}"
-    if not any(values):
-        return f"on this scenario {reference} shows no {claim.metric.partition('.')[2].replace('_', ' ')}, so there is nothing to avoid"
-    return f"{claim.metric} of these runs does not give the claim's number"
+    outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
+    return _searched(claim, claim.evidence, outcomes)
 
 
 def _searched(claim: Claim, search: Search, outcomes: Sequence[probes.Outcome]) -> tuple[Verdict, dict[str, Any]]:
@@ -138,7 +97,9 @@ def _unfound(claim: Claim, search: Search, own: Sequence[probes.Outcome]) -> Ver
     failed = {label: seeds for label, seeds in failed.items() if seeds}
     what = "run" if isinstance(search.find, Measured) else "load" if isinstance(search.find, Capacity) else "size"
     whose = [label if seeds == len(claim.seeds) else f"{label} on {seeds} of {len(claim.seeds)} seeds" for label, seeds in failed.items()]
-    why = f"no {what} that was tried holds the objective for {', '.join(whose)}" if failed else NOTHING
+    idle = [outcome.label for outcome in own if outcome.label in search.against and any(answer.value == 0.0 for answer in outcome.answers)]
+    none = f"{', '.join(idle)} shows none on some seed, so there is nothing to avoid" if idle else NOTHING
+    why = f"no {what} that was tried holds the objective for {', '.join(whose)}" if failed else none
     others = [label for label in search.against if label not in failed]
     # Where the baseline does it and ours does not, that is an answer.
     word = not claim.comparable and search.ours in failed and others and not isinstance(search.find, Measured)

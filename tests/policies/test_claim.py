@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from policies.catalogue import systems
-from policies.claim import Capacity, Claim, Fixed, Measured, Objective, Search, Sizing, judge, middle
+from policies.claim import Capacity, Claim, Learned, Measured, Objective, Search, Sizing, judge, middle
 
 CLAIM = Claim(
     id="throughput",
@@ -20,7 +20,7 @@ CLAIM = Claim(
     fitted_parameters=0,
     setup="made up for this test, nothing is tuned on it at all",
     scenario="tiny",
-    evidence=Fixed({}, (), lambda found: None),
+    evidence=Learned(lambda past, plant: None),
 )
 
 

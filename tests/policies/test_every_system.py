@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from policies import catalogue, study
-from policies.claim import Fixed, Measured
+from policies.claim import Learned, Measured
 from policies.policy import Held, PolicySet, Schedule
 from policies.probes import points_of
 from policies.system import Knobs, System
@@ -56,16 +56,13 @@ def test_claims_name_known_metrics_and_policies_that_can_run(system):
         assert len(claim.setup) > 40, "the set-up must say what was fixed before tuning"
         for policy in claim.policies.values():
             catalogue.complete(PolicySet.model_validate(policy))
-        if isinstance(claim.evidence, Fixed):
-            assert set(claim.evidence.metrics) <= set(METRICS)
-            assert claim.evidence.read({label: {} for label in claim.policies}) is None, "without evidence there is no number"
-        else:
+        if not isinstance(claim.evidence, Learned):
             assert claim.evidence.compare({}) is None, "without evidence there is no number"
 
 
 def test_claims_that_are_searched_can_be_asked_everywhere_and_try_everybody_alike(system):
     for claim in system.claims:
-        if isinstance(claim.evidence, Fixed):
+        if isinstance(claim.evidence, Learned):
             continue
         search, scenario = claim.evidence, load(claim.scenario)
         assert {search.ours, *search.against} <= set(search.contenders)
@@ -80,7 +77,8 @@ def test_claims_that_are_searched_can_be_asked_everywhere_and_try_everybody_alik
             assert varied(own, sweep.settings[sweep.own]).canonical() == own.canonical(), "the claim's own point is in the sweep"
         if not isinstance(search.find, Measured):
             assert {objective.metric for objective in search.find.objectives} <= set(METRICS)
-            assert len({len(contender.tries) for contender in search.contenders.values()}) == 1, "as many tries for each"
+            tries = {label: len(contender.tries) for label, contender in search.contenders.items()}
+            assert all(tries[search.ours] <= tries[label] for label in search.against), "ours is not tried more often than what it beats"
 
 
 def test_every_knob_has_bounds_a_default_inside_them_and_a_description(system):
