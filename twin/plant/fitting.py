@@ -53,7 +53,7 @@ def plane(x: Floats, y: Floats, use: Flags) -> Floats:
     """
     scale = np.where((spread := x.std(axis=0)) > 0.0, spread, 1.0)
     z = x / scale
-    there = use[:, None] & np.isfinite(y) & np.isfinite(x).all(axis=1)[:, None]
+    there = np.isfinite(y) & (use & np.isfinite(x).all(axis=1))[:, None]
     z, values, weight = np.where(np.isfinite(z), z, 0.0), np.where(there, y, 0.0), there.astype(np.float64)
     ridge = _RIDGE * np.maximum(there.sum(axis=0), 1.0)[:, None, None] * np.eye(x.shape[1])
     found = np.zeros((y.shape[1], x.shape[1]))

@@ -38,7 +38,9 @@ def test_the_piecewise_inlet_of_tapas_comes_back_per_server() -> None:
     outside, load = random.uniform(5, 40, 500), random.uniform(0.2, 1.0, 500)
     x = np.column_stack([fitting.pieces(outside, 15.0, 25.0), load])
     offsets = np.array([-1.0, 0.0, 2.5])
-    y = np.column_stack([18.0 + offset + x[:, 1] * 0.6 + x[:, 2] * 0.2 + load * 2.0 for offset in offsets]) + random.normal(0, 0.2, (500, 3))
+    y = np.column_stack([18.0 + offset + x[:, 1] * 0.6 + x[:, 2] * 0.2 + load * 2.0 for offset in offsets]) + random.normal(
+        0, 0.2, (500, 3)
+    )
     found = fitting.plane(x, y, _all(500))
     np.testing.assert_allclose(found[:, 0], 18.0 + offsets, atol=0.15)
     np.testing.assert_allclose(found[:, 1:], [[0.6, 0.2, 2.0]] * 3, atol=0.15)
