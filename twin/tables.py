@@ -136,7 +136,7 @@ class Sink:
             while self._held_rows[name] >= rows:
                 self._files[name].write(self._frame(self._declared[name], self._taken(name, rows)))
         # Tables short of a row group stay, and are no reason to look again at once.
-        self._held_bytes = self._left_bytes = sum(_bytes(part) for parts in self._parts.values() for part in parts)
+        self._left_bytes = self._held_bytes
 
     def _taken(self, name: str, rows: int) -> _Columns:
         """Take the first ``rows`` held rows of a table away and return them as one array per column."""
@@ -146,11 +146,13 @@ class Sink:
             wanted, count = wanted - length, count + 1
         taken = parts[:count]
         self._parts[name] = parts[count:]
+        self._held_bytes -= sum(_bytes(part) for part in taken)
         if wanted < 0:
             last = taken[-1]
             # A copy, or the few rows that stay would keep the whole part.
             self._parts[name].insert(0, {key: values[wanted:].copy() for key, values in last.items()})
             taken[-1] = {key: values[:wanted] for key, values in last.items()}
+            self._held_bytes += _bytes(self._parts[name][0])
         self._held_rows[name] -= rows
         return self._joined(name, taken)
 
