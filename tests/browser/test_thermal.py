@@ -60,7 +60,7 @@ def test_a_what_if_runs_once_is_found_after_a_reload_opens_and_leads_back(ready:
         expect(line).to_contain_text(re.compile(r"\d+\.\d\s°C"))
         assert len([place for place in (ready.home / "jobs").iterdir() if place.is_dir()]) == started
         line.get_by_role("button", name="Open").click()
-        expect(page.locator(".st-key-thermal-back")).to_contain_text("lose an ahu, aisle-1 at 01:40, 01:40 to 02:40")
+        expect(page.locator(".st-key-thermal-back")).to_contain_text("lose an AHU, aisle-1 at 01:40, 01:40 to 02:40")
         page.get_by_role("button", name="Back to the whole run").click()
         expect(page.locator(".st-key-thermal-back")).to_have_count(0)
         expect(page).to_have_url(re.compile("t=6000"))

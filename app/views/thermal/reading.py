@@ -93,15 +93,23 @@ def clocks(home: str, run_id: str, server_id: str) -> Floats:
 
 def vms_on(run_id: str, server_id: str, t_s: float) -> pl.DataFrame:
     """Return the VMs on a server at a moment: whose they are, what kind, which GPUs where the run says so, since when."""
-    frame = state.table(run_id, "vms")
+    frame = _also_before(run_id, "vms")
     if frame.is_empty():
         return frame
     here = frame.filter((pl.col("place_id").cast(pl.String) == server_id) & (pl.col("t_s") <= t_s + 1e-6))
-    ends = state.table(run_id, "vm_ends")
+    ends = _also_before(run_id, "vm_ends")
     if not ends.is_empty():
         here = here.join(ends.filter(pl.col("t_s") <= t_s).select(pl.col("vm_id")), on="vm_id", how="anti")
     missing = [pl.lit(None, pl.Int64).alias(name) for name in ("gpus", "first_gpu") if name not in here.columns]
     return here.with_columns(missing).select("vm_id", "workload_id", "kind", "gpus", "first_gpu", pl.col("t_s").alias("since_s"))
+
+
+def _also_before(run_id: str, name: str) -> pl.DataFrame:
+    """Return a table of a run with that of the run which it goes on from, where it does: a VM is told once, when it is placed."""
+    begun = (state.run(run_id).manifest.get("started_from") or {}).get("run_id")
+    frames = [state.table(begun, name)] if any(brief.run_id == begun for brief in state.stored()) else []
+    kept = [frame for frame in (*frames, state.table(run_id, name)) if not frame.is_empty()]
+    return pl.concat(kept, how="vertical_relaxed") if kept else pl.DataFrame()
 
 
 def throttles(run_id: str) -> int | None:

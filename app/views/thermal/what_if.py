@@ -117,7 +117,7 @@ def _moment(now: state.Context) -> float:
 
 def _name(run_id: str, now: state.Context, asked: Asked) -> str:
     name = "today" if now.shown == "today" else state.name_of(run_id)
-    return f"{name}: {asked.words.lower()} at {now.clock_text}"[:80]
+    return f"{name}: {asked.words[:1].lower()}{asked.words[1:]} at {now.clock_text}"[:80]
 
 
 def _told(found: Outcome, job: jobs.Job, now: state.Context) -> str:
@@ -163,12 +163,16 @@ def standing(day: Day, margin_c: float, throttles: int | None, late: Sequence[st
         return "broken", f"a GPU is {shown(-margin_c, 'x_c')} over its limit"
     if late:
         return "broken", f"past what {late[0]} asks"
-    if least < 0:
-        return "broken", "a row is over its budget"
+    over = int(np.max(np.sum(free < 0, axis=0), initial=0))
+    if over > 1:
+        return "broken", f"a row is over its budget for {over} minutes"
     if throttles:
         return "broken", ""
     if margin_c < NEAR_C:
         return "at risk", f"{shown(margin_c, 'x_c')} below the limit"
+    # The minute in which something is lost holds the seconds before loads give way.
+    if over:
+        return "at risk", "a row passes its budget for a moment"
     if least < NEAR_SHARE:
         return "at risk", f"a row has {100 * least:.0f}\u00a0% of its budget left"
     return "met", ""

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,10 @@ def test_a_limit_a_throttle_or_a_bound_breaks_and_little_room_is_a_risk(stored: 
     assert what_if.standing(day, 9.0, 0, ["I-01"]) == ("broken", "past what I-01 asks")
     assert what_if.standing(day, 2.0, 0, [])[0] == "at risk"
     assert what_if.standing(day, 9.0, 0, []) == ("met", "")
+    for minutes, word in ((1, "at risk"), (2, "broken")):
+        power = day.row_power_w.copy()
+        power[5 : 5 + minutes, 0] = 1.1 * day.row_budget_w[0, 0]
+        assert what_if.standing(replace(day, row_power_w=power), 9.0, 0, [])[0] == word
 
 
 def _answered(store: Any, home: Path) -> str:
@@ -135,6 +140,7 @@ def test_an_answer_is_found_again_opens_on_the_page_and_leads_back(store: Any, t
     assert not at.exception
     assert answer in at.query_params["run"]
     assert "What if · cooler: lose an AHU, aisle-1 at 00:15, 00:15 to 00:40" in _words(at)
+    assert re.search(r"VMs? at 00:\d\d, ", _words(at))  # placed before this run begins
     at.button(key="what-if-back").click().run()
     assert store.candidate in at.query_params["run"]
     assert "What if ·" not in _words(at)
