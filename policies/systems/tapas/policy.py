@@ -54,7 +54,7 @@ class Tapas:
     def _begin(self, instances: int) -> None:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
-        self._allowed = Allowed(self._clock, np.full(instances, np.inf), np.zeros(instances, dtype=np.bool_))
+        self._allowed = Allowed(self._clock, np.full(instances, np.inf), *np.zeros((2, instances), dtype=np.bool_))
         self._full_w = np.zeros(instances)
         self._admitted = np.ones(instances, dtype=np.bool_)
 
@@ -172,8 +172,8 @@ class Tapas:
         share = self._row_share(seen)
         by_row_w = np.where(share < 1.0, idle_w + np.maximum(share, 0.0) * np.maximum(self._full_w - idle_w, 0.0), np.inf)
         too_hot = (thermal <= knobs.lowest_clock_share) & (by_heat_w < idle_w + lowest * (tdp_w - idle_w))
-        unmet = (too_hot | (share < lowest)) & (seen.t_s > 0.0)
-        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), unmet)
+        known, short = seen.t_s > 0.0, share < lowest
+        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), (too_hot | short) & known, short & known)
 
     # -- memory --------------------------------------------------------------
 

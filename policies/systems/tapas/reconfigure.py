@@ -20,7 +20,6 @@ _SMOOTHING: Final = 0.2
 # An emergency is met once it has lasted this many windows, and ends when it would stay ended with this much more to do.
 _WINDOWS: Final = 2
 _ROOM: Final = 1.25
-_LEAST_BATCH: Final = 8
 # Another model must carry this much more to be worth a reload.
 _WORTH_IT: Final = 1.1
 _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
@@ -28,22 +27,26 @@ _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What the bounds leave, shape I: the clock in force, watts per GPU, and whether even the lowest clock draws more."""
+    """What the bounds leave, shape I: the clock in force, watts per GPU, and whether even the lowest clock draws more, for the
+    sake of heat or row (``unmet``) or of the row (``short``).
+    """
 
     clock_share: Floats
     gpu_w: Floats
     unmet: Bools
+    short: Bools
 
 
 class Reconfiguration:
     """Chooses points of the profile table where the bounds leave an endpoint too little.
 
-    Clocks come first and are set elsewhere. Where the lowest is not low enough batches are limited at once to what full
-    instances may draw; if that lasts, models of the endpoint's list take over: of those whose power fits and that carry the
-    demand the best answers, else the highest goodput times quality. Where clocks are low enough but the endpoint cannot carry
-    its demand at them within its objectives, just as many instances change as it takes, those with the most to gain first.
-    What was changed is changed back when the plain setting has been enough, with room to spare, for a while: every change
-    drains an instance and loads weights.
+    Clocks come first and are set elsewhere. Where the lowest is not low enough for a row's power, batches are limited at once
+    to what full instances may draw, as far as the demand is carried (heat does not ask for it: the hottest is a burst of
+    prompts, whatever the batch). If need lasts, models of the endpoint's list take over: of those whose power fits and that
+    carry the demand the best answers, else the highest goodput times quality. Where clocks are low enough but the endpoint
+    cannot carry its demand at them within its objectives, just as many instances change as it takes, those with the most to
+    gain first. What was changed is changed back when the plain setting has been enough, with room to spare, for a while: every
+    change drains an instance and loads weights.
     Shapes: I instances, E endpoints.
     """
 
@@ -139,6 +142,7 @@ class _Task:
     now: Ints
     bound: Bools
     unmet: Bools
+    short: Bools
     allowed_w: Floats
     serving: Bools
     limit: Ints
@@ -156,6 +160,7 @@ class _Task:
             now=now,
             bound=(clock < 1.0) | allowed.unmet[members],
             unmet=allowed.unmet[members],
+            short=allowed.short[members],
             allowed_w=allowed.gpu_w[members],
             serving=np.isin(seen.state[members], (ON, STARTING)),
             limit=np.maximum(np.searchsorted(BATCHES, seen.configured_max_batch[members], side="right") - 1, 0),
@@ -170,9 +175,12 @@ class _Task:
         full, drawn_w = goodput[:, self.limit, each], power_w[:, self.limit, each]
         variant, batch = np.full(len(each), _OWN, dtype=np.int64), np.full(len(each), BATCH_HIGH, dtype=np.int64)
         for at in np.flatnonzero(self.unmet & (drawn_w[self.now, each] > self.allowed_w)):
-            # At once and without worse answers: no batch that would draw more than there is. Then whoever serves for less.
-            fits = (self.table.gpu_w[self.now[at], 0, :, at] <= self.allowed_w[at]) & (BATCHES >= _LEAST_BATCH)
-            batch[at] = BATCHES[fits].max(initial=_LEAST_BATCH)
+            # At once and without worse answers: no batch that draws more than there is, as far as the demand is carried. Then
+            # whoever serves for less.
+            fits = self.table.gpu_w[self.now[at], 0, :, at] <= self.allowed_w[at]
+            carries = goodput[self.now[at], :, at] >= self._share_per_s(needed_per_s)
+            if self.short[at] and carries.any():
+                batch[at] = max(BATCHES[fits].max(initial=1), BATCHES[carries].min())
             variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
         self._carry(needed_per_s, changed, able, full, variant)
         return variant, batch
