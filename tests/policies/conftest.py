@@ -133,6 +133,15 @@ def plant_seen() -> Callable[..., PlantObservation]:
         "row_power_w": np.array([12_000.0, 12_000.0]),
         "row_budget_w": np.array([15_000.0, 15_000.0]),
         "aisle_airflow_share": np.full(1, 0.6),
+        "aisle_airflow_m3_per_s": np.full(1, 0.9),
+        "aisle_supply_m3_per_s": np.full(1, 1.5),
+        "ups_load_w": np.full(4, 6_000.0),
+        "ups_rated_w": np.full(4, 10_000.0),
+        "pdu_load_w": np.full(4, 6_000.0),
+        "pdu_rated_w": np.full(4, 10_000.0),
+        "row_live": np.ones(2, dtype=np.bool_),
+        "row_pdus": np.array([[0, 1], [2, 3]]),
+        "pdu_ups_share": np.full((4, 4), 0.25),
     }
 
     def make(**changes: Any) -> PlantObservation:
