@@ -15,6 +15,8 @@ ASIDE: Final = ".saving-"
 # About what a row group holds before it is packed: one of a few megabytes is quick to skip, and little to wait for in memory.
 _GROUP_BYTES: Final = 4 << 20
 _TEXT_BYTES: Final = 16
+_ROWS_PER_ID: Final = 8
+_MOST_ROWS: Final = 1 << 20
 # Times that many rows in a row share.
 _REPEATED: Final = ("t_s", "tick_s", "window_s")
 
@@ -57,7 +59,9 @@ def group_rows(schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> int:
     262144
     """
     width = sum(_width(dtype) for dtype in schema.values())
-    return 1 << max(_GROUP_BYTES // width - 1, 1).bit_length()
+    # Every row group lists all ids, so that it should hold several rows of each.
+    ids = max((len(dtype.categories) for dtype in schema.values() if isinstance(dtype, pl.Enum)), default=0)
+    return 1 << max(_GROUP_BYTES // width - 1, min(_ROWS_PER_ID * ids, _MOST_ROWS) - 1, 1).bit_length()
 
 
 def _width(dtype: pl.DataType | type[pl.DataType]) -> int:
