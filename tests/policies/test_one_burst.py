@@ -1,7 +1,7 @@
 """One burst of prompts becomes power, heat, a slower clock and a longer queue; TAPAS changes the third link."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ TAPAS = {lever: [{"system": "tapas"}] for lever in ("request_routing", "instance
 def runs_of_it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
     """A request a second for half an hour, six and more a second for ten minutes of it, on two A100 servers."""
     home = tmp_path_factory.mktemp("burst")
-    begin, t_s, lines = datetime(2026, 7, 14, 13), 0.0, ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    begin, t_s, lines = datetime(2026, 7, 14, 13, tzinfo=UTC), 0.0, ["TIMESTAMP,ContextTokens,GeneratedTokens"]
     while t_s < 1800.0:
-        lines.append(f"{(begin + timedelta(seconds=t_s)).isoformat(sep=' ')},1500,200")
+        lines.append(f"{(begin + timedelta(seconds=t_s)).replace(tzinfo=None).isoformat(sep=' ')},1500,200")
         t_s += 0.15 if BEGIN_S <= t_s < END_S else 1.0
     (home / "burst.csv").write_text("\n".join(lines) + "\n")
     with pytest.MonkeyPatch.context() as patch:
