@@ -14,8 +14,8 @@ class TapasKnobs(Knobs):
     without any, the hardware's limits and the rows' budgets are. Defaults of clocks, of temperature and of routing by heat were
     chosen on the example scenario with seeds 7, 11 and 13, also with more bursts; seeds 2 to 6 were held back for a check.
     Those of emergencies (``emergency_power_margin_share``, ``emergency_clock_share``) were chosen on the tiny scenario at high
-    load with a UPS or an air handler lost, seeds 1 to 3. All others were proposed and not tuned: routing by power and air,
-    changes of models, and placement.
+    load with a UPS or an air handler lost, seeds 1 to 3, and on the example fleet with a UPS lost. All others were proposed and
+    not tuned: routing by power and air, changes of models, and placement.
     """
 
     temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 2.0
@@ -48,7 +48,7 @@ class TapasKnobs(Knobs):
     emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
     emergency_power_margin_share: Annotated[
         float, Field(ge=0, le=0.3, description="share of a row's bound that a cap frees; it sets in at half of it")
-    ] = 0.04
+    ] = 0.06
     emergency_clock_share: Annotated[
         float, Field(ge=0.2, le=1, description="clock down to which managed GPUs are capped before opaque ones are")
     ] = 0.35

@@ -20,6 +20,7 @@ _SMOOTHING: Final = 0.2
 # An emergency is met once it has lasted this many windows, and ends when it would stay ended with this much more to do.
 _WINDOWS: Final = 2
 _ROOM: Final = 1.25
+_EASED_SHARE: Final = 0.1
 # Another model must carry this much more to be worth a reload.
 _WORTH_IT: Final = 1.1
 _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
@@ -109,9 +110,11 @@ class Reconfiguration:
         changed = self._variant[members] != _OWN
         variant, batch = task.plan(per_s * (1.0 + knobs.goodput_headroom_share), changed, knobs)
         needed, _ = task.plan(per_s * (1.0 + knobs.goodput_headroom_share) * _ROOM, changed, knobs)
+        # While clocks are still near the lowest the emergency goes on: the plain setting would only bring it back.
+        eased = ~task.unmet & (task.table.clock_share[0] > knobs.lowest_clock_share + _EASED_SHARE)
         self._batch[members] = np.where(changed, BATCH_HIGH, batch)
         self._asked[members] = np.where((variant != _OWN) & ~changed, self._asked[members] + 1, 0)
-        self._calm_s[members] = np.where(changed & (needed == _OWN), self._calm_s[members] + seen.window_s, 0.0)
+        self._calm_s[members] = np.where(changed & (needed == _OWN) & eased, self._calm_s[members] + seen.window_s, 0.0)
         most = max(1, int(knobs.turn_share * len(members)))
         for at in np.flatnonzero(self._asked[members] >= _WINDOWS)[:most]:
             if self._base[members[at]] == _OWN:
