@@ -1,7 +1,7 @@
 """The card of one idea: what it is, its levers, what it claims."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -92,6 +92,7 @@ class System:
     ``serves`` names the metrics that its levers move for the better, ``costs`` those that it may worsen;
     ``enforces`` names those whose bounds its holder keeps in view: only they reach it as targets. Whatever else it serves it
     moves the right way, and the twin shows how far. ``paper`` is a key of sources.toml, None for a plain baseline.
+    ``parts`` names what its paper takes apart, each with the levers that it is: ablations hold some of them.
     """
 
     id: str
@@ -106,3 +107,4 @@ class System:
     watch: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     enforces: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from policies.system import System
-from policies.systems.tapas.claims import CLAIMS
+from policies.systems.tapas.claims import CLAIMS, CONFIG, PLACE, ROUTE
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.policy import Tapas
 
@@ -34,4 +34,5 @@ SYSTEM: Final = System(
     watch=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s"),
     claims=CLAIMS,
     enforces=("plant.gpu_temp_max_c", "plant.row_power_peak_w"),
+    parts={"Place": PLACE, "Route": ROUTE, "Config": CONFIG},
 )
