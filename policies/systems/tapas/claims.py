@@ -113,7 +113,8 @@ def gpu_error_c(past: PastPlant, plant: PlantAtServers) -> float | None:
 
 def _claim(claim_id: str, text: str, metric: str, evidence: Evidence, paper: float, **more: Any) -> Claim:
     given: dict[str, Any] = {"unit": "share of the baseline's", "better": "lower", "tolerance": 0.35, "setup": SETUP, **more}
-    return Claim(id=claim_id, text=text, metric=metric, paper=paper, fitted_parameters=0, scenario="tapas", evidence=evidence, **given)
+    given = {"fitted_parameters": 0, **given}
+    return Claim(id=claim_id, text=text, metric=metric, paper=paper, scenario="tapas", evidence=evidence, **given)
 
 
 _EVENTS: Final = {"tolerance": 0.05, "source": "tapas: trace-driven simulation"}
@@ -159,6 +160,12 @@ CLAIMS: Final = (
         "inlet-regression", "predicts a server's inlet within 1 °C", "plant.inlet_temp_max_c", Learned(inlet_error_c), 0.0, **_ERROR,
     ),
     _claim(
-        "gpu-regression", "predicts a GPU's temperature within 1 °C", "plant.gpu_temp_max_c", Learned(gpu_error_c), 0.0, **_ERROR,
+        "gpu-regression", "predicts a GPU's temperature within 1 °C", "plant.gpu_temp_max_c", Learned(gpu_error_c), 0.0,
+        **{
+            **_ERROR,
+            "fitted_parameters": 1,
+            "setup": f"{_ERROR['setup']}How far the loads of one server's GPUs lie apart (10 percent) was narrowed from 30 percent after a "
+            "first look at the fits, whose error is about 1.0 C there: it is counted as fitted. ",
+        },
     ),
 )  # fmt: skip
