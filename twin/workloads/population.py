@@ -19,8 +19,9 @@ from twin.workloads.streams import Drawn, draw
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-# Noise is drawn for so many VMs of streams; a larger number of them shares it.
+# Noise is drawn for so many VMs of streams, some at a time; a larger number of them shares it.
 _NOISES: Final = 4096
+_NOISES_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,11 @@ def _noise(settings: Settings, loads: Sequence[Load], grouped: int, horizon_s: f
     holds = int(np.ceil(horizon_s / settings.noise_hold_s)) + 2
     own = stream(seed, "workloads", "load").standard_normal((holds, grouped)) * np.array([load.noise_share for load in loads[:grouped]])
     count = len(loads) - grouped
-    shared = stream(seed, "workloads", "stream-load").standard_normal((holds, min(count, _NOISES)))
+    # Drawn hour by hour in blocks of one width: a longer horizon has more hours and more VMs, and leaves the first ones as they were.
+    width = min(count, _NOISES)
+    blocks = range(-(-width // _NOISES_AT_ONCE))
+    drawn = [stream(seed, "workloads", "stream-load", str(block)).standard_normal((holds, _NOISES_AT_ONCE)) for block in blocks]
+    shared = np.concatenate([np.zeros((holds, 0)), *drawn], axis=1)[:, :width]
     column = np.concatenate([np.arange(grouped), grouped + np.arange(count) % _NOISES]).astype(np.int64)
     amplitude = np.array([1.0] * grouped + [load.noise_share for load in loads[grouped:]])
     return np.concatenate([own, shared], axis=1), column, amplitude

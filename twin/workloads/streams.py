@@ -37,7 +37,7 @@ def _load() -> Load:
 class Lifetime(BaseModel):
     """How long VMs live: a mix of two exponentials, hours and weeks, so that few VMs hold most of the GPUs.
 
-    ``long_share`` is of the VMs that arrive.
+    ``long_share`` is of the VMs that arrive. Lives that would end sooner last ten minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,8 +48,8 @@ class Lifetime(BaseModel):
 
     @property
     def mean_s(self) -> float:
-        """Return the mean lifetime."""
-        return (1.0 - self.long_share) * self.short_mean_s + self.long_share * self.long_mean_s
+        """Return the mean lifetime, which the shortest ones raise a little."""
+        return (1.0 - self.long_share) * _lasting_s(self.short_mean_s) + self.long_share * _lasting_s(self.long_mean_s)
 
 
 class VmStream(BaseModel):
@@ -127,13 +127,14 @@ def draw(asked: VmStream, rate_per_s: float, clock: Clock, horizon_s: float, see
 def _standing(asked: VmStream, rate_per_s: float, seed: int, name: str) -> tuple[Floats, ...]:
     """Return the population of the steady state with what is left of its lives.
 
-    Little's law gives its mean; what is left of an exponential life is such a life again, and of those that stand a lifetime's
-    part is in proportion to how long it lasts. The daily wave of arrivals is left out here.
+    Little's law gives its mean, and of those that stand a lifetime's part is in proportion to how long it lasts. The daily wave
+    of arrivals is left out here.
     """
     random, life = stream(seed, "workloads", "standing", name), asked.lifetime
     count = int(random.poisson(rate_per_s * life.mean_s))
-    long_share = life.long_share * life.long_mean_s / life.mean_s
-    return (np.zeros(count), *_attributes(random, count, life, long_share))
+    long_share = life.long_share * _lasting_s(life.long_mean_s) / life.mean_s
+    drawn, mean_s, *rest = _attributes(random, count, life, long_share)
+    return (np.zeros(count), _left_s(drawn, mean_s), *rest)
 
 
 def _day(asked: VmStream, rate_per_s: float, clock: Clock, day: int, seed: int, name: str) -> tuple[Floats, ...]:
@@ -148,12 +149,28 @@ def _day(asked: VmStream, rate_per_s: float, clock: Clock, day: int, seed: int, 
     wave = 1.0 + swing * np.cos((clock.hour(arrive_s) - asked.arrival_peak_hour) * (2.0 * np.pi / 24.0))
     wave = wave * np.where(clock.weekday(arrive_s) >= 5, weekend, 1.0)
     keep = random.random(count) * (1.0 + swing) < wave
-    rest = _attributes(random, count, asked.lifetime, asked.lifetime.long_share)
-    return (arrive_s[keep], *(column[keep] for column in rest))
+    drawn, mean_s, *rest = _attributes(random, count, asked.lifetime, asked.lifetime.long_share)
+    life_s = np.maximum(drawn * mean_s, SHORTEST_S)
+    return (arrive_s[keep], *(column[keep] for column in (life_s, *rest)))
+
+
+def _lasting_s(mean_s: float) -> float:
+    """Return the mean of exponential lives of such a mean that last ten minutes at least."""
+    return SHORTEST_S + mean_s * math.exp(-SHORTEST_S / mean_s)
+
+
+def _left_s(drawn: Floats, mean_s: Floats) -> Floats:
+    """Return what is left of the lives of those that stand, from draws of the standard exponential.
+
+    At any moment of a steady state it has the density P(life > x) / mean life: even for the shortest lives, then exponential.
+    """
+    lasting_s = SHORTEST_S + mean_s * np.exp(-SHORTEST_S / mean_s)
+    even_s, later_s = -np.expm1(-drawn) * lasting_s, mean_s * (drawn - np.log(lasting_s / mean_s))
+    return np.asarray(np.where(even_s < SHORTEST_S, even_s, later_s))
 
 
 def _attributes(random: np.random.Generator, count: int, life: Lifetime, long_share: float) -> tuple[Floats, ...]:
-    """Return lifetime, a level for the size, and two standard normal shifts of each VM."""
+    """Return a standard exponential draw, the mean it belongs to, a level for the size, and two standard normal shifts of each VM."""
     mean_s = np.where(random.random(count) < long_share, life.long_mean_s, life.short_mean_s)
-    life_s = np.maximum(random.standard_exponential(count) * mean_s, SHORTEST_S)
-    return life_s, random.random(count), random.standard_normal(count), random.standard_normal(count)
+    drawn = random.standard_exponential(count)
+    return drawn, mean_s, random.random(count), random.standard_normal(count), random.standard_normal(count)

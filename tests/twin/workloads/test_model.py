@@ -199,6 +199,20 @@ def test_a_shorter_tick_sees_the_same_load(site):
     assert np.array_equal(*loads)
 
 
+def test_a_longer_run_has_the_same_first_hours(site):
+    shares = []
+    for horizon_s in (2 * HOUR_S, 40 * HOUR_S):
+        model = Model(Settings.model_validate({"arrivals": [STREAM]}), site, MONDAY, horizon_s, (), 1)
+        for t_s in (0.0, 3600.0, 7000.0):
+            model.turn(t_s)
+            settle(model, fullest, t_s)
+        model.advance(7190.0)
+        shares.append((model.gpu_vm, model.gpu_share()))
+    assert (shares[0][1] > 0.0).any()
+    for short, long in zip(*shares, strict=True):
+        assert np.array_equal(short, long)
+
+
 def test_a_snapshot_goes_on_the_same(site):
     whole, part = _model(site), _model(site)
     for t_s in np.arange(0.0, 3600.0, 300.0):

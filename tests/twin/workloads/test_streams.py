@@ -31,6 +31,24 @@ def test_a_stream_holds_the_share_of_gpus_that_was_asked_for_from_the_start_to_t
     assert held.mean(axis=0) == pytest.approx([4000.0, 4000.0], rel=0.08)
 
 
+@pytest.mark.parametrize(
+    ("short_mean_s", "long_mean_s", "long_share"), [(600.0, 600.0, 0.0), (600.0, 3600.0, 0.5), (21_600.0, 86_400.0, 0.1)]
+)
+def test_littles_law_holds_at_every_moment_however_short_lives_are(short_mean_s, long_mean_s, long_share):
+    life = {"short_mean_s": short_mean_s, "long_mean_s": long_mean_s, "long_share": long_share}
+    asked = VmStream(workload="rented", gpus_share=0.5, lifetime=life, arrival_swing_share=0.0, arrival_weekend_share=1.0)
+    moments_s = (0.0, 300.0, 1200.0, DAY_S / 2, DAY_S - 1.0)
+    held = np.array(
+        [
+            [_held(drawn, t_s) for t_s in moments_s]
+            for drawn in (draw(asked, asked.mean_rate_per_s(16_000), MONDAY, DAY_S, seed, "rented") for seed in range(8))
+        ]
+    )
+    # Poisson populations of VMs with 4 GPUs on average: one standard deviation of such a mean is 1 percent.
+    assert held.mean(axis=0) == pytest.approx([8000.0] * len(moments_s), rel=0.04)
+    assert asked.held_gpus(16_000) == pytest.approx(8000.0)
+
+
 def test_most_vms_are_short_and_few_hold_most_of_the_gpus():
     asked = VmStream(workload="rented", rate_per_h=200.0)
     drawn = draw(asked, asked.mean_rate_per_s(8000), MONDAY, WEEK_S, 3, "rented")
