@@ -9,14 +9,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.deciding import Deciding
 from twin.metrics import Scope
 from twin.placing import Placing
 from twin.plant import model as plant_model
 from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
 from twin.scenario import Scenario
 from twin.serving import model as serving_model
-from twin.serving.levers import BATCH_HIGH, BATCH_LOW, ConfigAction, PlantAtInstances, ScalingAction, ServingObservation
-from twin.stack import Clips, Phase, State, guards, read_only, shares
+from twin.serving.levers import PlantAtInstances, ServingObservation
+from twin.stack import Clips, Phase, State, read_only, shares
 from twin.tables import Sink
 from twin.workloads import model as workloads_model
 
@@ -82,6 +83,7 @@ class World:
         self.serving = serving_model.Model(
             spec.serving, fleet, self.workloads.placements, clock, asked_s, scenario.faults_of("serving"), seed, came
         )
+        self._deciding = Deciding(self.serving, self.clips)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
@@ -130,7 +132,7 @@ class World:
     def _serve(self, phase: Phase, until_s: float) -> None:
         """Decide where a window opens, and serve until a time."""
         if self._opens_window():
-            self._decide(phase)
+            self._deciding.decide(phase, self._seen)
             self._hottest[:] = 0.0
         slowest = self._gather.lowest(self.plant.gpu_clock_share)
         self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
@@ -161,66 +163,6 @@ class World:
             self._placing.place(phase.stack("vm_placement"), self.t_s)
         if self.workloads.gpu_opaque is not owned:
             self.plant.set_opaque(self.workloads.gpu_opaque)
-
-    def _decide(self, phase: Phase) -> None:
-        """Ask the windowed and compiled levers of serving, stacks and guards in order."""
-        seen, members = self._seen(), self.serving.members
-        if self.serving.lay(self._lay(phase, seen)):
-            # Who counts instances by what they do must know it: at the start all of them turn at once.
-            seen = self._seen()
-        count = len(self.serving.instance_server)
-        wanted = np.ones(count, dtype=np.bool_)
-        stack = phase.stack("instance_scaling")
-        for holding, mine in shares(stack, members, count):
-            wanted[mine] = holding.holder.scale(seen).wanted[mine]
-        for holding, mine in guards(stack, members):
-            narrowed = holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted
-            wanted[mine] &= narrowed[mine]
-        self.serving.scale(wanted)
-        self.serving.configure(self._config(phase, seen))
-        self._route(phase, seen)
-
-    def _lay(self, phase: Phase, seen: ServingObservation) -> NDArray[np.int64]:
-        role = seen.role.copy()
-        for holding, mine in shares(phase.stack("stage_layout"), self.serving.members, len(role)):
-            role[mine] = holding.holder.lay(seen).role[mine]
-        return role
-
-    def _config(self, phase: Phase, seen: ServingObservation) -> ConfigAction:
-        members, stack = self.serving.members, phase.stack("instance_config")
-        clock = np.ones(len(seen.state))
-        batch, variant = seen.max_batch.copy(), seen.variant.copy()
-        for holding, mine in shares(stack, members, len(clock)):
-            action = holding.holder.configure(seen)
-            if action.variant is not None:
-                variant[mine] = action.variant[mine]
-            bounded = self.clips.clip("instance_config", holding.system, action.clock_share, CLOCK_LOW, CLOCK_HIGH)
-            limits = self.clips.clip("instance_config", holding.system, action.max_batch.astype(np.float64), BATCH_LOW, BATCH_HIGH)
-            clock[mine], batch[mine] = bounded[mine], limits[mine].astype(np.int64)
-        for holding, mine in guards(stack, members):
-            narrowed = holding.holder.narrow_config(seen, ConfigAction(clock.copy(), batch.copy(), variant.copy()))
-            bounded = self.clips.clip("instance_config", holding.system, narrowed.clock_share, CLOCK_LOW, CLOCK_HIGH)
-            clock[mine] = np.minimum(clock, bounded)[mine]
-            batch[mine] = np.clip(np.minimum(batch, narrowed.max_batch), BATCH_LOW, BATCH_HIGH)[mine]
-            if narrowed.variant is not None:
-                variant[mine] = narrowed.variant[mine]
-        return ConfigAction(clock, batch, variant)
-
-    def _route(self, phase: Phase, seen: ServingObservation) -> None:
-        members, stack = self.serving.members, phase.stack("request_routing")
-        allowed = np.ones(len(seen.state), dtype=np.bool_)
-        for holding, mine in guards(stack, members):
-            allowed[mine] &= np.asarray(holding.holder.admit(seen), dtype=np.bool_)[mine]
-        scores: dict[str, Floats] = {}
-        free = np.ones(len(seen.endpoint_ids), dtype=np.bool_)
-        for holding, mine in shares(stack, members, len(allowed)):
-            for endpoint in np.unique(seen.instance_endpoint[mine]):
-                if not free[endpoint]:
-                    continue
-                free[endpoint] = False
-                if holding.system not in scores:
-                    scores[holding.system] = np.asarray(holding.holder.refresh(seen), dtype=np.float64)
-                self.serving.route(int(endpoint), holding.holder, scores[holding.system], allowed)
 
     def _emergency(self) -> Floats:
         seen = self.plant.observe()
