@@ -1,11 +1,13 @@
 """Tables that go to disk while a run goes on, and do not outlive it."""
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,24 @@ _ROWS_PER_ID: Final = 8
 _MOST_ROWS: Final = 1 << 20
 # Times that many rows in a row share.
 _REPEATED: Final = ("t_s", "tick_s", "window_s")
+# The disk is full, one's share of it is, or a file may not be that large.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class NoRoomError(ValueError):
+    """A run did not find room on the disk; nothing of it is kept."""
+
+
+@contextmanager
+def room(path: Path) -> Iterator[None]:
+    """Turn a write that finds no room into one line that says where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        words = os.strerror(error.errno).lower()
+        raise NoRoomError(f"{path}: {words}; make room there, or shorten horizon_s; nothing of this run was kept") from None
 
 
 def lock_aside(parent: Path) -> tuple[Path, int]:
@@ -101,14 +121,22 @@ class TableFile:
                 column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
                 write_statistics=[name for name, dtype in frame.schema.items() if not isinstance(dtype, pl.Enum)],
             )
-        self._writer.write_table(rows, row_group_size=group_rows(frame.schema))
+        with room(self.path.parent):
+            self._writer.write_table(rows, row_group_size=group_rows(frame.schema))
         default_memory_pool().release_unused()
         self.rows += frame.height
 
     def close(self) -> None:
         """Finish the file; it cannot be read before."""
         if self._writer is not None:
-            self._writer.close()
+            with room(self.path.parent):
+                self._writer.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that nobody will read; whether its end can be written does not matter."""
+        with suppress(OSError):
+            if self._writer is not None:
+                self._writer.close()
 
 
 def write_table(path: Path, frame: pl.DataFrame) -> None:

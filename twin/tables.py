@@ -119,7 +119,7 @@ class Sink:
     def discard(self) -> None:
         """Forget every row and remove what was written down."""
         for file in self._files.values():
-            file.close()
+            file.abandon()
         for held in (self._parts, self._rows, self._held_rows, self._files):
             held.clear()
         self._held_bytes = self._left_bytes = 0

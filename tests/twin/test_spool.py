@@ -171,6 +171,36 @@ run.simulate(scenario, study.phases(Schedule.of(TODAY), scenario), spool=home, h
 """
 
 
+FULL = """
+import resource, runpy, sys
+from pathlib import Path
+from policies import study
+from policies.policy import TODAY
+from twin.store import runs
+scenario, home = runpy.run_path(sys.argv[1])["hall"](1000, float(sys.argv[3])), Path(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
+try:
+    study.run(scenario, TODAY, 1, home)
+except ValueError as error:
+    print(error)
+    # While the error is still held, and with it all that was under way.
+    print(len(list((home / "runs").iterdir())))
+"""
+
+
+@pytest.mark.parametrize(("horizon_s", "limit_bytes"), [(3600.0, 300_000), (120.0, 100_000)], ids=["while it runs", "while it is stored"])
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(horizon_s: float, limit_bytes: int, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(root / "tests" / "hall.py"), str(tmp_path), str(horizon_s), str(limit_bytes)],
+        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said, left = done.stdout.splitlines()
+    assert said.startswith(str(tmp_path / "runs"))
+    assert said.endswith("file too large; make room there, or shorten horizon_s; nothing of this run was kept")
+    assert left == "0"
+
+
 def test_what_a_killed_run_leaves_is_found_and_removed(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(

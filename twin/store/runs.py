@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from twin.spool import room
 from twin.stack import State
 from twin.store import files, states
 
@@ -92,10 +93,10 @@ def run_ids(home: Path) -> list[str]:
 def save(run: "Run", home: Path) -> Path:
     """Write a run aside and rename it into place; return its folder.
 
-    A run that is stored already with the same contents is left. Raises ValueError where its contents differ.
+    A run that is stored already with the same contents is left. Raises ValueError where its contents differ or the disk is full.
     """
     target = folder_of(run.run_id, home)
-    with files.aside(target.parent) as aside:
+    with room(target.parent), files.aside(target.parent) as aside:
         _write(run, aside)
         try:
             aside.rename(target)
