@@ -175,12 +175,16 @@ FULL = """
 import resource, runpy, sys
 from pathlib import Path
 from policies import study
-from policies.policy import TODAY
+from policies.policy import TODAY, Schedule
+from twin import run
 from twin.store import runs
-scenario, home = runpy.run_path(sys.argv[1])["hall"](1000, float(sys.argv[3])), Path(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
+scenario, home = runpy.run_path(sys.argv[1])["hall"](1000, 3600.0), Path(sys.argv[2])
+phases = study.phases(Schedule.of(TODAY), scenario)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    study.run(scenario, TODAY, 1, home)
+    done = run.simulate(scenario, phases, spool=home / "runs", hold_bytes=int(sys.argv[3]))
+    print("simulated")
+    runs.save(done, home)
 except ValueError as error:
     print(error)
     # While the error is still held, and with it all that was under way.
@@ -188,14 +192,15 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize(("horizon_s", "limit_bytes"), [(3600.0, 300_000), (120.0, 100_000)], ids=["while it runs", "while it is stored"])
-def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(horizon_s: float, limit_bytes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("hold_bytes", "simulated"), [(1, False), (1 << 40, True)], ids=["while it runs", "while it is stored"])
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(hold_bytes: int, simulated: bool, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(root / "tests" / "hall.py"), str(tmp_path), str(horizon_s), str(limit_bytes)],
+        [sys.executable, "-c", FULL, str(root / "tests" / "hall.py"), str(tmp_path), str(hold_bytes)],
         env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    said, left = done.stdout.splitlines()
+    *before, said, left = done.stdout.splitlines()
+    assert before == ["simulated"] * simulated
     assert said.startswith(str(tmp_path / "runs"))
     assert said.endswith("file too large; make room there, or shorten horizon_s; nothing of this run was kept")
     assert left == "0"
