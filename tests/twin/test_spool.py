@@ -180,7 +180,7 @@ from twin import run
 from twin.store import runs
 scenario, home = runpy.run_path(sys.argv[1])["hall"](1000, 3600.0), Path(sys.argv[2])
 phases = study.phases(Schedule.of(TODAY), scenario)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 try:
     done = run.simulate(scenario, phases, spool=home / "runs", hold_bytes=int(sys.argv[3]))
     print("simulated")
