@@ -180,9 +180,11 @@ from twin import run
 from twin.store import runs
 scenario, home = runpy.run_path(sys.argv[1])["hall"](1000, 3600.0), Path(sys.argv[2])
 phases = study.phases(Schedule.of(TODAY), scenario)
-resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+def fill():
+    # Kernels are compiled by then, and kept in files as well.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 try:
-    done = run.simulate(scenario, phases, spool=home / "runs", hold_bytes=int(sys.argv[3]))
+    done = run.simulate(scenario, phases, spool=home / "runs", hold_bytes=int(sys.argv[3]), cancel=fill)
     print("simulated")
     runs.save(done, home)
 except ValueError as error:
