@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 GPUS_PER_SERVER = 8
 _LONGEST_RANGE = 100_000
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
-_RANGE = re.compile(r"^([a-z][a-z0-9-]*?)(\d+)\.\.(?:\1)?(\d+)$")
+_RANGE = re.compile(r"^([A-Za-z][A-Za-z0-9_.-]*?)(\d+)\.\.(?:\1)?(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def grown(fleet: Fleet, extra_servers: Sequence[int]) -> Fleet:
         return fleet
     rack_ids, rack_rows, rack_positions = list(fleet.rack_ids), list(fleet.rack_rows), list(fleet.rack_positions)
     server_ids, racks, slots, models = list(fleet.server_ids), list(fleet.server_racks), list(fleet.server_slots), list(fleet.server_models)
-    new_racks, new_servers = _further(fleet.rack_ids), _further(fleet.server_ids)
+    new_racks, new_servers = _further(fleet.rack_ids), _further((*fleet.host_ids, *fleet.server_ids))
     for row, extra in enumerate(extra_servers):
         mine = np.flatnonzero(fleet.server_rows == row)
         if extra and not len(mine):
@@ -144,16 +144,16 @@ def grown(fleet: Fleet, extra_servers: Sequence[int]) -> Fleet:
 def _further(ids: Sequence[str]) -> Iterator[str]:
     """Yield ids that go on where the numbered ones end, in the wording of the last of them."""
     numbered = [match for name in ids if (match := _NUMBERED.match(name))]
-    word = numbered[-1][1] if numbered else f"{ids[-1]}-"
+    word, width = (numbered[-1][1], len(numbered[-1][2])) if numbered else (f"{ids[-1]}-", 1)
     highest = max((int(match[2]) for match in numbered if match[1] == word), default=0)
-    return (f"{word}{number}" for number in count(highest + 1))
+    return (f"{word}{number:0{width}d}" for number in count(highest + 1))
 
 
 def expand(names: list[str] | tuple[str, ...]) -> list[str]:
-    """Expand ranges of ids.
+    """Expand ranges of ids; numbers keep the leading zeros that they are written with.
 
-    >>> expand(["server-1..server-3", "server-9"])
-    ['server-1', 'server-2', 'server-3', 'server-9']
+    >>> expand(["server-1..server-3", "gpu08..gpu10"])
+    ['server-1', 'server-2', 'server-3', 'gpu08', 'gpu09', 'gpu10']
     """
     out: list[str] = []
     for name in names:
@@ -161,7 +161,7 @@ def expand(names: list[str] | tuple[str, ...]) -> list[str]:
         if match:
             if not int(match[2]) <= int(match[3]) < int(match[2]) + _LONGEST_RANGE:
                 raise ValueError(f"{name!r} is not a range of ids; write the lower number first and at most {_LONGEST_RANGE:,} ids")
-            out.extend(f"{match[1]}{number}" for number in range(int(match[2]), int(match[3]) + 1))
+            out.extend(f"{match[1]}{number:0{len(match[2])}d}" for number in range(int(match[2]), int(match[3]) + 1))
         else:
             out.append(name)
     return out

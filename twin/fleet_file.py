@@ -26,7 +26,7 @@ def _numbered(first: str, count: int, offset: int = 0) -> list[str]:
     match = re.match(r"^(.*?)(\d+)$", first)
     if match is None:
         raise ValueError(f"{first!r} must end in a number, such as rack-1")
-    return [f"{match[1]}{int(match[2]) + offset + step}" for step in range(count)]
+    return [f"{match[1]}{int(match[2]) + offset + step:0{len(match[2])}d}" for step in range(count)]
 
 
 def read(path: Path) -> FleetSpec:

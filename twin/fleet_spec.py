@@ -14,7 +14,7 @@ class _Row(BaseModel):
 
     id: Id
     aisle: str
-    power_budget_w: Annotated[float, Field(gt=0)]
+    power_budget_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     cooling: Literal["air", "liquid"] = "air"
     pdus: Annotated[tuple[str, ...], Field(max_length=2)] = ()
 
@@ -63,7 +63,7 @@ class UpsSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Id
-    rated_w: Annotated[float, Field(gt=0)]
+    rated_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PduSpec(BaseModel):
@@ -72,7 +72,7 @@ class PduSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Id
-    rated_w: Annotated[float, Field(gt=0)]
+    rated_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     ups: tuple[str, ...] = ()
 
 
@@ -96,7 +96,7 @@ class FleetSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    site_power_budget_w: Annotated[float, Field(gt=0)]
+    site_power_budget_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     aisle: tuple[AisleSpec, ...]
     row: tuple[Annotated[Annotated[RowSpec, Tag("equal")] | Annotated[RackedRowSpec, Tag("listed")], Discriminator(_form)], ...]
     ups: tuple[UpsSpec, ...] = ()

@@ -39,7 +39,7 @@ def home_dir() -> Path:
 def toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; a syntax error is one line that names the file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"{path.name}: no such file; see `intentwin scenarios`") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

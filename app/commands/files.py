@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.commands.policies import policy_of, site_of
-from app.commands.terminal import Answer, home
+from app.commands.terminal import Answer, home, now
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace", "models")
@@ -38,8 +38,10 @@ def import_(arguments: Namespace) -> Answer:
     over = f" over {report.span_s / 3600.0:.1f} h" if report.span_s else ""
     left_out = f", {report.dropped:,} left out" if report.dropped else ""
     use = [f"in a scenario: {line}" for line in (_USES.get(report.kind, "").format(name=report.name),) if line]
-    lines = [f"{report.kind} {report.name}: {report.rows:,} {_ROWS.get(report.kind, 'rows')}{over}{left_out}", *report.notes, *use]
-    return Answer({**asdict(report), "use": _USES.get(report.kind, "").format(name=report.name)}, lines)
+    ahead = [f"the last reading is later than now ({now():%Y-%m-%d %H:%M} UTC); check clock and --timezone"]
+    notes = [*report.notes, *(ahead if report.last and report.last > now() else [])]
+    lines = [f"{report.kind} {report.name}: {report.rows:,} {_ROWS.get(report.kind, 'rows')}{over}{left_out}", *notes, *use]
+    return Answer({**asdict(report), "notes": notes, "use": _USES.get(report.kind, "").format(name=report.name)}, lines)
 
 
 def export(arguments: Namespace) -> Answer:

@@ -86,3 +86,29 @@ def test_a_ups_and_a_pdu_cannot_share_a_name() -> None:
     }
     with pytest.raises(ValueError, match="'feed-1' is there twice"):
         fleet_file.build(FleetSpec.model_validate(spec))
+
+
+def test_ids_keep_the_zeros_that_a_site_writes_them_with() -> None:
+    assert fleet.expand(["gpu08..gpu11", "GPU_1..2", "n-099..101"]) == [
+        "gpu08",
+        "gpu09",
+        "gpu10",
+        "gpu11",
+        "GPU_1",
+        "GPU_2",
+        "n-099",
+        "n-100",
+        "n-101",
+    ]
+    raw = toml(data_dir() / "fleets" / "tiny.toml")
+    raw["row"][0] |= {"first_server": "gpu08", "first_rack": "k09"}
+    raw["row"][1] |= {"first_server": "gpu10", "first_rack": "k11"}
+    raw["row"][2] |= {"first_server": "gpu12", "first_rack": "k13"}
+    site = fleet_file.build(FleetSpec.model_validate(raw))
+    assert (site.server_ids, site.host_ids) == (("gpu08", "gpu09", "gpu10", "gpu11"), ("gpu12", "gpu13"))
+    assert site.rack_ids == ("k09", "k10", "k11", "k12", "k13")
+    # What is added to such a site goes on behind its hosts, which are numbered along.
+    larger = fleet.grown(site, (1, 0, 0))
+    assert larger.server_ids[-1] == "gpu14"
+    raw["row"][0]["first_server"], raw["row"][1]["first_server"], raw["row"][2]["first_server"] = "s001", "s003", "host-1"
+    assert fleet.grown(fleet_file.build(FleetSpec.model_validate(raw)), (1, 0, 0)).server_ids[-1] == "s005"

@@ -7,6 +7,7 @@ import polars as pl
 
 # What tables also come in, by how its files begin.
 _OTHER_FORMS: Final = {b"PAR1": "Parquet", b"PK\x03\x04": "a spreadsheet or a zip archive", b"SQLite": "a database"}
+_OTHER_MARKS: Final = {b";": "semicolons", b"\t": "tabs", b"|": "bars"}
 _CSV: Final = "CSV in UTF-8, plain or in gzip"
 
 
@@ -15,6 +16,8 @@ def read(path: Path, accepted: str = _CSV) -> pl.DataFrame:
 
     ValueError, one line, for what is no such file; it names the forms that are ``accepted`` where this one is read.
     """
+    if other := _other_text(path):
+        raise ValueError(f"{path.name}: {other}; write it as {accepted}")
     try:
         raw = pl.read_csv(path, infer_schema=False)
     except FileNotFoundError:
@@ -32,6 +35,21 @@ def read(path: Path, accepted: str = _CSV) -> pl.DataFrame:
     raw.columns = names
     filled = raw.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
     return raw.head(int(filled[-1]) + 1 if len(filled) else 0)  # blank lines at the end are no rows
+
+
+def _other_text(path: Path) -> str:
+    """Return what a text is whose header cannot be taken apart at commas, empty where it can or it is no text."""
+    try:
+        with path.open("rb") as file:
+            head = file.readline(1 << 16)
+    except OSError:
+        return ""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "this is UTF-16"
+    if not head.removeprefix(b"\xef\xbb\xbf").isascii():
+        return ""
+    apart = next((name for mark, name in _OTHER_MARKS.items() if head.count(mark) and b"," not in head), "")
+    return f"row 1: the values are apart by {apart}, not by commas" if apart else ""
 
 
 def _what(path: Path) -> str:

@@ -12,7 +12,9 @@ LONGEST_GAP_H: Final = 48
 _ACCEPTED: Final = "CSV with time,g_per_kwh (or timestamp,…,avg_CI) in UTF-8, plain or in gzip"
 _FORMS: Final = (("timestamp", "avg_CI"), ("time", "g_per_kwh"))
 _HIGHEST_G: Final = 2_000.0
-_STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?(?:\.0+)?(Z|[+-]\d\d:?\d\d)?$"
+# No grid stays below this: such figures are kilograms.
+_LOWEST_PEAK_G: Final = 3.0
+_STAMP: Final = r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?(?:\.0+)?(Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?$"
 _EARLIEST, _LATEST = 1990, 2100
 
 
@@ -37,6 +39,8 @@ def read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     grams = stripped.cast(pl.Float64, strict=False)
     bad = (stripped.fill_null("") != "") & ~grams.is_between(0.0, _HIGHEST_G).fill_null(False)
     tabular.refuse(path, form[1], text[form[1]], bad, f"write grams per kWh from 0 to {_HIGHEST_G:,.0f}, or leave it empty")
+    if (highest := grams.max()) is not None and float(highest) < _LOWEST_PEAK_G:  # type: ignore[arg-type]
+        raise ValueError(f"{path.name}: column {form[1]}: no value is above {float(highest):g}; write grams per kWh, not kilograms")  # type: ignore[arg-type]
     rows = pl.DataFrame({"at": stamps, "grams": grams, "row": pl.int_range(2, text.height + 2, eager=True)})
     twice = rows.filter(pl.col("at").is_duplicated())
     if not twice.is_empty():

@@ -1,5 +1,6 @@
 """Files of the store: deterministic bytes, written aside, renamed whole."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -89,6 +90,17 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     lines = [f"{name} is missing" for name in sorted(set(was) - set(now))]
     lines += [f"{name} has changed" for name in sorted(set(was) & set(now)) if was[name] != now[name]]
     return lines + [f"{name} was added" for name in sorted(set(now) - set(was))]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at a folder and write to it; the lock goes with the process."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

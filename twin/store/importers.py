@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,12 @@ import polars as pl
 from twin.sources import import_suffix
 from twin.store import files
 
-_NAME = re.compile(r"^[a-z0-9-]{1,40}$")
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What was imported: how many rows, over how many seconds, how many were left out, and what is worth knowing about them."""
+    """What was imported: how many rows, over how many seconds, how many were left out, what is worth knowing; telemetry's last time."""
 
     kind: str
     name: str
@@ -24,6 +25,7 @@ class ImportReport:
     span_s: float
     notes: tuple[str, ...]
     dropped: int = 0
+    last: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
     """
     if kind not in READERS and kind not in MERGED:
         raise ValueError(f"{kind!r} cannot be imported; what can: {', '.join(sorted([*READERS, *MERGED]))}")
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name for an import; use 1 to 40 of a-z, 0-9 and '-'")
     unknown = sorted(set(options) - set(OPTIONS.get(kind, ())))
     if unknown:
@@ -66,7 +68,9 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
 
 
 def _keep(frame: pl.DataFrame | bytes, target: Path) -> None:
-    with files.aside(target.parent) as aside:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # One import at a time looks whether the name is taken and takes it.
+    with files.alone(target.parent), files.aside(target.parent) as aside:
         written = aside / target.name
         if isinstance(frame, bytes):
             files.write_bytes(written, frame)
@@ -104,7 +108,7 @@ def _latency_profile(path: Path, options: Mapping[str, str]) -> Contents:
 
 def _fleet(path: Path, options: Mapping[str, str]) -> Contents:
     from twin import fleet_file
-    from twin.store import fleet_csv
+    from twin.store import fleet_budgets, fleet_csv
 
     if path.suffix.lower() == ".toml":
         if "models" in options:
@@ -114,6 +118,7 @@ def _fleet(path: Path, options: Mapping[str, str]) -> Contents:
         own = fleet_file.models(Path(options["models"])) if "models" in options else None
         spec, notes = fleet_csv.read(path, own)
     fleet = fleet_file.build(spec.model_copy(update={"name": path.name}))
+    notes = (*notes, *fleet_budgets.check(path.name, fleet))
     kept = files.canonical(spec.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) | {"name": "import"}) + "\n"
     machines = len(fleet.server_ids) + len(fleet.host_ids)
     about = (
@@ -141,6 +146,7 @@ def _grid_carbon(path: Path, options: Mapping[str, str]) -> Contents:
 def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
     """Merge an increment: telemetry comes in pieces, late and twice."""
     from twin.store import sensors
+    from twin.store.stamps import EPOCH_S
 
     readings = sensors.read(path, options)
     merged = sensors.keep(readings, target, path.name, bool(options.get("replace")))
@@ -149,8 +155,11 @@ def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) 
     notes += [f"{merged.late:,} late ones sorted in"] if merged.late else []
     notes += [f"{merged.replaced:,} readings replaced by this file's"] if merged.replaced else []
     notes += [f"{readings.empty:,} rows without a value left out"] if readings.empty else []
-    span_s = float(times.max()) - float(times.min())  # type: ignore[arg-type]
-    return ImportReport("telemetry", name, merged.frame.height, span_s, (*notes, *readings.notes), readings.empty)
+    first_s, last_s = float(times.min()), float(times.max())  # type: ignore[arg-type]
+    dated = [datetime.fromtimestamp(edge, UTC) for edge in (first_s, last_s)] if first_s >= EPOCH_S else []
+    notes += [f"from {dated[0]:%Y-%m-%d %H:%M} to {dated[1]:%Y-%m-%d %H:%M} UTC"] if dated else ["times count from the start of a run"]
+    dropped, last = readings.empty + readings.beyond, dated[1] if dated else None
+    return ImportReport("telemetry", name, merged.frame.height, last_s - first_s, (*notes, *readings.notes), dropped, last)
 
 
 def _span_s(frame: pl.DataFrame) -> float:

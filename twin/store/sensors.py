@@ -1,10 +1,7 @@
 """Telemetry from outside: what each sensor said, merged over increments."""
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +9,14 @@ from typing import Any, Final
 import polars as pl
 
 from twin.store import files
-from twin.store.stamps import seconds
+from twin.store.sensor_ranges import possible
+from twin.store.stamps import EPOCH_S, seconds
 from twin.units import UNIT_OF_SUFFIX
 
 _ACCEPTED: Final = "CSV in UTF-8, plain or in gzip, or Parquet, with time, sensor and value"
 _TIMES: Final = ("time", "timestamp", "t_s", "time_s", "datetime", "date")
 _LONG: Final = ("sensor", "value")
-_SENSOR: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_/-]*)\.([a-z][a-z0-9_]*)$")
+_SENSOR: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_./-]*)\.([a-z][a-z0-9_]*)$")
 # The Frontier file of the sustain-lc project: power of each cooling unit in W, wet bulb in C.
 _CDU: Final = re.compile(r"^power\[(\d+)\]$")
 _WET_BULB: Final = "oa wetbulb temp"
@@ -32,20 +30,19 @@ _OTHER_UNITS: Final = {
 }
 # What the twin knows to use; everything else is kept and reported.
 _KNOWN: Final = re.compile(
-    r"^(site\.(outside_c|wet_bulb_c|power_w)|(row|cdu)-[\w-]+\.power_w|[\w-]+/gpu-[0-7]\.(temp_c|power_w)|[\w-]+\.(inlet_c|power_w|fan_share))$"
+    r"^(site\.(outside_c|wet_bulb_c|power_w)|[\w.-]+/gpu-[0-7]\.(temp_c|power_w)|[\w.-]+\.(inlet_c|power_w|fan_share))$"
 )
 SCHEMA: Final = {"time_s": pl.Float64, "sensor": pl.String, "value": pl.Float64}
-# Seconds since 1970 beyond this (1973); smaller figures count from the start of a run.
-EPOCH_S: Final = 1e8
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One file: ``frame`` has row (1 is the header), time_s, sensor, value; what was left out; what is worth knowing."""
+    """One file: ``frame`` has row (1 is the header), time_s, sensor, value; rows left out without a value and beyond what can be; notes."""
 
     frame: pl.DataFrame
     empty: int
     notes: tuple[str, ...]
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,11 @@ def read(path: Path, options: Mapping[str, str]) -> Readings:
         table, more = _unpivoted(path, raw, stamp)
         notes = [*notes, *more]
     table, more = _named(path, _numbers(path, table))
-    kept = table.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
+    said = table.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
+    kept, beyond = possible(path, said)
     if kept.is_empty():
         raise ValueError(f"{path.name}: holds no reading; export it again")
-    return Readings(kept, table.height - kept.height, (*notes, *more))
+    return Readings(kept, table.height - said.height, (*notes, *more, *beyond), said.height - kept.height)
 
 
 def merge(old: pl.DataFrame | None, new: pl.DataFrame, name: str, replace: bool) -> Merged:
@@ -99,7 +97,7 @@ def merge(old: pl.DataFrame | None, new: pl.DataFrame, name: str, replace: bool)
         earlier = fresh.filter((pl.col("time_s") == twice["time_s"]) & (pl.col("sensor") == twice["sensor"])).row(0, named=True)
         raise ValueError(_contradicts(name, twice, earlier["value"], f"row {earlier['row']}"))
     before = pl.DataFrame(schema=SCHEMA) if old is None else old
-    if before.height and (before["time_s"].min() >= EPOCH_S) != (last["time_s"].min() >= EPOCH_S):  # type: ignore[operator]
+    if before.height and (before["time_s"].min() >= EPOCH_S) != (last["time_s"].min() >= EPOCH_S):  # type: ignore[operator]  # one kind in each
         raise ValueError(f"{name}: some times are dates and some count from a start; import them under two names")
     met = last.join(before.rename({"value": "earlier"}), on=key, how="left", maintain_order="left")
     other = met.filter(pl.col("earlier").is_not_null() & (pl.col("earlier") != pl.col("value")))
@@ -117,7 +115,7 @@ def merge(old: pl.DataFrame | None, new: pl.DataFrame, name: str, replace: bool)
 def keep(readings: Readings, target: Path, name: str, replace: bool) -> Merged:
     """Merge into ``target`` and put the result in its place whole; nothing is written where nothing changed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(target.parent):
+    with files.alone(target.parent):
         old = pl.read_parquet(target) if target.exists() else None
         merged = merge(old, readings.frame, name, replace)
         if old is None or merged.added or merged.replaced:
@@ -127,17 +125,6 @@ def keep(readings: Readings, target: Path, name: str, replace: bool) -> Merged:
                 written.replace(target)
                 files.sync(target.parent)
     return merged
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one increment at a time read and write."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _contradicts(name: str, row: Mapping[str, Any], earlier: float, where: str) -> str:

@@ -46,7 +46,10 @@ def read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     for name in [name for name in _RANGES if name in raw.columns]:
         low_c, high_c, remedy = _RANGES[name]
         _refuse(path, raw, name, (~raw[name].is_between(low_c, high_c)).fill_null(False), remedy)
+    if "rh_pct" in raw.columns and (highest := raw["rh_pct"].max()) is not None and float(highest) <= 1.0:  # type: ignore[arg-type]
+        raise ValueError(f"{path.name}: column rh_pct: no value is above {float(highest):g}; write per cent from 0 to 110")  # type: ignore[arg-type]
     year, notes = _year(path, raw)
+    notes += _unused(path)
     frame, filled = _finished(path, year)
     notes += [f"{filled:,} missing hours filled in between"] if filled else []
     return frame, (*notes, *_about(frame))
@@ -58,6 +61,16 @@ def _is_epw(path: Path) -> bool:
             return file.read(9).lstrip(b"\xef\xbb\xbf").upper().startswith(b"LOCATI") or path.suffix.lower() == ".epw"
     except OSError:
         return False
+
+
+def _unused(path: Path) -> list[str]:
+    """Return a note of the columns of a CSV that are not read: a name that is spelt otherwise must not go unseen."""
+    if _is_epw(path):
+        return []
+    from twin.serving import tabular
+
+    unused = [name for name in tabular.read(path, _ACCEPTED).columns if name not in (*_PLACE, *_RANGES)]
+    return [f"not used: {', '.join(unused)[:200]}"] if unused else []
 
 
 def _csv(path: Path) -> pl.DataFrame:

@@ -112,3 +112,8 @@ def test_whatever_the_file_holds_the_answer_is_one_line(tmp_path: Path, noise: b
     said = refusal(path, tmp_path / "home" / str(where) / noise.hex()[:40])
     assert said is None or said.startswith("a.csv")
     assert said is None or "\n" not in said
+
+
+def test_kilograms_are_not_taken_for_grams(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a.csv: column g_per_kwh: no value is above 0.4; write grams per kWh, not kilograms"):
+        read(written(tmp_path / "a.csv", [(time, "0.4") for time, _ in rows(3)]))

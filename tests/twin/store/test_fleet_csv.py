@@ -13,6 +13,7 @@ from twin.clock import Clock
 from twin.fleet_file import build, named
 from twin.plant.hardware import server_models
 from twin.plant.model import GpuLoad, Model, Settings
+from twin.sources import data_dir
 from twin.store.fleet_csv import read
 from twin.store.importers import import_file
 
@@ -238,3 +239,53 @@ def test_whatever_the_file_holds_the_answer_is_one_line(tmp_path: Path, noise: b
     said = refusal(path, tmp_path / "home" / str(where) / noise.hex()[:40])
     assert said is None or said.startswith((name, f"fleet {name}"))
     assert said is None or "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        (",60000,", ",60,", r"a.csv: row row-1 may draw 60 W, and its machines draw [\d,]+ W while they idle; write the budget in watts"),
+        (",50000,", ",50,", r"a.csv: row row-10 may draw 50 W"),
+    ],
+)
+def test_a_budget_in_kilowatts_is_refused(tmp_path: Path, was: str, becomes: str, says: str) -> None:
+    path = written(tmp_path / "a.csv", *(line.replace(was, becomes) for line in LINES))
+    with pytest.raises(ValueError, match=says) as caught:
+        import_file("fleet", path, "a", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "imports" / "fleet" / "a.json").exists()
+
+
+def test_a_budget_far_beyond_what_stands_there_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", *(line.replace(",60000,", ",60000000,") for line in LINES))
+    report = import_file("fleet", path, "a", tmp_path)
+    assert any(note.startswith("row row-1 may draw 60,000 kW, and what stands there at most") for note in report.notes)
+    assert not any("budgets are in watts" in note for note in import_file("fleet", written(path, *LINES), "b", tmp_path).notes)
+
+
+def test_a_budget_without_end_and_a_site_that_cannot_idle_are_refused(tmp_path: Path) -> None:
+    tiny = (data_dir() / "fleets" / "tiny.toml").read_text()
+    for figure, says in (("inf", "t.toml: site_power_budget_w: .*finite"), ("80", "t.toml: the site may draw 80 W")):
+        path = tmp_path / "t.toml"
+        path.write_text(tiny.replace("80_000", figure))
+        with pytest.raises(ValueError, match=says):
+            import_file("fleet", path, "t", tmp_path)
+
+
+def test_files_of_other_programs_are_met_with_what_is_wrong_about_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    plain = written(tmp_path / "a.csv", *LINES)
+    for change, says in (
+        (plain.read_bytes().replace(b",", b"\t"), "row 1: the values are apart by tabs, not by commas; write it as CSV"),
+        (plain.read_bytes().replace(b";", b"/").replace(b",", b";"), "row 1: the values are apart by semicolons, not by commas"),
+        (plain.read_text().encode("utf-16"), "this is UTF-16; write it as CSV"),
+    ):
+        (tmp_path / "b.csv").write_bytes(change)
+        with pytest.raises(ValueError, match=f"b.csv: {says}"):
+            read(tmp_path / "b.csv")
+    # As a Windows editor writes them.
+    (tmp_path / "c.csv").write_bytes(b"\xef\xbb\xbf" + plain.read_bytes().replace(b"\n", b"\r\n"))
+    assert read(tmp_path / "c.csv") == read(plain)
+    (tmp_path / "d.toml").write_bytes(b"\xef\xbb\xbf" + (data_dir() / "fleets" / "tiny.toml").read_bytes().replace(b"\n", b"\r\n"))
+    import_file("fleet", tmp_path / "d.toml", "d", tmp_path)
+    assert named("import:d").server_ids == named("tiny").server_ids

@@ -174,3 +174,59 @@ def test_the_frontier_file_is_recognised_with_its_cooling_units(test_data: Path,
     total = kept.filter(pl.col("sensor") != "site.wet_bulb_c").group_by("time_s").agg(pl.col("value").sum())["value"]
     assert total.mean() == pytest.approx(16.1e6, rel=0.005)
     assert kept.filter(pl.col("sensor") == "site.wet_bulb_c")["value"].min() == pytest.approx(2.9, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "what"),
+    [
+        (HEAD + "5,a.power_w,5\n1784073600,a.power_w,5\n", {}, "row 3, column time: .* is '1784073600', another kind than '5' in row 2"),
+        (HEAD + "1784073600,a.power_w,5\n1784073600000,a.power_w,5\n", {}, "row 3, column time: .* after the year 2100"),
+        (HEAD + "-5,a.power_w,5\n", {}, "row 2, column time: .* before the start"),
+        (HEAD + "2999-01-01,a.power_w,5\n", {}, "row 2, column time"),
+        (HEAD + "2999-01-01 00:00,a.power_w,5\n", {}, "row 2, column time: .* after the year 2100"),
+        (HEAD + "2026-07-01T00:00+99:00,a.power_w,5\n", {}, "row 2, column time"),
+        (
+            HEAD + "2026-11-01 00:30,a.power_w,5\n2026-11-01 01:30,a.power_w,5\n",
+            {"timezone": "America/New_York"},
+            "row 3, column time: the time '2026-11-01 01:30' is there twice, as clocks went back in America/New_York; write times with",
+        ),
+        (
+            HEAD + "2026-03-08 02:30,a.power_w,5\n",
+            {"timezone": "America/New_York"},
+            "row 2, column time: the time '2026-03-08 02:30' is not there, as clocks went forward in America/New_York",
+        ),
+        (HEAD + "0,a.inlet_c,295\n60,a.inlet_c,296\n", {}, "row 2: a.inlet_c says 295, and so beyond -20 to 80 .* write the unit"),
+        (HEAD + "0,a.fan_share,60\n", {}, "row 2: a.fan_share says 60, .* _percent"),
+        (HEAD + "0,a.power_w,-400\n", {}, "row 2: a.power_w says -400"),
+    ],
+)
+def test_times_and_values_that_cannot_be_are_refused(tmp_path: Path, text: str, options: dict[str, str], what: str) -> None:
+    with pytest.raises(ValueError, match=what) as caught:
+        _bring(text, tmp_path, **options)
+    assert "\n" not in str(caught.value)
+    assert not _kept(tmp_path).exists()
+
+
+@pytest.mark.parametrize("digits", [0, 3, 6, 9])
+def test_whole_numbers_since_1970_are_taken_in_the_unit_that_they_are_in(tmp_path: Path, digits: int) -> None:
+    _bring(HEAD + f"{1784073600 * 10**digits},a.power_w,5\n", tmp_path)
+    assert pl.read_parquet(_kept(tmp_path))["time_s"].to_list() == [1784073600.0]
+
+
+def test_a_sensor_that_fails_now_and_then_loses_those_readings_only(tmp_path: Path) -> None:
+    rows = "".join(f"{60 * n},a.inlet_c,{-127 if n == 3 else 22}\n" for n in range(8))
+    report = _bring(HEAD + rows, tmp_path)
+    assert (report.rows, report.dropped) == (7, 1)
+    assert "1 readings left out that cannot be, the first in row 5: a.inlet_c says -127" in report.notes
+
+
+def test_machines_may_be_named_with_dots(tmp_path: Path) -> None:
+    report = _bring(HEAD + "0,gpu01.dc1.lan.inlet_c,22\n0,gpu01.dc1.lan/gpu-3.temp_c,60\n", tmp_path)
+    assert report.rows == 2
+    assert not any("does not use" in note for note in report.notes)
+
+
+def test_the_report_says_from_when_to_when(tmp_path: Path) -> None:
+    report = _bring(HEAD + "2026-07-01T00:00-07:00,a.power_w,5\n2026-07-01T02:00-07:00,a.power_w,5\n", tmp_path)
+    assert "from 2026-07-01 07:00 to 2026-07-01 09:00 UTC" in report.notes
+    assert report.last == datetime(2026, 7, 1, 9, tzinfo=UTC)

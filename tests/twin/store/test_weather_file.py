@@ -186,3 +186,14 @@ def test_whatever_the_file_holds_the_answer_is_one_line(tmp_path: Path, noise: b
 
 def test_ranges_hold_every_kept_quantity() -> None:
     assert set(weather_file._RANGES) == set(weather_file._EPW) - {"month", "day", "hour"} == set(weather_file._EPW_MISSING)
+
+
+def test_humidity_as_a_share_is_not_taken_for_per_cent(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a.csv: column rh_pct: no value is above 0.5; write per cent from 0 to 110"):
+        read(written(tmp_path / "a.csv", year(rh="0.5")))
+
+
+def test_a_column_that_is_not_read_is_named(tmp_path: Path) -> None:
+    _, notes = read(written(tmp_path / "a.csv", year(), HEAD.replace("dewpoint_c", "dew_point_c")))
+    assert "not used: dew_point_c" in notes
+    assert not any("not used" in note for note in read(written(tmp_path / "b.csv", year()))[1])
