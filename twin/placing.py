@@ -1,6 +1,6 @@
 """Where new VMs go: the world asks the holders of vm_placement."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,17 @@ class Placing:
         self._places = tuple(read_only(part) for part in (fleet.server_rows, fleet.server_racks, fleet.server_aisles))
         self._ratings = plant.ratings
         self._past_vms: PastVms | None = None
+
+    def begin(self, stack: tuple[Holding, ...]) -> None:
+        """Place those who stand from the start; ValueError names an endpoint none of whose VMs found a place."""
+        if self._workloads.turn(0.0):
+            self.place(stack, 0.0)
+        placed = self._workloads.placements
+        for endpoint in (each.id for each in self._scenario.spec.serving.endpoints if each.id not in placed):
+            raise ValueError(
+                f"workloads.vms: no VM of endpoint {endpoint!r} found a place at the start (vm_placement); "
+                "give it servers, or let less stand beside it: lower gpus_share, rate_per_h or count"
+            )
 
     def place(self, stack: tuple[Holding, ...], t_s: float) -> bool:
         """Ask for a place for everyone who waits, in the order in which they came; return whether somebody was put.
@@ -55,12 +66,11 @@ class Placing:
         may = fits.copy()
         for holding in mine:
             if holding.guard:
-                may &= np.asarray(holding.holder.may_place(seen, asked), dtype=np.bool_)
-        holder = next(holding.holder for holding in mine if not holding.guard)
-        rank = np.asarray(holder.rank(seen, asked), dtype=np.float64)
-        if rank.shape != fits.shape:
-            raise ValueError(f"{_LEVER}: a rank has shape {rank.shape}, the fleet has {len(fits)} servers")
-        may &= np.isfinite(rank)
+                may &= _shaped(np.asarray(holding.holder.may_place(seen, asked), dtype=np.bool_), holding, fits)
+        holding = next(holding for holding in mine if not holding.guard)
+        rank = _shaped(np.asarray(holding.holder.rank(seen, asked), dtype=np.float64), holding, fits)
+        # Not-a-number is no wish either.
+        may &= rank > -np.inf
         return int(np.argmax(np.where(may, rank, -np.inf))) if may.any() else None
 
     def _in(self, scopes: tuple[Scope, ...], vm: int) -> bool:
@@ -100,6 +110,12 @@ class Placing:
     def past_plant(self) -> PastPlant:
         """Return the plant's telemetry from before the run; made when it is first asked for."""
         return past_of(self._plant)
+
+
+def _shaped(answer: NDArray[Any], holding: Holding, fits: Bools) -> NDArray[Any]:
+    if answer.shape != fits.shape:
+        raise ValueError(f"{_LEVER}: {holding.system} answers with shape {answer.shape}, the fleet has {len(fits)} servers")
+    return answer
 
 
 def at_servers(plant: plant_model.Model, ratings: plant_model.Ratings) -> PlantAtServers:

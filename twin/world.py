@@ -76,9 +76,9 @@ class World:
         self._placing = Placing(scenario, self.workloads, self.plant)
         if start is not None:
             self.workloads.restore(start["workloads"])
-        elif self.workloads.turn(0.0):
+        else:
             # Serving is laid out on the VMs that stand at the start.
-            self._placing.place(self.phases[0].stack("vm_placement"), 0.0)
+            self._placing.begin(self.phases[0].stack("vm_placement"))
         asked_s, came = min(horizon, until_s or horizon), None if start is None else start["serving"]
         self.serving = serving_model.Model(
             spec.serving, fleet, self.workloads.placements, clock, asked_s, scenario.faults_of("serving"), seed, came

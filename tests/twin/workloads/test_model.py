@@ -214,10 +214,12 @@ def test_a_longer_run_has_the_same_first_hours(site):
 
 
 def test_a_snapshot_goes_on_the_same(site):
-    whole, part = _model(site), _model(site)
+    crowded = {**STREAM, "gpus_share": 1.0}
+    whole, part = _model(site, arrivals=[crowded]), _model(site, arrivals=[crowded])
     for t_s in np.arange(0.0, 3600.0, 300.0):
         whole.turn(float(t_s))
         settle(whole, fullest, float(t_s))
+    assert whole.waiting
     part.restore(whole.snapshot())
     sinks = Sink({}), Sink({})
     for model, sink in zip((whole, part), sinks, strict=True):
