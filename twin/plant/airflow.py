@@ -1,10 +1,10 @@
 """Air through servers: fan speed, volume flow and the heat it carries."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numba.extending import register_jitable
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.plant.calibrated import calibrated
 from twin.plant.hardware import Quantity, Record
@@ -26,6 +26,12 @@ class Airflow(BaseModel):
     fan_tau_s: Annotated[float, Field(gt=0)] = calibrated("airflow.fan_tau_s")
     fan_from_c: float = calibrated("airflow.fan_from_c")
     fan_full_c: float = calibrated("airflow.fan_full_c")
+
+    @model_validator(mode="after")
+    def _fans_speed_up(self) -> Self:
+        if self.fan_full_c <= self.fan_from_c:
+            raise ValueError(f"fan_full_c is {self.fan_full_c:g}, not above fan_from_c of {self.fan_from_c:g}; raise it")
+        return self
 
 
 @register_jitable

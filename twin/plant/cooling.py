@@ -11,6 +11,7 @@ from twin.plant.hardware import Quantity, Record
 
 J_PER_KWH = 3.6e6
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Cooling(BaseModel):
@@ -39,14 +40,14 @@ class Cooling(BaseModel):
     chiller_capacity_share: Positive = calibrated("cooling.chiller_capacity_share")
     room_j_per_c_per_rack: Positive = calibrated("cooling.room_j_per_c_per_rack")
     room_m3_per_rack: Annotated[float, Field(ge=0)] = calibrated("cooling.room_m3_per_rack")
-    air_handler_w_per_m3_per_s: float = calibrated("cooling.air_handler_w_per_m3_per_s")
-    pump_share: float = calibrated("cooling.pump_share")
-    ups_loss_idle_share: float = calibrated("cooling.ups_loss_idle_share")
-    ups_loss_linear_share: float = calibrated("cooling.ups_loss_linear_share")
-    ups_loss_square_share: float = calibrated("cooling.ups_loss_square_share")
-    pdu_loss_share: float = calibrated("cooling.pdu_loss_share")
-    other_share: float = calibrated("cooling.other_share")
-    water_l_per_kwh: float = calibrated("cooling.water_l_per_kwh")
+    air_handler_w_per_m3_per_s: NotNegative = calibrated("cooling.air_handler_w_per_m3_per_s")
+    pump_share: NotNegative = calibrated("cooling.pump_share")
+    ups_loss_idle_share: NotNegative = calibrated("cooling.ups_loss_idle_share")
+    ups_loss_linear_share: NotNegative = calibrated("cooling.ups_loss_linear_share")
+    ups_loss_square_share: NotNegative = calibrated("cooling.ups_loss_square_share")
+    pdu_loss_share: NotNegative = calibrated("cooling.pdu_loss_share")
+    other_share: NotNegative = calibrated("cooling.other_share")
+    water_l_per_kwh: NotNegative = calibrated("cooling.water_l_per_kwh")
     carbon_kg_per_kwh: tuple[float, ...] | str = calibrated("cooling.carbon_kg_per_kwh")
     tariff_usd_per_kwh: tuple[float, ...] = calibrated("cooling.tariff_usd_per_kwh")
 

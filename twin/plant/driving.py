@@ -134,8 +134,9 @@ def mix_air(lay: Layout, load: Load, around: Around) -> None:
     host_idle_w, host_max_w, host_flow = around.host
     for h in range(len(lay.hosts)):
         rack = lay.racks[lay.hosts[h].rack]
-        rack.heat_w += host_power_w(host_idle_w, host_max_w, load.host_share[h]) * lay.rows[lay.hosts[h].row].live
-        rack.airflow_m3_per_s += host_flow * (site.fan_floor_share + (1.0 - site.fan_floor_share) * load.host_share[h])
+        live = lay.rows[lay.hosts[h].row].live
+        rack.heat_w += host_power_w(host_idle_w, host_max_w, load.host_share[h]) * live
+        rack.airflow_m3_per_s += host_flow * (site.fan_floor_share + (1.0 - site.fan_floor_share) * load.host_share[h]) * live
     for a in range(len(lay.aisles)):
         lay.aisles[a].demand_m3_per_s, lay.aisles[a].flow_w_per_c = 0.0, 1e-9
     for k in range(len(lay.racks)):

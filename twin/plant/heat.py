@@ -15,9 +15,9 @@ class Heat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gpu_spread_c: float = calibrated("heat.gpu_spread_c")
+    gpu_spread_c: Annotated[float, Field(ge=0)] = calibrated("heat.gpu_spread_c")
     preheat_c: Annotated[tuple[float, ...], Field(min_length=8, max_length=8)] = calibrated("heat.preheat_c")
-    sink_flow_exponent: float = calibrated("heat.sink_flow_exponent")
+    sink_flow_exponent: Annotated[float, Field(ge=0, le=2)] = calibrated("heat.sink_flow_exponent")
 
 
 @register_jitable

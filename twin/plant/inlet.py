@@ -1,11 +1,11 @@
 """Inlet air: supply temperature, aisle mixing and recirculation."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.plant.airflow import AIR_J_PER_M3_K
 from twin.plant.calibrated import calibrated
@@ -43,7 +43,21 @@ class Inlet(BaseModel):
     air_supply_share: Annotated[float, Field(gt=0, le=3)] = calibrated("inlet.air_supply_share")
     aisle_air_supply_share: dict[str, Annotated[float, Field(gt=0, le=3)]] = {}
     air_handler_tau_s: Annotated[float, Field(gt=0)] = calibrated("inlet.air_handler_tau_s")
-    lost_air_rise_c: float = calibrated("inlet.lost_air_rise_c")
+    lost_air_rise_c: Annotated[float, Field(ge=0)] = calibrated("inlet.lost_air_rise_c")
+
+    @model_validator(mode="after")
+    def _air_is_shared_out(self) -> Self:
+        taken = 2.0 * self.adjacent_share + 2.0 * self.second_share + self.across_share
+        if taken + self.mixing_max_share > 1.0:
+            raise ValueError(
+                f"neighbours take {taken:g} of a rack's exhaust (twice adjacent_share and second_share, and across_share), which with "
+                f"mixing_max_share of {self.mixing_max_share:g} is more than all of it; lower one"
+            )
+        if self.leak_share > self.mixing_max_share:
+            raise ValueError(f"leak_share is {self.leak_share:g}, above mixing_max_share of {self.mixing_max_share:g}; lower it")
+        if self.supply_knee_c > self.supply_bend_c:
+            raise ValueError(f"supply_knee_c is {self.supply_knee_c:g}, above supply_bend_c of {self.supply_bend_c:g}; lower it")
+        return self
 
 
 @register_jitable

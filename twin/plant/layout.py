@@ -14,7 +14,7 @@ from twin.plant.liquid import Liquid, with_plates
 from twin.plant.records import AISLE, FEED, HOST, RACK, ROW, SERVER, SITE_STATE, Gpus, Layout, Records
 from twin.plant.room import heat_capacity_j_per_c
 from twin.plant.throttling import Throttling, graded_values
-from twin.plant.tree import PowerTree
+from twin.plant.tree import PowerTree, built_share
 
 
 def site_record(
@@ -121,6 +121,7 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liqu
     rows["pdu_a"], rows["pdu_b"] = fleet.row_pdus.T
     feeds = np.zeros(len(fleet.ups_ids) + len(fleet.pdu_ids), dtype=FEED)
     feeds["rated_w"], feeds["live"] = np.concatenate([fleet.ups_rated_w, fleet.pdu_rated_w]), 1.0
+    feeds["built_share"] = built_share(fleet)
     rows["gpus"] = np.bincount(fleet.server_rows, minlength=counts[4]) * GPUS_PER_SERVER
     hosts["rack"], hosts["row"] = fleet.host_racks, fleet.rack_rows[fleet.host_racks]
     hosts["aisle"] = racks["aisle"][fleet.host_racks]

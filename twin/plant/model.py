@@ -130,6 +130,8 @@ class Model:
             driven = handed if self._replay is None else self._replay.drive(self.arrays, handed, dt_s, now_s, self._host)
             if self._step(self.arrays, driven, driving.Around(dt_s, outside_c, wet_bulb_c, self._host)):
                 self._pace.protect(now_s)
+            if self._settings.throttling.graded is not None:
+                self._pace.graded(now_s)
             if whole is not None:
                 whole.add()
         if whole is not None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.plant.records import Layout
 from twin.stack import State
@@ -23,6 +24,12 @@ class Pace:
         self._used = np.zeros(len(arrays.servers), dtype=np.bool_)
         self._brake_s = np.full(len(arrays.rows), -PAUSE_S)
         self._overload_s = np.full(len(arrays.feeds), -PAUSE_S)
+        self._capped_s = np.full(len(arrays.rows), -PAUSE_S)
+        self._capped = self._caps_on()
+
+    def _caps_on(self) -> NDArray[np.float64]:
+        rows = self._arrays.rows
+        return np.asarray(np.maximum(rows["t1_on"], 2.0 * rows["t2_on"]))
 
     def struck(self, fault_s: float) -> None:
         """Ask for fine ticks after the edge of a fault."""
@@ -40,6 +47,14 @@ class Pace:
         if began.any() or strained.any():
             self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
 
+    def graded(self, now_s: float) -> None:
+        """Ask for fine ticks where a row's graded caps have just turned to a higher grade."""
+        before, self._capped = self._capped, self._caps_on()
+        raised = (self._capped > before) & (now_s - self._capped_s >= PAUSE_S)
+        self._capped_s[raised] = now_s
+        if raised.any():
+            self.fine_until_s = max(self.fine_until_s, now_s + BRAKE_FINE_S)
+
     def snapshot(self) -> State:
         """Return until when, and who has had its own."""
         return {
@@ -47,6 +62,7 @@ class Pace:
             "fine_used": self._used.copy(),
             "brake_fine_s": self._brake_s.copy(),
             "overload_fine_s": self._overload_s.copy(),
+            "capped_fine_s": self._capped_s.copy(),
         }
 
     def restore(self, state: State) -> None:
@@ -55,3 +71,5 @@ class Pace:
         self._used = np.array(state["fine_used"], dtype=np.bool_)
         self._brake_s = np.array(state["brake_fine_s"], dtype=np.float64)
         self._overload_s = np.array(state["overload_fine_s"], dtype=np.float64)
+        self._capped_s = np.array(state["capped_fine_s"], dtype=np.float64)
+        self._capped = self._caps_on()

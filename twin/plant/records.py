@@ -66,7 +66,9 @@ ROW: Final = np.dtype(
 )
 # UPS units, then PDUs.
 FEED: Final = np.dtype(
-    [(name, _F) for name in ("rated_w", "lost_share", "live", "power_w", "spent_share", "tripped_s", "part_power_w")],
+    [(name, _F) for name in ("rated_w", "lost_share", "live", "power_w", "spent_share", "tripped_s", "part_power_w")]
+    # What the rows' budgets ask of it as things are wired now, and how much of that it was built to carry (at most 1).
+    + [(name, _F) for name in ("asked_w", "built_share")],
 )
 HOST: Final = np.dtype([("rack", _I), ("row", _I), ("aisle", _I)])
 SITE_STATE: Final = (

@@ -40,15 +40,15 @@ class Throttling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    step_down_per_s: float = calibrated("throttling.step_down_per_s")
-    recover_per_s: float = calibrated("throttling.recover_per_s")
-    hysteresis_c: float = calibrated("throttling.hysteresis_c")
+    step_down_per_s: Annotated[float, Field(gt=0)] = calibrated("throttling.step_down_per_s")
+    recover_per_s: Annotated[float, Field(gt=0)] = calibrated("throttling.recover_per_s")
+    hysteresis_c: Annotated[float, Field(ge=0)] = calibrated("throttling.hysteresis_c")
     clock_floor_share: Share = calibrated("throttling.clock_floor_share")
     slowdown_clock_share: Share = calibrated("throttling.slowdown_clock_share")
-    restart_s: float = calibrated("throttling.restart_s")
-    brake_after_s: float = calibrated("throttling.brake_after_s")
+    restart_s: Annotated[float, Field(ge=0)] = calibrated("throttling.restart_s")
+    brake_after_s: Annotated[float, Field(ge=0)] = calibrated("throttling.brake_after_s")
     brake_clock_share: Share = calibrated("throttling.brake_clock_share")
-    brake_hold_s: float = calibrated("throttling.brake_hold_s")
+    brake_hold_s: Annotated[float, Field(ge=0)] = calibrated("throttling.brake_hold_s")
     brake_release_share: Share = calibrated("throttling.brake_release_share")
     graded: Graded | None = None
 

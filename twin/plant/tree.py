@@ -1,13 +1,14 @@
 """The power tree: UPS, PDU, row; overload, ride-through and trips."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from twin.fleet import Fleet
 from twin.plant.calibrated import calibrated
 from twin.plant.cooling import ups_loss_w
 from twin.plant.hardware import Quantity, Record
@@ -33,6 +34,13 @@ class PowerTree(BaseModel):
     cool_down_s: Seconds = calibrated("tree.cool_down_s")
     reclose_s: Seconds = calibrated("tree.reclose_s")
 
+    @model_validator(mode="after")
+    def _overloads_are_above_what_is_carried(self) -> Self:
+        for name, value in (("ups_overload_share", self.ups_overload_share), ("pdu_overload_share", self.pdu_overload_share)):
+            if value <= self.continuous_share:
+                raise ValueError(f"{name} is {value:g}, not above continuous_share of {self.continuous_share:g}; raise it")
+        return self
+
 
 @register_jitable
 def spent_per_s(load_share: Quantity, continuous_share: Quantity, overload_share: Quantity, overload_s: Quantity) -> Quantity:
@@ -48,12 +56,11 @@ def spent_per_s(load_share: Quantity, continuous_share: Quantity, overload_share
 def switch(lay: Layout) -> None:
     """Set which feeds and rows are live and what is left of the budgets, from losses and trips."""
     feeds, ups = lay.feeds, lay.ups_share.shape[1]
-    left_w, rated_w = 0.0, 0.0
+    sound = 1.0
     for u in range(ups):
         unit = feeds[u]
         unit.live = 1.0 if unit.tripped_s <= 0.0 and unit.lost_share < 1.0 else 0.0
-        left_w += unit.live * (1.0 - unit.lost_share) * unit.rated_w
-        rated_w += unit.rated_w
+        sound = min(sound, unit.live * (1.0 - unit.lost_share))
     for p in range(len(lay.ups_share)):
         pdu = feeds[ups + p]
         fed = 0.0
@@ -64,14 +71,49 @@ def switch(lay: Layout) -> None:
     for r in range(len(lay.rows)):
         row = lay.rows[r]
         row.live = max(feeds[ups + row.pdu_a].live, feeds[ups + row.pdu_b].live)
-        row.budget_w = row.rated_w * (left_w / rated_w)
+        row.budget_w = row.rated_w
         lit = min(lit, row.live)
+    if sound < 1.0:
+        _lower_budgets(lay)
     if lit > 0.0:
         return
     restart_s = max(lay.site[0].restart_s, 1.0)
     for s in range(len(lay.servers)):
         if lay.rows[lay.servers[s].row].live <= 0.0:
             lay.servers[s].off_s = restart_s
+
+
+@register_jitable
+def _lower_budgets(lay: Layout) -> None:
+    """Lower the budgets of the rows whose UPS units could not carry all that their rows may draw, by what the fullest of them lacks.
+
+    A unit that was never built for all of it lowers a budget only by what it has less than then. A dark row keeps its budget.
+    """
+    feeds, ups = lay.feeds, lay.ups_share.shape[1]
+    for f in range(len(feeds)):
+        feeds[f].asked_w = 0.0
+    for r in range(len(lay.rows)):
+        row = lay.rows[r]
+        one, other = feeds[ups + row.pdu_a], feeds[ups + row.pdu_b]
+        live = max(one.live + other.live, 1.0)
+        one.asked_w += row.rated_w * one.live / live
+        other.asked_w += row.rated_w * other.live / live
+    for p in range(len(lay.ups_share)):
+        weight = 0.0
+        for u in range(ups):
+            weight += lay.ups_share[p, u] * feeds[u].live * (1.0 - feeds[u].lost_share)
+        for u in range(ups):
+            part = lay.ups_share[p, u] * feeds[u].live * (1.0 - feeds[u].lost_share) / max(weight, 1e-12)
+            feeds[u].asked_w += feeds[ups + p].asked_w * part
+    for r in range(len(lay.rows)):
+        row, left_share = lay.rows[r], 1.0
+        for p in (row.pdu_a, row.pdu_b):
+            for u in range(ups):
+                unit = feeds[u]
+                if lay.ups_share[p, u] * unit.live * feeds[ups + p].live > 0.0:
+                    carried_w = unit.rated_w * (1.0 - unit.lost_share) / unit.built_share
+                    left_share = min(left_share, carried_w / max(unit.asked_w, 1e-9))
+        row.budget_w = row.rated_w * left_share
 
 
 @register_jitable
@@ -166,6 +208,14 @@ def flow(
     pdu_w = np.bincount(row_pdus.ravel(), weights=each_w.ravel(), minlength=len(pdu_left))
     ups_w = (pdu_w * (1.0 + pdu_loss_share) / np.where(live, fed, 1.0) * live) @ weight
     return Flow(np.asarray(ups_w, dtype=np.float64), np.asarray(pdu_w, dtype=np.float64), count > 0)
+
+
+def built_share(fleet: Fleet) -> Floats:
+    """Return how much of what the rows' budgets ask of each feed (U, then P) it is rated for while all is well, at most 1."""
+    ups, pdus = len(fleet.ups_ids), len(fleet.pdu_ids)
+    asked = flow(fleet.row_power_budgets_w, fleet.row_pdus, fleet.pdu_ups_share, np.ones(ups), np.ones(pdus), 0.0)
+    asked_w = np.maximum(np.concatenate([asked.ups_w, asked.pdu_w]), 1e-9)
+    return np.asarray(np.minimum(np.concatenate([fleet.ups_rated_w, fleet.pdu_rated_w]) / asked_w, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def test_who_trips_first_is_the_most_overloaded_then_the_fullest() -> None:
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.floats(0.0, 1.0), st.lists(st.integers(0, 11), max_size=4, unique=True), st.floats(0.1, 1.0))
+@given(st.floats(0.0, 1.0), st.lists(st.integers(0, 11), max_size=4, unique=True), st.floats(0.1, 0.99) | st.just(1.0))
 def test_loads_close_from_rows_to_ups_whatever_is_lost(
     plant: Maker, load: Loads, fleet: Fleet, busy: float, lost: list[int], severity: float
 ) -> None:
@@ -152,6 +152,35 @@ def test_a_row_draws_on_its_other_pdu_and_goes_dark_without_both(plant: Maker, l
     restart_s = Settings().throttling.restart_s
     assert (run_on(model, load(), 600.0 + restart_s - 10.0).observe().gpu_clock_share[mine] == 0.0).all()
     assert (run_on(model, load(), 600.0 + restart_s + 20.0).observe().gpu_clock_share[mine] > 0.0).all()
+
+
+def test_a_dark_row_neither_draws_nor_heats_nor_blows(plant: Maker, load: Loads, run_on: Maker, fleet: Fleet) -> None:
+    for index, row in ((3, "hosts-row"), (0, "row-1")):
+        faults = [Fault(kind="pdu_loss", target=f"{row}-pdu-{which}", from_s=60.0, until_s=300.0) for which in "ab"]
+        model = run_on(plant(faults), load(), 120.0)
+        racks, mine = model.arrays.racks, fleet.rack_rows == index
+        assert (racks["power_w"][mine] == 0.0).all()
+        assert (racks["heat_w"][mine] == 0.0).all()
+        # A balance needs a little air to stay finite; stopped servers leak some.
+        assert (racks["airflow_m3_per_s"][mine] <= (1e-3 if row == "hosts-row" else 0.06)).all()
+    # Servers draw their standby power while they restart, and the whole of that time begins when power is back.
+    standby_w = model.arrays.models["standby_w"][fleet.server_models[0]]
+    seen = run_on(model, load(), 595.0).observe()
+    assert seen.row_power_w[0] == pytest.approx(6 * standby_w)
+    assert (run_on(model, load(), 610.0).gpu_clock_share[:48] > 0.0).all()
+
+
+def test_ticks_turn_fine_where_a_graded_cap_sets_in_and_not_again_soon(on_tight: Maker, load: Loads) -> None:
+    model = on_tight(throttling={"graded": {"t1_share": 0.5, "t2_share": 1.0, "act_after_s": 20.0}, "brake_after_s": 1e6})
+    busy, caps, asked = load(0.6, 0.4), np.ones(len(load().clock_share)), []
+    while model.t_s < 1200.0:
+        model.advance(model.t_s + 10.0, busy, caps)
+        asked.append(model.fine_until_s)
+    rows = model.arrays.rows
+    assert (rows["t1_on"][:3] == 1.0).all()
+    assert (model.arrays.servers["edges"] == 0.0).all()
+    assert asked[0] == asked[1] == 0.0
+    assert max(asked) == 90.0
 
 
 # -- trips --------------------------------------------------------------------
