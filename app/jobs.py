@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -209,6 +210,25 @@ def _slot(place: Path, report: Reporter) -> int:
         if report.cancelled():
             raise CancelledError
         time.sleep(0.3)
+
+
+@contextmanager
+def alone(home: Path, name: str, report: Reporter, words: str) -> Iterator[None]:
+    """Do something that no other job of the same name does meanwhile; the others wait, say so in ``words``, and can be cancelled."""
+    handle = os.open(folder(home) / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if report.cancelled():
+                    raise CancelledError from None
+                report(0.0, words)
+                time.sleep(0.3)
+        yield
+    finally:
+        os.close(handle)
 
 
 def work(place: Path) -> int:

@@ -21,7 +21,8 @@ class Brief:
     """One stored run in a line.
 
     ``is_today`` says that every lever is held by its baseline, ``whole`` that it is no screening of a part of the day;
-    ``world`` is the same for runs that faced the same requests and weather.
+    ``world`` is the same for runs that faced the same requests and weather. ``question`` is the same for runs of one scenario of
+    which a larger site is asked for more, empty for other scenarios; ``extra_servers`` is how many the policy put there.
     """
 
     run_id: str
@@ -35,11 +36,24 @@ class Brief:
     end_s: float
     whole: bool
     world: str
+    question: str = ""
+    extra_servers: int = 0
 
     @property
     def horizon_s(self) -> float:
         """Return the moment at which the run ends."""
         return self.end_s
+
+    def alike(self, other: "Brief") -> bool:
+        """Return whether two runs can stand beside each other: the same time, and the same world.
+
+        Where demand follows capacity, sites of different size are asked for different things: that is what was asked for.
+        """
+        if (self.begin_s, self.end_s) != (other.begin_s, other.end_s):
+            return False
+        return self.world == other.world or (
+            bool(self.question) and self.question == other.question and self.extra_servers != other.extra_servers
+        )
 
 
 @dataclass(frozen=True)
@@ -103,20 +117,26 @@ def load(home: Path, run_id: str) -> StoredRun:
     return StoredRun(run_id, _brief(run_id, manifest), manifest, metrics, tables)
 
 
+def _digest(value: Any) -> str:
+    return sha256(dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _brief(run_id: str, manifest: Mapping[str, Any]) -> Brief:
-    schedule = [step["policy"] for step in manifest["schedule"]]
+    schedule, scenario = [step["policy"] for step in manifest["schedule"]], manifest["scenario"]
     return Brief(
         run_id=run_id,
-        scenario=manifest["scenario"]["name"],
+        scenario=scenario["name"],
         title=manifest.get("title", ""),
         seed=int(manifest["seed"]),
-        policy_id=sha256(dumps(schedule, sort_keys=True).encode()).hexdigest()[:12],
+        policy_id=_digest(schedule),
         is_today=all(policy == _baselines() for policy in schedule),
         clock=Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"]),
         begin_s=float(manifest["begin_s"]),
         end_s=float(manifest["end_s"]),
         whole=float(manifest["begin_s"]) == 0.0 and float(manifest["end_s"]) >= float(manifest["horizon_s"]),
         world=str(manifest.get("exogenous", "")),
+        question=_digest(scenario) if scenario.get("workloads", {}).get("follow_capacity") else "",
+        extra_servers=sum(manifest.get("extra_servers", {}).values()),
     )
 
 

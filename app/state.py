@@ -173,7 +173,7 @@ def _pick(asked: str | None, found: Sequence[Brief]) -> Brief | None:
 
 
 def _alike(brief: Brief, today: Brief | None) -> bool:
-    return today is None or (brief.begin_s, brief.end_s, brief.world) == (today.begin_s, today.end_s, today.world)
+    return today is None or brief.alike(today)
 
 
 def _number(text: str | None, otherwise: float) -> float:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.jobs import Reporter
+from app.jobs import Reporter, alone
 
 if TYPE_CHECKING:
     from twin.run import Progress
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 Worker = Callable[[Mapping[str, Any], Path, Reporter], dict[str, Any]]
 
 
-def _told(report: Reporter) -> "Callable[[Progress], None]":
-    return lambda now: report(now.done_share, now.text)
+# How much of a what-if the hours before it are.
+_BEGIN_SHARE: Final = 0.8
+
+
+def _told(report: Reporter, from_share: float = 0.0, until_share: float = 1.0) -> "Callable[[Progress], None]":
+    return lambda now: report(from_share + (until_share - from_share) * now.done_share, now.text)
 
 
 def example(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
@@ -77,17 +81,13 @@ def what_if(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, 
     from policies import variants
 
     began_s = time.monotonic()
-    run_id = variants.what_if(
-        spec["run_id"],
-        spec["kind"],
-        spec["target"],
-        float(spec["t_s"]),
-        home,
-        name=spec["name"],
-        progress=_told(report),
-        cancel=report.cancelled,
-    )
-    return {"run_id": run_id, "took_s": time.monotonic() - began_s}
+    run_id, t_s = spec["run_id"], float(spec["t_s"])
+    # Questions about one run share how it came to its moments: the first one makes it, the others wait for it.
+    with alone(home, f"begin-{run_id}", report, "waiting for the hours before, which another question runs"):
+        variants.begin(run_id, t_s, home, progress=_told(report, until_share=_BEGIN_SHARE), cancel=report.cancelled)
+    told = _told(report, from_share=_BEGIN_SHARE)
+    answer = variants.what_if(run_id, spec["kind"], spec["target"], t_s, home, name=spec["name"], progress=told, cancel=report.cancelled)
+    return {"run_id": answer, "took_s": time.monotonic() - began_s}
 
 
 def ablation(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:

@@ -55,12 +55,18 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
     """Return the schedule as the twin takes it.
 
     A system that keeps its knobs from one policy set to the next keeps its holder object, and so what it has learned.
-    How large the site is is decided once, by the first policy set.
+    How large the site is is decided once, by the first policy set; a later one that asks for another size is refused.
     """
     times = [step.from_s for step in schedule.steps]
     if times[0] != 0.0 or any(later <= earlier for earlier, later in pairwise(times)):
         raise ValueError("schedule: the first policy set begins at 0 s and each one later than the one before")
     entities, size = scenario.entities(), capacity(schedule.steps[0].policy, scenario)
+    for step in schedule.steps[1:]:
+        if _CAPACITY in step.policy.levers and capacity(step.policy, scenario).extra_servers != size.extra_servers:
+            raise ValueError(
+                f"schedule: the policy set from {step.from_s:g} s on asks for another number of servers than the first one, and capacity "
+                "is decided before a run; hold it in the first policy set alone"
+            )
     around = surroundings(scenario.grown(size.extra_servers))
     out: list[Phase] = []
     built: dict[str, tuple[Knobs, Any]] = {}
@@ -155,19 +161,40 @@ def _as_built(decided: Sequence[Phase], scenario: Scenario, begin_s: float) -> N
         )
 
 
-def lead_in(
-    scenario: Scenario, seed: int, until_s: float, home: Path, *, progress: Report | None = None, cancel: Cancel | None = None
+def lead_in(  # noqa: PLR0913 - the question has five parts, the rest is how it is watched
+    scenario: Scenario,
+    seed: int,
+    until_s: float,
+    home: Path,
+    *,
+    schedule: Schedule | PolicySet = TODAY,
+    start: Start | None = None,
+    progress: Report | None = None,
+    cancel: Cancel | None = None,
 ) -> Start | None:
-    """Return where today's policy is at a time, from a stored run that ends there; None at the beginning."""
+    """Return where a schedule is at a time, from a stored run that ends there; ``start`` where nothing lies before it.
+
+    It begins at ``start``, a snapshot of the same schedule, or at the beginning of the scenario.
+    """
     end_s = until_s // SNAPSHOT_GRID_S * SNAPSHOT_GRID_S
-    if end_s <= 0.0:
-        return None
-    decided = phases(Schedule.of(TODAY), scenario)
-    run_id = twin_run.run_id_of(scenario, decided, seed, None, end_s, (end_s,))
+    if end_s <= (0.0 if start is None else start.t_s):
+        return start
+    schedule = Schedule.of(schedule) if isinstance(schedule, PolicySet) else schedule
+    decided = phases(schedule, scenario)
+    run_id = twin_run.run_id_of(scenario, decided, seed, start, end_s, (end_s,))
     if not runs.exists(run_id, home):
-        with _logged(home, run_id, "lead-in", TODAY.name, seed, scenario.name):
+        name = ", then ".join(step.policy.name for step in schedule.steps)
+        with _logged(home, run_id, "lead-in", name, seed, scenario.name):
             done = twin_run.simulate(
-                scenario, decided, seed=seed, progress=progress, cancel=cancel, snapshots_at=(end_s,), until_s=end_s, spool=home / "runs"
+                scenario,
+                decided,
+                seed=seed,
+                progress=progress,
+                cancel=cancel,
+                snapshots_at=(end_s,),
+                start=start,
+                until_s=end_s,
+                spool=home / "runs",
             )
             runs.save(done, home)
     return Start(run_id, end_s, runs.load_snapshot(run_id, end_s, home))

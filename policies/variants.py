@@ -1,5 +1,7 @@
 """A stored run asked again: with something lost, or with parts of TAPAS."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -7,13 +9,17 @@ from policies import pool, study
 from policies.ablations import ablations
 from policies.policy import Schedule
 from twin.faults import Fault
+from twin.run import Start
 from twin.scenario import SNAPSHOT_GRID_S, Scenario, read
+from twin.sources import code_hash
 from twin.store import runs
 
 OUTSIDE: Final = "outside"
 HOTTER_C: Final = 5.0
 LONGEST_S: Final = 3600.0
 LEAST_S: Final = 300.0
+# Beginnings are kept this far apart, so that the next question of a day has at most this much to run before it.
+KEPT_EVERY_S: Final = 4 * 3600.0
 
 
 def scenario_of(run_id: str, home: Path) -> Scenario:
@@ -65,6 +71,59 @@ def changed(scenario: Scenario, kind: str, target: str, t_s: float) -> Scenario:
     return read(raw, f"scenario {scenario.name}")
 
 
+def begin(run_id: str, t_s: float, home: Path, *, progress: pool.Report | None = None, cancel: pool.Cancel | None = None) -> Start | None:
+    """Return where a stored run is when a what-if of ``t_s`` begins: its own policy, having run as long as it had then.
+
+    It is run again from the last beginning that was kept, one every ``KEPT_EVERY_S``, and kept; None at the start of the scenario.
+    """
+    scenario, manifest = scenario_of(run_id, home), runs.manifest_of(run_id, home)
+    schedule = schedule_of(run_id, home, "lead-in")
+    at_s = window(t_s, float(manifest["end_s"]), float(manifest["begin_s"]))[0]
+    start = _origin(run_id, home)
+    stops = links(0.0 if start is None else start.t_s, at_s)
+    for from_s, until_s in pairwise(stops):
+        told = None if progress is None else _part(progress, (from_s - stops[0], until_s - stops[0]), at_s - stops[0])
+        start = study.lead_in(
+            scenario, scenario.seed, until_s, home, schedule=schedule, start=start, progress=told, cancel=cancel
+        )  # fmt: skip
+    return start
+
+
+def links(from_s: float, to_s: float) -> tuple[float, ...]:
+    """Return where beginnings are kept on the way from one moment to another, both of them among it.
+
+    >>> links(0.0, 50_400.0)
+    (0.0, 14400.0, 28800.0, 43200.0, 50400.0)
+    >>> links(600.0, 600.0)
+    (600.0,)
+    """
+    first = int(from_s // KEPT_EVERY_S) + 1
+    between = (KEPT_EVERY_S * step for step in range(first, int(-(-to_s // KEPT_EVERY_S))))
+    return (from_s, *between, to_s) if to_s > from_s else (from_s,)
+
+
+def _origin(run_id: str, home: Path) -> Start | None:
+    """Return what a stored part of a day went on from; None where it began with the scenario.
+
+    What older code left is not gone on from: today's policy is run up to there again.
+    """
+    manifest = runs.manifest_of(run_id, home)
+    begun = manifest["started_from"]
+    if begun is None:
+        return None
+    t_s = float(begun["t_s"])
+    if manifest["code"] == code_hash() and runs.exists(begun["run_id"], home):
+        return Start(begun["run_id"], t_s, runs.load_snapshot(begun["run_id"], t_s, home))
+    scenario = scenario_of(run_id, home)
+    return study.lead_in(scenario, scenario.seed, t_s, home)
+
+
+def _part(progress: pool.Report, span_s: tuple[float, float], whole_s: float) -> pool.Report:
+    """Return a report of a part of some work, told as a share of all of it."""
+    from_share, width_share = span_s[0] / whole_s, (span_s[1] - span_s[0]) / whole_s
+    return lambda now: progress(replace(now, done_share=from_share + width_share * now.done_share))
+
+
 def what_if(  # noqa: PLR0913 - a question, and how it is watched
     run_id: str,
     kind: str,
@@ -78,11 +137,11 @@ def what_if(  # noqa: PLR0913 - a question, and how it is watched
 ) -> str:
     """Ask a stored run again from ``t_s`` with something lost, over ``window``; return the id of the answer.
 
-    Up to the beginning it is the unchanged scenario under today's policy, run once for every question of that moment.
+    It goes on from where that run was at the beginning of the window (``begin``), so that all that differs is what was asked.
     """
     scenario, manifest = scenario_of(run_id, home), runs.manifest_of(run_id, home)
     part = window(t_s, float(manifest["end_s"]), float(manifest["begin_s"]))
-    start = study.lead_in(scenario, scenario.seed, part[0], home, progress=progress, cancel=cancel)
+    start = begin(run_id, t_s, home, progress=progress, cancel=cancel)
     return study.run(
         changed(scenario, kind, target, max(t_s, part[0])),
         schedule_of(run_id, home, name),
@@ -97,9 +156,10 @@ def what_if(  # noqa: PLR0913 - a question, and how it is watched
 
 
 def ablate(run_id: str, home: Path, *, progress: pool.Report | None = None, cancel: pool.Cancel | None = None) -> dict[str, str]:
-    """Run every ablation in the world and over the time of a stored run; return the run of each by its label."""
+    """Run every ablation in the world, over the time and at the size of a stored run; return the run of each by its label."""
     scenario, manifest = scenario_of(run_id, home), runs.manifest_of(run_id, home)
     begin_s, end_s = float(manifest["begin_s"]), float(manifest["end_s"])
     part = None if begin_s == 0.0 and end_s >= scenario.horizon_s else (begin_s, end_s)
-    found = study.compare(scenario, ablations(), [scenario.seed], home, progress=progress, cancel=cancel, window_s=part)
+    parts = ablations(schedule_of(run_id, home, "as run").steps[0].policy)
+    found = study.compare(scenario, parts, [scenario.seed], home, progress=progress, cancel=cancel, window_s=part)
     return {label: ids[0] for label, ids in found.run_ids.items()}

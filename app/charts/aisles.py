@@ -53,11 +53,11 @@ def aisles_title(aisles: Sequence[Aisle]) -> str:
         return "No airflow was recorded"
     worst = max(known, key=lambda aisle: aisle.wanted_share)
     if math.isinf(worst.wanted_share):
-        return f"{named(worst.id)} has no air at all; hot air recirculates"
+        return f"{named(worst.id, 'aisle')} has no air at all; hot air recirculates"
     words = f"{100 * worst.wanted_share:.0f}\u00a0% of its air"
     if worst.wanted_share > 1.0:
-        return f"{named(worst.id)} wants {words}; hot air recirculates"
-    return f"{named(worst.id)} wants {words}" + ("; every aisle has enough" if len(known) > 1 else "; that is enough")
+        return f"{named(worst.id, 'aisle')} wants {words}; hot air recirculates"
+    return f"{named(worst.id, 'aisle')} wants {words}" + ("; every aisle has enough" if len(known) > 1 else "; that is enough")
 
 
 def aisles_svg(aisles: Sequence[Aisle], tokens: Tokens, *, shown: str) -> str:

@@ -18,7 +18,7 @@ KINDS: Final[Mapping[str, str]] = {
     "rack_blocked": "{where} blocked",
     "chiller_loss": "chiller lost ({where})",
     "pdu_loss": "{where} lost",
-    "ups_loss": "power supply lost",
+    "ups_loss": "UPS lost ({where})",
     "ups_trip": "{where} trips on overload",
     "pdu_trip": "{where} trips on overload",
     "row_dark": "{where} has no power",

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final, Literal
 
+import numpy as np
+
 from app.charts import svg
-from app.charts.statements import named
+from app.charts.statements import named, plainly
 from app.charts.tokens import Tokens
 from twin.fleet import Fleet
 from twin.units import show
@@ -18,9 +20,9 @@ UTILITY: Final = "utility"
 NEAR_SHARE: Final = 0.05
 # More than this many places of a layer are too many to draw; those with the least room are kept.
 MOST: Final = 24
-_WIDTH: Final = 826.0
+_WIDTH: Final = 1160.0
 _NARROW: Final = 320.0
-_COLUMN: Final = 138.0
+_COLUMN: Final = 176.0
 _TALL: Final = 38.0
 _PITCH: Final = 44.0
 _HEAD: Final = 24.0
@@ -28,7 +30,10 @@ _HEAD: Final = 24.0
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One place of the tree. ``rated_w`` is not a number where nothing trips there; ``live`` False where it is lost."""
+    """One place of the tree. ``rated_w`` is not a number where nothing trips there; ``live`` False where it is lost.
+
+    ``trip_s`` is after how long an overloaded UPS or PDU opens at this load; infinite where it carries it without end.
+    """
 
     id: str
     kind: Kind
@@ -36,6 +41,7 @@ class Node:
     rated_w: float = math.nan
     live: bool = True
     parents: tuple[str, ...] = ()
+    trip_s: float = math.inf
 
     @property
     def free_share(self) -> float:
@@ -60,11 +66,13 @@ def tree(
     feeds: Mapping[str, Feed],
     racks: Mapping[str, float],
     open_row: str,
+    ride_through: Mapping[str, float] | None = None,
 ) -> tuple[Node, ...]:
     """Return the tree at one moment, layer by layer, with the racks of one row.
 
     ``rows`` gives power and budget, ``feeds`` power, rating and whether it is live by UPS or PDU (empty in runs that are older
-    than that table: rows then hang on the utility), ``racks`` power by rack; all in W.
+    than that table: rows then hang on the utility), ``racks`` power by rack; all in W. ``ride_through`` holds the settings of
+    ``twin.plant.tree.PowerTree``: how long a unit carries an overload. Without it nothing is said to trip.
     """
     nodes = [Node(UTILITY, "utility", site_w, fleet.site_power_budget_w)]
     nodes += [_fed(unit, "ups", feeds[unit], (UTILITY,)) for unit in fleet.ups_ids if unit in feeds]
@@ -79,7 +87,23 @@ def tree(
     for index, rack in enumerate(fleet.rack_ids):
         if rack in racks and fleet.row_ids[int(fleet.rack_rows[index])] == open_row:
             nodes.append(Node(rack, "rack", racks[rack], parents=(open_row,)))
-    return tuple(nodes)
+    return _timed(nodes, ride_through) if ride_through else tuple(nodes)
+
+
+def _timed(nodes: Sequence[Node], ride_through: Mapping[str, float]) -> tuple[Node, ...]:
+    """Return the places with the time after which each overloaded UPS and PDU trips, fresh, at this load."""
+    carried = ride_through["continuous_share"]
+    if not any(node.live and node.kind in {"ups", "pdu"} and node.load_w > carried * node.rated_w for node in nodes):
+        return tuple(nodes)
+    from twin.plant.tree import first_to_trip as in_time
+
+    found = {}
+    for kind in ("ups", "pdu"):
+        mine = [node for node in nodes if node.kind == kind]
+        load_w, rated_w = (np.array([getattr(node, name) for node in mine]) for name in ("load_w", "rated_w"))
+        overload = (ride_through[f"{kind}_overload_share"], ride_through[f"{kind}_overload_s"])
+        found |= {node.id: float(s) for node, s in zip(mine, in_time(load_w, rated_w, carried, *overload).trip_s, strict=True)}
+    return tuple(replace(node, trip_s=found[node.id]) if node.live and node.id in found else node for node in nodes)
 
 
 def _fed(name: str, kind: Kind, feed: Feed, above: tuple[str, ...]) -> Node:
@@ -87,29 +111,41 @@ def _fed(name: str, kind: Kind, feed: Feed, above: tuple[str, ...]) -> Node:
 
 
 def first_to_trip(nodes: Sequence[Node]) -> Node | None:
-    """Return the live place with the least room below its rating: the first to trip if load rose everywhere alike."""
+    """Return the live place that gives way first.
+
+    It is the overloaded unit with the least time to its trip; where none is, the place with the least room below its rating, which
+    would be the first if load rose everywhere alike.
+    """
     able = [node for node in nodes if node.live and math.isfinite(node.free_share)]
-    return min(able, key=lambda node: node.free_share, default=None)
+    return min(able, key=lambda node: (node.trip_s, node.free_share), default=None)
 
 
 def tree_title(nodes: Sequence[Node]) -> str:
-    """Return who would trip first and who is lost, in one sentence."""
+    """Return who would give way first, how, and who is lost, in one sentence."""
     first, lost = first_to_trip(nodes), [node for node in nodes if not node.live]
     if first is None:
         return "No power was recorded"
-    name = named(first.id) if first.kind == "row" else "The utility feed" if first.kind == "utility" else first.id.replace("ups", "UPS", 1)
-    room = show(abs(first.rated_w - first.load_w), "x_w")
-    if first.free_share < 0:
-        words = f"{name} carries {100 * (1 - first.free_share):.0f}\u00a0% of its rating, {room} too much"
-    else:
-        words = f"{name} would trip first: {100 * first.free_share:.0f}\u00a0% free, {room}"
+    words = _standing(first)
     if not lost:
         return words
-    return f"{words}; {', '.join(node.id for node in lost[:2])}{' and more' if len(lost) > 2 else ''} lost"
+    return f"{words}; {', '.join(plainly(node.id) for node in lost[:2])}{' and more' if len(lost) > 2 else ''} lost"
+
+
+def _standing(node: Node) -> str:
+    """Return how a place stands: units trip, rows brake, and at the utility's budget nothing gives way by itself."""
+    name = "The utility feed" if node.kind == "utility" else named(node.id, node.kind)
+    room, used = show(abs(node.rated_w - node.load_w), "x_w"), f"{100 * (1 - node.free_share):.0f}\u00a0%"
+    if math.isfinite(node.trip_s):
+        return f"{name} carries {used} of its rating and trips in {show(node.trip_s, 'x_s')}"
+    if node.free_share < 0:
+        what = {"row": "draws {} of its budget", "utility": "draws {} of the site’s budget"}.get(node.kind, "carries {} of its rating")
+        return f"{name} {what.format(used)}, {room} too much"
+    does = {"row": "would brake first", "utility": "is nearest its limit"}.get(node.kind, "would trip first")
+    return f"{name} {does}: {100 * node.free_share:.0f}\u00a0% free, {room}"
 
 
 def tree_svg(nodes: Sequence[Node], tokens: Tokens, *, shown: str, chosen: Sequence[str] = (), narrow: bool = False) -> str:
-    """Draw the tree, layers from left to right, or from top to bottom for a phone.
+    """Draw the tree over the width of a page, layers from left to right, or from top to bottom for a phone.
 
     ``shown`` says whose load it is (today or candidate), ``chosen`` are the ids outlined; rows and racks carry ``data-pick``.
     """
@@ -205,15 +241,19 @@ def _node(node: Node, at: tuple[float, float], wide: float, tokens: Tokens, show
         svg.text(x + wide - 7, y + 13, share, tokens.risk_text if node.state == "at risk" else ink, anchor="end", weight=600),
         svg.text(x + 7, y + 26, words, tokens.muted, size=11),
     ]
-    if first:
-        parts.append(svg.text(x + wide - 7, y + 26, "first", tokens.risk_text, anchor="end", weight=600, size=11))
+    trips = math.isfinite(node.trip_s)
+    if first or trips:
+        word = f"trips in {show(node.trip_s, 'x_s')}" if trips else "first"
+        hue = tokens.broken_text if trips else tokens.risk_text
+        parts.append(svg.text(x + wide - 7, y + 26, word, hue, anchor="end", weight=600, size=11))
     if known and node.live:
         room, used = wide - 14, min(1.0, node.load_w / node.rated_w)
         own = tokens.candidate if shown == "candidate" else tokens.today
         parts.append(svg.rect(x + 7, y + 31, room, 3, tokens.grid))
         parts.append(svg.rect(x + 7, y + 31, room * used, 3, tokens.hot if node.free_share < 0 else own))
         parts.append(svg.rect(x + 7 + room - 1, y + 29, 1, 7, tokens.limit))
-    said = f"{node.id}: {words}{', lost' if not node.live else ''}{', would trip first' if first else ''}"
+    gives_way = f", trips in {show(node.trip_s, 'x_s')}" if trips else ", the first to give way" if first else ""
+    said = f"{node.id}: {words}{', lost' if not node.live else ''}{gives_way}"
     if node.kind in {"row", "rack"}:
         return f'<g data-pick="{escape(node.id)}" aria-label="{escape(said)}">{"".join(parts)}</g>'
     return f'<g aria-label="{escape(said)}">{"".join(parts)}</g>'

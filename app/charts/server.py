@@ -39,12 +39,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How values are written: a factor, a unit, and a limit where there is one (in the values' own unit)."""
+    """How values are written: a factor, a unit, and a limit where there is one (in the values' own unit).
+
+    ``fixed`` is the axis where it must not follow the values, from low to high, as they are written.
+    """
 
     factor: float
     unit: str
     limit: float | None = None
     limit_words: str = ""
+    fixed: tuple[float, float] | None = None
 
 
 def thinned(values: Floats, points: int) -> Floats:
@@ -73,7 +77,7 @@ def lines_svg(  # noqa: PLR0913 - what, when, how it is written, and its size
     limit = None if scale.limit is None else scale.limit * scale.factor
     low, high = float(known.min()), float(max(known.max(), limit if limit is not None else -math.inf))
     room = max(high - low, 1e-6 + 0.02 * abs(high)) * 0.08
-    low, high = low - room, high + room
+    low, high = scale.fixed or (low - room, high + room)
 
     def y(value: float) -> float:
         return bottom - (value - low) / (high - low) * (bottom - top)

@@ -1,5 +1,6 @@
 """Sentences that figures of the floor carry as titles, made from data."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from twin.clock import Clock
 from twin.fleet import GPUS_PER_SERVER
 from twin.units import show
 
+_KINDS = {"ups": "UPS", "pdu": "PDU"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
@@ -27,14 +29,26 @@ class Place:
     over_c: float
 
 
-def named(entity_id: str) -> str:
-    """Return an id at the beginning of a sentence.
+def named(entity_id: str, kind: str = "") -> str:
+    """Return an id at the beginning of a sentence; an id that does not say what it is gets its ``kind`` before it.
 
-    >>> named("row-4")
-    'Row 4'
+    >>> named("row-4"), named("north", "row"), named("k-1", "rack"), named("ups-2", "ups")
+    ('Row 4', 'Row north', 'Rack k-1', 'UPS 2')
     """
-    text = entity_id.replace("-", " ")
+    text = plainly(entity_id)
+    if text == entity_id and kind and not entity_id.startswith(f"{kind}-"):
+        text = f"{_KINDS.get(kind, kind)} {entity_id}"
     return text[:1].upper() + text[1:]
+
+
+def plainly(words: str) -> str:
+    """Return words with the numbered places of a generated site as people say them; other ids stay what they are.
+
+    >>> plainly("air handlers lost in aisle-2"), plainly("row-2-pdu-a lost"), plainly("k-1 blocked")
+    ('air handlers lost in aisle 2', 'PDU a of row 2 lost', 'k-1 blocked')
+    """
+    words = re.sub(r"(?<![\w-])([\w.-]+)-pdu-(\w+)(?![\w-])", r"PDU \2 of \1", words)
+    return re.sub(r"(?<![\w-])(row|rack|server|host|aisle|ups)-(\d+)(?![\w-])", lambda m: f"{_KINDS.get(m[1], m[1])} {m[2]}", words)
 
 
 def count(number: int, noun: str) -> str:
@@ -68,9 +82,9 @@ def floor_title(day: Day, plan: Plan, limits_c: NDArray[np.floating], clock: Clo
     known = free[np.isfinite(free)]
     room = "" if not known.size else f"{show(abs(float(known.min())), 'x_w')} {'under' if known.min() >= 0 else 'over'} its budget"
     if place.over_c > 0:
-        tail = f"; {row.id} runs {room}" if room else ""
-        return f"{named(place.rack.id)} is {show(place.over_c, 'x_c')} over its limit at {at}{tail}"
-    start = f"{named(row.id)} runs {room} and reaches" if room else f"{named(row.id)} reaches"
+        tail = f"; {plainly(row.id)} runs {room}" if room else ""
+        return f"{named(place.rack.id, 'rack')} is {show(place.over_c, 'x_c')} over its limit at {at}{tail}"
+    start = f"{named(row.id, 'row')} runs {room} and reaches" if room else f"{named(row.id, 'row')} reaches"
     return f"{start} {show(place.temp_c, 'x_c')} at {at}"
 
 
@@ -78,17 +92,19 @@ def rack_title(temps_c: NDArray[np.floating], limits_c: NDArray[np.floating], ra
     """Return how a rack stands now; arrays hold its GPUs."""
     known = np.isfinite(temps_c)
     if not known.any():
-        return f"{named(rack_id)} has no reading now"
+        return f"{named(rack_id, 'rack')} has no reading now"
     over = int(np.count_nonzero(temps_c[known] > limits_c[known]))
     if over:
-        return f"{named(rack_id)}: {count(over, 'GPU')} over the limit"
-    return f"{named(rack_id)} is {show(float(np.min((limits_c - temps_c)[known])), 'x_c')} under its limit"
+        return f"{named(rack_id, 'rack')}: {count(over, 'GPU')} over the limit"
+    return f"{named(rack_id, 'rack')} is {show(float(np.min((limits_c - temps_c)[known])), 'x_c')} under its limit"
 
 
 def event_words(kind: str, entity_id: str, value: float) -> str:
     """Return an event in words; a fault ends with the value 0."""
     words = KINDS.get(kind, kind.replace("_", " ") + " {where}").format(where=entity_id)
-    return f"{words}: over" if kind in FAULTS and value == 0 else words
+    if kind in FAULTS | {"power_cap"} and value == 0:
+        return f"{words}: over"
+    return f"{words}, at {100 * value:.0f}\u00a0% of its rating" if kind.endswith("_trip") else words
 
 
 def marks(events: pl.DataFrame, domain: str = "plant") -> list[Mark]:

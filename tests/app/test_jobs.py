@@ -78,3 +78,18 @@ def test_the_newest_job_of_a_kind_is_found_by_its_spec(tmp_path: Path) -> None:
     _until(job_id, tmp_path, {"cancelled"})
     for handle in handles:
         os.close(handle)
+
+
+def test_what_two_jobs_share_is_done_by_one_of_them_at_a_time(tmp_path: Path) -> None:
+    place = jobs.folder(tmp_path) / "other"
+    place.mkdir()
+    with jobs.alone(tmp_path, "begin-run", jobs.Reporter(place), "waiting for the other"):
+        (place / "cancel").touch()
+        with pytest.raises(jobs.CancelledError), jobs.alone(tmp_path, "begin-run", jobs.Reporter(place), "waiting for the other"):
+            pytest.fail("two at once")
+        with jobs.alone(tmp_path, "begin-another", jobs.Reporter(place), ""):
+            pass
+    (place / "cancel").unlink()
+    with jobs.alone(tmp_path, "begin-run", jobs.Reporter(place), "waiting for the other"):
+        pass
+    assert not [job for job in jobs.list_jobs(tmp_path) if job.kind == "begin-run"]

@@ -72,7 +72,41 @@ def test_every_part_is_run_in_the_world_of_the_run_and_today_is_the_reference(st
     home, run_id = stored
     # Two of them show it; all would only take longer.
     some = {label: policy for label, policy in ablations.ablations().items() if label in {"today", "Route"}}
-    monkeypatch.setattr(variants, "ablations", lambda: some)
+    monkeypatch.setattr(variants, "ablations", lambda asked: some)
     found = variants.ablate(run_id, home)
     assert found["Route"] == run_id
     assert runs.manifest_of(found["today"], home)["exogenous"] == runs.manifest_of(run_id, home)["exogenous"]
+
+
+def test_a_question_goes_on_from_where_the_runs_own_policy_was_and_the_next_one_starts_nearer(tiny_scenario, tmp_path, monkeypatch):
+    monkeypatch.setattr(variants, "KEPT_EVERY_S", 300.0)
+    run_id = study.run(tiny_scenario, COOLER, tiny_scenario.seed, tmp_path)
+    begun = variants.begin(run_id, 720.0, tmp_path)
+    manifest = runs.manifest_of(begun.run_id, tmp_path)
+    assert begun.t_s == manifest["end_s"] == 600.0
+    assert manifest["begin_s"] == 300.0
+    assert manifest["schedule"] == runs.manifest_of(run_id, tmp_path)["schedule"]
+    count = len(runs.run_ids(tmp_path))
+    assert variants.begin(run_id, 1000.0, tmp_path).t_s == 900.0
+    assert len(runs.run_ids(tmp_path)) == count + 1
+    # Nothing asked: the part of the day is that of the run, to the last bit.
+    same = study.run(
+        tiny_scenario, COOLER, tiny_scenario.seed, tmp_path, window_s=(600.0, tiny_scenario.horizon_s), start=begun
+    )  # fmt: skip
+    whole, part = (runs.load(one, tmp_path).tables["site"].collect() for one in (run_id, same))
+    assert whole.filter(whole["t_s"] > 600.0).equals(part)
+
+
+def test_a_larger_site_can_be_asked_and_its_parts_are_compared_at_its_size(tiny_scenario, tmp_path):
+    larger = PolicySet(name="larger", levers={"capacity": (Held(system="tapas", knobs={"oversubscription_share": 0.25}),)})
+    run_id = study.run(tiny_scenario, larger, tiny_scenario.seed, tmp_path)
+    extra = runs.manifest_of(run_id, tmp_path)["extra_servers"]
+    assert extra
+    answer = variants.what_if(run_id, "ahu_loss", "aisle-1", 720.0, tmp_path, name="lost")
+    assert runs.manifest_of(answer, tmp_path)["extra_servers"] == extra
+    parts = ablations.ablations(larger)
+    assert all(policy.levers["capacity"] == larger.levers["capacity"] for policy in parts.values())
+    assert study.run(tiny_scenario, parts["today"], tiny_scenario.seed, tmp_path) == run_id
+    assert len(runs.manifest_of(study.run(tiny_scenario, parts["Route"], tiny_scenario.seed, tmp_path), tmp_path)["extra_servers"]) == len(
+        extra
+    )

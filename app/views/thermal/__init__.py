@@ -44,7 +44,8 @@ def _live() -> None:
     under = f"{len(plan.rows)} rows, {racks} racks, {len(plan.server_ids)} servers, {gpus} GPUs"
     parts.page_title(floor_title(day, plan, limits_c, now.clock), f"{under} · {now.clock_text} · arrow keys step one minute", legend=False)
     what_if.back(run_id)
-    left, right = st.columns([858, 326], gap="small")
+    with st.container(key="thermal-top"):
+        left, right = st.columns([858, 326], gap="small")
     with left:
         title = _plan_title(day, minute, limits_c, now.clock_text) + _past_words(home, run_id, asks, minute)
         sql = servers_sql(run_id, day, minute)
@@ -58,19 +59,13 @@ def _live() -> None:
                 on_minute=_moved,
                 on_rack=_picked,
             )
+        rack.server(home, run_id, now, rack_id, limits_c)
     with right:
         rack.rack(day, plan, minute, rack_id, limits_c)
         air.aisles(run_id, now)
-    left, right = st.columns([858, 326], gap="small")
-    with left:
-        rack.server(home, run_id, now, rack_id, limits_c)
-    with right:
         what_if.what_if(home, run_id, now, asks)
-    left, right = st.columns([858, 326], gap="small")
-    with left:
-        power.power(home, run_id, now, plan, rack_id)
-    with right:
         _events(run_id, now)
+    power.power(home, run_id, now, plan, rack_id)
     ablation.ablation(run_id, now)
 
 

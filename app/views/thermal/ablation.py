@@ -2,7 +2,7 @@
 
 from functools import cache
 from hashlib import sha256
-from json import dumps
+from json import dumps, loads
 from typing import Final
 
 import polars as pl
@@ -14,19 +14,25 @@ from app.views.thermal import what_if
 from app.widgets.drawing import drawing
 
 
-@cache
-def _policies() -> dict[str, str]:
-    """Return the id of each ablation's policy set as stored runs carry it."""
-    from policies import ablations
+def _policies(run_id: str) -> dict[str, str]:
+    """Return the id of each ablation's policy set, at the size of a run's site, as stored runs carry it."""
+    return _ids(dumps(state.run(run_id).manifest["schedule"][0]["policy"]))
 
-    return {label: sha256(dumps([spec], sort_keys=True).encode()).hexdigest()[:12] for label, spec in ablations.canonical().items()}
+
+@cache
+def _ids(asked: str) -> dict[str, str]:
+    from policies import ablations
+    from policies.policy import PolicySet
+
+    found = ablations.canonical(PolicySet(levers=loads(asked)))
+    return {label: sha256(dumps([spec], sort_keys=True).encode()).hexdigest()[:12] for label, spec in found.items()}
 
 
 def stored(run_id: str) -> dict[str, str]:
     """Return the stored run of each ablation in the world and over the time of a run, the newest of each; whoever made it."""
     mine = state.run(run_id)
     found: dict[str, str] = {}
-    for label, policy_id in _policies().items():
+    for label, policy_id in _policies(run_id).items():
         for brief in state.stored():
             alike = (brief.begin_s, brief.end_s, brief.world, brief.seed) == (
                 mine.brief.begin_s, mine.brief.end_s, mine.brief.world, mine.brief.seed,
@@ -46,7 +52,7 @@ def ablation(run_id: str, now: state.Context) -> None:
     found = stored(run_id)
     values = {label: values_of(state.run(run).metrics) for label, run in found.items()}
     job = next((one for one in jobs.list_jobs(state.home()) if one.kind == "ablation" and one.spec.get("run_id") == run_id), None)
-    complete = set(found) == set(_policies())
+    complete = set(found) == set(_policies(run_id))
     with parts.panel(
         ablation_title(values),
         "ablation",
@@ -56,8 +62,8 @@ def ablation(run_id: str, now: state.Context) -> None:
     ):
         brief = state.run(run_id).brief
         span = "the whole run" if brief.whole else f"{brief.clock.at(brief.begin_s):%H:%M} to {brief.clock.at(brief.end_s):%H:%M}"
-        words = f"Place: where VMs go. Route: where requests go. Config: clocks, batches and emergencies. Over {span}, seed {brief.seed}."
-        st.html(f'<p class="iw-note">{words}</p>')
+        words = "Place: where VMs go. Route: where requests go. Config: clocks, batches and emergencies."
+        st.html(f'<p class="iw-note">{words} Over {span}, seed {brief.seed}{_size(run_id)}.</p>')
         if len(found) > 1:
             drawing(
                 ablation_svg(values, state.colours()), key="ablation-drawing", narrow=ablation_svg(values, state.colours(), narrow=True)
@@ -73,7 +79,7 @@ def _foot(run_id: str, now: state.Context, found: dict[str, str], complete: bool
         parts.failed("The comparison did not run", job.error or "", key="ablation")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if not complete:
-            left = len(_policies()) - len(found)
+            left = len(_policies(run_id)) - len(found)
             st.button(
                 "Compare the parts of TAPAS" if len(found) < 2 else f"Run the {left} that are missing",
                 key="ablation-run",
@@ -89,6 +95,11 @@ def _foot(run_id: str, now: state.Context, found: dict[str, str], complete: bool
             )  # fmt: skip
             if picked and st.button("Open", key="ablation-go", type="tertiary"):
                 _open(found[picked], now)
+
+
+def _size(run_id: str) -> str:
+    extra = sum(state.run(run_id).manifest.get("extra_servers", {}).values())
+    return f", all with {extra} servers more than were built" if extra else ""
 
 
 def _open(run: str, now: state.Context) -> None:

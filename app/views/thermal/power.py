@@ -33,8 +33,8 @@ def power(home: str, run_id: str, now: state.Context, plan: Plan, rack_id: str) 
             on_pick=lambda picked: _picked(picked, {row.id for row in plan.rows} | {node.id for node in nodes if node.kind == "row"}),
         )
         st.html(
-            f'<p class="iw-note">Highest of the minute from {now.clock_text}, against what is in force then. '
-            "Pick a row to see its racks, a rack to look into it.</p>"
+            f'<p class="iw-note">Highest of the minute from {now.clock_text}, against what is in force then. Rows brake at their budget; '
+            "UPS and PDU trip when an overload lasts. Pick a row to see its racks, a rack to look into it.</p>"
         )
 
 
@@ -60,6 +60,7 @@ def _frame(nodes: tuple[Node, ...]) -> pl.DataFrame:
             "rated_w": [node.rated_w for node in nodes],
             "free_share": [node.free_share for node in nodes],
             "live": [node.live for node in nodes],
+            "trip_s": [node.trip_s if node.trip_s < float("inf") else None for node in nodes],
             "fed_by": [", ".join(node.parents) for node in nodes],
         }
     )

@@ -91,7 +91,7 @@ def server(home: str, run_id: str, now: state.Context, rack_id: str, limits_c: N
 
 
 def _small(columns: dict[str, Any], over: Span, tokens: Any) -> None:
-    scales = {"inlet_c": Scale(1.0, "°C"), "power_w": Scale(1e-3, "kW"), "clock_min_share": Scale(100.0, "%")}
+    scales = {"inlet_c": Scale(1.0, "°C"), "power_w": Scale(1e-3, "kW"), "clock_min_share": Scale(100.0, "%", fixed=(0.0, 105.0))}
     words = {"inlet_c": "Inlet", "power_w": "Power", "clock_min_share": "Slowest clock, of the highest"}
     ink = tokens.candidate if state.context().shown == "candidate" else tokens.today
     grid = st.grid(3, min_column_width=200, gap="small")
@@ -109,14 +109,13 @@ def _small(columns: dict[str, Any], over: Span, tokens: Any) -> None:
 def server_title(name: str, temps: NDArray[np.float32], limit: float, day: Day, now: state.Context) -> str:
     """Return how near a server's hottest GPU comes to its limit, and when."""
     if not np.isfinite(temps).any():
-        return f"{named(name)} has no readings"
+        return f"{named(name, 'server')} has no readings"
     minute, gpu = np.unravel_index(int(np.nanargmax(temps)), temps.shape)
     at = now.clock.at(day.begin_s + int(minute) * MINUTE_S).strftime("%H:%M")
     room = limit - float(temps[minute, gpu])
     side = "under" if room >= 0 else "over"
-    return (
-        f"{named(name)}: GPU {gpu} comes to {shown(float(temps[minute, gpu]), 'x_c')} at {at}, {shown(abs(room), 'x_c')} {side} its limit"
-    )
+    hottest = f"GPU {gpu} comes to {shown(float(temps[minute, gpu]), 'x_c')} at {at}"
+    return f"{named(name, 'server')}: {hottest}, {shown(abs(room), 'x_c')} {side} its limit"
 
 
 def carried(vms: pl.DataFrame, name: str, clock_text: str) -> str:

@@ -42,7 +42,8 @@ def power_tree(home: str, run_id: str, t_s: float, open_row: str) -> tuple[Node,
     load_w = float(site["site_power_w"].max()) if site.height else float("nan")  # type: ignore[arg-type]
     rows = {row: (power, budget) for row, power, budget in _highest(minute_of(run_id, "rows", t_s), "row_id", "power_w", "budget_w")}
     racks = {rack: power for rack, power in _highest(minute_of(run_id, "racks", t_s), "rack_id", "power_w")}
-    return tree(floors.fleet_in(home, run_id), load_w, rows, feeds_at(run_id, t_s), racks, open_row)
+    ride_through = state.run(run_id).manifest["scenario"]["plant"].get("tree")
+    return tree(floors.fleet_in(home, run_id), load_w, rows, feeds_at(run_id, t_s), racks, open_row, ride_through)
 
 
 def _highest(frame: pl.DataFrame, key: str, value: str, *lasting: str) -> list[tuple]:
@@ -105,10 +106,12 @@ def vms_on(run_id: str, server_id: str, t_s: float) -> pl.DataFrame:
 
 
 def _also_before(run_id: str, name: str) -> pl.DataFrame:
-    """Return a table of a run with that of the run which it goes on from, where it does: a VM is told once, when it is placed."""
-    begun = (state.run(run_id).manifest.get("started_from") or {}).get("run_id")
-    frames = [state.table(begun, name)] if any(brief.run_id == begun for brief in state.stored()) else []
-    kept = [frame for frame in (*frames, state.table(run_id, name)) if not frame.is_empty()]
+    """Return a table of a run with those of the runs which it goes on from, where it does: a VM is told once, when it is placed."""
+    known = {brief.run_id for brief in state.stored()}
+    frames = [state.table(run_id, name)]
+    while (run_id := (state.run(run_id).manifest.get("started_from") or {}).get("run_id")) in known:
+        frames.insert(0, state.table(run_id, name))
+    kept = [frame for frame in frames if not frame.is_empty()]
     return pl.concat(kept, how="vertical_relaxed") if kept else pl.DataFrame()
 
 

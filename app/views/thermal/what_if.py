@@ -1,7 +1,7 @@
 """What-if buttons: something is lost at the cursor, and what comes of it."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import floors, jobs, parts, state
 from app.charts.day import MINUTE_S, Day
+from app.charts.statements import count, plainly
 from app.overlays import Overlay
 from app.views.thermal import reading
 from twin.fleet import Fleet
@@ -49,12 +50,12 @@ def _kinds() -> frozenset[str]:
     return frozenset(FAULT_KINDS)
 
 
-def buttons(fleet: Fleet, kinds: frozenset[str]) -> list[Asked]:
-    """Return what can be asked of a site: an air handler of each aisle that has GPUs, a UPS, a chiller, 5 C more outside."""
+def buttons(fleet: Fleet, kinds: frozenset[str], out: Collection[str] = ()) -> list[Asked]:
+    """Return what can be asked of a site: an air handler of each aisle that has GPUs, a UPS that is not ``out``, a chiller, 5 C more."""
     cooled = {int(fleet.row_aisles[row]) for row in np.unique(fleet.server_rows)}
     aisles = [fleet.aisle_ids[index] for index in sorted(cooled)][:MOST_AISLES]
     found = [Asked("ahu_loss", aisle, f"Lose an AHU, {aisle}") for aisle in aisles]
-    found.append(Asked("ups_loss", fleet.ups_ids[0] if fleet.ups_ids else "site", "Lose a UPS"))
+    found += [Asked("ups_loss", unit, f"Lose {plainly(unit)}") for unit in [one for one in fleet.ups_ids if one not in out][:1]]
     found.append(Asked("chiller_loss", "site", "Lose a chiller"))
     return [*(item for item in found if item.kind in kinds), Asked("outside", "", "+5\u00a0°C outside")]
 
@@ -64,9 +65,10 @@ def what_if(home: str, run_id: str, now: state.Context, asks: Sequence[Overlay])
     mine = [job for job in jobs.list_jobs(state.home()) if job.kind == "what_if" and job.spec.get("run_id") == run_id]
     with parts.panel(f"What if something fails at {now.clock_text}?", "what-if"):
         policy = "today’s policy" if now.shown == "today" else state.name_of(run_id)
-        words = f"The hour from then under {policy}, in the same world. Hottest GPU, its change, throttling."
+        words = f"The hour from then under {policy}, all else as it was. Hottest GPU, its change against that hour, throttling."
         st.html(f'<p class="iw-note">{html.escape(words)}</p>')
-        for asked in buttons(floors.fleet_in(home, run_id), _kinds()):
+        out = {unit for unit, (_, _, live) in reading.feeds_at(run_id, now.t_s).items() if not live}
+        for asked in buttons(floors.fleet_in(home, run_id), _kinds(), out):
             key = f"{asked.kind}-{asked.target or 'site'}"
             job = next((one for one in mine if (one.spec["kind"], one.spec["target"]) == (asked.kind, asked.target)), None)
             with st.container(key=f"decision-what-if-{key}", gap="small"):
@@ -86,7 +88,7 @@ def _line(home: str, run_id: str, now: state.Context, asked: Asked, job: jobs.Jo
             key=f"what-if-{key}",
             width=140,
             disabled=running or same,
-            help="This moment has its answer; move the cursor to ask about another." if same else None,
+            help=_why_not(running, same),
             on_click=jobs.submit,
             args=("what_if", spec, state.home()),
         )
@@ -103,6 +105,13 @@ def _line(home: str, run_id: str, now: state.Context, asked: Asked, job: jobs.Jo
         st.html(_told(found, job, now))
     elif job is not None and job.state == "failed":
         st.html(f'<p class="iw-note">{html.escape(job.error or "it failed")}</p>')
+
+
+def _why_not(running: bool, same: bool) -> str | None:
+    """Return why a question cannot be asked now; None where it can."""
+    if running:
+        return "It is being asked; wait for its answer or cancel it."
+    return "This moment has its answer; move the cursor to ask about another." if same else None
 
 
 def _not_run(job: jobs.Job | None) -> str:
@@ -122,12 +131,7 @@ def _name(run_id: str, now: state.Context, asked: Asked) -> str:
 
 def _told(found: Outcome, job: jobs.Job, now: state.Context) -> str:
     change = "" if found.change_c is None else f' <span class="iw-note">{show_change(found.change_c, "x_c")}</span>'
-    slowed = (
-        "throttling not known"
-        if found.throttles is None
-        else f"{found.throttles:,} throttle".replace(",", "\u00a0") + ("" if found.throttles == 1 else "s")
-    )
-    slowed = "no throttling" if found.throttles == 0 else slowed
+    slowed = "throttling not known" if found.throttles is None else f"{count(found.throttles, 'throttle event')}"
     at = now.clock.at(float(job.spec["t_s"])).strftime("%H:%M")
     took = float((job.result or {}).get("took_s", 0.0))
     under = " · ".join(filter(None, (slowed, "" if job.spec["t_s"] == _moment(now) else f"at {at}", f"{max(1, round(took))}\u00a0s")))
@@ -167,7 +171,7 @@ def standing(day: Day, margin_c: float, throttles: int | None, late: Sequence[st
     if over > 1:
         return "broken", f"a row is over its budget for {over} minutes"
     if throttles:
-        return "broken", ""
+        return "broken", "GPUs or rows are slowed down"
     if margin_c < NEAR_C:
         return "at risk", f"{shown(margin_c, 'x_c')} below the limit"
     # The minute in which something is lost holds the seconds before loads give way.

@@ -7,6 +7,7 @@ from app.charts.power import MOST, Node, first_to_trip, tree, tree_svg, tree_tit
 from app.charts.tokens import LIGHT
 from twin.fleet import Fleet
 from twin.fleet_file import named
+from twin.plant.tree import PowerTree
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def test_the_place_with_the_least_share_free_trips_first_and_a_lost_one_cannot(f
     assert first is not None
     assert first.id == "ups-3"
     assert first.state == "at risk"
-    assert tree_title(nodes) == "UPS-3 would trip first: 4\u00a0% free, 12.0\u00a0kW; ups-2 lost"
+    assert tree_title(nodes) == "UPS 3 would trip first: 4\u00a0% free, 12.0\u00a0kW; UPS 2 lost"
 
 
 def test_a_place_over_its_rating_is_told_with_what_is_too_much(fleet: Fleet) -> None:
     nodes = tree(fleet, 900e3, _rows(fleet) | {"row-4": (220e3, 208e3)}, _feeds(fleet), {}, "row-1")
-    assert tree_title(nodes) == "Row 4 carries 106\u00a0% of its rating, 12.0\u00a0kW too much"
+    assert tree_title(nodes) == "Row 4 draws 106\u00a0% of its budget, 12.0\u00a0kW too much"
     assert tree_title(tree(fleet, math.nan, {}, {}, {}, "row-1")) == "No power was recorded"
 
 
@@ -74,3 +75,26 @@ def test_of_a_large_site_the_places_with_least_room_are_drawn() -> None:
     assert f"{MOST} with least room of 60" in drawn
     assert ">row-59<" in drawn
     assert ">row-0<" not in drawn
+
+
+def test_an_overloaded_unit_gives_way_before_a_fuller_row_and_its_time_to_trip_is_told(fleet: Fleet) -> None:
+    ride_through = dict(PowerTree())
+    # 1.19 is half-way from what a UPS carries without end (1.05) to 1.33, which it carries for 10 s: 20 s.
+    feeds = _feeds(fleet) | {"ups-1": (1.19 * 282e3, 282e3, True), "ups-4": (1.33 * 282e3, 282e3, True)}
+    rows = _rows(fleet) | {"row-2": (500e3, 326.4e3)}
+    nodes = tree(fleet, 900e3, rows, feeds, {}, "row-1", ride_through)
+    found = {node.id: node.trip_s for node in nodes}
+    assert (found["ups-1"], found["ups-4"], found["row-2"]) == (pytest.approx(20.0), pytest.approx(10.0), math.inf)
+    assert first_to_trip(nodes).id == "ups-4"  # type: ignore[union-attr]
+    assert tree_title(nodes) == "UPS 4 carries 133\u00a0% of its rating and trips in 10.0\u00a0s"
+    drawn = tree_svg(nodes, LIGHT, shown="today")
+    assert ">trips in 20" in drawn
+    assert "ups-4: 375\u00a0kW of 282\u00a0kW, trips in 10" in drawn
+    # What a unit carries without end trips never, however little room is left.
+    assert all(math.isinf(node.trip_s) for node in tree(fleet, 900e3, rows, _feeds(fleet), {}, "row-1", ride_through))
+
+
+def test_rows_brake_units_trip_and_places_of_a_site_of_ones_own_keep_their_names() -> None:
+    assert tree_title((Node("north", "row", 38e3, 40e3),)) == "Row north would brake first: 5\u00a0% free, 2.00\u00a0kW"
+    assert tree_title((Node("row-1-pdu-a", "pdu", 38e3, 40e3),)) == "PDU a of row 1 would trip first: 5\u00a0% free, 2.00\u00a0kW"
+    assert tree_title((Node("utility", "utility", 38e3, 40e3),)) == "The utility feed is nearest its limit: 5\u00a0% free, 2.00\u00a0kW"

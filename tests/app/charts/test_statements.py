@@ -24,7 +24,7 @@ def test_the_worst_place_is_the_one_nearest_its_own_limit(plan: Plan, hot_day: D
 
 def test_the_page_says_what_the_day_comes_to(plan: Plan, span: Span, hot_day: Day) -> None:
     over = floor_title(hot_day, plan, LIMITS, span.clock)
-    assert over == "Rack 36 is 3.4\u00a0°C over its limit at 00:07; row-4 runs 12.0\u00a0kW under its budget"
+    assert over == "Rack 36 is 3.4\u00a0°C over its limit at 00:07; row 4 runs 12.0\u00a0kW under its budget"
     calm = floor_title(hot_day, plan, np.full(1280, 90.0), span.clock)
     assert calm == "Row 4 runs 12.0\u00a0kW under its budget and reaches 88.4\u00a0°C at 00:07"
 
