@@ -169,3 +169,23 @@ def test_clock_caps_hold(plant: Callable[..., Model], load: Callable[..., GpuLoa
     caps = np.linspace(0.2, 1.0, len(busy.clock_share))
     model.advance(10.0, busy, caps)
     assert (model.gpu_clock_share <= caps).all()
+
+
+def test_caps_and_brakes_hold_for_servers_that_throttle_as_well(
+    plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model]
+) -> None:
+    faults = [
+        Fault(kind="rack_blocked", target="rack-1", from_s=0.0, severity=0.7),
+        Fault(kind="ups_loss", target="site", from_s=900.0),
+    ]
+    model, busy = plant(faults), load(0.6, 0.4)
+    hot = np.arange(len(busy.clock_share)) < 16
+    run_on(model, busy, 600.0)
+    assert 0.3 < model.arrays.gpus.thermal_clock_share[hot].min() < 1.0
+    model.advance(610.0, busy, np.where(hot, 0.25, 1.0))
+    assert (model.arrays.servers["throttled_s"][:2] > 0.0).all()
+    assert (model.gpu_clock_share[hot] == 0.25).all()
+    run_on(model, busy, 900.0)
+    run_on(model, busy, 910.0, tick_s=1.0)
+    assert model.arrays.rows["brake_clock_share"][0] == 0.2
+    assert (model.gpu_clock_share[:48] <= 0.2).all()
