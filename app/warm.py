@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
@@ -66,5 +67,6 @@ def _read() -> None:
     from app import headlines, site, state
 
     for brief in state.stored()[:2]:
-        for item in headlines.headlines(brief.run_id, site.limits(state.run(brief.run_id).manifest)):
-            state.metric(brief.run_id, item.metric, item.scope)
+        with suppress(site.OtherFleet):  # the page says so when it is opened
+            for item in headlines.headlines(brief.run_id, site.limits(state.run(brief.run_id).manifest)):
+                state.metric(brief.run_id, item.metric, item.scope)

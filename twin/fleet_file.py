@@ -36,6 +36,9 @@ def read(path: Path) -> FleetSpec:
             return FleetSpec.model_validate_json(path.read_bytes())
         return FleetSpec.model_validate(toml(path))
     except ValidationError as error:
+        if path.suffix == ".json":
+            where = "/".join(path.parts[-3:])
+            raise ValueError(f"{where} is damaged ({error.errors()[0]['msg']:.80}); move it away and import the fleet again") from None
         raise ValueError(f"{path.name}: {problem(error)}") from None
 
 

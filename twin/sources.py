@@ -5,9 +5,12 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Strength = Literal["measured", "published", "second-hand", "memory", "fitted", "proposed"]
 STRENGTHS: Final[tuple[Strength, ...]] = ("measured", "published", "second-hand", "memory", "fitted", "proposed")
@@ -90,3 +93,14 @@ def imported(kind: str, name: str) -> Path:
         known = ", ".join(sorted(item.stem for item in folder.glob(f"*{import_suffix(kind)}"))) or "none yet"
         raise ValueError(f"no imported {kind} is called {name!r} (there are: {known}); run `intentwin import {kind} FILE --name {name}`")
     return path
+
+
+def imported_table(path: Path) -> "pl.DataFrame":
+    """Read the table of an import; ValueError, one line, for a file that is damaged."""
+    import polars as pl  # what only lists names must not wait for it
+
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        where = "/".join(path.parts[-3:])
+        raise ValueError(f"{where} is damaged ({str(error).splitlines()[0]:.80}); move it away and import its files again") from None

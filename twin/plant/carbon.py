@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twin.clock import HOUR_S, Clock
 from twin.plant.cooling import by_hour
-from twin.sources import imported
+from twin.sources import imported, imported_table
 
 Floats = NDArray[np.float64]
 _IMPORT: Final = re.compile(r"^import:([a-z0-9-]{1,40})$")
@@ -47,7 +47,7 @@ def intensity(setting: tuple[float, ...] | str, clock: Clock, horizon_s: float) 
 def _imported(name: str, clock: Clock, horizon_s: float) -> tuple[Callable[[Floats], Floats], str]:
     import polars as pl
 
-    series = pl.read_parquet(imported("grid-carbon", name)).with_columns(pl.col("hour").dt.replace_time_zone("UTC"))
+    series = imported_table(imported("grid-carbon", name)).with_columns(pl.col("hour").dt.replace_time_zone("UTC"))
     start = clock.start.astimezone(UTC)
     first, last = start.replace(minute=0, second=0, microsecond=0), start + timedelta(seconds=horizon_s)
     run = series.filter(pl.col("hour").is_between(first, last, closed="left"))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from twin.clock import Clock
-from twin.sources import imported
+from twin.sources import imported, imported_table
 
 Floats = NDArray[np.float64]
 # Seconds since 1970 beyond this (1973) are dates; smaller figures count from the start of the run.
@@ -87,7 +86,7 @@ def on_clock(name: str, clock: Clock) -> Sensed:
 
 @lru_cache(maxsize=2)
 def _read(path: Path, changed_ns: int) -> tuple[Floats, Floats, dict[str, slice]]:
-    frame = pl.read_parquet(path)
+    frame = imported_table(path)
     counts = frame.group_by("sensor", maintain_order=True).len()
     ends = np.cumsum(counts["len"].to_numpy())
     starts = ends - counts["len"].to_numpy()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.chance import stream
 from twin.clock import HOUR_S, Clock
-from twin.sources import calibration, imported
+from twin.sources import calibration, imported, imported_table
 
 Floats = NDArray[np.float64]
 # Days keep this much of the previous day's anomaly (warm and cold spells last two to four days).
@@ -90,9 +90,7 @@ def recorded(name: str, outside_offset_c: float, clock: Clock, horizon_s: float)
     The year begins anew at its end. 29 February takes the hours of the 28th where the file has none. Dew points stay when the
     offset shifts the dry bulb: warmer air of the same vapour.
     """
-    import polars as pl
-
-    year = pl.read_parquet(imported("weather", name))
+    year = imported_table(imported("weather", name))
     hours = {
         (month, day, hour): (dry, dew)
         for month, day, hour, dry, dew in year.select("month", "day", "hour", "outside_c", "dew_point_c").iter_rows()

@@ -12,14 +12,13 @@ from functools import cache, lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin import chance
 from twin.clock import DAY_S, HOUR_S, Clock
 from twin.serving.images import text_tokens
-from twin.sources import calibration, imported
+from twin.sources import calibration, imported, imported_table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -322,7 +321,7 @@ def _images(u: Floats) -> Ints:
 
 
 def _replay(demand: Trace, horizon_s: float) -> Requests:
-    frame = pl.read_parquet(imported("llm-trace", demand.name)).sort("t_s", maintain_order=True)
+    frame = imported_table(imported("llm-trace", demand.name)).sort("t_s", maintain_order=True)
     if frame.is_empty():
         none = np.zeros(0, dtype=np.int64)
         return Requests(np.zeros(0), none, none, none)

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from twin.sources import calibration, imported
+from twin.sources import calibration, imported, imported_table
 
 Floats = NDArray[np.float64]
 
@@ -206,7 +205,7 @@ def imported_profiles(name: str) -> tuple[Profile, ...]:
 @lru_cache(maxsize=16)
 def _imported(path: Path, changed_ns: int) -> tuple[Profile, ...]:
     found = []
-    for row in pl.read_parquet(path).iter_rows(named=True):
+    for row in imported_table(path).iter_rows(named=True):
         capacity = float(kv_capacity_tokens(row["gpu"], row["model"], row["tp"], row["precision"]))
         found.append(
             Profile(

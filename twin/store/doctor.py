@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import duckdb
 
+from twin import fleet_file
+from twin.sources import imported_table
 from twin.store import files, runs
 from twin.store.ledger import Ledger
 
@@ -26,7 +28,7 @@ class Finding:
 
 def check(home: Path, repair: bool = False) -> list[Finding]:
     """Look at the whole store. With ``repair``, what a crash left behind is removed; runs and ledger are never changed."""
-    return [*_leftovers(home, repair), *_runs(home), *_ledger(home), *_disk(home)]
+    return [*_leftovers(home, repair), *_runs(home), *_imports(home), *_ledger(home), *_disk(home)]
 
 
 def _leftovers(home: Path, repair: bool) -> list[Finding]:
@@ -53,6 +55,19 @@ def _runs(home: Path) -> list[Finding]:
             text = f"{'; '.join(lines[:3])}; move runs/{run_id} away and run it again"
             damaged.append(Finding("error", f"runs/{run_id}", text))
     return damaged or [Finding("ok", "runs", f"{len(known)} runs, every file as it was written")]
+
+
+def _imports(home: Path) -> list[Finding]:
+    damaged, paths = [], sorted((home / "imports").glob("*/*.*"))
+    for path in paths:
+        try:
+            if path.suffix == ".json":
+                fleet_file.read(path)
+            else:
+                imported_table(path)
+        except (ValueError, OSError) as error:
+            damaged.append(Finding("error", f"imports/{path.parent.name}/{path.stem}", str(error)))
+    return damaged or [Finding("ok", "imports", f"{len(paths)} imports, readable")]
 
 
 def _ledger(home: Path) -> list[Finding]:

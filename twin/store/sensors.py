@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from twin.sources import imported_table
 from twin.store import files
 from twin.store.sensor_ranges import possible
 from twin.store.stamps import EPOCH_S, seconds
@@ -116,7 +117,7 @@ def keep(readings: Readings, target: Path, name: str, replace: bool) -> Merged:
     """Merge into ``target`` and put the result in its place whole; nothing is written where nothing changed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.alone(target.parent):
-        old = pl.read_parquet(target) if target.exists() else None
+        old = imported_table(target) if target.exists() else None
         merged = merge(old, readings.frame, name, replace)
         if old is None or merged.added or merged.replaced:
             with files.aside(target.parent) as aside:

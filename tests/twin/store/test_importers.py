@@ -1,9 +1,16 @@
 import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from twin.clock import Clock
+from twin.plant.sensed import on_clock
+from twin.store import doctor
 from twin.store.importers import import_file
 
 ROWS = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n2023-11-16 18:17:04.0319600,3180,8\n"
@@ -108,3 +115,65 @@ def test_the_azure_conversation_trace_is_imported_whole(test_data: Path, tmp_pat
     report = import_file("llm-trace", trace, "azure-conv", tmp_path)
     with trace.open() as file:
         assert report.rows == sum(1 for line in file if line.strip()) - 1
+
+
+def test_a_damaged_import_is_one_line_and_the_doctor_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    path = tmp_path / "a.csv"
+    path.write_text("time,sensor,value\n0,site.outside_c,20\n60,site.outside_c,21\n")
+    import_file("telemetry", path, "a", tmp_path)
+    assert not [finding for finding in doctor.check(tmp_path) if finding.severity == "error"]
+    kept = tmp_path / "imports" / "telemetry" / "a.parquet"
+    kept.write_bytes(kept.read_bytes()[:-20])
+    clock = Clock(datetime(2026, 7, 14, tzinfo=UTC))
+    for reads in (lambda: import_file("telemetry", path, "a", tmp_path), lambda: on_clock("a", clock)):
+        with pytest.raises(ValueError, match=r"imports/telemetry/a.parquet is damaged \(.*\); move it away and import its files again"):
+            reads()
+    assert [finding.subject for finding in doctor.check(tmp_path) if finding.severity == "error"] == ["imports/telemetry/a"]
+
+
+def test_of_two_imports_at_once_one_takes_the_name_and_the_other_is_refused(tmp_path: Path) -> None:
+    """Both have looked and found the name free: the folder's lock lets one in at a time."""
+    texts = {
+        side: "\n".join(["time,g_per_kwh", *(f"2024-03-01 {hour:02}:00,{grams}" for hour in range(24))])
+        for side, grams in (("a", 400), ("b", 500))
+    }
+    for side, text in texts.items():
+        (tmp_path / f"{side}.csv").write_text(text)
+    script = "import sys; from pathlib import Path; from twin.store.importers import import_file; sys.stdin.readline(); "
+    script += "import_file('grid-carbon', Path(sys.argv[1]), 'g', Path(sys.argv[2]))"
+    code = [sys.executable, "-c", script]
+    both = [
+        subprocess.Popen([*code, str(tmp_path / f"{side}.csv"), str(tmp_path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for side in texts
+    ]
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1]
+    assert sum("is there already with other contents" in text for text in said) == 1
+
+
+def test_a_name_is_one_word(trace: Path, tmp_path: Path) -> None:
+    for name in ("abc\n", "", "a/b", "..", "A"):
+        with pytest.raises(ValueError, match="is not a name for an import"):
+            import_file("llm-trace", trace, name, tmp_path)
+
+
+def test_an_import_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
+    path, kept = tmp_path / "a.csv", tmp_path / "imports" / "telemetry" / "a.parquet"
+    path.write_text("time,sensor,value\n0,site.outside_c,20\n")
+    import_file("telemetry", path, "a", tmp_path)
+    before = kept.read_bytes()
+    path.write_text("time,sensor,value\n60,site.outside_c,20\n")
+    script = "import os, signal, sys; from pathlib import Path; from twin.store import files, importers; whole = files.write_parquet; "
+    script += "files.write_parquet = lambda path, frame: (whole(path, frame), os.kill(os.getpid(), signal.SIGKILL)); "
+    script += "importers.import_file('telemetry', Path(sys.argv[1]), 'a', Path(sys.argv[2]))"
+    assert subprocess.run([sys.executable, "-c", script, str(path), str(tmp_path)], check=False, timeout=60).returncode == -signal.SIGKILL
+    assert kept.read_bytes() == before
+    assert [finding.severity for finding in doctor.check(tmp_path) if finding.subject.startswith("telemetry/")] == ["warning"]
+    doctor.check(tmp_path, repair=True)
+    assert [item.name for item in kept.parent.iterdir()] == ["a.parquet"]
+    assert import_file("telemetry", path, "a", tmp_path).rows == 2  # no lock outlives its process
