@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.catalogue import card, complete, knobs_of, target_words
 from policies.policy import Held, PolicySet
+from policies.study import capacity
 from policies.system import Knobs
 from twin.fleet import expand
 from twin.scenario import Scenario
 from twin.sources import calibration
+from twin.workloads.model import carried
 
 _SCRIPT: Final = """#!/bin/sh
 # Run it on every server; it does what belongs to the server it runs on, or to the one named as its argument.
@@ -34,10 +37,10 @@ To apply:
 3. `router.json`: give the router its rule; where a guard is named, strike instances out first, with its margins.
 4. `limits.json`: give the controller the bounds with their places and local hours.
 
-To undo: run `clocks-undo.sh`, put the router back to its former rule, restart the engines with their former flags.
+{unknown}To undo: run `clocks-undo.sh`, put the router back to its former rule, restart the engines with their former flags.
 
-What it is not: levers that act inside the controller (emergency caps) need that controller beside the plant; their knobs
-stand in `policy.json`. Clock ranges are shares of the highest clock: compare them with `nvidia-smi -q -d SUPPORTED_CLOCKS`.
+What it is not: levers that act inside the controller (emergency caps, places of new VMs) need that controller beside the plant;
+their knobs stand in `policy.json`. Clock ranges are shares of the highest clock: compare them with `nvidia-smi -q -d SUPPORTED_CLOCKS`.
 """
 
 
@@ -61,12 +64,14 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
     """Return what each real system would take for a policy set on a scenario's site, by file name."""
     whole = complete(policy)
     knobs = knobs_of(whole)
-    places = _places(scenario)
+    extra = capacity(policy, scenario).extra_servers
+    scenario = scenario.grown(extra)
+    places, vms = _places(scenario), carried(scenario.spec.workloads, scenario.fleet)
     clocks = [_clock(place, whole.levers["instance_config"], knobs) for place in places]
     return {
-        "README.md": _readme(policy, scenario, knobs).encode(),
+        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)]).encode(),
         "policy.json": _json(whole.model_dump(mode="json")),
-        "engines.json": _json([_engine(endpoint, places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
+        "engines.json": _json([_engine(endpoint, vms[endpoint.id], places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
         "router.json": _json([_router(endpoint.id, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
         "limits.json": _json(_limits(knobs)),
         "clocks.csv": _csv(("server", "row", "gpu", "endpoint", "low_mhz", "high_mhz", "held_by"), clocks),
@@ -94,6 +99,26 @@ def _places(scenario: Scenario) -> list[Place]:
     ]
 
 
+def _unplaced(scenario: Scenario, places: Sequence[Place]) -> list[str]:
+    """Say of which VMs no file can name the servers: those that a holder of vm_placement gives them in a run."""
+    named, settings = Counter(place.endpoint for place in places), scenario.spec.workloads
+    vms = carried(settings, scenario.fleet)
+    lines = [
+        f"- endpoint {endpoint}: {count - named[endpoint]} of its {count} servers; give them its range of clocks once they are known"
+        for endpoint, count in vms.items()
+        if count > named[endpoint]
+    ]
+    rented = [group.workload for group in settings.vms if group.kind == "iaas" and group.count]
+    rented += [stream.workload for stream in settings.arrivals]
+    return lines + [f"- workload {name}: its VMs are opaque, nobody sets their clocks" for name in dict.fromkeys(rented)]
+
+
+def _extra(scenario: Scenario, extra: Sequence[int]) -> list[str]:
+    """Say which servers the policy puts beyond those that the site was built for."""
+    rows = zip(scenario.fleet.row_ids, extra, strict=True)
+    return [f"- {row}: {count} more servers than it was built for, which the policy counts on" for row, count in rows if count]
+
+
 def _clock(place: Place, stack: Sequence[Held], knobs: Mapping[str, Knobs]) -> tuple[str, str, str, str, int, int, str]:
     """Return the range of clocks that the holders of a server's configuration may set, in MHz."""
     mine = [held for held in stack if place.within(held)]
@@ -112,7 +137,8 @@ def _mhz(gpu: str, share: float) -> int:
     return min(highest, round(highest * share / step) * step)
 
 
-def _engine(endpoint: Any, places: Sequence[Place], whole: PolicySet, knobs: Mapping[str, Knobs]) -> dict[str, Any]:
+def _engine(endpoint: Any, count: int, places: Sequence[Place], whole: PolicySet, knobs: Mapping[str, Knobs]) -> dict[str, Any]:
+    """Return an endpoint's flags; ``count`` is the number of its VMs, each on a whole server."""
     mine = [place for place in places if place.endpoint == endpoint.id]
     config = _holder(whole.levers["instance_config"], endpoint.id, "instance_config")
     scaling = _holder(whole.levers["instance_scaling"], endpoint.id, "instance_scaling")
@@ -127,8 +153,9 @@ def _engine(endpoint: Any, places: Sequence[Place], whole: PolicySet, knobs: Map
         "engine": endpoint.engine,
         "model": endpoint.model,
         "flags": f"{names[0]} {endpoint.tp} {names[1]} {batch} {names[2]} {memory:g}",
-        "instances_at_most": sum(8 // endpoint.tp for _ in mine),
+        "instances_at_most": count * (8 // endpoint.tp),
         "servers": [place.server for place in mine],
+        "servers_known_in_a_run_only": count - len(mine),
         "scaling": {"system": scaling.system, "knobs": _chosen(knobs[scaling.system])},
         "objectives": {"ttft_s": endpoint.ttft_slo_s, "atgt_s": endpoint.atgt_slo_s},
     }
@@ -169,9 +196,10 @@ def _limits(knobs: Mapping[str, Knobs]) -> list[dict[str, Any]]:
     ]
 
 
-def _readme(policy: PolicySet, scenario: Scenario, knobs: Mapping[str, Knobs]) -> str:
+def _readme(policy: PolicySet, scenario: Scenario, knobs: Mapping[str, Knobs], unnamed: Sequence[str]) -> str:
+    unknown = "\n".join(["Not in these files, because their places are known in a run only:", *unnamed, "", ""]) if unnamed else ""
     limits = [f"- {entry['says']}" for entry in _limits(knobs)] or ["- none beyond the hardware's limits and the rows' budgets"]
-    return _README.format(name=policy.name, scenario=scenario.name, policy_id=policy.policy_id, limits="\n".join(limits))
+    return _README.format(name=policy.name, scenario=scenario.name, policy_id=policy.policy_id, limits="\n".join(limits), unknown=unknown)
 
 
 def _script(commands: Iterable[tuple[str, str]]) -> bytes:

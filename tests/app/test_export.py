@@ -11,7 +11,8 @@ import pytest
 
 from app.export import files
 from policies.policy import Held, PolicySet, ScopeSpec
-from twin.scenario import Scenario
+from twin.scenario import Scenario, read
+from twin.sources import data_dir, toml
 
 COOLER = PolicySet(
     name="cooler",
@@ -74,3 +75,32 @@ def test_scripts_do_what_belongs_to_their_server_only(exported: dict[str, bytes]
 
 def test_the_same_policy_gives_the_same_files(exported: dict[str, bytes], tiny_scenario: Scenario) -> None:
     assert files(COOLER, tiny_scenario) == exported
+
+
+def test_what_finds_its_server_in_a_run_only_is_said_and_not_left_out() -> None:
+    raw = toml(data_dir() / "scenarios" / "tiny.toml")
+    groups = [
+        {"workload": "chat-70b", "kind": "saas", "servers": ["server-1"]},
+        {"workload": "chat-70b", "kind": "saas", "count": 1},
+        {"workload": "chat-8b", "kind": "saas", "count": 1},
+    ]
+    scenario = read({**raw, "workloads": {"vms": groups, "arrivals": [{"workload": "rented", "gpus_share": 0.2}]}})
+    larger = {"capacity": (Held(system="tapas", knobs={"oversubscription_share": 0.5}),)}
+    found = files(COOLER.model_copy(update={"levers": {**COOLER.levers, **larger}}), scenario)
+    engines = {engine["endpoint"]: engine for engine in json.loads(found["engines.json"])}
+    told = [(each["servers"], each["servers_known_in_a_run_only"], each["instances_at_most"]) for each in engines.values()]
+    assert told == [(["server-1"], 1, 2), ([], 1, 8 // scenario.spec.serving.endpoints[1].tp)]
+    assert len(found["clocks.csv"].splitlines()) == 2
+    readme = found["README.md"].decode()
+    for line in (
+        "- endpoint chat-70b: 1 of its 2 servers; give them its range of clocks once they are known",
+        "- endpoint chat-8b: 1 of its 1 servers;",
+        "- workload rented: its VMs are opaque",
+        "- row-1: 1 more servers than it was built for",
+    ):
+        assert line in readme
+
+
+def test_a_site_whose_places_are_all_known_has_nothing_left_to_say(exported: dict[str, bytes]) -> None:
+    assert b"known in a run only" not in exported["README.md"]
+    assert [engine["servers_known_in_a_run_only"] for engine in json.loads(exported["engines.json"])] == [0, 0]
