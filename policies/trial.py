@@ -1,5 +1,6 @@
 """One contender at one point and seed: its best size or load."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from twin.store import probes, runs
 from twin.variation import value_at, varied
 
 _WORLD: Final = "exogenous"
+# Most runs of a search are read once and not stored: they stay in memory, as far as a few searches side by side leave some.
+_HOLD_BYTES: Final = min(512 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,9 @@ class Trial:
             run = runs.load(run_id, self.home)
         else:
             phases = study.phases(question.schedule, question.scenario)
-            run = twin_run.simulate(question.scenario, phases, seed=self.seed, cancel=self.cancel)
+            run = twin_run.simulate(
+                question.scenario, phases, seed=self.seed, cancel=self.cancel, spool=self.home / "runs", hold_bytes=_HOLD_BYTES
+            )
         shown = {_WORLD: run.manifest["exogenous"], **{name: read(run) for name, read in wanted.items()}}
         probes.save(run_id, shown, self.home)
         return shown

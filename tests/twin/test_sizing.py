@@ -56,6 +56,12 @@ def test_the_first_policy_set_decides_and_every_holder_is_built_for_that_site(ti
     assert not second.extra_servers
 
 
+def test_a_later_policy_set_cannot_ask_for_another_size(tiny_scenario):
+    study.phases(Schedule(steps=(Step(policy=LARGER), Step(from_s=600.0, policy=LARGER))), tiny_scenario)
+    with pytest.raises(ValueError, match=r"from 600 s on asks for another number of servers .* hold it in the first policy set alone"):
+        study.phases(Schedule(steps=(Step(policy=TODAY), Step(from_s=600.0, policy=LARGER))), tiny_scenario)
+
+
 def test_more_servers_find_room_for_the_same_demand(tiny_scenario):
     larger = runs.simulate(tiny_scenario, study.phases(Schedule.of(LARGER), tiny_scenario), until_s=300.0)
     today = runs.simulate(tiny_scenario, study.phases(Schedule.of(TODAY), tiny_scenario), until_s=300.0)
