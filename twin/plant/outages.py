@@ -16,6 +16,8 @@ from twin.plant.sensors import DRIFT
 
 Floats = NDArray[np.float64]
 HOUR_S: Final = 3600.0
+# Random faults of one run: more than a plant has in two months even where each of its servers' sensors drifts now and then.
+MOST_FAULTS: Final = 20_000
 # An aisle that has lost every air handler still leaks some air.
 _LEAST_AIR_SHARE: Final = 0.02
 # Rows of the events table: (t_s, domain, kind, entity_kind, entity_id, value).
@@ -111,13 +113,20 @@ def _place(fleet: Fleet, chillers: int, fault: Fault) -> int:
 def drawn(random_faults: Mapping[str, RandomFaults], fleet: Fleet, chillers: int, horizon_s: float, seed: int) -> tuple[Fault, ...]:
     """Return the random faults of a run: each unit works, fails and is repaired in turn; times are whole seconds.
 
-    Every unit has a stream of its own, so that neither another kind, nor another unit, nor a longer run shifts it.
+    Every unit has a stream of its own, so that neither another kind, nor another unit, nor a longer run shifts it. ValueError
+    where there would be more of them than a run can tell apart.
     """
     found: list[Fault] = []
     for name, rate in sorted(random_faults.items()):
         kind = _known(name)
         ids = kind.ids(fleet, chillers)
         parts = np.ones(len(ids), dtype=np.int64) if kind.parts is None else kind.parts(fleet)
+        expected = parts.sum() * horizon_s / HOUR_S / (rate.mtbf_h + rate.repair_h)
+        if expected > MOST_FAULTS:
+            raise ValueError(
+                f"plant.random_faults.{name}: about {expected:,.0f} faults of {parts.sum():,} units, the limit is {MOST_FAULTS:,}; "
+                f"raise mtbf_h or shorten the run"
+            )
         for target, units in zip(ids, parts, strict=True):
             if target == "site":
                 continue
@@ -145,6 +154,12 @@ class Outages:
         self._fleet, self._chillers, self.faults = fleet, chillers, tuple(faults)
         self._places = [_place(fleet, chillers, fault) for fault in self.faults]
         self.edges_s = sorted({edge for fault in self.faults if KINDS[fault.kind].told for edge in fault.edges_s()})
+        self._from_s = np.array([fault.from_s for fault in self.faults])
+        self._until_s = np.array([np.inf if fault.until_s is None else fault.until_s for fault in self.faults])
+        self._at: dict[float, list[Fault]] = {}
+        for fault in self.faults:
+            for edge in fault.edges_s() if KINDS[fault.kind].told else ():
+                self._at.setdefault(edge, []).append(fault)
         self._next = 0
         self._told: list[Told] = []
 
@@ -155,10 +170,7 @@ class Outages:
             passed.append(self.edges_s[self._next])
             self._next += 1
         if passed:
-            edges = set(passed)
-            self._told.extend(
-                self._tell(edge, fault) for fault in self.faults for edge in fault.edges_s() if edge in edges and KINDS[fault.kind].told
-            )
+            self._told.extend(self._tell(edge, fault) for edge in passed for fault in self._at[edge])
             self._set(t_s, arrays)
         return passed
 
@@ -180,10 +192,10 @@ class Outages:
 
     def _set(self, t_s: float, arrays: Layout) -> None:
         lost = {name: np.zeros(len(kind.ids(self._fleet, self._chillers))) for name, kind in KINDS.items()}
-        for fault, place in zip(self.faults, self._places, strict=True):
-            if fault.active(t_s + 1e-9):
-                so_far = lost[fault.kind][place]
-                both = so_far + fault.severity if KINDS[fault.kind].add else max(so_far, fault.severity)
-                lost[fault.kind][place] = min(both, 1.0)
+        for index in np.flatnonzero((self._from_s <= t_s + 1e-9) & (t_s + 1e-9 < self._until_s)):
+            fault, place = self.faults[index], self._places[index]
+            so_far = lost[fault.kind][place]
+            both = so_far + fault.severity if KINDS[fault.kind].add else max(so_far, fault.severity)
+            lost[fault.kind][place] = min(both, 1.0)
         for name, kind in KINDS.items():
             kind.lose(arrays, self._fleet, lost[name])

@@ -37,18 +37,24 @@ class Drifts:
 
     def __init__(self, settings: Sensors, fleet: Fleet, faults: Sequence[Fault], seed: int) -> None:
         self._settings, self._servers = settings, len(fleet.server_ids)
-        self._faults = [(fleet.server_ids.index(fault.target), fault) for fault in faults if fault.kind == DRIFT]
+        self._drifts = tuple(fault for fault in faults if fault.kind == DRIFT)
+        index = {name: server for server, name in enumerate(fleet.server_ids)} if self._drifts else {}
+        self._server = np.array([index[fault.target] for fault in self._drifts], dtype=np.int64)
+        self._from_s = np.array([fault.from_s for fault in self._drifts])
+        self._until_s = np.array([np.inf if fault.until_s is None else fault.until_s for fault in self._drifts])
+        self._most_c = settings.drift_max_c * np.array([fault.severity for fault in self._drifts])
         self._sign = np.where(stream(seed, "plant", DRIFT).random(self._servers) < 0.5, -1.0, 1.0)
 
     def offset_c(self, t_s: float) -> Floats | None:
         """Return how much more than the truth each server's sensors say at a time; None where all are right."""
-        on = [(server, fault) for server, fault in self._faults if fault.active(t_s)]
-        if not on:
+        if not self._drifts:
             return None
-        off = np.zeros(self._servers)
-        for server, fault in on:
-            grown_c = self._settings.drift_c_per_h * (t_s - fault.from_s) / HOUR_S
-            off[server] += self._sign[server] * min(grown_c, self._settings.drift_max_c * fault.severity)
+        on = np.flatnonzero((self._from_s <= t_s) & (t_s < self._until_s))
+        if not len(on):
+            return None
+        off, server = np.zeros(self._servers), self._server[on]
+        grown_c = self._settings.drift_c_per_h * (t_s - self._from_s[on]) / HOUR_S
+        np.add.at(off, server, self._sign[server] * np.minimum(grown_c, self._most_c[on]))
         return off
 
     def server_c(self, true_c: Floats, t_s: float) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.plant.model import GpuLoad, Model
-from twin.plant.outages import HOUR_S, RandomFaults, drawn
+from twin.plant.outages import HOUR_S, KINDS, Outages, RandomFaults, drawn
 from twin.tables import Sink
 
 Maker = Callable[..., Model]
@@ -116,6 +116,30 @@ def test_a_run_with_random_faults_repeats_to_the_last_byte_and_tells_of_them(
     begun = [fault for fault in drawn(_rates(), fleet, 4, 86_400.0, 7) if fault.from_s < 4 * HOUR_S]
     assert told.filter(told["value"] > 0.0).height == len(begun) > 0
     assert set(model.fault_edges_s) >= {fault.from_s for fault in begun}
+
+
+def test_more_random_faults_than_a_run_can_tell_apart_are_refused(fleet: Fleet) -> None:
+    with pytest.raises(
+        ValueError, match=r"plant\.random_faults\.ups_loss: about 288,000 faults of 4 units, the limit is 20,000; raise"
+    ):
+        drawn({"ups_loss": RandomFaults(mtbf_h=0.01, repair_h=0.01)}, fleet, 4, 60 * 24 * HOUR_S, 7)
+
+
+def test_sixty_days_of_random_faults_are_laid_out_and_applied_one_by_one(plant: Maker, fleet: Fleet) -> None:
+    """Some thousand faults of all kinds over the longest run there is: what is lost at any edge is what the faults then on say."""
+    rates = {kind: RandomFaults(mtbf_h=40.0, repair_h=2.0, severity=0.5) for kind in KINDS}
+    faults = drawn(rates, fleet, 4, 60 * 24 * HOUR_S, 7)
+    assert len(faults) > 1000
+    arrays, outages = plant().arrays, Outages(fleet, faults, 4)
+    told = 0
+    for edge_s in outages.edges_s:
+        assert outages.apply(edge_s, arrays) == [edge_s]
+        told += len(outages.told())
+        on = [fault for fault in faults if fault.active(edge_s)]
+        assert arrays.feeds["lost_share"][:4].tolist() == [0.5 * any(f.target == ups for f in on) for ups in fleet.ups_ids]
+        air = [sum(f.severity for f in on if f.target == aisle) for aisle in fleet.aisle_ids]
+        assert arrays.aisles["air_target_share"] == pytest.approx(1.0 - np.array(air))
+    assert told == 2 * sum(KINDS[fault.kind].told for fault in faults)
 
 
 def test_random_faults_of_an_unknown_kind_are_refused(plant: Maker) -> None:
