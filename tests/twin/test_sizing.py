@@ -87,12 +87,27 @@ def test_demand_follows_capacity_where_it_is_told_to():
     assert fixed.grown([2, 2, 0][: len(fixed.fleet.row_ids)]).spec == fixed.spec
 
 
-def test_sites_of_different_size_may_meet_different_worlds_only_where_demand_follows(tmp_path):
-    policies = {"today": TODAY, "more": LARGER}
-    found = study.compare(_following(follow_capacity=True), policies, (1,), tmp_path)
-    assert found.values["plant.oversubscription_share"]["more"][0] > 0.0
-    same = study.compare(_following(), policies, (1,), tmp_path)
-    assert set(same.run_ids) == set(policies)
+@pytest.mark.parametrize("follow", [True, False])
+def test_sites_of_different_size_may_meet_different_worlds_only_where_demand_follows(follow, tmp_path):
+    def asked(policy, seed):
+        return study.run(_following(follow_capacity=follow), policy, seed, tmp_path, window_s=(0.0, 300.0))
+
+    today, more, other, more_other = asked(TODAY, 1), asked(LARGER, 1), asked(TODAY, 2), asked(LARGER, 2)
+    study.same_world({"today": [today], "more": [more]}, (1,), tmp_path)
+    # Runs of one size met the same, whether demand follows or not; without it those of any size did.
+    alike = [(today, other), (more, more_other)] if follow else [(today, other), (more, more_other), (today, more_other)]
+    for one, another in alike:
+        with pytest.raises(RuntimeError, match="arrivals or weather differ"):
+            study.same_world({"a": [one], "b": [another]}, (1,), tmp_path)
+
+
+def test_the_holders_of_a_larger_site_know_all_of_it(tiny_scenario):
+    target = {"metric": "plant.gpu_temp_max_c", "op": "<=", "bound": 60.0}
+    held = (Held(system="tapas", knobs={"oversubscription_share": 0.5, "targets": (target,)}),)
+    levers = ("capacity", "vm_placement", "request_routing", "instance_config", "emergency")
+    both = Schedule.of(PolicySet(name="larger and cooler", levers=dict.fromkeys(levers, held)))
+    larger = runs.simulate(tiny_scenario, study.phases(both, tiny_scenario), until_s=300.0)
+    assert larger.tables["servers"].collect()["server_id"].n_unique() == 6
 
 
 def test_a_larger_site_does_not_go_on_from_todays(tiny_scenario, tiny_run, tmp_path):
