@@ -119,6 +119,7 @@ def simulate(  # noqa: PLR0913  (a question and how to watch it)
     if start is not None:
         _same_size(scenario, start)
     world = World(scenario, phases, seed, None if start is None else start.state, end_s)
+    scenario.check_inputs()  # what the world has read by now is what the run's name says
     sink = Sink(_ids(scenario, world), Spool(spool), hold_bytes)
     try:
         kept = _advance(world, sink, begin_s, end_s, wanted, progress, cancel)

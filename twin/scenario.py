@@ -110,6 +110,12 @@ class Scenario:
         """Length of a run in seconds."""
         return self.spec.horizon_s
 
+    def check_inputs(self) -> None:
+        """Refuse imports that have changed since the scenario was read: a run must stand on what names it."""
+        now = _imports(self.spec)
+        if changed := sorted(name for name, was in self.inputs.items() if name in now and now[name] != was):
+            raise ValueError(f"import {changed[0]} has changed since scenario {self.name} was read; run it again")
+
     def canonical(self) -> dict[str, Any]:
         """Return the values that name a run: the specification and the digests of every file it draws on."""
         spec = json.loads((self.asked or self.spec).model_dump_json(exclude={"seed", "title", "about"}))

@@ -25,6 +25,7 @@ KINDS: Final[Mapping[str, str]] = {
     "power_cap": "{where} slows down to save power",
     "power_brake": "{where} brakes on power",
     "replay_out_of_reach": "{where} cannot draw what was measured",
+    "replay_silent": "{where} was not measured for a while",
     "thermal_throttle": "{where} throttles on heat",
     "instance_start": "{where} starts",
     "instance_stop": "{where} stops",

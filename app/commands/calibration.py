@@ -3,6 +3,8 @@
 from argparse import Namespace
 from datetime import UTC, datetime
 
+import numpy as np
+
 from app.commands.terminal import Answer, table
 
 
@@ -16,6 +18,9 @@ def calibrate(arguments: Namespace) -> Answer:
     fleet = named(arguments.fleet)
     fitted, report = fit(Settings(), fleet, Clock(datetime(2000, 1, 1, tzinfo=UTC)), arguments.telemetry)
     servers = report.by_server()
+    # The law of sinks and fans says nothing of GPUs on cold plates.
+    own = int(np.isfinite(fitted.gpu_offset_c).sum())
+    on_plates = ", and what is on cold plates," if fleet.row_liquid.any() else ""
     low, slope, hot = fitted.supply_shift
     value = {
         "telemetry": arguments.telemetry,
@@ -27,6 +32,7 @@ def calibrate(arguments: Namespace) -> Answer:
         "servers_fitted": report.servers_fitted,
         "gpus": len(fleet.gpu_ids),
         "gpus_fitted": report.gpus_fitted,
+        "gpus_own_coefficients": own,
         "samples": report.samples,
         "step_s": report.step_s,
         "supply_shift": {"low_c": low, "slope": slope, "slope_hot": hot},
@@ -38,7 +44,9 @@ def calibrate(arguments: Namespace) -> Answer:
         f"GPUs: mean absolute error {_shown(report.gpu_mean_error_c)} on held-out hours, "
         f"{report.gpus_fitted:,} of {len(fleet.gpu_ids):,} GPUs have enough data",
         f"the twin's own law of GPU temperature, fitted: mean absolute error {_shown(report.gpu_law_mean_error_c)}",
-        "what has too little data keeps the defaults" if report.gpus_fitted < len(fleet.gpu_ids) else "every GPU has its own coefficients",
+        f"coefficients of their own: {own:,} GPUs; what has too little data{on_plates} keeps the defaults"
+        if own < len(fleet.gpu_ids)
+        else "every GPU has its own coefficients",
     ]
     if servers:
         lines.append(f"worst server: {servers[0][0]}")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.cli import main
+from twin.sources import data_dir
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_site_is_imported_and_calibrated(home: Path, capsys: pytest.CaptureFix
     assert main(["calibrate", "site", "--fleet", "tiny", "--servers", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].endswith(f"16 of {found['gpus']} GPUs have enough data")
-    assert lines[3] == "what has too little data keeps the defaults"
+    assert lines[3] == "coefficients of their own: 16 GPUs; what has too little data keeps the defaults"
     assert lines[-1] == 'to use it, write in a scenario: [plant] telemetry = "site"'
     assert len([line for line in lines if line.startswith("server-")]) == 1
 
@@ -72,3 +73,26 @@ def test_an_increment_that_contradicts_is_one_line_until_it_may_replace(home: Pa
     assert main(["calibrate", "nothing", "--fleet", "tiny"]) == 2
     assert "run `intentwin import telemetry FILE --name nothing`" in capsys.readouterr().err
     assert main(["calibrate", "site", "--fleet", "tinny"]) == 2
+
+
+def test_gpus_on_cold_plates_are_not_said_to_be_fitted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = (data_dir() / "fleets" / "tiny.toml").read_text()
+    (home / "wet.toml").write_text(tiny.replace('id = "row-1"', 'id = "row-1"\ncooling = "liquid"'))
+    assert main(["import", "fleet", str(home / "wet.toml"), "--name", "wet"]) == 0
+    assert main(["import", "telemetry", str(_telemetry(home / "site.csv", 0.3)), "--name", "site"]) == 0
+    capsys.readouterr()
+    assert main(["calibrate", "site", "--fleet", "import:wet", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["gpus_fitted"], found["gpus_own_coefficients"]) == (16, 0)
+    assert main(["calibrate", "site", "--fleet", "import:wet"]) == 0
+    assert (
+        "coefficients of their own: 0 GPUs; what has too little data, and what is on cold plates, keeps the defaults"
+        in capsys.readouterr().out
+    )
+
+
+def test_readings_later_than_now_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for year, ahead in ((2099, True), (2020, False)):
+        (home / "later.csv").write_text(f"time,sensor,value\n{year}-01-01 00:00,site.outside_c,20\n")
+        assert main(["import", "telemetry", str(home / "later.csv"), "--name", f"later-{year}"]) == 0
+        assert ("the last reading is later than now" in capsys.readouterr().out) == ahead

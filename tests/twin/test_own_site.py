@@ -116,3 +116,14 @@ def test_the_same_scenario_has_the_same_weather_twice_and_an_offset_shifts_it(ou
         runs.append(simulate(scenario, study.phases(Schedule.of(TODAY), scenario)).tables["site"].collect())
     assert runs[0].equals(runs[1])
     np.testing.assert_allclose(runs[2]["outside_c"] - runs[0]["outside_c"], 5.0)
+
+
+def test_an_import_that_changes_while_a_run_waits_stops_it(ours: Path, tmp_path: Path) -> None:
+    path = tmp_path / "readings.csv"
+    path.write_text("time,sensor,value\n0,row-1.power_w,20000\n3600,row-1.power_w,20000\n")
+    import_file("telemetry", path, "seen", ours)
+    scenario = read({**SCENARIO, "horizon_s": "10 min", "plant": {"replay": "seen"}})
+    path.write_text("time,sensor,value\n1800,row-1.power_w,25000\n")
+    import_file("telemetry", path, "seen", ours)
+    with pytest.raises(ValueError, match="import telemetry/seen has changed since scenario ours was read; run it again"):
+        simulate(scenario, study.phases(Schedule.of(TODAY), scenario))

@@ -20,6 +20,8 @@ from twin.plant.weather import Series
 Floats = NDArray[np.float64]
 # A row that misses its trace by more than this share of it is told in the events.
 _TOLD_SHARE: Final = 0.005
+# A row that was not measured for longer than this is told in the events.
+_SILENT_S: Final = 900.0
 
 
 class Observed:
@@ -79,6 +81,9 @@ class Replay:
         times = np.unique(np.concatenate([found[0] for found in series if found]))
         self._times: list[float] = times.tolist()
         self._power_w = np.column_stack([np.interp(times, *found) if found else np.full(len(times), np.nan) for found in series])
+        self._silences = sorted(
+            (from_s, row, lasts_s) for row, found in enumerate(series) if found for from_s, lasts_s in _gaps(found[0], horizon_s)
+        )
         self._fleet = fleet
         self.missed = np.zeros(len(fleet.row_ids), dtype=np.bool_)
         self._told: list[Told] = []
@@ -120,6 +125,10 @@ class Replay:
         asked = np.where(measured, (wanted - fixed) / np.maximum(slope, 1e-9), 0.0)
         share = np.clip(asked, 0.0, 1.0)
         self._tell(until_s, wanted, fixed + share * slope)
+        for from_s, row, lasts_s in self._silences[
+            bisect.bisect_left(self._silences, (until_s - dt_s,)) : bisect.bisect_left(self._silences, (until_s,))
+        ]:
+            self._told.append((from_s, "plant", "replay_silent", "row", self._fleet.row_ids[row], lasts_s))
         opaque = np.broadcast_to((share[rows] * ~off)[:, None] * free, (len(rows), GPUS_PER_SERVER)).ravel()
         if not measured.all():
             opaque = np.where(np.repeat(measured[rows], GPUS_PER_SERVER), opaque, load.opaque_share)
@@ -127,7 +136,11 @@ class Replay:
         return load._replace(opaque_share=opaque, clock_share=clock)
 
     def told(self) -> list[Told]:
-        """Return and forget the events since the last call: rows that left what they can draw, with the power asked for."""
+        """Return and forget the events since the last call.
+
+        ``replay_out_of_reach``: a row left what it can draw, with the power asked for. ``replay_silent``: a row was not measured
+        for so many seconds; a straight line between its readings, its first or its last one stand for it.
+        """
         told, self._told = self._told, []
         return told
 
@@ -149,6 +162,12 @@ class Replay:
         for row in np.flatnonzero(misses & ~self.missed):
             self._told.append((t_s, "plant", "replay_out_of_reach", "row", self._fleet.row_ids[row], float(wanted[row])))
         self.missed = misses
+
+
+def _gaps(times: Floats, horizon_s: float) -> list[tuple[float, float]]:
+    """Return the stretches of a run without a reading that are too long to be a sensor's interval: from when, how long, s."""
+    edges = np.concatenate([[0.0], times[(times > 0.0) & (times < horizon_s)], [horizon_s]])
+    return [(float(edges[k]), float(edges[k + 1] - edges[k])) for k in np.flatnonzero(np.diff(edges) > _SILENT_S)]
 
 
 class _Plain:

@@ -79,6 +79,20 @@ def test_below_idle_servers_are_switched_off_and_beyond_reach_is_told(
     assert told[0]["value"] == pytest.approx(1e6)
 
 
+def test_what_was_not_measured_is_bridged_and_told(
+    plant: Maker, load: Callable[..., GpuLoad], run_on: Maker, trace: Any, fleet: Fleet
+) -> None:
+    busy_w = run_on(plant(), load(0.5, 0.0), 60.0).observe().row_power_w[0]
+    trace({"row-1.power_w": dict.fromkeys((0, 60, 120, 1320, 1380), busy_w), "row-2.power_w": dict.fromkeys(range(0, 7200, 600), 30e3)})
+    model, sink = plant(replay="trace"), Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "aisle", "feed", "host")})
+    run_on(model, load(0.0, 0.0), 3000.0, sink=sink)
+    model.close(sink)
+    told = [row for row in sink.frames()["events"].iter_rows(named=True) if row["kind"] == "replay_silent"]
+    assert [(row["entity_id"], row["t_s"]) for row in told] == [("row-1", 120.0), ("row-1", 1380.0)]
+    assert told[0]["value"] == 1200.0
+    assert model.observe().row_power_w[0] == pytest.approx(busy_w, rel=1e-6)
+
+
 def test_a_replay_goes_on_from_a_snapshot_to_the_last_bit(plant: Maker, load: Callable[..., GpuLoad], run_on: Maker, trace: Any) -> None:
     random = np.random.default_rng(4)
     trace({f"row-{row}.power_w": {t: float(random.uniform(15e3, 60e3)) for t in range(0, 1800, 60)} for row in (1, 2, 3)})
