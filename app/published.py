@@ -7,6 +7,7 @@ from typing import Any
 
 from policies.catalogue import cards
 from policies.claim import Capacity, Claim, Search, Sizing
+from twin.metrics import METRICS
 from twin.sources import code_hash
 from twin.store import claims
 from twin.units import MINUS, show, show_change
@@ -106,27 +107,46 @@ def reached(row: Row, value: float | None) -> str:
         return "–"
     find = row.claim.evidence.find
     if isinstance(find, Sizing):
+        if find.quantity.endswith("_events"):
+            return f"{show(value, find.quantity)} a day"
         return show(value, find.quantity) if not find.quantity.endswith("gpus_mean") else f"{value:.3g} GPUs"
     return f"{value:.3g} times the load" if isinstance(find, Capacity) else quantity(value, row.claim.unit)
 
 
+def searched(claim: Claim) -> str:
+    """Return the name of what each contender reached."""
+    find = claim.evidence.find if isinstance(claim.evidence, Search) else None
+    return METRICS[find.quantity].label if isinstance(find, Sizing) else "load" if isinstance(find, Capacity) else claim.unit
+
+
+def contenders(row: Row, step: Step) -> list[str]:
+    """Return who took part at a step, in the card's order: the baseline first, then ours part by part."""
+    named = list(row.claim.evidence.contenders) if isinstance(row.claim.evidence, Search) else []
+    return sorted(step.labels, key=lambda label: named.index(label) if label in named else len(named))
+
+
 def paper(claim: Claim) -> str:
-    """Return the paper's number, or its range."""
+    """Return the paper's number, or its range with the unit once; levels from the lower to the higher."""
     first = quantity(claim.paper, claim.unit)
-    return first if claim.paper_high is None else f"{first} to {quantity(claim.paper_high, claim.unit)}"
+    if claim.paper_high is None:
+        return first
+    ends = [claim.paper, claim.paper_high]
+    low, high = (quantity(end, claim.unit) for end in (ends if "baseline" in claim.unit else sorted(ends)))
+    unit = high.rpartition("\u00a0")[2]
+    return f"{low.removesuffix(unit).rstrip()} to {high}"
 
 
 def quantity(value: float | None, unit: str) -> str:
     """Return a claim's number as it is read: a share of the baseline's is a change, another share a level.
 
-    >>> quantity(-0.17, "share of the baseline's"), quantity(0.79, "share of TTFT"), quantity(5.0, "x"), quantity(None, "x")
-    ('−17.0\\xa0%', '79.0\\xa0%', '5\\xa0x', '–')
+    >>> quantity(-0.17, "share of the baseline's"), quantity(0.79, "share of TTFT"), quantity(0.3, "C"), quantity(None, "x")
+    ('−17.0\\xa0%', '79.0\\xa0%', '0.3\\xa0°C', '–')
     """
     if value is None:
         return "–"
     if unit.startswith("share"):
         return show_change(value, "x_share") if "baseline" in unit else show(value, "x_share")
-    return f"{value:.3g}\u00a0{unit}".replace("-", MINUS).strip()
+    return f"{value:.3g}\u00a0{'°C' if unit == 'C' else unit}".replace("-", MINUS).strip()
 
 
 def title(found: Sequence[Row]) -> str:
@@ -139,7 +159,9 @@ def title(found: Sequence[Row]) -> str:
     holds = [row for row in checked if row.verdict == "reproduced"]
     fitted = sum(row.claim.fitted_parameters for row in holds)
     words = f"{_number(len(holds)) if holds else 'None'} of {_number(len(found)).lower()} published claims hold here"
-    return f"{words}; {fitted or 'no'} number{'s' if fitted != 1 else ''} {'were' if fitted != 1 else 'was'} fitted to get them"
+    old = sum(row.stale for row in checked)
+    tail = f"; {old} {'was' if old == 1 else 'were'} checked by an older version of this code" if old else ""
+    return f"{words}; {fitted or 'no'} number{'s' if fitted != 1 else ''} {'were' if fitted != 1 else 'was'} fitted to get them{tail}"
 
 
 def _number(count: int) -> str:

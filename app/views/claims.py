@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 
 import polars as pl
 import streamlit as st
@@ -12,11 +13,14 @@ from app.charts.marks import OF_VERDICT
 from app.charts.marks import state as mark
 from app.charts.spark import spark, squares
 from app.charts.sweep import Mark, sweep
-from app.published import Row, Step, checked, own_step, paper, quantity, reached, rows, sweeps, title
+from app.published import Row, Step, checked, contenders, own_step, paper, quantity, reached, rows, searched, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
 from policies.claim import Claim, Measured, Search
 from twin.sources import STRENGTHS, sources
+from twin.units import show_change
+
+_OLDER: Final = '<br><span class="m s">by older code</span>'
 
 
 def show() -> None:
@@ -69,10 +73,10 @@ def _claims(found: Sequence[Row]) -> None:
     body = [
         (
             word(row.system if place in firsts else "", "b dom"),
-            word(row.claim.text, "wrap"),
+            word(row.claim.text.replace(" %", "\u00a0%").replace(" °C", "\u00a0°C"), "wrap"),
             word(paper(row.claim), "n m"),
             word(quantity(row.ours, row.claim.unit), "n b"),
-            Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet")),
+            Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet") + (_OLDER if row.stale else "")),
             word(row.claim.fitted_parameters, "n extra"),
             Cell(spark(row.claim.paper, row.claim.tolerance, row.ours, tokens, _spread(row), row.claim.paper_high), "extra"),
         )
@@ -130,9 +134,40 @@ def _contenders(row: Row) -> None:
     step = own_step(row)
     if step is None or len(step.labels) <= 2:
         return
-    body = [[word(label), word(_reached(row, step, label), "n b")] for label in step.labels]
-    st.html('<p class="iw-said">What each policy reached, the median over seeds</p>')
-    sheet(grid([word("Policy"), word("Reached", "n")], body), key="claim-contenders")
+    labels = contenders(row, step)
+    body = [
+        [
+            word(_contender(row, label), "b" if label == ours(row) else ""),
+            word(_reached(row, step, label), "n b"),
+            word(_against(step, labels[0], label), "n m"),
+        ]
+        for label in labels
+    ]
+    st.html(f'<p class="iw-said">What each policy reached, the median over seeds: {escape(searched(row.claim))}</p>')
+    heads = [
+        word("Policy"),
+        word("Reached", "n"),
+        word(f"Against {_contender(row, labels[0])[:1].lower()}{_contender(row, labels[0])[1:]}", "n"),
+    ]
+    sheet(grid(heads, body), key="claim-contenders")
+
+
+def ours(row: Row) -> str:
+    """Return which contender's number is ours."""
+    return row.claim.evidence.ours if isinstance(row.claim.evidence, Search) else ""
+
+
+def _contender(row: Row, label: str) -> str:
+    """Return a contender as it is read: ours by the system's name, parts as the paper calls them."""
+    if label == ours(row):
+        return row.system
+    return label[:1].upper() + label[1:]
+
+
+def _against(step: Step, first: str, label: str) -> str:
+    """Return the change against the first contender as a share of what that one reached."""
+    value, before = step.labels[label], step.labels[first]
+    return "" if label == first or value is None or not before else show_change((value - before) / before, "x_share")
 
 
 def _spread(row: Row) -> tuple[float, float] | None:
@@ -146,7 +181,7 @@ def _sweep(row: Row, place: int, name: str, steps: Sequence[Step]) -> None:
     """Show ours over one value of the set-up, and what each contender reached there."""
     unit, tokens = row.claim.unit, state.colours()
     marks = [Mark(step.x, step.ours, step.low, step.high, step.own) for step in steps]
-    labels = list(steps[0].labels)
+    labels = contenders(row, steps[0])
     body = [
         [
             word(f"{step.x} (the claim)" if step.own else step.x, "b" if step.own else ""),

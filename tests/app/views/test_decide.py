@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.published import Row, title
+from app.published import Row, paper, title
 from app.report.judgement import Judged
 from app.report.pairing import Held
 from app.views.compare import names_of
 from policies.catalogue import cards
 from policies.policy import TODAY, Schedule
+from twin.sources import code_hash
+from twin.store import claims
 
 PAGE = """
 from app import state
@@ -107,15 +109,41 @@ def test_numbers_can_be_found_by_source_and_strength(full: Any) -> None:
     assert 0 < len(page.dataframe[0].value) < whole
 
 
-def test_a_finished_check_shows_verdicts(full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app import jobs
-
+def test_a_check_shows_wherever_it_was_made_and_one_by_older_code_is_told(bare: Any) -> None:
     row = {"system": "tapas", "claim": "max-temperature", "ours": -0.15, "verdict": "reproduced"}
-    job = jobs.Job("j", "claims", {}, "done", 1.0, "done", None, 0.0, {"rows": [row]}, None)
-    monkeypatch.setattr(jobs, "list_jobs", lambda home: [job])
+    claims.save(row, code_hash(), bare)
     words = _text(_opened("claims"))
     assert re.search(r"One of \w+ published claims hold here", words)
     assert "reproduced" in words
+    assert "by an older version" not in words
+    assert "by older code" not in words
+    claims.save(row, "0123456789abcdef", bare)
+    words = _text(_opened("claims"))
+    assert "1 was checked by an older version of this code" in words
+    assert "by older code" in words
+
+
+def test_the_parts_of_a_system_stand_in_the_cards_order_with_units_and_against_the_baseline(bare: Any) -> None:
+    reached = {"tapas": 71.3, "baseline": 84.9, "place": 82.0, "config": None}
+    point = {"sweep": "", "x": None, "ours": -0.16, "low": -0.17, "high": -0.15, "labels": reached, "failed": ["config"], "exact": True}
+    claims.save(
+        {"system": "tapas", "claim": "max-temperature", "ours": -0.16, "verdict": "reproduced", "points": [point]}, code_hash(), bare
+    )
+    page = AppTest.from_string(PAGE.format(view="claims"), default_timeout=60).run()
+    page.selectbox(key="claim-open").set_value("tapas/max-temperature").run()
+    words = _text(page).replace("\\302\\240", " ").replace("\\u00a0", " ")
+    told = words[words.index("What each policy reached") :]
+    assert told.index("Baseline") < told.index("Place") < told.index("Config") < told.index("TAPAS")
+    for said in ("hottest GPU", "84.9", "not on every seed"):
+        assert said in told, said
+
+
+def test_a_range_of_a_paper_is_written_from_low_to_high_with_its_unit_once() -> None:
+    written = {claim.id: paper(claim) for card in cards().values() for claim in card.claims}
+    assert written["inlet-regression"] == "0 to 1\u00a0°C"
+    assert written["emergency-quality"] == "88.0 to 94.0\u00a0%"
+    assert written["max-temperature"] == "−17.0\u00a0%"
+    assert any(words.startswith("−25.0 to −41.3") for words in written.values())
 
 
 def test_that_no_claim_holds_is_said_in_words() -> None:
@@ -123,9 +151,7 @@ def test_that_no_claim_holds_is_said_in_words() -> None:
     assert title(rows) == "None of three published claims hold here; no numbers were fitted to get them"
 
 
-def test_a_searched_claim_shows_where_it_holds_and_how_many_runs_it_took(full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app import jobs
-
+def test_a_searched_claim_shows_where_it_holds_and_how_many_runs_it_took(bare: Any) -> None:
     def point(name: str, x: Any, ours: float | None, reached: float | None) -> dict[str, Any]:
         failed = [] if reached is not None else ["aladdin"]
         ends = {"ours": ours, "low": ours, "high": ours}
@@ -134,8 +160,7 @@ def test_a_searched_claim_shows_where_it_holds_and_how_many_runs_it_took(full: A
     points = [point("", None, -0.15, 34.0), point("requests per second", 10.0, -0.25, 30.0), point("requests per second", 20.0, None, None)]
     row = {"system": "aladdin", "claim": "gpus-against-vllm", "ours": -0.15, "verdict": "direction only", "why": "same direction"}
     row |= {"points": points, "probes": 935, "probes_limit": 2880}
-    job = jobs.Job("j", "claims", {}, "done", 1.0, "done", None, 0.0, {"rows": [row]}, None)
-    monkeypatch.setattr(jobs, "list_jobs", lambda home: [job])
+    claims.save(row, code_hash(), bare)
     page = _opened("claims")
     page.selectbox(key="claim-open").set_value("aladdin/gpus-against-vllm").run()
     assert not page.exception
