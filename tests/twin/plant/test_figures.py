@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from twin.fleet import Fleet
 from twin.fleet_file import build
 from twin.fleet_spec import FleetSpec
 from twin.metrics import Asked
+from twin.plant import tree
 from twin.plant.model import GpuLoad, Model, Settings
 from twin.plant.readings import READINGS
 from twin.plant.throttling import Throttling
+from twin.plant.tree import PowerTree
 from twin.tables import Sink
 
 Maker = Callable[..., Model]
@@ -108,3 +111,33 @@ def test_money_and_carbon_follow_the_local_hour_tick_by_tick(plant: Maker, load:
     kwh = kw * site["tick_s"].to_numpy() / 3600.0
     for name, rate in (("energy_cost_usd", 0.01 * (hours + 1)), ("carbon_kg", 0.1 + 0.02 * hours)):
         assert READINGS[f"plant.{name}"](asked) == pytest.approx(float((rate * kwh).sum()) * 6.0, rel=1e-9)
+
+
+def test_gpus_of_one_server_differ_by_the_air_they_get(plant: Maker, load: Loads, run_on: Maker) -> None:
+    """Facts sheet on heat and power, 5e: 0, 3, 0, 3, 2, 5, 2, 5 C by slot, and one degree of spread."""
+    still = run_on(plant(heat={"gpu_spread_c": 0.0}), load(), 600.0).observe().gpu_temp_c.reshape(-1, 8)
+    np.testing.assert_allclose(still - still[:, :1], np.tile([0.0, 3.0, 0.0, 3.0, 2.0, 5.0, 2.0, 5.0], (18, 1)), atol=1e-9)
+    drawn = plant().arrays.gpus.offset_c.reshape(-1, 8) - plant(heat={"gpu_spread_c": 0.0}).arrays.gpus.offset_c.reshape(-1, 8)
+    assert drawn.std() == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_racks_exhaust_reaches_two_on_each_side_and_one_across(plant: Maker) -> None:
+    """Facts sheet, 5d: 2 % to the next rack, 0.5 % to the second and 0.5 % across the aisle; rows of three racks, two rows to an aisle."""
+    arrays = plant().arrays
+    shares = np.zeros((12, 12))
+    for rack, (others, parts) in enumerate(zip(arrays.neighbours, arrays.neighbour_share, strict=True)):
+        for other, part in zip(others, parts, strict=True):
+            if other >= 0:
+                shares[rack, other] = part
+    in_row = np.array([[0.0, 0.02, 0.005], [0.02, 0.0, 0.02], [0.005, 0.02, 0.0]])
+    aisle = np.block([[in_row, 0.005 * np.eye(3)], [0.005 * np.eye(3), in_row]])
+    np.testing.assert_allclose(shares, np.block([[aisle, np.zeros((6, 6))], [np.zeros((6, 6)), aisle]]))
+
+
+def test_a_pdu_carries_half_too_much_for_a_minute() -> None:
+    feed = SimpleNamespace(rated_w=100.0, lost_share=0.0, power_w=150.0, spent_share=0.0, tripped_s=0.0, part_power_w=0.0)
+    site = SimpleNamespace(**PowerTree().model_dump())
+    assert [tree.strain(feed, site, 1.0, False) for _ in range(59)] == [1.0] * 59
+    assert feed.tripped_s == 0.0
+    tree.strain(feed, site, 1.0, False)
+    assert feed.tripped_s == site.reclose_s

@@ -1,6 +1,7 @@
 """Everything at once: a site wired by hand, uneven rows, plates, graded caps, and every kind of fault."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def whole(site: Fleet, start: Callable[..., Any]) -> tuple[dict[str, pl.DataFram
     kept = {}
     for at_s in np.arange(300.0, END_S, 300.0):
         _run(site, model, sink, at_s)
-        kept[float(at_s)] = model.snapshot()
+        kept[float(at_s)] = model.snapshot(), model.observe()
     _run(site, model, sink, END_S)
     model.close(sink)
     return sink.frames(), kept
@@ -163,7 +164,10 @@ def test_a_run_in_every_trouble_goes_on_from_any_snapshot_to_the_last_byte(
 ) -> None:
     frames, kept = whole
     model, sink = start()
-    model.restore(kept[at_s])
+    state, seen = kept[at_s]
+    model.restore(state)
+    for field in fields(seen):
+        assert np.array_equal(getattr(model.observe(), field.name), getattr(seen, field.name)), field.name
     _run(site, model, sink, END_S)
     model.close(sink)
     for name, frame in sink.frames().items():
