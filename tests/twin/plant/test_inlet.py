@@ -90,6 +90,10 @@ def test_more_supply_never_mixes_more(supply: float, demand: float) -> None:
     assert mixing_share(supply * 1.1, demand, 0.03, 0.6) <= mixing_share(supply, demand, 0.03, 0.6)
 
 
+def test_servers_draw_from_behind_what_is_not_given_within_a_leak_and_six_tenths() -> None:
+    assert [mixing_share(supply, 10.0, 0.03, 0.6) for supply in (0.0, 3.0, 8.0, 9.9, 20.0)] == pytest.approx([0.6, 0.6, 0.2, 0.03, 0.03])
+
+
 def test_more_airflow_from_the_air_handlers_never_heats_a_rack(
     plant: Callable[..., Model], load: Callable[..., GpuLoad], run_on: Callable[..., Model]
 ) -> None:
