@@ -16,6 +16,9 @@ from twin.plant.room import heat_capacity_j_per_c
 from twin.plant.throttling import Throttling, graded_values
 from twin.plant.tree import PowerTree, built_share
 
+# Numbers to a line of the cache and to a page of memory.
+_LINE, _PAGE = 8, 512
+
 
 def site_record(
     airflow: Airflow,
@@ -97,7 +100,7 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liqu
         len(fleet.row_ids),
         len(fleet.host_ids),
     )
-    gpus = Gpus(*(np.zeros(counts[0]) for _ in Gpus._fields))
+    gpus = Gpus(*_beside(len(Gpus._fields), counts[0]))
     servers, racks, aisles, rows, hosts = (
         np.zeros(count, dtype=dtype) for count, dtype in zip(counts[1:], (SERVER, RACK, AISLE, ROW, HOST), strict=True)
     )
@@ -145,6 +148,18 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liqu
         _runs(variants),
         fleet.pdu_ups_share.copy(),
     )
+
+
+def _beside(count: int, length: int) -> list[NDArray[np.float64]]:
+    """Return arrays of zeros, shape ``length``, in one piece of memory; it is large enough for huge pages where a fleet is.
+
+    Each begins on a cache line, so that no vector lies across two, and at another place within its page than the others, so
+    that the same index of all arrays does not compete for the same few lines of the cache.
+    """
+    stride = -(-length // _PAGE) * _PAGE + 5 * _LINE
+    memory = np.zeros(count * stride + _LINE)
+    skip = -(memory.ctypes.data // memory.itemsize) % _LINE
+    return [memory[start : start + length] for start in range(skip, skip + count * stride, stride)]
 
 
 def _runs(variants: NDArray[np.int64]) -> NDArray[np.int64]:
