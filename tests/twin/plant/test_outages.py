@@ -119,9 +119,7 @@ def test_a_run_with_random_faults_repeats_to_the_last_byte_and_tells_of_them(
 
 
 def test_more_random_faults_than_a_run_can_tell_apart_are_refused(fleet: Fleet) -> None:
-    with pytest.raises(
-        ValueError, match=r"plant\.random_faults\.ups_loss: about 288,000 faults of 4 units, the limit is 20,000; raise"
-    ):
+    with pytest.raises(ValueError, match=r"plant\.random_faults\.ups_loss: about 288,000 faults of 4 units, the limit is 20,000; raise"):
         drawn({"ups_loss": RandomFaults(mtbf_h=0.01, repair_h=0.01)}, fleet, 4, 60 * 24 * HOUR_S, 7)
 
 
