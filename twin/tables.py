@@ -11,6 +11,8 @@ from twin.spool import Spool, TableFile, group_rows
 
 # What a run keeps of its tables in memory before it writes them down, as their arrays count it.
 HOLD_BYTES = 16 << 20
+# A table of a few rows a tick is joined after so many ticks: as arrays of their own they weigh many times what they hold.
+_MOST_PARTS = 512
 _Columns = dict[str, NDArray[np.generic]]
 
 
@@ -89,7 +91,10 @@ class Sink:
             self._group_rows[name] = group_rows({**table.schema(), **{c.name: self._enum(c.entity) for c in table.columns if c.entity}})
         self._rows[name] = total
         self._held_rows[name] = self._held_rows.get(name, 0) + rows
-        self._parts.setdefault(name, []).append(dict(columns))
+        parts = self._parts.setdefault(name, [])
+        parts.append(dict(columns))
+        if len(parts) >= _MOST_PARTS and self._held_rows[name] < self._group_rows[name]:
+            self._parts[name] = [self._joined(name, parts)]
         if self.spool is not None:
             self._held_bytes += _bytes(columns)
             if self._held_bytes - self._left_bytes > self.hold_bytes:

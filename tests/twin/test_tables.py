@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
@@ -33,3 +35,15 @@ def test_events_are_columns_of_text_and_numbers() -> None:
     sink = Sink({})
     sink.append(EVENTS, event_columns([(5.0, "plant", "power_brake", "row", "row-1", 2.0)]))
     assert sink.frames()["events"].row(0) == (5.0, "plant", "power_brake", "row", "row-1", 2.0)
+
+
+def test_a_table_of_few_rows_a_tick_weighs_little_more_than_its_rows():
+    few = Table("few", "tick", (Column("t_s", pl.Float64, ""), Column("power_w", pl.Float64, "")))
+    sink, ticks = Sink({}), 20_000
+    tracemalloc.start()
+    for tick in range(ticks):
+        sink.append(few, {"t_s": np.full(3, 1.0 * tick), "power_w": np.zeros(3)})
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 2.0 * ticks * 3 * 16
+    assert sink.frames()["few"]["t_s"].to_list() == [float(tick) for tick in range(ticks) for _ in range(3)]

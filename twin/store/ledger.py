@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import duckdb
+from typing import TYPE_CHECKING, Any, Final
 
 from twin.store import audit
 from twin.store.records import (
@@ -28,6 +26,9 @@ from twin.store.records import (
     utc,
 )
 from twin.store.sql import identifier, literal, literals
+
+if TYPE_CHECKING:
+    import duckdb
 
 PATIENCE_S: Final = 10.0
 _FIRST_WAIT_S: Final = 0.004
@@ -65,7 +66,9 @@ class Ledger:
         finally:
             os.close(lock)
 
-    def _open(self, lock: int) -> duckdb.DuckDBPyConnection:
+    def _open(self, lock: int) -> "duckdb.DuckDBPyConnection":
+        import duckdb  # tens of megabytes, which a run is not to carry beside its own
+
         random = secrets.SystemRandom()
         waited_s, wait_s = 0.0, _FIRST_WAIT_S
         while True:
@@ -100,7 +103,7 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
+def _migrate(connection: "duckdb.DuckDBPyConnection") -> None:
     known = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'ledger_schema'").fetchall()[0][0]
     if not known:
         connection.execute("CREATE TABLE ledger_schema (version INTEGER NOT NULL)")
@@ -118,7 +121,7 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
 class Transaction:
     """What can be said to and asked of the ledger while it is open."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
         self._connection = connection
 
     # Intents
