@@ -114,6 +114,15 @@ def test_two_holders_meet_the_same_vms_and_put_them_elsewhere(scenario, today):
     assert not mine["place_id"].equals(theirs["place_id"])
 
 
+def test_a_world_is_another_one_where_only_its_vms_are(scenario):
+    longer = {"workload": "rented", "gpus_share": 0.35, "lifetime": {"short_mean_s": "1 h", "long_mean_s": "9 h"}}
+    other = read({**SCENARIO, "workloads": {**SCENARIO["workloads"], "arrivals": [longer]}})
+    found = [runs.simulate(each, _phases(each), until_s=300.0) for each in (scenario, other)]
+    asked = [run.tables["requests"].select("arrive_s", "prompt_tokens").collect() for run in found]
+    assert asked[0].equals(asked[1])
+    assert found[0].manifest["exogenous"] != found[1].manifest["exogenous"]
+
+
 def test_another_seed_brings_other_vms(scenario, today):
     assert runs.simulate(scenario, _phases(scenario), seed=9, until_s=300.0).manifest["exogenous"] != today.manifest["exogenous"]
 

@@ -187,6 +187,17 @@ def test_vms_of_one_customer_differ_and_a_burst_reaches_them_all(site):
     assert np.allclose(shares[1][inside], shares[0][inside] + 0.2)
 
 
+def test_rented_vms_rest_at_the_weekend_and_peak_at_their_hour(site):
+    load = {"mean_share": 0.5, "swing_share": 0.2, "peak_hour": 15.0, "weekend_share": 0.4, "noise_share": 0.0}
+    groups = [{"workload": "kept", "servers": ["server-1", "host-1"], "load": load}]
+    shares = []
+    for begin, hour in ((13, 15), (13, 3), (18, 15)):
+        model = Model(Settings.model_validate({"vms": groups}), site, Clock(datetime(2026, 7, begin, tzinfo=UTC)), 86_400.0, (), 1)
+        model.advance(hour * HOUR_S)
+        shares.append([model.gpu_share()[0], model.host_share()[0]])
+    assert np.array(shares) == pytest.approx(np.array([[0.7] * 2, [0.3] * 2, [0.4 * 0.7] * 2]))
+
+
 def test_a_shorter_tick_sees_the_same_load(site):
     loads = []
     for tick_s in (150.0, 300.0):
@@ -252,4 +263,12 @@ def test_more_servers_mean_more_vms_only_where_demand_follows_capacity(site):
     built = _model(site, **group)
     assert fixed.vms.exogenous() == built.vms.exogenous()
     assert following.vms.grouped == 6
-    assert len(following.vm_ids) > len(built.vm_ids)
+    streamed = np.array(
+        [
+            [len(_model(larger, seed, **group, follow_capacity=follow).vms.ids[4 + 2 * follow :]) for follow in (False, True)]
+            for seed in range(12)
+        ]
+    )
+    # Some 600 VMs of twelve seeds: one standard deviation of the ratio is 5 percent.
+    assert streamed[:, 1].sum() / streamed[:, 0].sum() == pytest.approx(1.5, rel=0.15)
+    assert len(built.vm_ids) == streamed[1, 0] + 4
