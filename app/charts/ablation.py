@@ -19,7 +19,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 TODAY: Final = "today"
 # A smaller part of today's value than this is no change.
-LEAST_SHARE: Final = 5e-4
+LEAST_SHARE: Final = 1e-3
 _WIDTH: Final = 1150.0
 _NARROW: Final = 320.0
 _NAME: Final = 150.0

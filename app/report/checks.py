@@ -24,7 +24,9 @@ def checks(evidence: Evidence) -> list[Marked]:
     """Return what was looked at, each with the state that it came out in."""
     worlds = {item.manifest.get("exogenous") for item in evidence.runs}
     found: list[Marked] = []
-    if len(evidence.runs) == 2:
+    if len(evidence.runs) == 2 and len(worlds) == 2 and _grown(evidence):
+        found.append(("at risk", "The sites differ in size and demand follows capacity: the larger one was asked for as much more"))
+    elif len(evidence.runs) == 2:
         found.append(("met" if len(worlds) == 1 else "broken", "Both policies faced the same arrivals and the same weather"))
     found += _bounds(evidence.judged)
     clips = evidence.shown_run.manifest.get("clips", {})
@@ -34,6 +36,13 @@ def checks(evidence: Evidence) -> list[Marked]:
         refused = [text for severity, text in _findings(item) if severity == "block"]
         found += [("broken", text) for text in refused] or [("met", f"{item.version.intent_id}: no conflict and no refusal was found")]
     return found
+
+
+def _grown(evidence: Evidence) -> bool:
+    """Return whether two runs differ in size where the scenario lets demand follow it."""
+    one, other = (run.manifest for run in evidence.runs)
+    follows = one["scenario"].get("workloads", {}).get("follow_capacity", False)
+    return bool(follows) and one.get("extra_servers", {}) != other.get("extra_servers", {})
 
 
 def _bounds(judged: Judged | None) -> Iterator[Marked]:
@@ -57,10 +66,8 @@ def _claims(evidence: Evidence) -> Iterator[Marked]:
         claims = cards()[system].claims
         if claims:
             fitted = sum(claim.fitted_parameters for claim in claims)
-            yield (
-                "met",
-                f"{cards()[system].name}: {len(claims)} published claims stand on the Claims page; {fitted} numbers were fitted to them",
-            )
+            numbers = "1 number was" if fitted == 1 else f"{fitted} numbers were"
+            yield "met", f"{cards()[system].name}: {len(claims)} published claims stand on the Claims page; {numbers} fitted to them"
 
 
 def _clip_words(clips: Mapping[str, int]) -> str:

@@ -10,6 +10,7 @@ from app.report.checks import approvals, checks, moment, provenance, risks
 from app.report.effects import alone, effect, heading, row_of
 from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
+from app.report.happened import Happening, happened
 from app.report.judgement import changes_words, recommendation
 from policies.policy import Held, PolicySet
 from twin.units import show
@@ -29,6 +30,8 @@ class Story:
     effects: tuple[Mapping[str, Any], ...]
     rows: tuple[Row, ...]
     figures: tuple[Figure, ...]
+    sides: tuple[str, ...]
+    happened: tuple[Happening, ...]
     checks: tuple[tuple[str, str], ...]
     risks: tuple[tuple[str, str], ...]
     approvals: tuple[Mapping[str, str], ...]
@@ -53,6 +56,8 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         effects=tuple(effect(line, row) for line, row in zip(lines, rows, strict=True)) or tuple(alone(evidence)),
         rows=rows,
         figures=tuple(figures(sides, lines)),
+        sides=tuple(sides),
+        happened=tuple(happened(sides)),
         checks=tuple(checks(evidence)),
         risks=tuple(risks(evidence)),
         approvals=tuple(approvals(evidence.asked)),
