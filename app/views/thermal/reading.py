@@ -11,10 +11,9 @@ from app import floors, state
 from app.charts.aisles import Aisle
 from app.charts.day import MINUTE_S
 from app.charts.power import Feed, Node, tree
-from twin.clock import DAY_S
 
 Floats = NDArray[np.float32]
-EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events")
+COUNTS: Final = {"servers": "thermal_throttles", "rows": "power_brakes"}
 
 
 def minute_of(run_id: str, name: str, t_s: float) -> pl.DataFrame:
@@ -115,8 +114,11 @@ def _also_before(run_id: str, name: str) -> pl.DataFrame:
     return pl.concat(kept, how="vertical_relaxed") if kept else pl.DataFrame()
 
 
-def throttles(run_id: str) -> int | None:
-    """Return how often GPUs or rows began to throttle in a run, on heat or on power; None where that was not recorded."""
-    stored = state.run(run_id)
-    found = [stored.metrics[name] for name in EVENTS if name in stored.metrics]
-    return round(sum(found) * (stored.brief.end_s - stored.brief.begin_s) / DAY_S) if found else None
+def throttles(run_id: str, from_s: float, to_s: float) -> int | None:
+    """Return how often GPUs or rows began to throttle in a part of a run, on heat or on power; None where that was not recorded."""
+    tables, found = state.run(run_id).tables, None
+    for name, column in COUNTS.items():
+        if name in tables and column in tables[name].collect_schema().names():
+            inside = tables[name].filter((pl.col("t_s") > from_s + 1e-6) & (pl.col("t_s") <= to_s + 1e-6))
+            found = (found or 0) + int(inside.select(pl.col(column).cast(pl.Int64).sum()).collect().item())
+    return found

@@ -34,11 +34,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: the hottest GPU in C with its change, throttle events, the state with the reason for it."""
+    """What came of it: the hottest GPU in C with its change, throttle events with those without it, the state with its reason."""
 
     hottest_c: float
     change_c: float | None
     throttles: int | None
+    throttles_before: int | None
     state: str
     why: str
 
@@ -131,7 +132,9 @@ def _name(run_id: str, now: state.Context, asked: Asked) -> str:
 
 def _told(found: Outcome, job: jobs.Job, now: state.Context) -> str:
     change = "" if found.change_c is None else f' <span class="iw-note">{show_change(found.change_c, "x_c")}</span>'
-    slowed = "throttling not known" if found.throttles is None else f"{count(found.throttles, 'throttle event')}"
+    slowed = "throttling not known" if found.throttles is None else count(found.throttles, "throttle event")
+    if found.throttles_before:
+        slowed += ", as without it" if found.throttles == found.throttles_before else f", {found.throttles_before:,} without it"
     at = now.clock.at(float(job.spec["t_s"])).strftime("%H:%M")
     took = float((job.result or {}).get("took_s", 0.0))
     under = " · ".join(filter(None, (slowed, "" if job.spec["t_s"] == _moment(now) else f"at {at}", f"{max(1, round(took))}\u00a0s")))
@@ -148,10 +151,11 @@ def outcome(home: str, answer: str, run_id: str, asks: tuple[Overlay, ...]) -> O
     hottest = float(np.nanmax(temps)) if np.isfinite(temps).any() else float("nan")
     old = _same_hour(before, day)
     change = hottest - float(np.nanmax(old)) if np.isfinite(old).any() else None
-    throttles = reading.throttles(answer)
+    end_s = day.begin_s + day.minutes * MINUTE_S
+    throttles, without = (reading.throttles(run, day.begin_s, end_s) for run in (answer, run_id))
     late = [item.intent_id for item in asks if floors.past(home, answer, item).any()]
     word, why = standing(day, float(np.nanmin(limits_c - temps, initial=np.inf)), throttles, late)
-    return Outcome(hottest, change, throttles, word, why)
+    return Outcome(hottest, change, throttles, without, word, why)
 
 
 def _same_hour(before: Day, day: Day) -> Any:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import floors, jobs, state, work
 from app.charts.cube import unpack
-from app.views.thermal import ablation, what_if
+from app.views.thermal import ablation, reading, what_if
 from policies import ablations, study, variants
 from twin.fleet_file import named
 
@@ -162,3 +163,12 @@ def test_runs_of_parts_do_not_push_the_candidate_aside(stored: Path, store: Any,
     assert _sent(at, "intentwin.floor")["version"] == f"{store.today}-{store.candidate}-candidate"
     assert ablation.stored(store.candidate) == {"today": store.today, "Route": part}
     assert "TAPAS Route" in _words(at) or "No part of TAPAS makes" in _words(at)
+
+
+def test_throttling_is_counted_over_the_hour_that_was_asked_and_told_beside_that_of_the_run(stored: Path, store: Any) -> None:
+    rows = pl.read_parquet(stored / "runs" / store.today / "rows.parquet")
+    assert reading.throttles(store.today, 0.0, 2400.0) == rows["power_brakes"].cast(pl.Int64).sum()
+    job = jobs.Job("j", "what_if", {"t_s": 900.0}, "done", 1.0, "", None, 0.0, {"took_s": 4.0}, None)
+    now = state.Context("example", store.today, None, "today", 7, 900.0, 2400.0, state.run(store.today).clock, None)
+    for before, words in ((1, "one throttle event, as without it"), (0, "one throttle event · 4"), (3, "one throttle event, 3 without it")):
+        assert words in what_if._told(what_if.Outcome(80.1, 0.1, 1, before, "broken", ""), job, now)
