@@ -4,112 +4,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import combinations, pairwise
 from pathlib import Path
 from time import process_time
-from typing import Any, Final
 
-from policies import catalogue, pool
+from policies import pool
+from policies.composing import capacity, holdings, past_plant, phases, surroundings
 from policies.paired import Comparison
 from policies.policy import TODAY, PolicySet, Schedule
-from policies.system import Knobs, Surroundings
+from policies.worlds import same_world
 from twin import run as twin_run
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
-from twin.placing import before
 from twin.run import Start
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
-from twin.sizing import Sized, sized
-from twin.stack import Holding, Phase
+from twin.stack import Phase
 from twin.store import runs
 from twin.store.ledger import Ledger
 from twin.store.records import LoggedRun
-from twin.workloads.levers import PastPlant, PlantAtServers
 
-_CAPACITY: Final = "capacity"
+__all__ = [
+    "Cancel",
+    "Comparison",
+    "Question",
+    "Report",
+    "ask",
+    "capacity",
+    "compare",
+    "holdings",
+    "lead_in",
+    "past_plant",
+    "phases",
+    "run",
+    "run_id_of",
+    "same_world",
+    "surroundings",
+    "value",
+    "values_of",
+]
 Report = pool.Report
 Cancel = pool.Cancel
-
-
-def surroundings(scenario: Scenario) -> Surroundings:
-    """Return what a system may know of the site when it is built."""
-    fleet = scenario.fleet
-    return Surroundings(
-        row_ids=fleet.row_ids,
-        rack_ids=fleet.rack_ids,
-        server_ids=fleet.server_ids,
-        endpoint_ids=scenario.entities()["endpoint"],
-        server_racks=tuple(int(i) for i in fleet.server_racks),
-        server_rows=tuple(int(i) for i in fleet.server_rows),
-        start_weekday=int(scenario.clock.weekday(0.0)),
-        start_hour=float(scenario.clock.hour(0.0)),
-    )
-
-
-def holdings(policy_set: PolicySet, scenario: Scenario) -> tuple[Holding, ...]:
-    """Return a fresh holder for every lever; raises ValueError where the policy set does not fit the twin."""
-    return phases(Schedule.of(policy_set), scenario)[0].holdings
-
-
-def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
-    """Return the schedule as the twin takes it.
-
-    A system that keeps its knobs from one policy set to the next keeps its holder object, and so what it has learned.
-    How large the site is is decided once, by the first policy set; a later one that asks for another size is refused.
-    """
-    times = [step.from_s for step in schedule.steps]
-    if times[0] != 0.0 or any(later <= earlier for earlier, later in pairwise(times)):
-        raise ValueError("schedule: the first policy set begins at 0 s and each one later than the one before")
-    entities, size = scenario.entities(), capacity(schedule.steps[0].policy, scenario)
-    for step in schedule.steps[1:]:
-        if _CAPACITY in step.policy.levers and capacity(step.policy, scenario).extra_servers != size.extra_servers:
-            raise ValueError(
-                f"schedule: the policy set from {step.from_s:g} s on asks for another number of servers than the first one, and capacity "
-                "is decided before a run; hold it in the first policy set alone"
-            )
-    around = surroundings(scenario.grown(size.extra_servers))
-    out: list[Phase] = []
-    built: dict[str, tuple[Knobs, Any]] = {}
-    for step in schedule.steps:
-        catalogue.check(step.policy, entities)
-        whole = catalogue.complete(step.policy)
-        knobs = catalogue.knobs_of(whole)
-        kept = {system: pair for system, pair in built.items() if system in knobs and pair[0] == knobs[system]}
-        built = {system: kept.get(system) or (mine, catalogue.card(system).build(mine, around)) for system, mine in knobs.items()}
-        out.append(Phase(step.from_s, _holdings(whole, built), whole.canonical()))
-    return (replace(out[0], extra_servers=size.extra_servers, clips=size.clips), *out[1:])
-
-
-def capacity(policy_set: PolicySet, scenario: Scenario) -> Sized:
-    """Return how large a policy set makes the site: its holder of capacity is asked about the site as it was built.
-
-    It is a first object of its system; the one that decides in the run is built for the larger site.
-    """
-    catalogue.check(policy_set, scenario.entities())
-    whole, around = catalogue.complete(policy_set), surroundings(scenario)
-    only = PolicySet(levers={_CAPACITY: whole.levers[_CAPACITY]})
-    mine = {held.system: catalogue.knobs_of(whole)[held.system] for held in only.levers[_CAPACITY]}
-    built = {system: (knobs, catalogue.card(system).build(knobs, around)) for system, knobs in mine.items()}
-    return sized(scenario, _holdings(only, built))
-
-
-def past_plant(scenario: Scenario, seed: int) -> tuple[PastPlant, PlantAtServers]:
-    """Return the plant's readings of the weeks before a run, and its site, as a holder of placement sees them."""
-    return before(scenario, seed)
-
-
-def _holdings(whole: PolicySet, built: Mapping[str, tuple[Knobs, Any]]) -> tuple[Holding, ...]:
-    return tuple(
-        Holding(
-            lever=lever,
-            system=held.system,
-            holder=built[held.system][1],
-            scope=tuple(spec.scope() for spec in held.scope),
-            guard=catalogue.card(held.system).levers[lever] == "guard",
-        )
-        for lever, stack in whole.levers.items()
-        for held in stack
-    )
 
 
 def run(  # noqa: PLR0913 - the question has four parts, the rest is how it is watched
@@ -262,26 +195,6 @@ def compare(  # noqa: PLR0913 - the question has four parts, the rest is how it 
     run_ids = {label: tuple(r for q, r in zip(questions, answers, strict=True) if q.label == label) for label in policies}
     same_world(run_ids, seeds, home)
     return Comparison(scenario.name, tuple(policies), tuple(seeds), run_ids, values_of(run_ids, home))
-
-
-def same_world(run_ids: Mapping[str, Sequence[str]], seeds: Sequence[int], home: Path) -> None:
-    """Raise RuntimeError unless all policies faced the same arrivals and weather, seed by seed.
-
-    Where the scenario lets demand follow capacity, sites of different size are asked different things: that is what was asked
-    for. Then only runs of one size must have met the same.
-    """
-    for index, seed in enumerate(seeds):
-        found = {label: runs.manifest_of(ids[index], home) for label, ids in run_ids.items()}
-        for one, other in combinations(found, 2):
-            if found[one]["exogenous"] != found[other]["exogenous"] and _comparable(found[one], found[other]):
-                told = ", ".join(f"{label} {run_ids[label][index]}" for label in (one, other))
-                raise RuntimeError(f"seed {seed}: arrivals or weather differ between {told}; their difference would not be the policy's")
-
-
-def _comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two runs must have met the same world: not where demand follows capacity and they differ in size."""
-    follows = one["scenario"].get("workloads", {}).get("follow_capacity", False)
-    return not follows or one.get("extra_servers", {}) == other.get("extra_servers", {})
 
 
 def values_of(run_ids: Mapping[str, Sequence[str]], home: Path) -> dict[str, dict[str, tuple[float, ...]]]:

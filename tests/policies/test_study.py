@@ -6,6 +6,7 @@ from policies import pool, study
 from policies.paired import paired
 from policies.policy import TODAY, Held, PolicySet, Schedule, Step
 from policies.sweep import sweep
+from policies.worlds import same_world
 from twin.run import Cancelled
 from twin.store import runs
 from twin.store.ledger import Ledger
@@ -108,7 +109,7 @@ def test_worlds_that_differ_are_never_compared(comparison):
     home, found = comparison
     mixed = {"a": found.run_ids["today"][:1], "b": found.run_ids["today"][1:]}
     with pytest.raises(RuntimeError, match="arrivals or weather differ"):
-        study.same_world(mixed, (1,), home)
+        same_world(mixed, (1,), home)
 
 
 def test_a_sweep_runs_each_point_of_its_grid(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from policies import study
 from policies.policy import TODAY, Held, PolicySet, Schedule, Step
+from policies.worlds import same_world
 from twin import run as runs
 from twin.metrics import Scope
 from twin.plant.levers import CapacityAction, CapacityObservation
@@ -93,12 +94,12 @@ def test_sites_of_different_size_may_meet_different_worlds_only_where_demand_fol
         return study.run(_following(follow_capacity=follow), policy, seed, tmp_path, window_s=(0.0, 300.0))
 
     today, more, other, more_other = asked(TODAY, 1), asked(LARGER, 1), asked(TODAY, 2), asked(LARGER, 2)
-    study.same_world({"today": [today], "more": [more]}, (1,), tmp_path)
+    same_world({"today": [today], "more": [more]}, (1,), tmp_path)
     # Runs of one size met the same, whether demand follows or not; without it those of any size did.
     alike = [(today, other), (more, more_other)] if follow else [(today, other), (more, more_other), (today, more_other)]
     for one, another in alike:
         with pytest.raises(RuntimeError, match="arrivals or weather differ"):
-            study.same_world({"a": [one], "b": [another]}, (1,), tmp_path)
+            same_world({"a": [one], "b": [another]}, (1,), tmp_path)
 
 
 def test_the_holders_of_a_larger_site_know_all_of_it(tiny_scenario):
