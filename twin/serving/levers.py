@@ -255,7 +255,7 @@ class RequestRouting(Protocol):
 
 
 class RoutingGuard(Protocol):
-    """Strikes out instances before the router chooses."""
+    """Strikes out instances before the router chooses; they are back from the next tick on once those that are left have queues."""
 
     def admit(self, seen: ServingObservation) -> Bools:
         """Return which instances may take new requests, shape I."""

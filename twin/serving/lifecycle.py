@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+# So many waiting requests at each instance are a queue.
+_QUEUE: Final = 2
 _ARRAYS: Final = ("state", "wanted", "lost", "slowed", "admitted", "_ready_at", "_loaded")
 
 
@@ -127,6 +129,20 @@ class Lifecycle:
         if not np.array_equal(self.admitted[part], allowed[part]):
             self.admitted[part] = allowed[part]
             self._open(endpoint)
+
+    def relieve(self) -> None:
+        """Let those that guards struck out take requests again at endpoints where the others have queues; guards speak once a window."""
+        if self.admitted.all():
+            return
+        for endpoint, pipeline in enumerate(self._pipelines):
+            part = self._place.part(endpoint)
+            on, admitted = self.state[part] == ON, self.admitted[part]
+            if not (on & ~admitted).any():
+                continue
+            queued = pipeline.stages.queued[on & admitted]
+            if queued.sum() > _QUEUE * len(queued):
+                self.admitted[part] = True
+                self._open(endpoint)
 
     def held(self, since: int, now: int) -> Ints:
         """Return how long GPUs were held since a tick, shape I; draining instances that are empty by now go off."""

@@ -171,6 +171,7 @@ class Model:
         until = ticks(until_s)
         self._tick_since = self._now
         self._accounts.tick[:] = 0
+        self._instances.relieve()
         while self._now < until:
             self._set_speeds(np.array((prefill_speed, decode_speed)) * self._instances.slowed)
             self._serve(min(until, self._accounts.next_end(self._now), self._instances.next_change(self._now)))

@@ -33,6 +33,9 @@ class TapasKnobs(Knobs):
     hysteresis_c: Annotated[float, Field(ge=0, le=10, description="room below the bound before clocks rise again")] = 0.5
     horizon_s: Annotated[float, Field(ge=0, le=3600, description="how long before its window a target is met")] = 600.0
     capacity_floor_share: Annotated[float, Field(ge=0.1, le=1, description="share of an endpoint's instances that stays admitted")] = 0.5
+    peak_to_mean: Annotated[
+        float, Field(ge=1, le=10, description="sudden peak over present demand that instances must carry before others are spared")
+    ] = 2.0
     prefill_room_share: Annotated[float, Field(ge=0.1, le=1, description="time in prefill that routing may fill the rest to")] = 0.65
     idle_power_share: Annotated[float, Field(ge=0, le=0.5, description="power of an idle GPU as a share of its rating")] = 0.18
     goodput_headroom_share: Annotated[
@@ -50,8 +53,14 @@ class TapasKnobs(Knobs):
         float, Field(ge=0, le=0.3, description="share of a row's bound that a cap frees; it sets in at half of it")
     ] = 0.06
     emergency_clock_share: Annotated[
-        float, Field(ge=0.2, le=1, description="clock down to which managed GPUs are capped before opaque ones are")
+        float, Field(ge=0.2, le=1, description="clock down to which managed GPUs are capped at most before opaque ones are")
     ] = 0.35
+    emergency_headroom_share: Annotated[
+        float, Field(ge=0, le=4, description="how much more than its demand an endpoint must carry at the clock its GPUs keep in need")
+    ] = 0.5
+    emergency_opaque_clock_share: Annotated[
+        float, Field(ge=0.2, le=1, description="clock down to which opaque GPUs are capped before their managed neighbours do not serve")
+    ] = 0.5
     emergency_release_per_s: Annotated[float, Field(gt=0, le=0.5, description="clock share given back per second after a cap")] = 0.005
     oversubscription_share: Annotated[
         float, Field(ge=0, le=1, description="servers above those that the power budgets were made for, as a share of them")

@@ -9,11 +9,13 @@ from policies.baselines.clocks import clock_for, power_share
 from policies.system import Surroundings
 from policies.systems.tapas.bounds import Bounds
 from policies.systems.tapas.capacity import extra_servers
+from policies.systems.tapas.demand import CLOCKS, goodput_per_s, serving_clock
 from policies.systems.tapas.emergency import Caps
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.placement import Placement
 from policies.systems.tapas.reconfigure import Allowed, Reconfiguration
 from policies.systems.tapas.routing import Risk, admitted
+from policies.systems.tapas.shedding import IDLE_W, Coming
 from policies.systems.tapas.thermal import RiseModel
 from twin.plant.levers import CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
 from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
@@ -29,7 +31,7 @@ _SMOOTHING: Final = 0.2
 _AT_WORK: Final = 1.5
 _COLD_FANS_C: Final = 3.0
 _GRID_STEP: Final = 0.02
-_ARRAYS: Final = ("_clock", "_full_w", "_row_w", "_admitted")
+_ARRAYS: Final = ("_clock", "_full_w", "_row_w", "_admitted", "_was_on")
 
 
 class Tapas:
@@ -54,9 +56,11 @@ class Tapas:
     def _begin(self, instances: int) -> None:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
-        self._allowed = Allowed(self._clock, np.full(instances, np.inf), *np.zeros((2, instances), dtype=np.bool_))
+        nobody, everybody = np.zeros(instances, dtype=np.bool_), np.ones(instances, dtype=np.bool_)
+        self._allowed = Allowed(self._clock, np.full(instances, np.inf), nobody, nobody, everybody)
         self._full_w = np.zeros(instances)
         self._admitted = np.ones(instances, dtype=np.bool_)
+        self._was_on = np.ones(instances, dtype=np.bool_)
 
     def size(self, seen: CapacityObservation) -> CapacityAction:
         """Return the extra servers of each row, the knob's share of those that are there."""
@@ -92,18 +96,29 @@ class Tapas:
             return
         self._decided_s = seen.t_s
         self._learn(seen)
+        demand = self._reconfiguration.demand
+        demand.learn(seen)
         bound_c = self._bound_c(seen)
         air_c = seen.inlet_c + np.where(self._at_work(seen), 0.0, _COLD_FANS_C)
         thermal = self._thermal_clock(air_c, bound_c)
         rated_c = air_c + self._rise_model.rise_c(np.ones_like(bound_c))
         row_bound_w = np.minimum(seen.row_budget_w, self._bounds.row_w(seen.t_s, self._knobs.horizon_s))
         row_share = (self._row_w / np.maximum(row_bound_w, 1.0))[seen.instance_row]
-        risk = Risk(rated_c, bound_c, thermal, row_share, seen.aisle_airflow_share)
-        self._admitted = admitted(seen, self._knobs, risk, self._admitted)
-        wanted = np.minimum(thermal, self._row_clock(seen))
+        capped = self._caps.managed_share(len(seen.row_ids))[seen.instance_row] < 1.0
+        held = np.where(capped, np.minimum(thermal, seen.speed_share), thermal)
+        risk = Risk(rated_c, bound_c, held, np.where(capped, np.maximum(row_share, 1.0), row_share), seen.aisle_airflow_share)
+        before = self._admitted
+        self._admitted = admitted(seen, self._knobs, risk, before, demand)
+        # For the sake of a row clocks fall no lower than the demand can bear: other models and opaque VMs give the rest.
+        serving = self._serving_clock(seen)
+        wanted = np.minimum(thermal, np.maximum(self._row_clock(seen), serving))
         lowest = np.maximum(self._clock - self._knobs.step_down_share, self._knobs.lowest_clock_share)
-        self._clock = np.clip(wanted, lowest, np.minimum(self._clock + self._knobs.step_up_share, CLOCK_HIGH))
-        self._allowed = self._left(seen, air_c, bound_c, thermal)
+        # Up slowly, but at once to what serves the demand: a queue does not wait for clocks.
+        highest = np.maximum(self._clock + self._knobs.step_up_share, np.minimum(serving, thermal))
+        self._clock = np.clip(wanted, lowest, np.minimum(highest, CLOCK_HIGH))
+        self._allowed = self._left(seen, air_c, bound_c, thermal, serving)
+        self._caps.expect(Coming(seen.instance_first_gpu, seen.instance_gpus, serving, self._coming_w(seen, before)))
+        self._was_on = seen.state == ON
 
     # -- what is known -------------------------------------------------------
 
@@ -119,8 +134,7 @@ class Tapas:
         idle_w = self._knobs.idle_power_share * seen.gpu_tdp_w
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
         full_w = np.minimum(idle_w + np.maximum(seen.gpu_power_w - idle_w, 0.0) / left, seen.gpu_tdp_w)
-        # Where nobody asks whom to spare, nobody was spared.
-        self._full_w = _smoothed(self._full_w, full_w, busy & (self._admitted | (not self._routes)))
+        self._full_w = _smoothed(self._full_w, full_w, busy & self._asked())
         self._row_w = np.maximum(seen.row_power_w, self._row_w + _SMOOTHING * (seen.row_power_w - self._row_w))
 
     def _bound_c(self, seen: ServingObservation) -> Floats:
@@ -162,7 +176,30 @@ class Tapas:
         share: Floats = (now + bound_w - self._row_w) / np.maximum(at_full, 1.0)
         return share[seen.instance_row]
 
-    def _left(self, seen: ServingObservation, air_c: Floats, bound_c: Floats, thermal: Floats) -> Allowed:
+    def _serving_clock(self, seen: ServingObservation) -> Floats:
+        """Return the lowest clock at which each instance's endpoint carries its demand, queues and recent peaks included, shape I."""
+        knobs, demand = self._knobs, self._reconfiguration.demand
+        out = np.full(len(seen.state), knobs.emergency_clock_share)
+        for endpoint in range(len(seen.endpoint_ids)):
+            members = np.flatnonzero((seen.instance_endpoint == endpoint) & (seen.state == ON) & self._asked())
+            if len(members) and demand.known(endpoint):
+                now_per_s = (1.0 + knobs.emergency_headroom_share) * demand.now_per_s(seen, endpoint)
+                needed_per_s = max(demand.highest_per_s[endpoint], now_per_s) + float(seen.queued[members].sum()) / seen.window_s
+                goodput = goodput_per_s(seen, members, demand.mix(seen, endpoint), CLOCKS)
+                out[seen.instance_endpoint == endpoint] = max(serving_clock(goodput, needed_per_s), knobs.emergency_clock_share)
+        return out
+
+    def _asked(self) -> Bools:
+        """Return which instances take requests, shape I: where nobody asks whom to spare, nobody is spared."""
+        return np.asarray(self._admitted | (not self._routes))
+
+    def _coming_w(self, seen: ServingObservation, before: Bools) -> Floats:
+        """Return what a GPU of each instance that is asked again from now on may draw over idle at full clock, shape I."""
+        serves = (seen.state == ON) & self._asked()
+        new = serves & ~(before & self._was_on) & (seen.t_s > 0.0)
+        return np.where(new, np.maximum(seen.gpu_tdp_w - IDLE_W, 0.0), 0.0)
+
+    def _left(self, seen: ServingObservation, air_c: Floats, bound_c: Floats, thermal: Floats, serving: Floats) -> Allowed:
         """Return what the bounds leave each instance beside its clock: watts, and whether the lowest clock is too high for them."""
         knobs, tdp_w = self._knobs, seen.gpu_tdp_w
         lowest = power_share(np.array(knobs.lowest_clock_share))
@@ -170,10 +207,13 @@ class Tapas:
         level, slope = self._rise_model.coefficients.T
         by_heat_w = tdp_w * np.maximum(bound_c - knobs.temperature_margin_c - air_c - level, 0.0) / slope
         share = self._row_share(seen)
+        # What caps leave managed GPUs while opaque ones give nothing counts where a row is being capped.
+        capped = self._caps.managed_share(len(seen.row_ids))[seen.instance_row]
+        share = np.where(capped < 1.0, np.minimum(share, capped), share)
         by_row_w = np.where(share < 1.0, idle_w + np.maximum(share, 0.0) * np.maximum(self._full_w - idle_w, 0.0), np.inf)
         too_hot = (thermal <= knobs.lowest_clock_share) & (by_heat_w < idle_w + lowest * (tdp_w - idle_w))
-        known, short = seen.t_s > 0.0, share < lowest
-        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), (too_hot | short) & known, short & known)
+        known, short = seen.t_s > 0.0, share < np.maximum(lowest, np.where(capped < 1.0, power_share(serving), 0.0))
+        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), (too_hot | short) & known, short & known, self._asked())
 
     # -- memory --------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.systems.tapas.demand import Demand
 from policies.systems.tapas.knobs import TapasKnobs
 from policies.systems.tapas.profiles import BATCHES, Mix, Profiles
 from twin.serving.levers import BATCH_HIGH, CLOCK_LOW, OFF, ON, STARTING, ConfigAction, ServingObservation
@@ -15,12 +16,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _OWN: Final = -1
-# Rates are smoothed over about five windows; a rise counts at once.
-_SMOOTHING: Final = 0.2
 # An emergency is met once it has lasted this many windows, and ends when it would stay ended with this much more to do.
 _WINDOWS: Final = 2
 _ROOM: Final = 1.25
 _EASED_SHARE: Final = 0.1
+# Batches are limited to what carries a sudden peak of this much: the next window comes late for a queue.
+_BATCH_ROOM: Final = 3.0
 # Another model must carry this much more to be worth a reload.
 _WORTH_IT: Final = 1.1
 _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
@@ -29,13 +30,14 @@ _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """What the bounds leave, shape I: the clock in force, watts per GPU, and whether even the lowest clock draws more, for the
-    sake of heat or row (``unmet``) or of the row (``short``).
+    sake of heat or row (``unmet``) or of the row (``short``); and whom routing asks.
     """
 
     clock_share: Floats
     gpu_w: Floats
     unmet: Bools
     short: Bools
+    asked: Bools
 
 
 class Reconfiguration:
@@ -53,7 +55,7 @@ class Reconfiguration:
 
     def __init__(self, knobs: TapasKnobs, endpoints: int) -> None:
         self._knobs = knobs
-        self._rates = np.zeros((endpoints, 3))
+        self.demand = Demand(endpoints)
         self._begin(0)
 
     def _begin(self, instances: int) -> None:
@@ -84,29 +86,20 @@ class Reconfiguration:
         self._batch[:] = BATCH_HIGH
         if seen.t_s <= 0.0:
             return
-        self._learn(seen)
+        self.demand.learn(seen)
         bound = (allowed.clock_share < 1.0) | allowed.unmet
         for endpoint in range(len(seen.endpoint_ids)):
             members = np.flatnonzero((seen.instance_endpoint == endpoint) & (seen.state != OFF))
-            if (bound[members] | changed[members]).any() and self._rates[endpoint].all():
+            if (bound[members] | changed[members]).any() and self.demand.known(endpoint):
                 now = np.where(self._base[members] != _OWN, self._base[members], below[members])
-                self._endpoint(seen, _Task.of(seen, endpoint, members, now, allowed, self._mix(seen, endpoint)))
+                self._endpoint(seen, _Task.of(seen, endpoint, members, now, allowed, self.demand.mix(seen, endpoint)))
             else:
                 self._asked[members] = 0
-
-    def _learn(self, seen: ServingObservation) -> None:
-        rates = np.stack([seen.endpoint_arrivals_per_s, seen.endpoint_prompt_tokens_per_s, seen.endpoint_output_tokens_per_s], axis=1)
-        self._rates = np.where(self._rates > 0.0, self._rates + _SMOOTHING * (rates - self._rates), rates)
-
-    def _mix(self, seen: ServingObservation, endpoint: int) -> Mix:
-        per_s, prompt, output = self._rates[endpoint]
-        slo = float(seen.endpoint_ttft_slo_s[endpoint]), float(seen.endpoint_atgt_slo_s[endpoint])
-        return Mix(prompt / per_s, max(output / per_s, 1.0), *slo)
 
     def _endpoint(self, seen: ServingObservation, task: "_Task") -> None:
         """Change instances of one endpoint that have needed it for long enough, and back those that no longer do."""
         knobs, members = self._knobs, task.members
-        per_s = max(float(self._rates[task.endpoint, 0]), float(seen.endpoint_arrivals_per_s[task.endpoint]))
+        per_s = self.demand.now_per_s(seen, task.endpoint) + float(seen.queued[members].sum()) / seen.window_s
         changed = self._variant[members] != _OWN
         variant, batch = task.plan(per_s * (1.0 + knobs.goodput_headroom_share), changed, knobs)
         needed, _ = task.plan(per_s * (1.0 + knobs.goodput_headroom_share) * _ROOM, changed, knobs)
@@ -116,7 +109,8 @@ class Reconfiguration:
         self._asked[members] = np.where((variant != _OWN) & ~changed, self._asked[members] + 1, 0)
         self._calm_s[members] = np.where(changed & (needed == _OWN) & eased, self._calm_s[members] + seen.window_s, 0.0)
         most = max(1, int(knobs.turn_share * len(members)))
-        for at in np.flatnonzero(self._asked[members] >= _WINDOWS)[:most]:
+        asked = np.flatnonzero(self._asked[members] >= _WINDOWS)[:most]
+        for at in asked[: task.spared(asked, per_s)]:
             if self._base[members[at]] == _OWN:
                 self._base[members[at]] = task.now[at]
             self._variant[members[at]] = variant[at]
@@ -128,12 +122,13 @@ class Reconfiguration:
 
     def snapshot(self) -> State:
         """Return what the next decision depends on."""
-        return {name.lstrip("_"): getattr(self, name).copy() for name in (*_INSTANCES, "_rates")}
+        return {**{name.lstrip("_"): getattr(self, name).copy() for name in _INSTANCES}, "demand": self.demand.snapshot()}
 
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
-        for name in (*_INSTANCES, "_rates"):
+        for name in _INSTANCES:
             setattr(self, name, np.array(state[name.lstrip("_")]))
+        self.demand.restore(state["demand"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +160,7 @@ class _Task:
             unmet=allowed.unmet[members],
             short=allowed.short[members],
             allowed_w=allowed.gpu_w[members],
-            serving=np.isin(seen.state[members], (ON, STARTING)),
+            serving=np.isin(seen.state[members], (ON, STARTING)) & allowed.asked[members],
             limit=np.maximum(np.searchsorted(BATCHES, seen.configured_max_batch[members], side="right") - 1, 0),
             table=Profiles.of(latency, quality, seen.gpu_tdp_w[members], mix, clock[None]),
         )
@@ -178,15 +173,22 @@ class _Task:
         full, drawn_w = goodput[:, self.limit, each], power_w[:, self.limit, each]
         variant, batch = np.full(len(each), _OWN, dtype=np.int64), np.full(len(each), BATCH_HIGH, dtype=np.int64)
         for at in np.flatnonzero(self.unmet & (drawn_w[self.now, each] > self.allowed_w)):
-            # At once and without worse answers: no batch that draws more than there is, as far as the demand is carried. Then
+            # At once and without worse answers: no batch that draws more than there is, as far as a sudden peak is carried. Then
             # whoever serves for less.
             fits = self.table.gpu_w[self.now[at], 0, :, at] <= self.allowed_w[at]
-            carries = goodput[self.now[at], :, at] >= self._share_per_s(needed_per_s)
+            carries = goodput[self.now[at], :, at] >= _BATCH_ROOM * self._share_per_s(needed_per_s)
             if self.short[at] and carries.any():
                 batch[at] = max(BATCHES[fits].max(initial=1), BATCHES[carries].min())
             variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
         self._carry(needed_per_s, changed, able, full, variant)
         return variant, batch
+
+    def spared(self, at: Ints, per_s: float) -> int:
+        """Return how many of these may turn at once: as many as the others can do without, and one in any case."""
+        full = np.where(
+            self.serving, self.table.goodput_per_s[:, 0, self.limit, np.arange(len(self.now))][self.now, np.arange(len(self.now))], 0.0
+        )
+        return max(1, int((full.sum() - np.cumsum(full[at]) >= per_s).sum()))
 
     def _share_per_s(self, per_s: float) -> float:
         """Return what comes to each of the instances that serve."""

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.systems.tapas.demand import Demand, goodput_per_s
 from policies.systems.tapas.knobs import TapasKnobs
 from twin.serving.latency import prefill_s
 from twin.serving.levers import ON, ServingObservation
@@ -32,7 +33,7 @@ class Risk:
     aisle_share: Floats
 
 
-def admitted(seen: ServingObservation, knobs: TapasKnobs, risk: Risk, before: Bools) -> Bools:
+def admitted(seen: ServingObservation, knobs: TapasKnobs, risk: Risk, before: Bools, demand: Demand) -> Bools:
     """Return which instances take requests, shape I; ``before`` says which did in the last window.
 
     Only those that could pass their bound are spared, and those in rows short of power and aisles short of air, where the
@@ -53,8 +54,21 @@ def admitted(seen: ServingObservation, knobs: TapasKnobs, risk: Risk, before: Bo
             stay = max(1, int(np.ceil(len(members) * max(knobs.capacity_floor_share, _needed_share(seen, knobs, members)))))
             # Where all are short the others would only get what these give up.
             able = members[over[members] | (short[members] & ~short[members].all())]
-            out[able[np.argsort(-slowness_s[able], kind="stable")][: len(members) - stay]] = False
+            slowest = able[np.argsort(-slowness_s[able], kind="stable")][: len(members) - stay]
+            out[slowest[_dispensable(seen, knobs, members, slowest, risk, demand)]] = False
     return out
+
+
+def _dispensable(seen: ServingObservation, knobs: TapasKnobs, members: Ints, slowest: Ints, risk: Risk, demand: Demand) -> Bools:
+    """Return which of the slowest, in their order, the others can do without even at a sudden peak of requests."""
+    endpoint = int(seen.instance_endpoint[members[0]])
+    if not len(slowest) or not demand.known(endpoint):
+        return np.ones(len(slowest), dtype=np.bool_)
+    # What the others give counts at the clocks that heat leaves them.
+    each = goodput_per_s(seen, members, demand.mix(seen, endpoint), risk.clock_share[members][None])[0]
+    peak_per_s = max(demand.highest_per_s[endpoint], knobs.peak_to_mean * demand.now_per_s(seen, endpoint))
+    without = each.sum() - np.cumsum(each[np.searchsorted(members, slowest)])
+    return np.asarray(without >= peak_per_s)
 
 
 def _needed_share(seen: ServingObservation, knobs: TapasKnobs, members: Ints) -> float:

@@ -1,5 +1,7 @@
 """Models change only where clocks and batches do not suffice, and change back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,9 @@ from twin.serving.levers import ConfigAction
 
 TWO = np.stack([np.tile(np.array(profile("h100", "vllm", model, 8).coefficients), (8, 1)) for model in ("70b", "8b")])
 NOBODY, ALL = np.zeros(8, dtype=np.bool_), np.ones(8, dtype=np.bool_)
-FREE = Allowed(np.ones(8), np.full(8, np.inf), NOBODY, NOBODY)
-SLOW = Allowed(np.full(8, 0.55), np.full(8, np.inf), NOBODY, NOBODY)
+FREE = Allowed(np.ones(8), np.full(8, np.inf), NOBODY, NOBODY, ALL)
+TIGHT = Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY, ALL)
+SLOW = Allowed(np.full(8, 0.55), np.full(8, np.inf), NOBODY, NOBODY, ALL)
 
 
 @pytest.fixture
@@ -59,7 +62,17 @@ def test_as_many_change_as_it_takes_to_carry_the_demand(offered):
 
 def test_few_change_at_once(offered):
     held, _ = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 4), SLOW, per_s=1000.0)
-    assert (held == 1).sum() == 4, "two windows of patience, then a third of the instances a window"
+    assert (held == 1).sum() == 2, "two windows of patience, then one a window while the others cannot do without more"
+    held, _ = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 4), TIGHT, per_s=30.0)
+    assert (held == 1).sum() == 4, "and a third of the instances a window where they can"
+
+
+def test_who_is_spared_by_routing_carries_nothing(offered):
+    """Counted among those who serve, they made batches of the others too small, and queues of hundreds."""
+    tight, half = replace(TIGHT, gpu_w=np.full(8, 150.0), short=ALL), np.arange(8) < 4
+    _, batch = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 2), replace(tight, asked=half), per_s=10.0)
+    _, double = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 2), tight, per_s=20.0)
+    np.testing.assert_array_equal(batch, double)
 
 
 def test_models_with_worse_answers_than_allowed_are_left_alone(offered):
@@ -79,7 +92,7 @@ def test_what_was_changed_comes_back_after_a_calm_while_and_not_before(offered):
 
 def test_where_the_lowest_clock_is_too_hot_the_cooler_model_takes_over(offered):
     # 20 requests a second on eight 70B instances draw more than 200 W a GPU; the 8B model serves them for less.
-    tight = Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY)
+    tight = Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY, ALL)
     held, _ = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 30), tight, per_s=30.0)
     assert (held == 1).all()
 
@@ -109,10 +122,10 @@ def test_a_restored_holder_changes_the_same(around, offered):
 
 
 def test_batches_are_limited_at_once_and_models_wait(offered):
-    change, tight = Reconfiguration(TapasKnobs(), 1), Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, ALL)
-    held, batch = run(change, offered, range(1, 2), tight, per_s=30.0)
+    change, tight = Reconfiguration(TapasKnobs(), 1), Allowed(np.full(8, 0.55), np.full(8, 150.0), ALL, ALL, ALL)
+    held, batch = run(change, offered, range(1, 2), tight, per_s=10.0)
     assert (held == 0).all()
     assert ((batch > 1) & (batch < 256)).all(), "a smaller batch draws less and still carries the demand"
-    held, batch = run(change, offered, range(2, 30), tight, per_s=30.0)
+    held, batch = run(change, offered, range(2, 30), tight, per_s=10.0)
     assert (held == 1).all()
     assert (batch == 256).all(), "the other model draws less than there is"
