@@ -222,9 +222,12 @@ def _check_places(scenario: Scenario) -> None:
         raise ValueError(f"workloads.vms: endpoint {unknown!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
     for empty in sorted(endpoints - carried):
         raise ValueError(f"serving.endpoints: {empty!r} has no server; add a saas group to workloads.vms")
-    mixed = carried & {asked.workload for asked in scenario.spec.workloads.arrivals}
-    if mixed:
+    # What past VMs of a name drew, and a burst or a holder by that name, must not be of both kinds.
+    serving = carried | {group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
+    if mixed := serving & {asked.workload for asked in scenario.spec.workloads.arrivals}:
         raise ValueError(f"workloads.arrivals: {min(mixed)!r} is an endpoint; VMs that come and go are rented, give them another name")
+    if mixed := serving & {group.workload for group in scenario.spec.workloads.vms if group.kind == "iaas"}:
+        raise ValueError(f"workloads.vms: {min(mixed)!r} is an endpoint; iaas VMs are rented, give them another name")
 
 
 def _check_unheard(scenario: Scenario) -> None:

@@ -82,6 +82,17 @@ def today(scenario: Scenario) -> runs.Run:
     [
         ({"vms": [{"workload": "chat", "kind": "saas", "count": 17}]}, "136 GPUs are asked for and the fleet has 128; lower count"),
         ({"arrivals": [{"workload": "chat", "gpus_share": 0.1}]}, "'chat' is an endpoint; VMs that come and go are rented"),
+        (
+            {"vms": [{"workload": "chat", "kind": "saas", "count": 3}, {"workload": "chat", "count": 1}]},
+            "workloads.vms: 'chat' is an endpoint; iaas VMs are rented",
+        ),
+        (
+            {
+                "vms": [{"workload": "front", "kind": "saas", "endpoint": "chat", "count": 3}],
+                "arrivals": [{"workload": "front", "gpus_share": 0.1}],
+            },
+            "workloads.arrivals: 'front' is an endpoint",
+        ),
         ({"arrivals": [{"workload": "rented", "gpus_share": 0.9}]}, "VMs would hold 115 GPUs on average beside 24 of groups"),
         ({"arrivals": [{"workload": "rented"}]}, "write gpus_share or rate_per_h, one of them"),
         ({"vms": [{"workload": "chat", "kind": "saas"}]}, "chat: write servers, or count"),

@@ -104,6 +104,9 @@ def test_every_vm_is_placed_once_and_leaves_once(site):
     assert waits["vm_id"].is_unique().all()
     assert set(waits.filter(waits["outcome"] == "placed")["vm_id"]) == set(frames["vms"]["vm_id"])
     assert waits.height == int((model.vms.arrive_s < HORIZON_S - 300.0).sum()), "everyone who came is told of"
+    placed = waits.join(frames["vms"], on="vm_id").sort("vm_id")
+    assert placed["waited_s"].to_list() == (placed["t_s"] - placed["arrive_s"]).to_list()
+    assert placed["waited_s"].max() < 12 * HOUR_S
 
 
 def test_a_vm_takes_the_lowest_free_gpus_and_gives_them_back(site):
