@@ -27,6 +27,7 @@ _WAITING: Final = (
 _ENDPOINT_LEVERS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
 # Bounds on a sum over endpoints: whoever holds some of them keeps its share alone.
 _SHARED: Final = ("serving.gpus_mean", "serving.cost_usd_per_h")
+_MORE_SERVERS: Final = "plant.oversubscription_share"
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -180,12 +181,14 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
     free = {lever: role for lever, role in card.levers.items() if not item.named or lever in intent.settings}
     knobs: dict[str, Any] = {"targets": tuple(target.model_dump(mode="json") for target in targets)} if targets else {}
     why = _why(item, intent, {target.metric for target in targets})
+    # Where more servers stand than the budgets were made for, somebody must slow them down when it is too much.
+    larger = any(target.metric == _MORE_SERVERS for target in targets)
     for lever, role in free.items():
         kind = catalogue.levers()[lever].kind
-        if kind == "each tick" and not any(metric in _EVENTS for metric in served):
+        if kind == "each tick" and not any(metric in _EVENTS for metric in served) and not larger:
             continue
         # Nobody builds a site anew to keep a bound; who wants more servers says so.
-        if kind == "at the start" and lever not in intent.settings:
+        if kind == "at the start" and lever not in intent.settings and not larger:
             continue
         held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])

@@ -193,7 +193,10 @@ def _water_l(asked: Asked) -> float | None:
 
 
 def _oversubscription_share(asked: Asked) -> float | None:
-    if asked.scope or asked.window is not None or "capacity" not in asked.tables:
+    if asked.scope or "capacity" not in asked.tables:
+        return None
+    # Servers stand there at any hour of the run, whatever window a sentence was about.
+    if asked.window is not None and _inside(asked, asked.tables["site"], None, ("t_s",)).is_empty():
         return None
     stood = asked.tables["capacity"].select(pl.col("servers", "extra_servers").cast(pl.Int64).sum()).collect()
     servers, extra = stood.row(0)

@@ -26,6 +26,7 @@ SYSTEM: Final = System(
         "plant.throttled_gpu_share",
         "plant.site_power_peak_w",
         "plant.energy_j",
+        "plant.oversubscription_share",
     ),
     costs=("serving.ttft_p99_s", "serving.e2e_p99_s", "serving.slo_attainment_share", "serving.quality_mean_share"),
     knobs=TapasKnobs,
@@ -33,6 +34,6 @@ SYSTEM: Final = System(
     paper="tapas",
     watch=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s"),
     claims=CLAIMS,
-    enforces=("plant.gpu_temp_max_c", "plant.row_power_peak_w"),
+    enforces=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "plant.oversubscription_share"),
     parts={"Place": PLACE, "Route": ROUTE, "Config": CONFIG},
 )

@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 TEMPERATURE: Final = "plant.gpu_temp_max_c"
 ROW_POWER: Final = "plant.row_power_peak_w"
+OVERSUBSCRIPTION: Final = "plant.oversubscription_share"
 
 
 class Bounds:

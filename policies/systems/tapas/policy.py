@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from policies.baselines.clocks import clock_for, power_share
 from policies.system import Surroundings
-from policies.systems.tapas.bounds import Bounds
+from policies.systems.tapas.bounds import OVERSUBSCRIPTION, Bounds
 from policies.systems.tapas.capacity import extra_servers
 from policies.systems.tapas.demand import CLOCKS, goodput_per_s, serving_clock
 from policies.systems.tapas.emergency import Caps
@@ -63,8 +63,9 @@ class Tapas:
         self._was_on = np.ones(instances, dtype=np.bool_)
 
     def size(self, seen: CapacityObservation) -> CapacityAction:
-        """Return the extra servers of each row, the knob's share of those that are there."""
-        return extra_servers(seen, self._knobs.oversubscription_share)
+        """Return the extra servers of each row: the share of those that are there that the knob says, or a target asks for."""
+        asked = [target.bound for target in self._knobs.targets if target.metric == OVERSUBSCRIPTION and target.op == ">="]
+        return extra_servers(seen, self._knobs.oversubscription_share, min(max(asked, default=0.0), 1.0))
 
     def rank(self, seen: PlacementObservation, asked: VmAsked) -> Floats:
         """Return how good each server is for a new VM, shape S; minus infinity where it must not go."""

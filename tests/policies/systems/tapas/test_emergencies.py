@@ -1,6 +1,7 @@
 """Real emergencies at high load: a UPS and an air handler are lost under TAPAS, and each of its parts works alone."""
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from policies.policy import PolicySet, Schedule
 from twin.run import Run, simulate
 from twin.scenario import Scenario, read
 from twin.sources import data_dir, toml
+from twin.store.importers import import_file
 from twin.world import World
 
 FAULT_S = 600.0
 UNTIL_S = 900.0
 HALF_AN_HOUR_S = 1800.0
+UNITS_W = {"ups-1": 14_000.0, "ups-2": 60_000.0}
 PARTS = {
     "place": {"vm_placement": [{"system": "tapas"}]},
     "route": {"request_routing": [{"system": "tapas"}]},
@@ -87,6 +90,37 @@ def test_after_a_ups_is_lost_rows_are_at_three_quarters_of_their_budgets_within_
     assert power[t_s <= FAULT_S][-1] > 0.85, "before, the rows must draw more than three quarters"
     # Budgets have become three quarters of what they were.
     assert power[t_s >= FAULT_S + 10.0].max() <= 1.0
+
+
+def wired(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> Scenario:
+    """Tiny at high load with each row on a UPS unit of its own; that of row 1 carries less than the row's budget."""
+    fleet = (data_dir() / "fleets" / "tiny.toml").read_text()
+    for row, unit in (("row-1", "ups-1"), ("row-2", "ups-2"), ("hosts-row", "ups-2")):
+        fleet = fleet.replace(f'id = "{row}"\n', f'id = "{row}"\npdus = ["pdu-{row}"]\n')
+        fleet += f'\n[[pdu]]\nid = "pdu-{row}"\nrated_w = 30000\nups = ["{unit}"]\n'
+    fleet += "".join(f'\n[[ups]]\nid = "{unit}"\nrated_w = {rated_w}\n' for unit, rated_w in UNITS_W.items())
+    (folder / "wired.toml").write_text(fleet)
+    monkeypatch.setenv("INTENTWIN_HOME", str(folder))
+    import_file("fleet", folder / "wired.toml", "wired", folder)
+    busy = emergency("ups_loss", "site", 1.0, seed).spec.model_dump(mode="json", exclude_unset=True)
+    return read({**busy, "fleet": "import:wired", "faults": []})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rows_on_a_ups_that_carries_less_than_their_budgets_are_capped_before_it_trips(tmp_path, monkeypatch, seed):
+    scenario, highest = wired(tmp_path, seed, monkeypatch), {}
+    for name, held in (("today", PolicySet(name="today")), ("tapas", policy(*PARTS))):
+        world, seen = World(scenario, study.phases(Schedule.of(held), scenario), seed), []
+        while world.t_s < UNTIL_S - 1e-9:
+            world.step(world.next_s(UNTIL_S), Unwritten())
+            plant = world.plant.observe()
+            if world.t_s > 60.0:
+                seen.append((plant.ups_load_w[0] / UNITS_W["ups-1"], (plant.row_power_w / plant.row_budget_w).max(), plant.ups_rated_w[0]))
+        highest[name] = np.max(seen, axis=0)
+        lowest_w = np.min(seen, axis=0)[2]
+        assert (lowest_w == 0.0) == (name == "today"), "it trips where nothing is done"
+    assert highest["today"][0] > 1.05
+    assert highest["tapas"][0] <= 1.0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
