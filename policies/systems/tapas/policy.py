@@ -57,7 +57,8 @@ class Tapas:
         self._rise_model = RiseModel(instances)
         self._clock = np.ones(instances)
         nobody, everybody = np.zeros(instances, dtype=np.bool_), np.ones(instances, dtype=np.bool_)
-        self._allowed = Allowed(self._clock, np.full(instances, np.inf), nobody, nobody, everybody)
+        free = np.full(instances, np.inf)
+        self._allowed = Allowed(self._clock, free, free, nobody, nobody, everybody, self._rise_model.coefficients)
         self._full_w = np.zeros(instances)
         self._admitted = np.ones(instances, dtype=np.bool_)
         self._was_on = np.ones(instances, dtype=np.bool_)
@@ -205,16 +206,16 @@ class Tapas:
         knobs, tdp_w = self._knobs, seen.gpu_tdp_w
         lowest = power_share(np.array(knobs.lowest_clock_share))
         idle_w = knobs.idle_power_share * tdp_w
-        level, slope = self._rise_model.coefficients.T
-        by_heat_w = tdp_w * np.maximum(bound_c - knobs.temperature_margin_c - air_c - level, 0.0) / slope
+        room_c = bound_c - knobs.temperature_margin_c - air_c
         share = self._row_share(seen)
         # What caps leave managed GPUs while opaque ones give nothing counts where a row is being capped.
         capped = self._caps.managed_share(len(seen.row_ids))[seen.instance_row]
         share = np.where(capped < 1.0, np.minimum(share, capped), share)
         by_row_w = np.where(share < 1.0, idle_w + np.maximum(share, 0.0) * np.maximum(self._full_w - idle_w, 0.0), np.inf)
-        too_hot = (thermal <= knobs.lowest_clock_share) & (by_heat_w < idle_w + lowest * (tdp_w - idle_w))
+        too_hot = (thermal <= knobs.lowest_clock_share) & (self._rise_model.rise_c((idle_w + lowest * (tdp_w - idle_w)) / tdp_w) > room_c)
         known, short = seen.t_s > 0.0, share < np.maximum(lowest, np.where(capped < 1.0, power_share(serving), 0.0))
-        return Allowed(self._clock, np.minimum(by_heat_w, by_row_w), (too_hot | short) & known, short & known, self._asked())
+        rise = self._rise_model.coefficients
+        return Allowed(self._clock, by_row_w, room_c, (too_hot | short) & known, short & known, self._asked(), rise)
 
     # -- memory --------------------------------------------------------------
 

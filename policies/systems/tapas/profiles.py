@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.systems.tapas.thermal import PRIOR
 from twin.plant.hardware import server_models
 from twin.plant.power import busy_power_w, decode_power_w, gpu_power_w
 from twin.serving.latency import KV_TOKENS, decode_s, prefill_s
@@ -33,7 +34,8 @@ class Profiles:
     """Every point that the instances of an endpoint offer. Axes: V models, F clocks, B batch limits, n instances.
 
     ``goodput_per_s`` is how many requests an instance finishes at most while both objectives hold for the mean request;
-    ``gpu_w`` what one of its GPUs draws then, ``idle_w`` (n) what it draws without requests; ``quality_share`` (V) is that of
+    ``gpu_w`` what one of its GPUs draws then, ``rise_c`` how far its hottest GPU settles above the inlet
+    by what was learned (``rise_line``), ``idle_w`` (n) what it draws without requests; ``quality_share`` (V) is that of
     the models. Points where a model does not fit, or no batch meets the objectives, have no goodput. Precisions are models of
     their own here, as they are in the endpoint's list; the width of an instance is that of its slot.
     """
@@ -43,10 +45,18 @@ class Profiles:
     gpu_w: Floats
     idle_w: Floats
     quality_share: Floats
+    rise_c: Floats
+    rise_line: Floats
+    tdp_w: Floats
 
     @classmethod
-    def of(cls, latency: Floats, quality_share: Floats, tdp_w: Floats, mix: Mix, clock_share: Floats) -> "Profiles":
-        """Compute the table from latency coefficients (V x n x columns) at some clocks (F, or F x n)."""
+    def of(
+        cls, latency: Floats, quality_share: Floats, tdp_w: Floats, mix: Mix, clock_share: Floats, rise: Floats | None = None
+    ) -> "Profiles":
+        """Compute the table from latency coefficients (V x n x columns) at some clocks (F, or F x n).
+
+        ``rise`` holds what was learned of each instance's heat (n x 2: C at no power, C more at rated power).
+        """
         clock = np.broadcast_to(np.reshape(clock_share, (len(clock_share), -1)), (len(clock_share), latency.shape[1]))
         c, f, b = latency[:, None, None], clock[None, :, None], BATCHES[None, None, :, None].astype(np.float64)
         held = mix.prompt_tokens + 0.5 * mix.output_tokens
@@ -63,12 +73,21 @@ class Profiles:
         best = np.maximum.accumulate(per_s, axis=2)
         at = np.maximum.accumulate(np.where(per_s >= best, np.arange(len(BATCHES))[None, None, :, None], 0), axis=2)
         drawn = np.take_along_axis(np.broadcast_to(gpu_w, best.shape), at, axis=2)
-        return cls(clock, best, drawn, idle_w, quality_share)
+        line = np.tile(np.array(PRIOR), (len(tdp_w), 1)) if rise is None else rise
+        return cls(clock, best, drawn, idle_w, quality_share, _line_c(line, drawn / tdp_w), line, tdp_w)
 
     def power_w(self, per_s: Floats) -> Floats:
         """Return what a GPU draws at every point if its instance is asked this many requests per second (n)."""
         used = np.minimum(per_s / np.maximum(self.goodput_per_s, 1e-9), 1.0)
         return np.asarray(self.idle_w + used * (self.gpu_w - self.idle_w))
+
+    def rise_at(self, power_w: Floats) -> Floats:
+        """Return how far above the inlet the hottest GPU settles at such powers; the last axis is n."""
+        return _line_c(self.rise_line, power_w / self.tdp_w)
+
+
+def _line_c(line: Floats, load_share: Floats) -> Floats:
+    return np.asarray(line[:, 0] + line[:, 1] * load_share)
 
 
 def _power_w(tdp_w: Floats, clock: Floats, batch: Floats, reading: Floats) -> tuple[Floats, Floats]:

@@ -29,15 +29,18 @@ _INSTANCES: Final = ("_variant", "_base", "_batch", "_asked", "_calm_s")
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What the bounds leave, shape I: the clock in force, watts per GPU, and whether even the lowest clock draws more, for the
-    sake of heat or row (``unmet``) or of the row (``short``); and whom routing asks.
+    """What the bounds leave, shape I: the clock in force, watts per GPU for the row's sake, C above the inlet; whether even the
+    lowest clock takes more, for the sake of heat or row (``unmet``) or of the row (``short``); whom routing asks; and what is
+    known of heat (``rise``, I x 2, see Profiles).
     """
 
     clock_share: Floats
     gpu_w: Floats
+    rise_c: Floats
     unmet: Bools
     short: Bools
     asked: Bools
+    rise: Floats
 
 
 class Reconfiguration:
@@ -142,6 +145,7 @@ class _Task:
     unmet: Bools
     short: Bools
     allowed_w: Floats
+    allowed_c: Floats
     serving: Bools
     limit: Ints
     table: Profiles
@@ -160,9 +164,10 @@ class _Task:
             unmet=allowed.unmet[members],
             short=allowed.short[members],
             allowed_w=allowed.gpu_w[members],
+            allowed_c=allowed.rise_c[members],
             serving=np.isin(seen.state[members], (ON, STARTING)) & allowed.asked[members],
             limit=np.maximum(np.searchsorted(BATCHES, seen.configured_max_batch[members], side="right") - 1, 0),
-            table=Profiles.of(latency, quality, seen.gpu_tdp_w[members], mix, clock[None]),
+            table=Profiles.of(latency, quality, seen.gpu_tdp_w[members], mix, clock[None], allowed.rise[members]),
         )
 
     def plan(self, needed_per_s: float, changed: Bools, knobs: TapasKnobs) -> tuple[Ints, Ints]:
@@ -171,15 +176,16 @@ class _Task:
         goodput, power_w = self.table.goodput_per_s[:, 0], self.table.power_w(np.full(len(each), self._share_per_s(needed_per_s)))[:, 0]
         able = self._able(knobs, goodput[:, self.limit, each])
         full, drawn_w = goodput[:, self.limit, each], power_w[:, self.limit, each]
+        fit = (drawn_w <= self.allowed_w) & (self.table.rise_at(power_w)[:, self.limit, each] <= self.allowed_c)
         variant, batch = np.full(len(each), _OWN, dtype=np.int64), np.full(len(each), BATCH_HIGH, dtype=np.int64)
-        for at in np.flatnonzero(self.unmet & (drawn_w[self.now, each] > self.allowed_w)):
+        for at in np.flatnonzero(self.unmet & ~fit[self.now, each]):
             # At once and without worse answers: no batch that draws more than there is, as far as a sudden peak is carried. Then
             # whoever serves for less.
             fits = self.table.gpu_w[self.now[at], 0, :, at] <= self.allowed_w[at]
             carries = goodput[self.now[at], :, at] >= _BATCH_ROOM * self._share_per_s(needed_per_s)
             if self.short[at] and carries.any():
                 batch[at] = max(BATCHES[fits].max(initial=1), BATCHES[carries].min())
-            variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], self._share_per_s(needed_per_s))
+            variant[at] = self._cooler(int(at), able[:, at], full[:, at], drawn_w[:, at], fit[:, at], self._share_per_s(needed_per_s))
         self._carry(needed_per_s, changed, able, full, variant)
         return variant, batch
 
@@ -199,11 +205,11 @@ class _Task:
         quality = np.nan_to_num(self.table.quality_share, nan=-1.0)
         return np.asarray((quality >= knobs.least_quality_share)[:, None] & (quality >= 0.0)[:, None] & (full > 0.0))
 
-    def _cooler(self, at: int, able: Bools, full: Floats, drawn_w: Floats, share_per_s: float) -> int:
-        """Return the model with the best answers among those whose power fits and that carry their share; else the best there is."""
+    def _cooler(self, at: int, able: Bools, full: Floats, drawn_w: Floats, fit: Bools, share_per_s: float) -> int:
+        """Return the model with the best answers whose power and heat fit and that carries its share; else the best there is."""
         quality, own = np.nan_to_num(self.table.quality_share), int(self.now[at])
         able = able & (np.arange(len(able)) != own)
-        fits = able & (drawn_w <= self.allowed_w[at])
+        fits = able & fit
         for which, worth in ((fits & (full >= share_per_s), quality), (fits, full * quality), (able & (drawn_w < drawn_w[own]), -drawn_w)):
             if which.any():
                 return int(np.argmax(np.where(which, worth, -np.inf)))

@@ -10,7 +10,7 @@ from twin.stack import State
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 # Before anything is seen: 15 C at no power and 40 C more at rated power, what a badly placed air-cooled A100 would do.
-_PRIOR: Final = (15.0, 40.0)
+PRIOR: Final = (15.0, 40.0)
 _PRIOR_SPREAD: Final = np.diag([100.0, 400.0])
 # Coefficients wander: fans speed up with heat and flatten the line as the day warms. One observation is good to about 0.5 C.
 _WANDER: Final = np.diag([0.02, 0.2])
@@ -28,7 +28,7 @@ class RiseModel:
     """
 
     def __init__(self, instances: int) -> None:
-        self.coefficients = np.tile(np.array(_PRIOR), (instances, 1))
+        self.coefficients = np.tile(np.array(PRIOR), (instances, 1))
         self._spread = np.tile(_PRIOR_SPREAD, (instances, 1, 1))
         self.error_c = np.zeros(instances)
 

@@ -41,6 +41,14 @@ def test_no_point_draws_more_than_the_rating_or_less_than_an_idle_gpu():
         assert (known.gpu_w >= server_model(gpu).resident_w).all()
 
 
+def test_the_hottest_gpu_of_a_point_follows_its_power_by_what_was_learned():
+    latency, line = np.array([[profile("h100", "vllm", "70b", 8).coefficients]]), np.array([[8.0, 42.0]])
+    known = Profiles.of(latency, np.ones(1), np.array([700.0]), CHAT, CLOCKS, line)
+    np.testing.assert_allclose(known.rise_c, 8.0 + 42.0 * known.gpu_w / 700.0)
+    assert (np.diff(known.rise_c, axis=1) > 0.0).all(), "a faster clock is hotter"
+    np.testing.assert_allclose(known.rise_at(known.gpu_w), known.rise_c)
+
+
 def test_a_tighter_objective_carries_no_more():
     tight = table(Mix(1000.0, 200.0, 2.0, 0.03))
     assert (tight.goodput_per_s <= table().goodput_per_s).all()

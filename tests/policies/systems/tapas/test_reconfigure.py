@@ -13,9 +13,15 @@ from twin.serving.levers import ConfigAction
 
 TWO = np.stack([np.tile(np.array(profile("h100", "vllm", model, 8).coefficients), (8, 1)) for model in ("70b", "8b")])
 NOBODY, ALL = np.zeros(8, dtype=np.bool_), np.ones(8, dtype=np.bool_)
-FREE = Allowed(np.ones(8), np.full(8, np.inf), NOBODY, NOBODY, ALL)
-TIGHT = Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY, ALL)
-SLOW = Allowed(np.full(8, 0.55), np.full(8, np.inf), NOBODY, NOBODY, ALL)
+
+
+def allowed(clock_share, gpu_w, unmet, short, room_c=np.inf):
+    return Allowed(clock_share, gpu_w, np.full(8, room_c), unmet, short, ALL, np.tile([10.0, 50.0], (8, 1)))
+
+
+FREE = allowed(np.ones(8), np.full(8, np.inf), NOBODY, NOBODY)
+TIGHT = allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY)
+SLOW = allowed(np.full(8, 0.55), np.full(8, np.inf), NOBODY, NOBODY)
 
 
 @pytest.fixture
@@ -92,7 +98,7 @@ def test_what_was_changed_comes_back_after_a_calm_while_and_not_before(offered):
 
 def test_where_the_lowest_clock_is_too_hot_the_cooler_model_takes_over(offered):
     # 20 requests a second on eight 70B instances draw more than 200 W a GPU; the 8B model serves them for less.
-    tight = Allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY, ALL)
+    tight = allowed(np.full(8, 0.55), np.full(8, 200.0), ALL, NOBODY)
     held, _ = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 30), tight, per_s=30.0)
     assert (held == 1).all()
 
@@ -122,10 +128,20 @@ def test_a_restored_holder_changes_the_same(around, offered):
 
 
 def test_batches_are_limited_at_once_and_models_wait(offered):
-    change, tight = Reconfiguration(TapasKnobs(), 1), Allowed(np.full(8, 0.55), np.full(8, 150.0), ALL, ALL, ALL)
+    change, tight = Reconfiguration(TapasKnobs(), 1), allowed(np.full(8, 0.55), np.full(8, 150.0), ALL, ALL)
     held, batch = run(change, offered, range(1, 2), tight, per_s=10.0)
     assert (held == 0).all()
     assert ((batch > 1) & (batch < 256)).all(), "a smaller batch draws less and still carries the demand"
     held, batch = run(change, offered, range(2, 30), tight, per_s=10.0)
     assert (held == 1).all()
     assert (batch == 256).all(), "the other model draws less than there is"
+
+
+def test_what_is_too_hot_by_the_learned_rise_makes_way_for_a_cooler_model(offered):
+    # At 30 requests a second the 70B instances draw more than the 15 C that are left allow (10 C at no power, 50 C more at rated).
+    hot = allowed(np.full(8, 0.55), np.full(8, np.inf), ALL, NOBODY, room_c=24.0)
+    held, batch = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 30), hot, per_s=30.0)
+    assert (held == 1).all()
+    assert (batch == 256).all(), "heat does not ask for smaller batches"
+    cool, _ = run(Reconfiguration(TapasKnobs(), 1), offered, range(1, 30), replace(hot, rise=np.tile([5.0, 10.0], (8, 1))), per_s=30.0)
+    assert (cool == 0).all(), "GPUs that stay cool keep their model"
