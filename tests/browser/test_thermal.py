@@ -21,7 +21,9 @@ def test_titles_say_who_trips_first_and_who_wants_air(ready: Any) -> None:
     before = len(ready.complaints)
     with ready.context() as context:
         page = _opened(ready, context, "/thermal?t=50400")
-        expect(page.locator(HEADS["power-tree"])).to_contain_text(re.compile(r"would (trip|brake) first|nearest its limit|of its (rating|budget)"))
+        expect(page.locator(HEADS["power-tree"])).to_contain_text(
+            re.compile(r"would (trip|brake) first|nearest its limit|of its (rating|budget)")
+        )
         expect(page.locator(HEADS["aisles"])).to_contain_text(re.compile(r"Aisle \d wants \d+"))
         ready.shoot(page, "thermal-tree")
     assert ready.complaints[before:] == []

@@ -27,7 +27,7 @@ def test_a_table_that_would_not_fit_is_refused_with_its_size() -> None:
     sink = Sink({"rack": ("rack-1",)})
     rows = {"t_s": np.zeros(2), "rack_id": np.zeros(2, dtype=np.int64), "power_w": np.zeros(2)}
     sink.append(small, rows)
-    with pytest.raises(TooLargeError, match="4 rows .* its limit is 3"):
+    with pytest.raises(TooLargeError, match=r"4 rows .* its limit is 3"):
         sink.append(small, rows)
 
 
