@@ -61,9 +61,9 @@ def seek(branch: Branch, progress: pool.Report | None, cancel: pool.Cancel | Non
     guesses: dict[int, int] = {}
     for place, seed in enumerate(branch.seeds):
         told = _told(branch, place, seed, progress)
-        trial = Trial(branch.search, branch.label, scenario, seed, branch.home, worlds, told, cancel)
         # Whole runs are kept of the claim's own point; of the sweeps what they showed is enough.
         keep = not branch.point.sweep
+        trial = Trial(branch.search, branch.label, scenario, seed, branch.home, worlds, told, cancel, keep)
         answers.append(measured(trial, keep) if isinstance(branch.search.find, Measured) else best_of(trial, guesses, keep))
     return Outcome(branch.label, branch.point, tuple(answers), worlds)
 

@@ -75,7 +75,7 @@ class Trial:
     """Runs one contender at one point and seed, counts the runs and keeps what they showed.
 
     ``worlds`` gathers the exogenous draws of each seed and load, which must not differ from run to run; ``told`` is called
-    with the count of runs.
+    with the count of runs. ``keeps`` says that the best run is to be stored whole.
     """
 
     search: Search
@@ -86,6 +86,7 @@ class Trial:
     worlds: dict[str, str]
     told: Callable[[int], None] | None
     cancel: pool.Cancel | None
+    keeps: bool = False
     probes: int = 0
     seen: dict[tuple[int, int], Probe] = field(default_factory=dict)
 
@@ -144,6 +145,9 @@ class Trial:
         known = probes.load(run_id, self.home)
         if _WORLD in known and set(wanted) <= set(known):
             return known
+        if self.keeps and len(self.contender.tries) == 1 and self.count <= 1:
+            # The only one is the best one: it is stored as it is made, not made again.
+            study.ask(question, None, self.cancel)
         if runs.exists(run_id, self.home):
             run = runs.load(run_id, self.home)
         else:
@@ -151,7 +155,9 @@ class Trial:
             run = twin_run.simulate(
                 question.scenario, phases, seed=self.seed, cancel=self.cancel, spool=self.home / "runs", hold_bytes=_HOLD_BYTES
             )
-        shown = {_WORLD: run.manifest["exogenous"], **{name: read(run) for name, read in wanted.items()}}
+        # Claims of one card ask the same runs for other metrics.
+        whole = {_of_metric(name, None): value for name, value in run.metrics.items()}
+        shown = {_WORLD: run.manifest["exogenous"], **whole, **{name: read(run) for name, read in wanted.items()}}
         probes.save(run_id, shown, self.home)
         return shown
 

@@ -82,13 +82,14 @@ def _contenders(sizes: tuple[Mapping[str, Any], ...], *, judged: bool = True, pa
 def _lowest(quantity: str, *, extra_share: float | None = None, vary: Mapping[str, Any] = MappingProxyType({})) -> Search:
     """Return the search for the lowest value of a metric: at the site as built, with more servers, or on another day."""
     sizes: tuple[Mapping[str, Any], ...] = ({},) if extra_share is None else ({EXTRA: extra_share},)
-    contenders = _contenders(sizes, judged=extra_share is None and not vary)
+    plain = extra_share is None and not vary
+    contenders = _contenders(sizes, judged=plain, parts=() if plain else (*tuple(PARTS)[:3], "tapas"))
     return Search(find=Sizing(WITHIN, quantity), contenders=contenders, ours="tapas", against=("baseline",), vary=dict(vary))
 
 
 MOST: Final = Search(
     find=Sizing((*WITHIN, RARELY), "plant.oversubscription_share", most=True),
-    contenders=_contenders(steps(EXTRA, (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)), parts=(*tuple(PARTS)[:3], "tapas")),
+    contenders=_contenders(steps(EXTRA, (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)), parts=("tapas",)),
     ours="tapas",
     form="value",
 )
