@@ -93,6 +93,7 @@ class System:
     ``enforces`` names those whose bounds its holder keeps in view: only they reach it as targets. Whatever else it serves it
     moves the right way, and the twin shows how far. ``paper`` is a key of sources.toml, None for a plain baseline.
     ``parts`` names what its paper takes apart, each with the levers that it is: ablations hold some of them.
+    ``on_request`` are levers that no intent gives it unless it names them: there it changes nothing until a knob says so.
     """
 
     id: str
@@ -108,3 +109,4 @@ class System:
     claims: tuple[Claim, ...] = ()
     enforces: tuple[str, ...] = ()
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    on_request: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from twin.serving.levers import BATCH_HIGH, BATCH_LOW, ConfigAction, ScalingActi
 from twin.stack import Clips, Phase, guards, shares
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 class Deciding:
@@ -31,11 +32,30 @@ class Deciding:
         for holding, mine in shares(stack, members, count):
             wanted[mine] = holding.holder.scale(seen).wanted[mine]
         for holding, mine in guards(stack, members):
-            narrowed = holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted
-            wanted[mine] &= narrowed[mine]
+            narrowed = np.asarray(holding.holder.narrow_scaling(seen, ScalingAction(wanted.copy())).wanted, dtype=np.bool_)
+            wanted = self._swapped(holding.system, wanted, np.where(mine, narrowed, wanted))
         self.serving.scale(wanted)
         self.serving.configure(self._config(phase, seen))
         self._route(phase, seen)
+
+    def _swapped(self, system: str, wanted: Bools, narrowed: Bools) -> Bools:
+        """Return what a guard leaves of the wanted slots: it may turn on only what lies on GPUs that it has just given up.
+
+        What it adds beyond that is dropped and counted; of what it adds no GPU is given twice.
+        """
+        kept, added = wanted & narrowed, np.flatnonzero(narrowed & ~wanted)
+        if not len(added):
+            return kept
+        first, end = self.serving.instance_first_gpu, self.serving.instance_first_gpu + self.serving.instance_gpus
+        free = np.zeros(int(end.max()), dtype=np.bool_)
+        for slots, given in ((wanted & ~narrowed, True), (kept, False)):
+            for slot in np.flatnonzero(slots):
+                free[first[slot] : end[slot]] = given
+        for slot in added:
+            kept[slot] = free[first[slot] : end[slot]].all()
+            free[first[slot] : end[slot]] &= not kept[slot]
+        self.clips.count("instance_scaling", system, int((~kept[added]).sum()))
+        return kept
 
     def _lay(self, phase: Phase, seen: ServingObservation) -> NDArray[np.int64]:
         role = seen.role.copy()

@@ -86,11 +86,14 @@ class Clips:
             return wanted
         clean = np.where(np.isnan(wanted), high, wanted)
         bounded = np.clip(clean, low, high)
-        changed = int(np.count_nonzero(bounded != wanted))
+        self.count(lever, system, int(np.count_nonzero(bounded != wanted)))
+        return bounded
+
+    def count(self, lever: str, system: str, changed: int) -> None:
+        """Count so many changes of what a system wanted."""
         if changed:
             key = f"{lever}/{system}"
             self.counts[key] = self.counts.get(key, 0) + changed
-        return bounded
 
 
 def shares(

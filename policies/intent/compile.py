@@ -184,6 +184,8 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
     # Where more servers stand than the budgets were made for, somebody must slow them down when it is too much.
     larger = any(target.metric == _MORE_SERVERS for target in targets)
     for lever, role in free.items():
+        if lever in card.on_request and lever not in intent.settings:
+            continue
         kind = catalogue.levers()[lever].kind
         if kind == "each tick" and not any(metric in _EVENTS for metric in served) and not larger:
             continue

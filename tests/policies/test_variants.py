@@ -62,7 +62,7 @@ def test_parts_of_tapas_hold_its_levers_and_no_others():
     assert next(iter(found)) == "today"
     assert found["today"] == TODAY
     assert set(found["Route"].levers) == {"request_routing"}
-    assert set(found["Config"].levers) == {"instance_config", "emergency"}
+    assert set(found["Config"].levers) == {"instance_config", "emergency", "instance_scaling"}
     assert {held.system for policy in found.values() for stack in policy.levers.values() for held in stack} == {"tapas"}
     assert len({policy.policy_id for policy in found.values()}) == len(found)
     assert all(policy.name.startswith(ablations.PREFIX) for label, policy in found.items() if label != "today")

@@ -239,6 +239,16 @@ class InstanceScaling(Protocol):
         """Return the wanted instances for the next window."""
 
 
+class ScalingGuard(Protocol):
+    """Narrows which instances are on, or swaps them for others on the same GPUs."""
+
+    def narrow_scaling(self, seen: ServingObservation, action: ScalingAction) -> ScalingAction:
+        """Return the wanted instances without some of them; others may be added whose GPUs all belong to those taken out.
+
+        What is added beyond that is dropped and counted.
+        """
+
+
 class RequestRouting(Protocol):
     """Which instance takes a request: a compiled rule, refreshed each window.
 

@@ -14,6 +14,7 @@ SYSTEM: Final = System(
     levers={
         "request_routing": "guard",
         "instance_config": "guard",
+        "instance_scaling": "guard",
         "emergency": "holder",
         "vm_placement": "holder",
         "capacity": "holder",
@@ -35,5 +36,6 @@ SYSTEM: Final = System(
     watch=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s"),
     claims=CLAIMS,
     enforces=("plant.gpu_temp_max_c", "plant.row_power_peak_w", "plant.oversubscription_share"),
+    on_request=("instance_scaling",),
     parts={"Place": PLACE, "Route": ROUTE, "Config": CONFIG},
 )

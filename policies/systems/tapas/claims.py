@@ -31,7 +31,7 @@ HEAT: Final[Mapping[str, Any]] = {
 # What each part of the system holds.
 PLACE: Final = ("vm_placement",)
 ROUTE: Final = ("request_routing",)
-CONFIG: Final = ("instance_config", "emergency")
+CONFIG: Final = ("instance_config", "emergency", "instance_scaling")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "place": PLACE,
     "route": ROUTE,

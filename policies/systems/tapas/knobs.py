@@ -15,7 +15,7 @@ class TapasKnobs(Knobs):
     chosen on the example scenario with seeds 7, 11 and 13, also with more bursts; seeds 2 to 6 were held back for a check.
     Those of emergencies (``emergency_power_margin_share``, ``emergency_clock_share``) were chosen on the tiny scenario at high
     load with a UPS or an air handler lost, seeds 1 to 3, and on the example fleet with a UPS lost. All others were proposed and
-    not tuned: routing by power and air, changes of models, and placement.
+    not tuned: routing by power and air, changes of models and of widths (off unless ``widths`` is set), and placement.
     """
 
     temperature_margin_c: Annotated[float, Field(ge=0, le=15, description="distance that clocks keep below a temperature bound")] = 2.0
@@ -48,6 +48,9 @@ class TapasKnobs(Knobs):
         float, Field(ge=0, le=86400, description="how long plain settings must have been enough before a change back")
     ] = 600.0
     turn_share: Annotated[float, Field(gt=0, le=1, description="share of an endpoint's instances that change their model at once")] = 0.34
+    widths: Annotated[
+        bool, Field(description="swap wide instances for narrower ones on their GPUs where a row is short; needs instance_scaling")
+    ] = False
     emergency_margin_c: Annotated[float, Field(ge=0, le=10, description="distance to a bound at which a GPU is capped at once")] = 1.0
     emergency_power_margin_share: Annotated[
         float, Field(ge=0, le=0.3, description="share of a row's bound that a cap frees; it sets in at half of it")

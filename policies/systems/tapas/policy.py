@@ -17,8 +17,9 @@ from policies.systems.tapas.reconfigure import Allowed, Reconfiguration
 from policies.systems.tapas.routing import Risk, admitted
 from policies.systems.tapas.shedding import IDLE_W, Coming
 from policies.systems.tapas.thermal import RiseModel
+from policies.systems.tapas.widths import Widths
 from twin.plant.levers import CapacityAction, CapacityObservation, EmergencyAction, PlantObservation
-from twin.serving.levers import CLOCK_HIGH, ON, ConfigAction, ServingObservation
+from twin.serving.levers import CLOCK_HIGH, OFF, ON, ConfigAction, ScalingAction, ServingObservation
 from twin.stack import State
 from twin.workloads.levers import PlacementObservation, VmAsked
 
@@ -50,6 +51,7 @@ class Tapas:
         self._decided_s = -1.0
         self._routes = False
         self._reconfiguration = Reconfiguration(knobs, len(surroundings.endpoint_ids))
+        self._widths = Widths(knobs)
         self._row_w = np.zeros(len(surroundings.row_ids))
         self._begin(0)
 
@@ -78,10 +80,18 @@ class Tapas:
         self._decide(seen)
         return self._admitted.copy()
 
+    def narrow_scaling(self, seen: ServingObservation, action: ScalingAction) -> ScalingAction:
+        """Return the wanted instances, some of them swapped for narrower ones on their GPUs where a row is short of power."""
+        if not self._knobs.widths:
+            return action
+        self._decide(seen)
+        room_w = (self._row_bound_w(seen) - self._row_w)[seen.instance_row]
+        return ScalingAction(self._widths.narrow(seen, action.wanted, self._allowed, self._reconfiguration.demand, room_w))
+
     def narrow_config(self, seen: ServingObservation, action: ConfigAction) -> ConfigAction:
         """Return clocks and batches that are nowhere higher than those given; other models only where these do not suffice."""
         self._decide(seen)
-        return self._reconfiguration.narrow(seen, action, self._allowed)
+        return self._reconfiguration.narrow(seen, action, self._allowed, self._widths.pending(len(seen.state)))
 
     def cap(self, seen: PlantObservation) -> EmergencyAction:
         """Return the clock caps that hold during the next tick."""
@@ -167,16 +177,22 @@ class Tapas:
 
     def _row_share(self, seen: ServingObservation) -> Floats:
         """Return which share of its power over idle at full clock each instance's row leaves it, shape I; may be below 0."""
-        knobs, rows = self._knobs, len(seen.row_budget_w)
-        target_w = self._bounds.row_w(seen.t_s, knobs.horizon_s)
-        bound_w = np.minimum(seen.row_budget_w, target_w) * (1.0 - knobs.power_margin_share)
-        idle_w = knobs.idle_power_share * seen.gpu_tdp_w
+        rows, bound_w = len(seen.row_budget_w), self._row_bound_w(seen)
+        idle_w = self._knobs.idle_power_share * seen.gpu_tdp_w
         full_w = np.maximum(self._full_w - idle_w, 0.0) * seen.instance_gpus
+        if self._knobs.widths:
+            # Of slots that share GPUs only one draws.
+            full_w = np.where(seen.state != OFF, full_w, 0.0)
         left = power_share(np.clip(seen.speed_share, 0.2, 1.0))
         at_full = np.bincount(seen.instance_row, weights=full_w, minlength=rows)
         now = np.bincount(seen.instance_row, weights=full_w * left, minlength=rows)
         share: Floats = (now + bound_w - self._row_w) / np.maximum(at_full, 1.0)
         return share[seen.instance_row]
+
+    def _row_bound_w(self, seen: ServingObservation) -> Floats:
+        """Return the power that configuration keeps each row within, shape R."""
+        target_w = self._bounds.row_w(seen.t_s, self._knobs.horizon_s)
+        return np.asarray(np.minimum(seen.row_budget_w, target_w) * (1.0 - self._knobs.power_margin_share))
 
     def _serving_clock(self, seen: ServingObservation) -> Floats:
         """Return the lowest clock at which each instance's endpoint carries its demand, queues and recent peaks included, shape I."""
@@ -227,6 +243,7 @@ class Tapas:
             "decided_s": self._decided_s,
             "routes": self._routes,
             "reconfiguration": self._reconfiguration.snapshot(),
+            "widths": self._widths.snapshot(),
             "rise_model": self._rise_model.snapshot(),
             "caps": self._caps.snapshot(),
         }
@@ -238,6 +255,7 @@ class Tapas:
             setattr(self, name, np.array(state[name.lstrip("_")]))
         self._decided_s, self._routes = float(state["decided_s"]), bool(state["routes"])
         self._reconfiguration.restore(state["reconfiguration"])
+        self._widths.restore(state["widths"])
         self._rise_model.restore(state["rise_model"])
         self._caps.restore(state["caps"])
 

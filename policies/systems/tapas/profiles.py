@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.systems.tapas.thermal import PRIOR
+from twin.fleet import GPUS_PER_SERVER
 from twin.plant.hardware import server_models
 from twin.plant.power import busy_power_w, decode_power_w, gpu_power_w
 from twin.serving.latency import KV_TOKENS, decode_s, prefill_s
+from twin.sources import calibration
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,14 +50,24 @@ class Profiles:
     rise_c: Floats
     rise_line: Floats
     tdp_w: Floats
+    gpus: Ints
+    empty_w: Floats
 
     @classmethod
     def of(
-        cls, latency: Floats, quality_share: Floats, tdp_w: Floats, mix: Mix, clock_share: Floats, rise: Floats | None = None
+        cls,
+        latency: Floats,
+        quality_share: Floats,
+        tdp_w: Floats,
+        mix: Mix,
+        clock_share: Floats,
+        rise: Floats | None = None,
+        gpus: Ints | None = None,
     ) -> "Profiles":
         """Compute the table from latency coefficients (V x n x columns) at some clocks (F, or F x n).
 
-        ``rise`` holds what was learned of each instance's heat (n x 2: C at no power, C more at rated power).
+        ``rise`` holds what was learned of each instance's heat (n x 2: C at no power, C more at rated power), ``gpus`` their
+        widths (n), whole servers where nothing is said.
         """
         clock = np.broadcast_to(np.reshape(clock_share, (len(clock_share), -1)), (len(clock_share), latency.shape[1]))
         c, f, b = latency[:, None, None], clock[None, :, None], BATCHES[None, None, :, None].astype(np.float64)
@@ -68,13 +80,14 @@ class Profiles:
         left = np.maximum(1.0 - reading, 1e-9)
         meets = (step_s / left <= mix.atgt_s) & (read_s / left <= mix.ttft_s) & (b * held <= c[..., KV_TOKENS])
         per_s = np.where(meets, per_s, 0.0)
-        gpu_w, idle_w = _power_w(tdp_w, f, b, reading)
+        gpu_w, idle_w, empty_w = _power_w(tdp_w, f, b, reading)
         # A limit allows every smaller batch: what it gives is the best of them.
         best = np.maximum.accumulate(per_s, axis=2)
         at = np.maximum.accumulate(np.where(per_s >= best, np.arange(len(BATCHES))[None, None, :, None], 0), axis=2)
         drawn = np.take_along_axis(np.broadcast_to(gpu_w, best.shape), at, axis=2)
         line = np.tile(np.array(PRIOR), (len(tdp_w), 1)) if rise is None else rise
-        return cls(clock, best, drawn, idle_w, quality_share, _line_c(line, drawn / tdp_w), line, tdp_w)
+        wide = np.full(len(tdp_w), GPUS_PER_SERVER) if gpus is None else gpus
+        return cls(clock, best, drawn, idle_w, quality_share, _line_c(line, drawn / tdp_w), line, tdp_w, wide, empty_w)
 
     def power_w(self, per_s: Floats) -> Floats:
         """Return what a GPU draws at every point if its instance is asked this many requests per second (n)."""
@@ -90,10 +103,26 @@ def _line_c(line: Floats, load_share: Floats) -> Floats:
     return np.asarray(line[:, 0] + line[:, 1] * load_share)
 
 
-def _power_w(tdp_w: Floats, clock: Floats, batch: Floats, reading: Floats) -> tuple[Floats, Floats]:
-    """Return what a GPU draws that reads this share of its time and decodes the rest, and what it draws idle (n)."""
+def working_share(gpus_share: float) -> float:
+    """Return the power of a server of which this share of the GPUs works, as a share of that of all (TAPAS, weakly known)."""
+    return _by_share("server_power_share", gpus_share)
+
+
+def hotter_c(gpus_share: float) -> float:
+    """Return how much hotter the hottest GPU is where only this share of a server's GPUs works (TAPAS, weakly known)."""
+    return _by_share("hottest_rise_c", gpus_share)
+
+
+def _by_share(name: str, gpus_share: float) -> float:
+    known = calibration("serving")["width"]
+    return float(np.interp(gpus_share, known["working_gpus_share"], known[name]))
+
+
+def _power_w(tdp_w: Floats, clock: Floats, batch: Floats, reading: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return what a GPU draws that reads this share of its time and decodes the rest, and idle (n) with and without a model."""
     known = server_models()
     gpu_w, idle_w = np.zeros(np.broadcast_shapes(reading.shape, clock.shape, batch.shape)), np.zeros(len(tdp_w))
+    empty_w = np.zeros(len(tdp_w))
     for rating in np.unique(tdp_w):
         # The server model is not told, its rating is; models of one rating draw alike.
         model = known[int(np.argmin(np.abs(known["tdp_w"] - rating)))]
@@ -102,5 +131,5 @@ def _power_w(tdp_w: Floats, clock: Floats, batch: Floats, reading: Floats) -> tu
         decoding_w = decode_power_w(model, batch, model.decode_bandwidth_share)
         busy_w = busy_power_w(model, model.resident_w, share, 1.0 - share, 0.0, decoding_w)
         gpu_w[..., mine] = gpu_power_w(model, model.resident_w, busy_w, f)
-        idle_w[mine] = model.resident_w
-    return gpu_w, idle_w
+        idle_w[mine], empty_w[mine] = model.resident_w, model.idle_w
+    return gpu_w, idle_w, empty_w

@@ -68,12 +68,15 @@ class Reconfiguration:
         self._asked = np.zeros(instances, dtype=np.int64)
         self._calm_s = np.zeros(instances)
 
-    def narrow(self, seen: ServingObservation, action: ConfigAction, allowed: Allowed) -> ConfigAction:
-        """Return the action with the clocks that are allowed, and batches and models where those are not enough."""
+    def narrow(self, seen: ServingObservation, action: ConfigAction, allowed: Allowed, pending: Bools | None = None) -> ConfigAction:
+        """Return the action with the clocks that are allowed, and batches and models where those are not enough.
+
+        Those that are ``pending`` (shape I) change their width first and keep their models meanwhile.
+        """
         if len(self._variant) != len(seen.state):
             self._begin(len(seen.state))
         below = seen.variant if action.variant is None else action.variant
-        self._decide(seen, below, allowed)
+        self._decide(seen, below, allowed, np.zeros(len(below), dtype=np.bool_) if pending is None else pending)
         variant = np.where(self._variant != _OWN, self._variant, np.where(self._base != _OWN, self._base, below))
         clock = np.minimum(action.clock_share, allowed.clock_share)
         same = action.variant is None and bool((variant == seen.variant).all())
@@ -81,7 +84,7 @@ class Reconfiguration:
 
     # -- each window -----------------------------------------------------------
 
-    def _decide(self, seen: ServingObservation, below: Ints, allowed: Allowed) -> None:
+    def _decide(self, seen: ServingObservation, below: Ints, allowed: Allowed, pending: Bools) -> None:
         changed = self._variant != _OWN
         # Who holds the lever below sees what is loaded and leaves it: what was there before is remembered until it is back.
         self._base = np.where(changed & (below != seen.variant) & (below != self._variant), below, self._base)
@@ -95,11 +98,12 @@ class Reconfiguration:
             members = np.flatnonzero((seen.instance_endpoint == endpoint) & (seen.state != OFF))
             if (bound[members] | changed[members]).any() and self.demand.known(endpoint):
                 now = np.where(self._base[members] != _OWN, self._base[members], below[members])
-                self._endpoint(seen, _Task.of(seen, endpoint, members, now, allowed, self.demand.mix(seen, endpoint)))
+                task = _Task.of(seen, endpoint, members, now, allowed, self.demand.mix(seen, endpoint))
+                self._endpoint(seen, task, pending[members])
             else:
                 self._asked[members] = 0
 
-    def _endpoint(self, seen: ServingObservation, task: "_Task") -> None:
+    def _endpoint(self, seen: ServingObservation, task: "_Task", pending: Bools) -> None:
         """Change instances of one endpoint that have needed it for long enough, and back those that no longer do."""
         knobs, members = self._knobs, task.members
         per_s = self.demand.now_per_s(seen, task.endpoint) + float(seen.queued[members].sum()) / seen.window_s
@@ -109,7 +113,7 @@ class Reconfiguration:
         # While clocks are still near the lowest the emergency goes on: the plain setting would only bring it back.
         eased = ~task.unmet & (task.table.clock_share[0] > knobs.lowest_clock_share + _EASED_SHARE)
         self._batch[members] = np.where(changed, BATCH_HIGH, batch)
-        self._asked[members] = np.where((variant != _OWN) & ~changed, self._asked[members] + 1, 0)
+        self._asked[members] = np.where((variant != _OWN) & ~changed & ~pending, self._asked[members] + 1, 0)
         self._calm_s[members] = np.where(changed & (needed == _OWN) & eased, self._calm_s[members] + seen.window_s, 0.0)
         most = max(1, int(knobs.turn_share * len(members)))
         asked = np.flatnonzero(self._asked[members] >= _WINDOWS)[:most]
@@ -167,7 +171,9 @@ class _Task:
             allowed_c=allowed.rise_c[members],
             serving=np.isin(seen.state[members], (ON, STARTING)) & allowed.asked[members],
             limit=np.maximum(np.searchsorted(BATCHES, seen.configured_max_batch[members], side="right") - 1, 0),
-            table=Profiles.of(latency, quality, seen.gpu_tdp_w[members], mix, clock[None], allowed.rise[members]),
+            table=Profiles.of(
+                latency, quality, seen.gpu_tdp_w[members], mix, clock[None], allowed.rise[members], seen.instance_gpus[members]
+            ),
         )
 
     def plan(self, needed_per_s: float, changed: Bools, knobs: TapasKnobs) -> tuple[Ints, Ints]:
