@@ -104,12 +104,12 @@ def _line_c(line: Floats, load_share: Floats) -> Floats:
 
 
 def working_share(gpus_share: float) -> float:
-    """Return the power of a server of which this share of the GPUs works, as a share of that of all (TAPAS, weakly known)."""
+    """Return the power of a server of which this share of the GPUs works, as a share of that of all (assumed)."""
     return _by_share("server_power_share", gpus_share)
 
 
 def hotter_c(gpus_share: float) -> float:
-    """Return how much hotter the hottest GPU is where only this share of a server's GPUs works (TAPAS, weakly known)."""
+    """Return how much hotter the hottest GPU is where only this share of a server's GPUs works (assumed)."""
     return _by_share("hottest_rise_c", gpus_share)
 
 

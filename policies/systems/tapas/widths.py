@@ -231,7 +231,7 @@ class _Choice:
     def place_w(self, slots: Ints, variant: int, per_s: float, at: int) -> Floats:
         """Return what all GPUs of a wide slot draw at each clock while ``slots`` on them serve this demand, shape F.
 
-        By the plant's power model, and by the published share of servers on which fewer GPUs work where that is more.
+        By the plant's power model, and by the assumed share of servers on which fewer GPUs work where that is more.
         """
         gpus, wide = self.table.gpus, self.table.gpus[at]
         drawn = (self._drawn_w(slots, variant, per_s) * gpus[slots]).sum(axis=1)

@@ -78,7 +78,7 @@ def test_the_table_lists_every_width_and_the_narrower_slot_carries_less_for_less
     assert (known.empty_w < known.idle_w).all(), "a GPU without a model draws less"
 
 
-def test_power_and_heat_of_servers_on_which_few_gpus_work_are_those_of_the_paper():
+def test_power_and_heat_of_servers_on_which_few_gpus_work_are_those_of_the_calibration():
     assert (working_share(0.5), working_share(0.25), working_share(1.0)) == (0.62, 0.38, 1.0)
     assert (hotter_c(0.5), hotter_c(0.25), hotter_c(1.0)) == (3.0, 6.0, 0.0)
 
