@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -88,10 +88,10 @@ def _asked(console: Any, page: Page) -> None:
 def _edited(console: Any, page: Page) -> None:
     _set_bound(console, page, "81 °C")
     _await_version(page, 2)
-    assert "81.0 °C" in _plain(page.inner_text("[class*='st-key-panel-said-I-01-2']"))
+    expect(page.locator("[class*='st-key-panel-said-I-01-2']")).to_contain_text(re.compile(r"81\.0\s°C"), timeout=30_000)
     _set_bound(console, page, "80 °C")
     _await_version(page, 3)
-    assert "80.0 °C" in _plain(page.inner_text("[class*='st-key-panel-said-I-01-3']"))
+    expect(page.locator("[class*='st-key-panel-said-I-01-3']")).to_contain_text(re.compile(r"80\.0\s°C"), timeout=30_000)
     console.settled(page)
 
 
