@@ -35,6 +35,7 @@ def _set_bound(console: Any, page: Page, text: str) -> None:
     field.fill(text)
     field.press("Tab")
     console.settled(page)
+    expect(field).to_have_value(text)
     page.get_by_role("button", name="Change", exact=True).click()
 
 
@@ -89,6 +90,8 @@ def _edited(console: Any, page: Page) -> None:
     _set_bound(console, page, "81 °C")
     _await_version(page, 2)
     expect(page.locator("[class*='st-key-panel-said-I-01-2']")).to_contain_text(re.compile(r"81\.0\s°C"), timeout=30_000)
+    # What is typed into a page that is still being redrawn is lost with the old one.
+    console.settled(page)
     _set_bound(console, page, "80 °C")
     _await_version(page, 3)
     expect(page.locator("[class*='st-key-panel-said-I-01-3']")).to_contain_text(re.compile(r"80\.0\s°C"), timeout=30_000)
