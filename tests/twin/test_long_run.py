@@ -1,5 +1,7 @@
 """A long run keeps its laws: the one-minute version of the week in tests/soak."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 from policies import study
 from policies.policy import TODAY, Schedule
 from twin import run as runs
-from twin.scenario import Scenario, read
+from twin.scenario import Scenario, load, read
+from twin.serving.engine import Engine
 from twin.sources import data_dir, toml
 
 
@@ -72,3 +75,25 @@ def test_two_days_of_the_tiny_scenario_keep_their_laws() -> None:
     scenario = read({**raw, "start": raw["start"].replace(hour=0), "horizon_s": 2 * 86400})
     run = runs.simulate(scenario, study.phases(Schedule.of(TODAY), scenario))
     laws_of_a_long_run(run)
+
+
+def test_what_a_run_held_goes_with_it_and_does_not_wait_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Searches make run after run in one process: requests and caches in a circle of references would pile up to gigabytes.
+    kept = []
+    whole = Engine.__init__
+
+    def watched(self: Engine, *args: object, **kwargs: object) -> None:
+        whole(self, *args, **kwargs)  # type: ignore[arg-type]
+        kept.append(weakref.ref(self))
+
+    monkeypatch.setattr(Engine, "__init__", watched)
+    scenario = load("tiny")
+    phases = study.phases(Schedule.of(TODAY), scenario)
+    gc.collect()
+    gc.disable()
+    try:
+        runs.simulate(scenario, phases, until_s=600.0)
+        assert kept
+        assert all(engine() is None for engine in kept)
+    finally:
+        gc.enable()

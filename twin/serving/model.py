@@ -101,7 +101,7 @@ class Model:
         self._routes: list[tuple[Any, Any] | None] = [None] * len(self.endpoint_ids)
         self._accounts = Accounts(self.layout, settings.endpoints, self.pipelines, settings.window_s)
         mine = [fault for fault in faults if fault.kind in FAULT_KINDS]
-        roles = Roles(self.layout, settings.endpoints, self._reload_s)
+        roles = Roles(self.layout, settings.endpoints)
         self._instances = Lifecycle(self.layout, self.pipelines, self._accounts, mine, settings.start_delay_s, roles)
         self._clock_share = np.ones(len(self.instance_ids))
         # Speeds in force; none until the first advance, and none after a restored state, which brings the engines' own.
@@ -122,14 +122,6 @@ class Model:
         slots = Slots(place.profiles[:, part], place.encode_s[:, part], self._done[part], place.server[part])
         workers = images.preprocess_workers(len(np.unique(place.server[part])))
         return Pipeline(spec, slots, asked, self.settings.prefill_tokens, links, workers)
-
-    def _reload_s(self, r: int) -> float:
-        """Return how long an instance takes to load the model that is wanted of it."""
-        spec = self.settings.endpoints[int(self.layout.endpoint[r])]
-        choice = spec.choices[int(self._instances.roles.variant[r])]
-        vision = images.vision(choice.model)
-        beside = 0 if vision is None else vision.encoder_weight_bytes
-        return latency.reload_s(choice.model, choice.precision, int(self.layout.gpus[r]), beside)
 
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""

@@ -1,11 +1,11 @@
 """What each instance does, which model it holds, and what is wanted."""
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.serving import images, latency
 from twin.serving.layout import Endpoint, Layout
 from twin.serving.levers import DECODE, IMAGE, PREFILL, WHOLE
 from twin.stack import State
@@ -16,17 +16,21 @@ _ARRAYS: Final = ("role", "variant", "wanted_role", "wanted_variant")
 
 
 class Roles:
-    """Roles and variants of every instance, shape I: those in force and those wanted.
+    """Roles and variants of every instance, shape I: those in force and those wanted."""
 
-    ``reload_s(r)`` is how long one takes to load what is wanted of it.
-    """
-
-    def __init__(self, place: Layout, specs: tuple[Endpoint, ...], reload_s: Callable[[int], float]) -> None:
-        self._place, self._specs, self.reload_s = place, specs, reload_s
+    def __init__(self, place: Layout, specs: tuple[Endpoint, ...]) -> None:
+        self._place, self._specs = place, specs
         count = len(place.ids)
         self.role, self.variant = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
         self.wanted_role, self.wanted_variant = self.role.copy(), self.variant.copy()
         self._fits: Bools = np.asarray(~np.isnan(place.profiles).any(axis=2))
+
+    def reload_s(self, r: int) -> float:
+        """Return how long an instance takes to load the model in force."""
+        choice = self._specs[int(self._place.endpoint[r])].choices[int(self.variant[r])]
+        vision = images.vision(choice.model)
+        beside = 0 if vision is None else vision.encoder_weight_bytes
+        return latency.reload_s(choice.model, choice.precision, int(self._place.gpus[r]), beside)
 
     @property
     def changing(self) -> Bools:
