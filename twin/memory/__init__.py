@@ -1,0 +1,1 @@
+"""CXL pods and the memory that hosts pool in them."""
