@@ -37,7 +37,7 @@ class Pod:
         hosts, reached = self.reach.shape
         if not self.switches and (reached != self.host_ports or hosts * self.host_ports != self.devices * self.device_ports):
             raise ValueError(
-                f"pod {self.name}: {hosts} hosts x {self.host_ports} ports do not match {self.devices} devices x {self.device_ports} ports; "
+                f"pod {self.name}: {hosts} hosts x {self.host_ports} ports do not match {self.devices} devices x {self.device_ports}; "
                 "choose hosts x host ports = devices x device ports"
             )
 
