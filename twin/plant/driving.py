@@ -121,7 +121,9 @@ def mix_air(lay: Layout, load: Load, around: Around) -> None:
     """Gather heat and flow by rack and aisle, and solve for every rack's inlet."""
     site, owed_gain = lay.site[0], relaxation(around.dt_s, _OWED_TAU_S)
     for k in range(len(lay.racks)):
-        lay.racks[k].heat_w, lay.racks[k].airflow_m3_per_s = 0.0, 0.0
+        rack = lay.racks[k]
+        live = lay.rows[rack.row].live
+        rack.heat_w, rack.airflow_m3_per_s = rack.devices_w * live, rack.devices_m3_per_s * live
     for s in range(len(lay.servers)):
         server = lay.servers[s]
         rack = lay.racks[server.rack]

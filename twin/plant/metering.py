@@ -36,7 +36,7 @@ def gather(lay: Layout, load: Load, around: Around) -> None:
         row.power_w, row.gpu_c, row.throttled_share = 0.0, np.nan, 0.0
     for k in range(len(lay.racks)):
         rack = lay.racks[k]
-        rack.power_w, rack.gpu_c, rack.throttled_s = 0.0, np.nan, 0.0
+        rack.power_w, rack.gpu_c, rack.throttled_s = rack.devices_w * lay.rows[rack.row].live, np.nan, 0.0
     for s in range(len(lay.servers)):
         server = lay.servers[s]
         rack = lay.racks[server.rack]

@@ -79,6 +79,13 @@ class Model:
         self.arrays.gpus.low_priority[:] = self._opaque if self._low_priority is None else self._low_priority
         self._seen = None
 
+    def set_devices(self, rack_power_w: Floats) -> None:
+        """Set what devices that are neither servers nor hosts draw in each rack, shape K; they take air like a busy host per watt."""
+        _, host_max_w, host_m3_per_s = host_model()
+        self.arrays.racks["devices_w"] = rack_power_w
+        self.arrays.racks["devices_m3_per_s"] = rack_power_w * (host_m3_per_s / host_max_w)
+        self._seen = None
+
     @property
     def ratings(self) -> Ratings:
         """Return what servers and GPUs are rated for."""

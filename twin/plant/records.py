@@ -48,7 +48,8 @@ RACK: Final = np.dtype(
         for name in ("heat_w", "flow_w_per_c", "rise_c", "drawn_w", "power_w", "airflow_m3_per_s", "inlet_c", "air_c", "offset_c", "gpu_c")
     ]
     + [(name, _F) for name in ("part_inlet_c", "part_gpu_c", "part_j", "part_throttled_s", "throttled_s")]
-    + [("gpus", _F)]
+    # What other devices in the rack draw while it has power, and the air that they take.
+    + [("gpus", _F), ("devices_w", _F), ("devices_m3_per_s", _F)]
 )
 AISLE: Final = np.dtype(
     [(name, _F) for name in ("design_m3_per_s", "supply_offset_c", "air_share", "air_target_share", "demand_m3_per_s", "mixing_share")]

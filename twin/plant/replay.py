@@ -119,6 +119,7 @@ class Replay:
                 weights=host_power_w(host[0], host[1], load.host_share) * lay.rows["live"][lay.hosts["row"]],
                 minlength=count,
             )
+        fixed += np.bincount(lay.racks["row"], weights=lay.racks["devices_w"], minlength=count) * lay.rows["live"]
         off = self._switched_off(np.where(measured, fixed - wanted, 0.0), np.where(free.min(axis=1) >= 1.0, idle_w, 0.0))
         fixed -= np.bincount(rows, weights=np.where(off, idle_w, 0.0), minlength=count)
         slope = np.bincount(rows, weights=np.where(off, 0.0, slope_w), minlength=count)
