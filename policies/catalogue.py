@@ -99,10 +99,10 @@ def scopes_of(lever: str, system: str) -> tuple[str, ...]:
     """Return the kinds of scope that a system can be held to on a lever.
 
     A compiled holder is chosen per endpoint, so a place would widen silently to every endpoint that has an instance there;
-    its guards work instance by instance and may be held to a place.
+    its guards work instance by instance and may be held to a place. Pods are one design for the whole site: no scope at all.
     """
     known = levers()[lever]
-    if known.kind == "compiled" and card(system).levers[lever] == "holder":
+    if known.domain in _SCOPES_OF and known.kind == "compiled" and card(system).levers[lever] == "holder":
         return ("endpoint",)
     return _SCOPES_OF_LEVER.get(lever, _SCOPES_OF.get(known.domain, ()))
 
@@ -126,7 +126,8 @@ def check(policy_set: PolicySet, entities: Entities) -> None:
                 _known_entity(place, spec.kind, spec.id, entities)
                 kinds = scopes_of(lever, held.system)
                 if spec.kind not in kinds:
-                    raise ValueError(f"{place}: {held.system} cannot be held to {spec.kind} {spec.id}; a scope here is {', '.join(kinds)}")
+                    remedy = f"a scope here is {', '.join(kinds)}" if kinds else "this lever is held everywhere, leave the scope out"
+                    raise ValueError(f"{place}: {held.system} cannot be held to {spec.kind} {spec.id}; {remedy}")
     _check_rest(policy_set)
     for system, knobs in knobs_of(policy_set).items():
         for target in knobs.targets:

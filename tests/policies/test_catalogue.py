@@ -161,3 +161,9 @@ def test_targets_read_as_words():
     (line,) = catalogue.describe(one("instance_config", "tapas", targets=[target]), TODAY)
     assert "keeps hottest GPU at most 80.0" in line
     assert "from 12:00 to 18:00" in line
+
+
+def test_memory_is_pooled_everywhere_or_nowhere():
+    for lever, system in (("pod_topology", "none"), ("pool_allocation", "least_loaded")):
+        with pytest.raises(ValueError, match="this lever is held everywhere, leave the scope out"):
+            catalogue.check(one(lever, system, ({"kind": "row", "id": "row-1"},)), ENTITIES)
