@@ -10,7 +10,10 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
         ("overview", "Overview", "dashboard", "Is my datacenter all right, and what did the last change do?"),
         ("intents", "Intents", "chat_bubble", "What did I ask for, and does it hold?"),
     ),
-    "Plant": (("thermal", "Thermal & power", "thermometer", "Where is it hot, and how far from the limits?"),),
+    "Plant": (
+        ("thermal", "Thermal & power", "thermometer", "Where is it hot, and how far from the limits?"),
+        ("memory", "Memory", "memory", "Which pod should I build, and does it hold the demand?"),
+    ),
     "Platform": (("serving", "Serving stages", "bar_chart", "Where do requests wait?"),),
     "Decide": (
         ("compare", "Compare", "compare_arrows", "Which policy should I roll out?"),

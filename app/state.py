@@ -18,7 +18,8 @@ from twin.metrics import Scope
 Shown = Literal["today", "candidate"]
 DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent")
+_DRAFT: Final = ("pod", "slack", "pooled", "host", "lost")
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
@@ -143,6 +144,17 @@ def set_t(t_s: float) -> None:
 def set_intent(intent_id: str | None) -> None:
     """Choose the intent that the Intents page opens."""
     _set(intent=intent_id)
+
+
+def drafted() -> Mapping[str, str]:
+    """Return what the Memory page drafts, as the URL carries it: pod, slack, pooled, host, lost."""
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    return {key: kept[key] for key in _DRAFT if key in kept}
+
+
+def set_draft(**values: str | None) -> None:
+    """Change what the Memory page drafts; None lets a part go."""
+    _set(**{key: value for key, value in values.items() if key in _DRAFT})
 
 
 def context() -> Context:

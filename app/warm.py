@@ -18,6 +18,7 @@ _THEN: Final = (
     "app.views.intents",
     "app.views.thermal",
     "app.views.serving",
+    "app.views.memory",
     "policies.paired",
     "scipy.stats",
 )
