@@ -1,7 +1,7 @@
 """The card of one idea: what it is, its levers, what it claims."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -86,6 +86,41 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """One design that could be built: its name, what it is in words, and what it comes to.
+
+    ``metrics`` are of the vocabulary (as predicted, not yet run), ``details`` whatever else is known, units in the names.
+    ``misses`` says in words which limits it does not keep and by how much.
+    """
+
+    name: str
+    title: str
+    metrics: Mapping[str, float]
+    details: Mapping[str, float] = field(default_factory=dict)
+    misses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system would build: the options that none beats (within the limits), the one it chooses, and why.
+
+    Where none keeps every limit, ``chosen`` is None, ``front`` is empty, and ``nearest`` misses by the least. ``considered``
+    counts the designs that were looked at; ``refused`` names those that cannot be built, each with the reason.
+    """
+
+    front: tuple[Option, ...]
+    chosen: Option | None
+    why: str
+    nearest: Option | None = None
+    considered: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """The card. ``build(knobs, surroundings)`` returns a fresh holder object for one run.
 
@@ -94,6 +129,7 @@ class System:
     moves the right way, and the twin shows how far. ``paper`` is a key of sources.toml, None for a plain baseline.
     ``parts`` names what its paper takes apart, each with the levers that it is: ablations hold some of them.
     ``on_request`` are levers that no intent gives it unless it names them: there it changes nothing until a knob says so.
+    ``answer(knobs, seen)`` is what a functional intent is answered with, where its holder decides a design at the start.
     """
 
     id: str
@@ -110,3 +146,4 @@ class System:
     enforces: tuple[str, ...] = ()
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     on_request: tuple[str, ...] = ()
+    answer: Callable[[Any, Any], Answer] | None = None
