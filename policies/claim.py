@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from twin.clock import Window
+from twin.memory.levers import TopologyObservation
 from twin.workloads.levers import PastPlant, PlantAtServers
 
 VerdictWord = Literal["reproduced", "direction only", "not reproduced", "not comparable"]
@@ -146,7 +147,20 @@ class Learned:
     read: Callable[[PastPlant, PlantAtServers], float | None]
 
 
-Evidence = Search | Learned
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What needs no run: a pure function of the hosts that a pod is chosen for and of what stood on them before the run.
+
+    ``read`` gives labelled numbers, each label with its unit or what it is a share of; ours is the one called ``ours``, the
+    others are shown beside it.
+    """
+
+    read: Callable[[TopologyObservation], Mapping[str, float | None]]
+    ours: str
+
+
+Evidence = Search | Learned | Computed
+OWN: Final = "intentwin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,9 @@ class Claim:
     ``tolerance`` is the share of the paper's number within which ours counts as reproduced. ``no_effect`` is the value that
     would say that nothing happened: 0 of a change, 1 of a ratio, None where the number is a level and has no direction.
     ``explained`` says in words what in the twin makes ours differ from the paper's.
+
+    A finding of our own stands under the source ``intentwin``: its ``paper`` is what we measured before, on other demand and with
+    other code, and it is held to that in the same way.
     """
 
     id: str
@@ -190,9 +207,14 @@ class Claim:
     @property
     def policies(self) -> Mapping[str, Any]:
         """Return the policy set of each label, as the card writes it."""
-        if isinstance(self.evidence, Learned):
+        if not isinstance(self.evidence, Search):
             return {}
         return {label: contender.policy for label, contender in self.evidence.contenders.items()}
+
+    @property
+    def own(self) -> bool:
+        """Return whether it is a finding of our own, held against our earlier measurement."""
+        return self.source.partition(":")[0] == OWN
 
     @property
     def span(self) -> tuple[float, float]:
@@ -213,7 +235,8 @@ def judge(claim: Claim, ours: float | None) -> Verdict:
     low, high = claim.span
     nearest = min(max(ours, low), high)
     gap, allowed = abs(ours - nearest), abs(nearest) * claim.tolerance
-    paper = "the paper's number" if claim.paper_high is None else "the paper's range"
+    whose = "our earlier" if claim.own else "the paper's"
+    paper = f"{whose} {'number' if claim.paper_high is None else 'range'}"
     if claim.paper_high is not None and gap == 0.0:
         return Verdict(ours, "reproduced", f"inside {paper}")
     if gap <= allowed:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from policies import catalogue
 from policies.policy import PolicySet, Schedule
-from policies.system import Knobs, Surroundings
+from policies.system import Answer, Knobs, Surroundings
+from twin.memory.levers import TopologyAction, TopologyObservation
 from twin.placing import before
 from twin.scenario import Scenario
 from twin.sizing import Sized, sized
@@ -15,6 +16,7 @@ from twin.stack import Holding, Phase
 from twin.workloads.levers import PastPlant, PlantAtServers
 
 _CAPACITY: Final = "capacity"
+_TOPOLOGY: Final = "pod_topology"
 
 
 def surroundings(scenario: Scenario) -> Surroundings:
@@ -82,6 +84,31 @@ def capacity(policy_set: PolicySet, scenario: Scenario) -> Sized:
 def past_plant(scenario: Scenario, seed: int) -> tuple[PastPlant, PlantAtServers]:
     """Return the plant's readings of the weeks before a run, and its site, as a holder of placement sees them."""
     return before(scenario, seed)
+
+
+def topology_seen(scenario: Scenario, seed: int) -> TopologyObservation:
+    """Return the hosts that a pod is chosen for before a run, and what stood on them, as a holder of topology sees them."""
+    from twin import pooling
+
+    return pooling.topology_seen(scenario, seed)
+
+
+def pod(policy_set: PolicySet, scenario: Scenario, seed: int) -> TopologyAction:
+    """Return the pod that a policy set would have before a run; its holder is asked once, by a first object of its system."""
+    holding = next(holding for holding in holdings(policy_set, scenario) if holding.lever == _TOPOLOGY)
+    action: TopologyAction = holding.holder.design(topology_seen(scenario, seed))
+    return action
+
+
+def design(policy_set: PolicySet, scenario: Scenario, seed: int) -> Answer | None:
+    """Return what a functional intent is answered with: the designs that the holder of topology would choose from, and why.
+
+    None where the holder chooses among nothing, as baselines do.
+    """
+    catalogue.check(policy_set, scenario.entities())
+    whole = catalogue.complete(policy_set)
+    card = catalogue.card(whole.levers[_TOPOLOGY][0].system)
+    return None if card.answer is None else card.answer(catalogue.knobs_of(whole)[card.id], topology_seen(scenario, seed))
 
 
 def _holdings(whole: PolicySet, built: Mapping[str, tuple[Knobs, Any]]) -> tuple[Holding, ...]:

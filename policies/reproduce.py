@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from policies import catalogue, pool, probes, study
-from policies.claim import NOTHING, Capacity, Claim, Learned, Measured, Search, Verdict, judge, middle
+from policies.claim import NOTHING, Capacity, Claim, Computed, Learned, Measured, Search, Verdict, judge, middle
 from policies.system import System
 from twin.run import Progress
 from twin.scenario import Scenario, load, names
@@ -24,7 +24,7 @@ def reproduce(
     """Run what the claims of one system, or of all, need and hold ours against the papers'.
 
     Each row is kept in the store as soon as it is there. Returns one row per claim: system, claim, metric, paper, paper_high,
-    ours, unit, tolerance, verdict, fitted_parameters, source, ``why``, ``explained``, and of a claim that was searched
+    ours, unit, tolerance, verdict, fitted_parameters, source, ``why``, ``explained``, and of a claim that was searched or computed
     ``points`` (its own first, then its sweeps), ``probes`` and ``probes_limit``. A claim that cannot be computed is "not
     comparable" with its reason; runs that are stored are reused.
     """
@@ -54,8 +54,33 @@ def check(
     """Return the verdict on one claim, and of one that was searched its points and how many runs it took."""
     if isinstance(claim.evidence, Learned):
         return judge(claim, middle([claim.evidence.read(*study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
+    if isinstance(claim.evidence, Computed):
+        return _computed(claim, claim.evidence, [claim.evidence.read(study.topology_seen(scenario, seed)) for seed in claim.seeds])
     outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
     return _searched(claim, claim.evidence, outcomes)
+
+
+def _computed(claim: Claim, evidence: Computed, per_seed: Sequence[Mapping[str, float | None]]) -> tuple[Verdict, dict[str, Any]]:
+    """Return the verdict on what was computed, and its labelled numbers as the claim's only point: medians over seeds."""
+    labels = {label: middle([found[label] for found in per_seed]) for label in per_seed[0]}
+    own = [found[evidence.ours] for found in per_seed]
+    known = [value for value in own if value is not None]
+    point = {
+        "sweep": "",
+        "x": None,
+        "own": True,
+        "ours": labels[evidence.ours],
+        "low": min(known, default=None),
+        "high": max(known, default=None),
+        "labels": labels,
+        "failed": [label for label, value in labels.items() if value is None],
+        "exact": True,
+        "chosen": {},
+        "run_ids": {},
+    }
+    verdict = judge(claim, labels[evidence.ours])
+    details = {label: value for label, value in labels.items() if value is not None}
+    return Verdict(verdict.ours, verdict.word, verdict.why, details), {"points": [point], "probes": 0, "probes_limit": 0}
 
 
 def _searched(claim: Claim, search: Search, outcomes: Sequence[probes.Outcome]) -> tuple[Verdict, dict[str, Any]]:

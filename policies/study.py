@@ -8,7 +8,7 @@ from pathlib import Path
 from time import process_time
 
 from policies import pool
-from policies.composing import capacity, holdings, past_plant, phases, surroundings
+from policies.composing import capacity, design, holdings, past_plant, phases, pod, surroundings, topology_seen
 from policies.paired import Comparison
 from policies.policy import TODAY, PolicySet, Schedule
 from policies.worlds import same_world
@@ -30,14 +30,17 @@ __all__ = [
     "ask",
     "capacity",
     "compare",
+    "design",
     "holdings",
     "lead_in",
     "past_plant",
     "phases",
+    "pod",
     "run",
     "run_id_of",
     "same_world",
     "surroundings",
+    "topology_seen",
     "value",
     "values_of",
 ]

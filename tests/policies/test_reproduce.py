@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from policies import catalogue
-from policies.claim import Contender, Search, Sizing, judge
+from policies.claim import Computed, Contender, Search, Sizing, judge
 from policies.probes import Outcome, Point
-from policies.reproduce import _searched, reproduce
+from policies.reproduce import _computed, _searched, reproduce
 from policies.trial import Answer
 
 CLAIM = catalogue.card("tapas").claims[0]
@@ -69,3 +69,29 @@ def test_who_found_nothing_is_told_with_the_seeds_on_which(ours, said):
     assert verdict.why == f"no size that was tried holds the objective {said}"
     assert verdict.word == "not reproduced"
     assert told["points"][0]["failed"] == ["new"]
+
+
+COMPUTED = Computed(lambda seen: {"ratio": None}, "ratio")
+
+
+def test_what_is_computed_is_the_median_over_seeds_with_everything_beside_it():
+    claim = replace(CLAIM, evidence=COMPUTED, paper=3.0, paper_high=None, tolerance=0.1, comparable="")
+    verdict, told = _computed(claim, COMPUTED, [{"ratio": value, "cost, $": 10.0 * value} for value in (3.1, 2.5, 3.0)])
+    assert (verdict.ours, verdict.word) == (3.0, "reproduced")
+    assert verdict.details == {"ratio": 3.0, "cost, $": 30.0}
+    (point,) = told["points"]
+    assert (point["low"], point["high"], point["labels"]) == (2.5, 3.1, verdict.details)
+
+
+def test_what_one_seed_cannot_compute_is_not_claimed_and_the_rest_is_shown():
+    claim = replace(CLAIM, evidence=COMPUTED, comparable="")
+    verdict, told = _computed(claim, COMPUTED, [{"ratio": 3.0, "other": 1.0}, {"ratio": None, "other": 1.0}])
+    assert verdict.word == "not comparable"
+    assert verdict.details == {"other": 1.0}
+    assert told["points"][0]["failed"] == ["ratio"]
+
+
+def test_a_finding_of_our_own_is_held_against_our_earlier_measurement():
+    ours = replace(CLAIM, source="intentwin: before", evidence=COMPUTED, paper=0.7, paper_high=None, tolerance=0.1, comparable="")
+    assert judge(ours, 0.71).why == "within 10% of our earlier number"
+    assert "the paper's" in judge(replace(ours, source="tapas: abstract"), 0.71).why
