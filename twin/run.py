@@ -246,7 +246,7 @@ def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, ta
         "end_s": end_s,
         "horizon_s": scenario.horizon_s,
         "tick_s": scenario.spec.tick_s,
-        "exogenous": exogenous(tables, world.workloads.vms.exogenous()),
+        "exogenous": exogenous(tables, world.workloads.exogenous()),
         "extra_servers": {row: int(n) for row, n in zip(scenario.fleet.row_ids, scenario.fleet.row_extra_servers, strict=True) if n},
         "clips": dict(sorted(world.clips.counts.items())),
         "entities": {kind: list(ids) for kind, ids in scenario.entities().items()},

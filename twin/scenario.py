@@ -146,7 +146,7 @@ class Scenario:
     def entities(self) -> dict[str, tuple[str, ...]]:
         """Return every id that a scope may name, by kind."""
         rented = [group.workload for group in self.spec.workloads.vms if group.kind == "iaas"]
-        names = tuple(dict.fromkeys(rented + [each.workload for each in self.spec.workloads.arrivals]))
+        names = tuple(dict.fromkeys(rented + [owner for _, owner in self.spec.workloads.coming]))
         return {
             **{kind: self.fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
             "endpoint": tuple(endpoint.id for endpoint in self.spec.serving.endpoints),
@@ -224,8 +224,9 @@ def _check_places(scenario: Scenario) -> None:
         raise ValueError(f"serving.endpoints: {empty!r} has no server; add a saas group to workloads.vms")
     # What past VMs of a name drew, and a burst or a holder by that name, must not be of both kinds.
     serving = carried | {group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
-    if mixed := serving & {asked.workload for asked in scenario.spec.workloads.arrivals}:
-        raise ValueError(f"workloads.arrivals: {min(mixed)!r} is an endpoint; VMs that come and go are rented, give them another name")
+    for key, owner in scenario.spec.workloads.coming:
+        if owner in serving:
+            raise ValueError(f"workloads.{key}: {owner!r} is an endpoint; VMs that come and go are rented, give them another name")
     if mixed := serving & {group.workload for group in scenario.spec.workloads.vms if group.kind == "iaas"}:
         raise ValueError(f"workloads.vms: {min(mixed)!r} is an endpoint; iaas VMs are rented, give them another name")
 

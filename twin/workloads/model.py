@@ -12,14 +12,32 @@ from twin.fleet import GPUS_PER_SERVER, Fleet
 from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.history import past_vms
+from twin.workloads.host_population import HostPopulation, check_hosts, filling
+from twin.workloads.host_streams import HostStream
+from twin.workloads.hosting import HostEvents
+from twin.workloads.hosts import Hosts
 from twin.workloads.levers import PastVms, VmAsked
 from twin.workloads.load import Load, wave_share
-from twin.workloads.population import carried, check_room, place, populate
+from twin.workloads.population import carried, place, populate
+from twin.workloads.population import check_room as check_servers
 from twin.workloads.recording import Book
 from twin.workloads.settings import Settings, VmGroup
 from twin.workloads.streams import VmStream
 
-__all__ = ["FAULT_KINDS", "Load", "Model", "Settings", "VmGroup", "VmStream", "carried", "check_room", "place"]
+__all__ = [
+    "FAULT_KINDS",
+    "HostEvents",
+    "HostPopulation",
+    "HostStream",
+    "Load",
+    "Model",
+    "Settings",
+    "VmGroup",
+    "VmStream",
+    "carried",
+    "check_room",
+    "place",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,6 +51,7 @@ class Model:
 
     Shapes: S servers, G GPUs, H hosts, V VMs. Ownership is the contract that placement, offers and evictions move.
     A VM's end is known to nobody before it comes: it leaves then, wherever it stood, and one that still waits gives up.
+    VMs on hosts are placed by best fit before the run, and nobody moves them: see ``twin.workloads.hosts``.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
@@ -52,7 +71,8 @@ class Model:
         # By VM: opaque or not, with nobody at the end; and its place among those whose load is computed.
         self._opaque_or_nobody = np.append(self.vms.opaque, False)
         self._position = np.zeros(len(self.vm_ids), dtype=np.int64)
-        self._book = Book(self.vms, fleet)
+        self._book = Book(self.vms, fleet, filling())
+        self.hosts = Hosts(settings, fleet, clock, horizon_s, self._bursts, seed)
         self._named()
         self._settle()
 
@@ -184,6 +204,7 @@ class Model:
             if fault.active(until_s):
                 share = np.where(hit, share + fault.severity, share)
         self._share = np.clip(share, 0.0, 1.0)
+        self.hosts.advance(until_s)
 
     def gpu_share(self) -> Floats:
         """Return the load of opaque VMs on each GPU, shape G, zero elsewhere."""
@@ -195,19 +216,49 @@ class Model:
         """Return the load of each CPU host, shape H."""
         share = np.zeros(len(self.fleet.host_ids))
         share[self._hosts] = self._share[len(self._share) - len(self._host_vms) :]
-        return share
+        return self.hosts.share(share)
+
+    # -- VMs on hosts -----------------------------------------------------------
+
+    @property
+    def host_vms(self) -> HostPopulation:
+        """Return every VM that may stand on a host in this run."""
+        return self.hosts.vms
+
+    def host_events(self) -> HostEvents:
+        """Return who began and ended on hosts in the last advance; the first one has those that stand at the start."""
+        return self.hosts.events()
+
+    def host_standing(self) -> tuple[Ints, Ints]:
+        """Return the VMs that stand on hosts, by number, and the host of each."""
+        return self.hosts.standing()
+
+    def slow_hosts(self, slowdown: Floats) -> None:
+        """Make the same work keep each host (shape H) busy for so much longer, as a share (0 is as without pooled memory)."""
+        self.hosts.slow(slowdown)
+
+    def past_hosts(self) -> tuple[HostEvents, HostPopulation, float]:
+        """Return what stood on hosts before the run: events, the VMs they speak of, and over how many seconds."""
+        return self.hosts.past()
+
+    def exogenous(self) -> str:
+        """Return a hash of what no policy can change: which VMs come when, how large they are and when they leave."""
+        known = self.vms.exogenous()
+        return known + self.host_vms.exogenous() if len(self.host_vms.vcpus) > self.host_vms.named else known
 
     # -- what is kept -----------------------------------------------------------
 
     def record(self, sink: Sink) -> None:
         """Write who was placed, who left and who waited since the last time."""
         self._book.write(sink)
+        self.hosts.record(sink)
 
     def close(self, sink: Sink, t_s: float) -> None:
         """Write who still waits at the end of the run."""
         for vm in self.waiting:
             self._book.waited(vm, t_s, "waits")
         self._book.write(sink)
+        self.hosts.close(sink)
 
     def snapshot(self) -> State:
         """Return who owns which GPUs, who waits, and what is not written yet; the load is a function of time."""
@@ -217,6 +268,7 @@ class Model:
             "asked": self._asked,
             "left": self._left,
             "book": self._book.snapshot(),
+            "hosts": self.hosts.snapshot(),
         }
 
     def restore(self, state: State) -> None:
@@ -229,4 +281,11 @@ class Model:
         self.waiting = [int(vm) for vm in state["waiting"]]
         self._asked, self._left = int(state["asked"]), int(state["left"])
         self._book.restore(state["book"])
+        self.hosts.restore(state["hosts"])
         self._settle()
+
+
+def check_room(settings: Settings, fleet: Fleet) -> None:
+    """Raise ValueError where VMs are asked for that the fleet as built cannot hold on average."""
+    check_servers(settings, fleet)
+    check_hosts(settings, fleet)

@@ -22,6 +22,8 @@ VMS: Final = Table(
         Column("place_id", pl.String, "server or host that carries it"),
         Column("gpus", pl.Int64, "GPUs that it owns; 0 on a host"),
         Column("first_gpu", pl.Int64, "the lowest of them on its server; -1 on a host"),
+        Column("vcpus", pl.Int64, "vCPUs that it has on a host; 0 on a server"),
+        Column("memory_bytes", pl.Int64, "memory that it has on a host; 0 on a server"),
     ),
     telemetry=False,
 )
@@ -33,13 +35,18 @@ VM_ENDS: Final = Table(
 )
 VM_WAITS: Final = Table(
     "vm_waits",
-    "one row per VM that looked for a place, when that ended",
+    "one row per VM that looked for a place on servers, when that ended, and per VM that no host had room for",
     (
         _TIME,
         *_WHO,
-        Column("gpus", pl.Int64, "GPUs that it asked for"),
+        Column("gpus", pl.Int64, "GPUs that it asked for; 0 on a host"),
+        Column("vcpus", pl.Int64, "vCPUs that it asked for on a host; 0 on a server"),
         Column("waited_s", pl.Float64, "how long it looked; up to a tick where there was room at once"),
-        Column("outcome", pl.String, "placed; gave up: its time was over; turned away: serving is laid out at the start; waits: still"),
+        Column(
+            "outcome",
+            pl.String,
+            "placed; gave up: its time was over; turned away: serving is laid out at the start, and hosts have room or not; waits: still",
+        ),
     ),
     telemetry=False,
 )

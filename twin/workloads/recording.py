@@ -12,10 +12,10 @@ _OUTCOMES = ("placed", "gave up", "turned away", "waits")
 
 
 class Book:
-    """Keeps what happened since the last write, as rows of numbers."""
+    """Keeps what happened since the last write, as rows of numbers. ``filling`` are vCPUs and memory of a VM that fills a host."""
 
-    def __init__(self, vms: Population, fleet: Fleet) -> None:
-        self._vms, self._fleet = vms, fleet
+    def __init__(self, vms: Population, fleet: Fleet, filling: tuple[int, int]) -> None:
+        self._vms, self._fleet, self._filling = vms, fleet, filling
         self._placed: list[tuple[float, ...]] = []
         self._ended: list[tuple[float, ...]] = []
         self._waited: list[tuple[float, ...]] = []
@@ -49,7 +49,8 @@ class Book:
             since_s = self._vms.arrive_s[vm.astype(np.int64)]
             words = np.array(_OUTCOMES, dtype=object)[outcome.astype(np.int64)]
             gpus = self._vms.gpus[vm.astype(np.int64)]
-            sink.append(VM_WAITS, {"t_s": t_s, **self._of(vm), "gpus": gpus, "waited_s": t_s - since_s, "outcome": words})
+            asked = {"gpus": gpus, "vcpus": np.zeros_like(gpus)}
+            sink.append(VM_WAITS, {"t_s": t_s, **self._of(vm), **asked, "waited_s": t_s - since_s, "outcome": words})
         self._placed, self._ended, self._waited = [], [], []
 
     def _write_placed(self, sink: Sink) -> None:
@@ -66,6 +67,8 @@ class Book:
                 "place_id": np.array([names[int(k)][int(p)] for k, p in zip(kind, place, strict=True)], dtype=object),
                 "gpus": self._vms.gpus[index],
                 "first_gpu": first.astype(np.int64),
+                "vcpus": np.where(kind == 1, self._filling[0], 0),
+                "memory_bytes": np.where(kind == 1, self._filling[1], 0),
             },
         )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.clock import HOUR_S
+from twin.workloads.host_streams import HostStream
 from twin.workloads.load import Load
 from twin.workloads.streams import VmStream
 
@@ -34,7 +35,7 @@ class VmGroup(BaseModel):
 
 
 class Settings(BaseModel):
-    """The VMs of a scenario: groups that stay, and ``arrivals``, streams of opaque VMs that come and go.
+    """The VMs of a scenario: groups that stay, ``arrivals`` of opaque VMs on GPU servers, and ``host_streams`` of VMs on CPU hosts.
 
     ``noise_hold_s`` is how long a VM's random deviation lasts. With ``follow_capacity`` a site that was given more servers than
     it was built for also carries as many more VMs and requests; without it the same demand finds more room.
@@ -44,5 +45,14 @@ class Settings(BaseModel):
 
     vms: tuple[VmGroup, ...] = ()
     arrivals: tuple[VmStream, ...] = ()
+    host_streams: tuple[HostStream, ...] = ()
     noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
     follow_capacity: bool = False
+
+    @property
+    def coming(self) -> tuple[tuple[str, str], ...]:
+        """Return the owners of VMs that come and go: where the file writes them, and the workload."""
+        return (
+            *(("arrivals", each.workload) for each in self.arrivals),
+            *(("host_streams", each.workload) for each in self.host_streams),
+        )

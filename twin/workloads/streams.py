@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from twin.workloads.load import Load
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 SIZES: Final = (1, 2, 4, 8)
 # Nobody rents for less; ticks are shorter, so that every VM is seen.
 SHORTEST_S: Final = 600.0
 
 
-def _default(path: str) -> Any:
+def calibrated(path: str) -> Any:
+    """Return a setting's default as ``data/calibration/workloads.toml`` has it."""
     table, _, name = path.partition(".")
     return Field(default_factory=lambda: calibration("workloads")[table][name]["value"])
 
@@ -29,7 +31,8 @@ def _sizes() -> dict[int, float]:
     return {gpus: float(calibration("workloads")["size"][f"gpus_{gpus}"]["value"]) for gpus in SIZES}
 
 
-def _load() -> Load:
+def varied_load() -> Load:
+    """Return the default load, with VMs that differ."""
     spread = calibration("workloads")["spread"]
     return Load(spread_share=spread["mean_share"]["value"], spread_h=spread["peak_h"]["value"])
 
@@ -42,9 +45,9 @@ class Lifetime(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    short_mean_s: Annotated[float, Field(ge=SHORTEST_S, le=31_536_000)] = _default("lifetime.short_mean_s")
-    long_mean_s: Annotated[float, Field(ge=SHORTEST_S, le=315_360_000)] = _default("lifetime.long_mean_s")
-    long_share: Annotated[float, Field(ge=0, le=1)] = _default("lifetime.long_share")
+    short_mean_s: Annotated[float, Field(ge=SHORTEST_S, le=31_536_000)] = calibrated("lifetime.short_mean_s")
+    long_mean_s: Annotated[float, Field(ge=SHORTEST_S, le=315_360_000)] = calibrated("lifetime.long_mean_s")
+    long_share: Annotated[float, Field(ge=0, le=1)] = calibrated("lifetime.long_share")
 
     @property
     def mean_s(self) -> float:
@@ -67,10 +70,10 @@ class VmStream(BaseModel):
     rate_per_h: Annotated[float | None, Field(gt=0, le=100_000)] = None
     lifetime: Lifetime = Field(default_factory=Lifetime)
     size_shares: dict[int, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=_sizes)
-    load: Load = Field(default_factory=_load)
-    arrival_swing_share: Annotated[float, Field(ge=0, le=1)] = _default("arrival.swing_share")
-    arrival_peak_hour: Annotated[float, Field(ge=0, lt=24)] = _default("arrival.peak_hour")
-    arrival_weekend_share: Annotated[float, Field(ge=0, le=1)] = _default("arrival.weekend_share")
+    load: Load = Field(default_factory=varied_load)
+    arrival_swing_share: Annotated[float, Field(ge=0, le=1)] = calibrated("arrival.swing_share")
+    arrival_peak_hour: Annotated[float, Field(ge=0, lt=24)] = calibrated("arrival.peak_hour")
+    arrival_weekend_share: Annotated[float, Field(ge=0, le=1)] = calibrated("arrival.weekend_share")
 
     @model_validator(mode="after")
     def _said_once(self) -> Self:
@@ -96,6 +99,17 @@ class VmStream(BaseModel):
     def held_gpus(self, gpus: int) -> float:
         """Return the mean number of GPUs held on a fleet of so many."""
         return self.mean_rate_per_s(gpus) * self.lifetime.mean_s * self.mean_gpus
+
+
+class Arriving(Protocol):
+    """How arrivals are spread over day and week: around a mean, with a daily wave that is weaker at weekends."""
+
+    @property
+    def arrival_swing_share(self) -> float: ...  # noqa: D102
+    @property
+    def arrival_peak_hour(self) -> float: ...  # noqa: D102
+    @property
+    def arrival_weekend_share(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,14 @@ def _standing(asked: VmStream, rate_per_s: float, seed: int, name: str) -> tuple
 def _day(asked: VmStream, rate_per_s: float, clock: Clock, day: int, seed: int, name: str) -> tuple[Floats, ...]:
     """Return the arrivals of one day by thinning."""
     random = stream(seed, "workloads", "arrivals", name, str(day))
+    arrive_s, keep = arriving(asked, rate_per_s, clock, day, random)
+    drawn, mean_s, *rest = _attributes(random, len(arrive_s), asked.lifetime, asked.lifetime.long_share)
+    life_s = np.maximum(drawn * mean_s, SHORTEST_S)
+    return (arrive_s[keep], *(column[keep] for column in (life_s, *rest)))
+
+
+def arriving(asked: Arriving, rate_per_s: float, clock: Clock, day: int, random: np.random.Generator) -> tuple[Floats, Bools]:
+    """Return times of one day that are even, rising and more than needed, and which of them are kept to follow the wave."""
     weekend, swing = asked.arrival_weekend_share, asked.arrival_swing_share
     scale = rate_per_s / ((5.0 + 2.0 * weekend) / 7.0)
     count = int(random.poisson(scale * (1.0 + swing) * DAY_S))
@@ -148,10 +170,7 @@ def _day(asked: VmStream, rate_per_s: float, clock: Clock, day: int, seed: int, 
     arrive_s = np.maximum(arrive_s, 1e-3)
     wave = 1.0 + swing * np.cos((clock.hour(arrive_s) - asked.arrival_peak_hour) * (2.0 * np.pi / 24.0))
     wave = wave * np.where(clock.weekday(arrive_s) >= 5, weekend, 1.0)
-    keep = random.random(count) * (1.0 + swing) < wave
-    drawn, mean_s, *rest = _attributes(random, count, asked.lifetime, asked.lifetime.long_share)
-    life_s = np.maximum(drawn * mean_s, SHORTEST_S)
-    return (arrive_s[keep], *(column[keep] for column in (life_s, *rest)))
+    return arrive_s, random.random(count) * (1.0 + swing) < wave
 
 
 def _lasting_s(mean_s: float) -> float:
