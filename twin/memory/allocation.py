@@ -165,6 +165,7 @@ class Pool:
         """Forget peaks of devices, hosts and pods: what is there now is the most so far."""
         hosts = self.hosts
         local = hosts[:, s.LOCAL_BYTES] + self.terms.slice_bytes * hosts[:, s.OVERFLOWN]
+        hosts[:, s.PEAK_UNPOOLED_BYTES] = hosts[:, s.LOCAL_BYTES]
         hosts[:, s.PEAK_LOCAL_BYTES] = local
         hosts[:, s.PEAK_BYTES] = local + self.terms.slice_bytes * hosts[:, s.POOLED]
         hosts[:, s.PEAK_WANTED] = hosts[:, s.POOLED] + hosts[:, s.OVERFLOWN]

@@ -40,8 +40,9 @@ OVERFLOWN: Final = 2  # slices that should be
 LOCAL_BYTES: Final = 3  # what is never pooled
 PEAK_BYTES: Final = 4  # most of all memory since peaks were last begun
 PEAK_LOCAL_BYTES: Final = 5  # most of what lay in the host itself, with what overflowed
-PEAK_WANTED: Final = 6  # most slices, on devices or overflown
-HOST_COLUMNS: Final = 7
+PEAK_UNPOOLED_BYTES: Final = 6  # most of what is never pooled
+PEAK_WANTED: Final = 7  # most slices, on devices or overflown
+HOST_COLUMNS: Final = 8
 
 # Columns of `pods`, int64.
 WANTED: Final = 0  # slices, on devices or overflown
@@ -199,6 +200,7 @@ def _place(
 @_compiled
 def _note_peaks(h, hosts, slice_bytes):
     local = hosts[h, LOCAL_BYTES] + slice_bytes * hosts[h, OVERFLOWN]
+    hosts[h, PEAK_UNPOOLED_BYTES] = max(hosts[h, PEAK_UNPOOLED_BYTES], hosts[h, LOCAL_BYTES])
     hosts[h, PEAK_LOCAL_BYTES] = max(hosts[h, PEAK_LOCAL_BYTES], local)
     hosts[h, PEAK_BYTES] = max(hosts[h, PEAK_BYTES], local + slice_bytes * hosts[h, POOLED])
     hosts[h, PEAK_WANTED] = max(hosts[h, PEAK_WANTED], hosts[h, POOLED] + hosts[h, OVERFLOWN])
