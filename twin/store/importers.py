@@ -143,6 +143,13 @@ def _grid_carbon(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(hours, hours.height, 0.0, notes)
 
 
+def _device_prices(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import prices_file
+
+    parts, notes = prices_file.read(path)
+    return Contents(parts, parts.height, 0.0, notes)
+
+
 def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
     """Merge an increment: telemetry comes in pieces, late and twice."""
     from twin.store import sensors
@@ -173,6 +180,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "fleet": _fleet,
     "weather": _weather,
     "grid-carbon": _grid_carbon,
+    "device-prices": _device_prices,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
