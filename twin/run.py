@@ -15,6 +15,7 @@ import polars as pl
 
 from twin.clock import Clock, Window
 from twin.fleet import GPUS_PER_SERVER
+from twin.memory import readings as memory_readings
 from twin.metrics import METRICS, Asked, Reading, Scope
 from twin.plant import readings as plant_readings
 from twin.scenario import SNAPSHOT_GRID_S, Scenario
@@ -27,10 +28,9 @@ from twin.workloads import readings as workloads_readings
 from twin.world import World
 
 SCHEMA: Final = 1
-TABLES: Final[Mapping[str, Table]] = {
-    table.name: table for table in (*plant_readings.TABLES, *serving_readings.TABLES, *workloads_readings.TABLES, EVENTS)
-}
-READINGS: Final[Mapping[str, Reading]] = {**plant_readings.READINGS, **serving_readings.READINGS, **workloads_readings.READINGS}
+_DOMAINS: Final = (plant_readings, serving_readings, workloads_readings, memory_readings)
+TABLES: Final[Mapping[str, Table]] = {table.name: table for table in (*(table for domain in _DOMAINS for table in domain.TABLES), EVENTS)}
+READINGS: Final[Mapping[str, Reading]] = {name: reading for domain in _DOMAINS for name, reading in domain.READINGS.items()}
 _NUMERIC_PACKAGES: Final = ("numpy", "numba", "polars", "scipy")
 
 
@@ -234,7 +234,9 @@ def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     fleet = scenario.fleet
     known = {kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "host", "aisle", "feed")}
     endpoints = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints)
-    return {**known, "endpoint": endpoints, "instance": world.serving.instance_ids}
+    memory = world.pooling.memory
+    pools = {"pod": memory.pod_ids, "device": memory.device_ids}
+    return {**known, **pools, "endpoint": endpoints, "instance": world.serving.instance_ids}
 
 
 def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, tables: Mapping[str, pl.LazyFrame]) -> dict[str, Any]:

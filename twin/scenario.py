@@ -19,6 +19,8 @@ from twin.faults import Fault
 from twin.fleet import Fleet, grown
 from twin.fleet_file import named as named_fleet
 from twin.fleet_file import path_of as path_of_fleet
+from twin.memory import model as memory_model
+from twin.memory import prices
 from twin.plant import carbon, weather
 from twin.plant import model as plant_model
 from twin.serving import latency
@@ -54,6 +56,7 @@ class ScenarioSpec(BaseModel):
     plant: plant_model.Settings = plant_model.Settings()
     serving: serving_model.Settings = serving_model.Settings()
     workloads: workloads_model.Settings = workloads_model.Settings()
+    memory: memory_model.Settings = memory_model.Settings()
     faults: tuple[Fault, ...] = ()
     functions: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
@@ -79,6 +82,7 @@ FAULT_OWNERS: Mapping[str, str] = {
     **dict.fromkeys(plant_model.FAULT_KINDS, "plant"),
     **dict.fromkeys(serving_model.FAULT_KINDS, "serving"),
     **dict.fromkeys(workloads_model.FAULT_KINDS, "workloads"),
+    **dict.fromkeys(memory_model.FAULT_KINDS, "memory"),
 }
 
 
@@ -203,6 +207,8 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
     traces = {endpoint.demand.name for endpoint in spec.serving.endpoints if endpoint.demand.kind == "trace"}
     profiles = {name for endpoint in spec.serving.endpoints if (name := latency.import_name(endpoint.latency))}
     named = [("llm-trace", name) for name in sorted(traces)] + [("latency-profile", name) for name in sorted(profiles)]
+    if (mine := prices.import_name(spec.memory.prices)) is not None:
+        named.append(("device-prices", mine))
     site = (("weather", weather.import_name(spec.plant.weather)), ("grid-carbon", carbon.import_name(spec.plant.cooling.carbon_kg_per_kwh)))
     named += [(kind, name) for kind, name in site if name is not None]
     start = spec.plant.start_from
@@ -214,6 +220,8 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
 def _check_places(scenario: Scenario) -> None:
     """Refuse VMs without a place, VMs for endpoints that do not exist, endpoints without a server, and what would go unheard."""
     workloads_model.check_room(scenario.spec.workloads, scenario.fleet)
+    memory_model.check_faults(scenario.faults_of("memory"), scenario.fleet.host_ids)
+    prices.table(scenario.spec.memory.prices)  # refuses one that there is not
     _check_unheard(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}

@@ -14,6 +14,7 @@ from twin.metrics import Scope
 from twin.placing import Placing
 from twin.plant import model as plant_model
 from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
+from twin.pooling import Pooling
 from twin.scenario import Scenario
 from twin.serving import model as serving_model
 from twin.serving.levers import PlantAtInstances, ServingObservation
@@ -84,16 +85,18 @@ class World:
             spec.serving, fleet, self.workloads.placements, clock, asked_s, scenario.faults_of("serving"), seed, came
         )
         self._deciding = Deciding(self.serving, self.clips)
+        self.pooling = Pooling(scenario, self.workloads, self.plant, phases[0])
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
         self._window_s = spec.serving.window_s
         # A site without endpoints has nothing to serve, decide or count.
         self._serves, self._unserved = bool(spec.serving.endpoints), self.serving.gpu_load()
-        self._writing = (self.workloads, self.serving, self.plant) if self._serves else (self.workloads, self.plant)
+        memory = self.pooling.memory
+        self._writing = (self.workloads, self.serving, memory, self.plant) if self._serves else (self.workloads, memory, self.plant)
         self._hottest = self._gather.highest(self.plant.observe().gpu_temp_c)
         # The plant's own edges come from the plant: what nobody is told of (a drift of sensors) must not show in the ticks.
-        others = (*scenario.faults_of("serving"), *scenario.faults_of("workloads"))
+        others = tuple(fault for domain in ("serving", "workloads", "memory") for fault in scenario.faults_of(domain))
         scheduled = (float(edge) for fault in others for edge in fault.edges_s())
         self._faults = sorted({*scheduled, *self.plant.fault_edges_s})
         self._edges = sorted({*self._faults, *(float(phase.from_s) for phase in phases)})
@@ -121,6 +124,7 @@ class World:
         self.workloads.advance(until_s)
         if self._serves:
             self._serve(phase, until_s)
+        self.pooling.step(phase, until_s, self._opens_window())
         caps = self._emergency()
         self.plant.advance(until_s, self._load(), caps)
         if self._serves:
@@ -142,6 +146,7 @@ class World:
         self.workloads.close(sink, self.t_s)
         if self._serves:
             self.serving.close(sink)
+        self.pooling.memory.close(sink)
         self.plant.close(sink)
 
     def _current(self) -> Phase:
@@ -227,6 +232,7 @@ class World:
             "t_s": self.t_s,
             "workloads": self.workloads.snapshot(),
             "serving": self.serving.snapshot(),
+            "memory": self.pooling.memory.snapshot(),
             "plant": self.plant.snapshot(),
             "holders": held,
             "hottest_c": self._hottest.copy(),
@@ -239,6 +245,7 @@ class World:
         self.serving.restore(state["serving"])
         self.serving.begin_gaps()
         self.plant.restore(state["plant"])
+        self.pooling.restore(state["memory"])
         self._hottest = np.array(state["hottest_c"], dtype=np.float64)
         self.clips.counts = {key: int(value) for key, value in state["clips"].items()}
         for system, holder in self._current().holders().items():
