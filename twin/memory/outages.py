@@ -28,6 +28,12 @@ class Place:
     index: int
     port: int = -1
 
+    @property
+    def name(self) -> str:
+        """What it is called, counted from 1."""
+        word = "host" if self.kind == LINK else _ENTITY[self.kind]
+        return f"{word}-{self.index + 1}" + (f"/port-{self.port + 1}" if self.kind == LINK else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -72,10 +78,10 @@ def _place(fault: Fault, host_ids: Sequence[str]) -> Place:
 
 def exists(place: Place, tiling: Tiling) -> bool:
     """Return whether the pods of a run have such a part."""
-    if tiling.pod is None:
+    if tiling.pod is None or place.index < 0:
         return False
     if place.kind == LINK:
-        return place.port < tiling.pod.host_ports and bool(tiling.pooled[place.index])
+        return 0 <= place.port < tiling.pod.host_ports and place.index < tiling.hosts and bool(tiling.pooled[place.index])
     return place.index < (tiling.devices if place.kind == DEVICE else tiling.switches)
 
 

@@ -103,24 +103,26 @@ TABLES: Final = (MEMORY_TERMS, PODS, MEMORY_HOSTS, MEMORY_DEVICES, MEMORY_POOL)
 
 
 class Provision(NamedTuple):
-    """DRAM that the run shows to be needed, bytes. ``host_bytes`` goes by host in the order of their ids in ``hosts``."""
+    """DRAM that the run shows to be needed. By host: id, whether it is in a pod, bytes it has, bytes it would have without a pool."""
 
     hosts: list[str]
+    in_pod: NDArray[np.bool_]
     host_bytes: NDArray[np.float64]
+    without_pool_bytes: NDArray[np.float64]
     device_bytes: float
-    without_pool_bytes: float
 
     @property
     def bytes(self) -> float:
-        """All of it."""
+        """All of it, in hosts and devices."""
         return float(self.host_bytes.sum()) + self.device_bytes
 
 
 def provision(asked: Asked) -> Provision | None:
     """Return what DRAM is provisioned over the whole run, whatever the window: nobody buys it by the hour.
 
-    Without a pool every host has what the run's baseline says: its own peak, or the worst host's. In a pod it has that of
-    its local memory (with what spilled over), and the devices have theirs. Hosts outside of pods keep the baseline's.
+    Without a pool every host has what the run's baseline says: its own peak, or that of the worst host. In a pod the same goes
+    for what is local there (with what spilled over), and the devices have their capacity. With one size for all, hosts in pods
+    and those outside have one each. None where no VM ever stood on a host.
     """
     if "memory_hosts" not in asked.tables or "memory_terms" not in asked.tables:
         return None
@@ -133,13 +135,14 @@ def provision(asked: Asked) -> Provision | None:
         .collect()
     )
     demand, local = (peaks[name].to_numpy().astype(np.float64) for name in ("demand_bytes", "local_bytes"))
-    pooled = peaks["in_pod"].to_numpy()
+    in_pod = peaks["in_pod"].to_numpy()
     if not demand.any():
         return None
     if against == "uniform_sku":
-        demand = np.full(len(demand), demand.max())
-        local = np.full(len(local), local[pooled].max() if pooled.any() else 0.0)
-    return Provision(peaks["host_id"].to_list(), np.where(pooled, local, demand), _device_bytes(asked), float(demand.sum()))
+        for group in (in_pod, ~in_pod):
+            for bytes_ in (demand, local):
+                bytes_[group] = bytes_[group].max(initial=0.0)
+    return Provision(peaks["host_id"].to_list(), in_pod, local, demand, _device_bytes(asked))
 
 
 def _device_bytes(asked: Asked) -> float:
@@ -186,9 +189,15 @@ def _cost_usd_per_host(asked: Asked) -> float | None:
 
 
 def _dram_saving_share(asked: Asked) -> float | None:
-    """DRAM not bought, against the baseline that ``memory_terms`` names; below 0 where the pool needs more than it saves."""
+    """DRAM not bought for the hosts in pods, against the baseline that ``memory_terms`` names; 0 without a pod.
+
+    It is of those hosts alone, as the cost is. Below 0 the devices hold more than hosts need less.
+    """
     bought = provision(asked) if _was_there(asked) else None
-    return None if bought is None else 1.0 - bought.bytes / bought.without_pool_bytes
+    if bought is None or not bought.in_pod.any():
+        return None if bought is None else 0.0
+    without = float(bought.without_pool_bytes[bought.in_pod].sum())
+    return 1.0 - (float(bought.host_bytes[bought.in_pod].sum()) + bought.device_bytes) / without if without else None
 
 
 def _stranded_share(asked: Asked) -> float | None:
