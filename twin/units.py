@@ -13,6 +13,7 @@ UNIT_OF_SUFFIX: Final = {
     "_per_s": "1/s",
     "_usd_per_h": "usd/hour",
     "_usd_per_million_tokens": "usd/Mtoken",
+    "_usd_per_host": "usd",
     "_s": "s",
     "_w": "W",
     "_c": "degC",
@@ -125,7 +126,7 @@ def split(value: float | None, name: str) -> tuple[str, str]:
         return split_prefixed(value, _SHOWN[suffix])
     if suffix in _LARGE and abs(value) >= 1e3:
         return split_prefixed(value / 1e3, _LARGE[suffix])
-    shown = {"_usd_per_h": "USD/h", "_usd": "USD", "_usd_per_million_tokens": "USD/Mtok", "_kg": "kg", "_l": "L"}
+    shown = {"_usd_per_h": "USD/h", "_usd": "USD", "_usd_per_host": "USD", "_usd_per_million_tokens": "USD/Mtok", "_kg": "kg", "_l": "L"}
     if abs(value) >= 1e4:
         number, unit = split_prefixed(value, shown.get(suffix, ""))
         return number, unit

@@ -11,6 +11,7 @@ from policies.intent.interpret.reader import Site
 from twin.clock import Clock
 from twin.fleet import Fleet
 from twin.fleet_file import named
+from twin.memory.settings import Settings as MemorySettings
 from twin.sources import calibration, data_dir, toml
 from twin.units import parse
 
@@ -44,7 +45,8 @@ class Place:
 
 def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     workloads = raw.get("workloads", {})
-    rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas"] + workloads.get("arrivals", [])
+    rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas"]
+    rented += [*workloads.get("arrivals", []), *workloads.get("host_streams", [])]
     entities = {
         **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
         "endpoint": tuple(str(endpoint["id"]) for endpoint in raw.get("serving", {}).get("endpoints", [])),
@@ -57,4 +59,4 @@ def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     # By the table of models alone: what reads an image is compiled code.
     seeing = calibration("multimodal")["model"]
     reading = tuple(str(item["id"]) for item in raw.get("serving", {}).get("endpoints", []) if item.get("model") in seeing)
-    return Site(entities, limits=limits, image_endpoints=reading)
+    return Site(entities, limits=limits, image_endpoints=reading, memory=MemorySettings.model_validate(raw.get("memory", {})))

@@ -30,9 +30,10 @@ def intent(arguments: Namespace) -> Answer:
         raise ValueError("the request is empty; say what the datacenter should do")
     if arguments.save:
         return _saved(arguments)
-    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), arguments.model or available())
+    place = Place(arguments.scenario)
+    understood, findings, compiled = _read(arguments.text, place, arguments.model or available())
     value = _value(understood.intent, findings, compiled)
-    return _answer(value, _words(understood.intent, findings, compiled), findings)
+    return _answer(value, _words(understood.intent, findings, compiled, place), findings)
 
 
 def _lines(arguments: Namespace) -> Answer:
@@ -87,8 +88,8 @@ def _value(asked: Intent, findings: list[Finding], compiled: Compiled) -> dict[s
     return {"intent": asked.json_dict(), "findings": [finding.model_dump(mode="json") for finding in findings], "policy_set": policy}
 
 
-def _words(asked: Intent, findings: list[Finding], compiled: Compiled) -> list[str]:
-    lines = [read_back(asked)]
+def _words(asked: Intent, findings: list[Finding], compiled: Compiled, place: Place) -> list[str]:
+    lines = [read_back(asked, place.site.references)]
     lines += table([({"info": "note", "question": "question", "block": "refused"}[f.severity], f.about, f.text) for f in findings])
     return [*lines, *(f"policy: {words}" for words in compiled.reason_words())]
 
@@ -104,17 +105,18 @@ def _saved(arguments: Namespace) -> Answer:
     from policies.intent import lifecycle
 
     # What is refused is bad input: it leaves nothing behind. The embedded reader refuses without asking a model.
-    understood, findings, compiled = _read(arguments.text, Place(arguments.scenario), None)
+    place = Place(arguments.scenario)
+    understood, findings, compiled = _read(arguments.text, place, None)
     if understood.blocked:
-        return _answer(_value(understood.intent, findings, compiled), _words(understood.intent, findings, compiled), findings)
+        return _answer(_value(understood.intent, findings, compiled), _words(understood.intent, findings, compiled, place), findings)
     record = lifecycle.capture(
         home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model or available()
     )
     asked = Intent.model_validate(dict(record.intent))
     findings = [Finding.model_validate(item) for item in record.findings]
-    compiled = compile_intent(asked, Place(arguments.scenario).site)
+    compiled = compile_intent(asked, place.site)
     value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
-    lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled)]
+    lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled, place)]
     return _answer(value, lines, findings)
 
 
@@ -127,7 +129,8 @@ def _actor(arguments: Namespace) -> "Actor":
 def explore(arguments: Namespace) -> Answer:
     """Try candidates for a request on the twin; exit 3 where none meets it."""
     text, model = _utf8(arguments.text), arguments.model or available()
-    understood, findings, compiled = _read(text, Place(arguments.scenario), model)
+    place = Place(arguments.scenario)
+    understood, findings, compiled = _read(text, place, model)
     asked = understood.intent
     for finding in findings:
         if finding.severity == "block":
@@ -145,7 +148,7 @@ def explore(arguments: Namespace) -> Answer:
         (item.policy.name, item.run_id, item.reach, sum(bool(row.met) for row in item.rows), _stands(item)) for item in found.candidates
     ]
     heads = ("candidate", "run", "tried on", f"of {len(asked.expectations)}", "")
-    lines = [read_back(asked), *table(rows, heads, right=(3,))]
+    lines = [read_back(asked, place.site.references), *table(rows, heads, right=(3,))]
     if found.best is None and found.nearest_miss is not None:
         lines.append(f"none meets it; the nearest is {found.candidates[found.nearest_miss].policy.name}, what binds is {found.binds}")
     return Answer(value, lines, 0 if found.best is not None else NONE_MEETS)

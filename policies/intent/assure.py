@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from policies.intent.judge import Row, Standing, Values, judge
 from policies.intent.model import Intent
+from policies.intent.references import References, no_reference
 
 _ORDER: Final[tuple[Standing, ...]] = ("broken", "at risk", "unknown", "met")
 
@@ -29,9 +30,14 @@ class Assurance:
         }
 
 
-def assure(intents: Iterable[tuple[str, int, Intent]], today: Values, run: Values) -> list[Assurance]:
-    """Hold a run against intents (id, version, intent), over their scopes and windows; changes are against ``today``."""
-    return [_assurance(intent_id, version, judge(intent, today, run)) for intent_id, version, intent in intents]
+def assure(
+    intents: Iterable[tuple[str, int, Intent]], today: Values, run: Values, look: References = no_reference
+) -> list[Assurance]:  # fmt: skip
+    """Hold a run against intents (id, version, intent), over their scopes and windows.
+
+    Changes are against ``today``, or against what ``look`` gives where the vocabulary says so.
+    """
+    return [_assurance(intent_id, version, judge(intent, today, run, look)) for intent_id, version, intent in intents]
 
 
 def _assurance(intent_id: str, version: int, rows: tuple[Row, ...]) -> Assurance:

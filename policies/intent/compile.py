@@ -9,7 +9,9 @@ from policies.intent.holders import Given, by_name, concerned, given, improves, 
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
 from policies.intent.model import Expectation, Finding, Intent
+from policies.intent.pods import designing, held_against, nothing_pooled, preferring
 from policies.intent.readback import bound_words
+from policies.intent.references import settled
 from policies.policy import TODAY, Held, PolicySet, ScopeSpec
 from policies.system import Target
 from twin.clock import DAYS, hour_of
@@ -53,13 +55,16 @@ def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, n
     """
     levers: dict[str, list[Held]] = {}
     reasons: dict[str, str] = {}
-    findings = _settings(intent, levers, reasons)
+    findings = held_against(intent, site)
+    intent = settled(intent, site.references)
+    findings += _settings(intent, levers, reasons)
     chosen = given(intent, site)
     chosen = [*chosen, *by_name(intent, chosen)]
     policy = composed(intent, chosen, PolicySet(name=name, levers=_stacks(levers)), reasons, today=today)
     findings += [_uncovered(metric, left) for metric, left in unserved(intent, chosen, site).items() if not intent.settings]
     findings += unkept(intent, chosen, policy, site, today)
     findings += price(intent, policy)
+    findings += nothing_pooled(policy)
     return Compiled(policy, tuple(reasons.items()), tuple(findings))
 
 
@@ -71,7 +76,7 @@ def composed(
     told: dict[str, str] = {} if reasons is None else reasons
     for item in chosen:
         _add(item, _targets(intent, item, today), intent, (levers, told))
-    return _released(onto.model_copy(update={"levers": _stacks(levers)}), intent)
+    return preferring(_released(onto.model_copy(update={"levers": _stacks(levers)}), intent), intent)
 
 
 def price(intent: Intent, policy: PolicySet) -> list[Finding]:
@@ -137,7 +142,8 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
         scope = tuple(spec for spec in intent.scope if spec.kind in kinds)
         if intent.scope and not scope:
             # Without its scope the choice would reach the whole site, which is wider than what was asked.
-            text = f"{system} on {lever} can be held to {' or '.join(kinds)}, not to {intent.scope[0].id}; is the whole site meant?"
+            able = f"can be held to {' or '.join(kinds)}" if kinds else "is of the whole site"
+            text = f"{system} on {lever} {able}, not to {intent.scope[0].id}; is the whole site meant?"
             findings.append(Finding(severity="question", about=lever, text=text))
             continue
         knobs = {knob: value for knob, value in choice.items() if knob != "system"}
@@ -146,13 +152,24 @@ def _settings(intent: Intent, levers: dict[str, list[Held]], reasons: dict[str, 
             text = f"{system} holds {lever} outside {scope[0].id} as well, with the same knobs; is the whole site meant?"
             findings.append(Finding(severity="question", about=lever, text=text))
             continue
-        levers[lever] = [Held(system=system, scope=scope, knobs=knobs)]
+        held = Held(system=system, scope=scope, knobs=knobs)
+        try:
+            catalogue.knobs_of(PolicySet(name="asked for", levers={lever: (held,)}))
+        except ValueError as error:
+            said = str(error).partition(": ")[2]
+            findings.append(Finding(severity="question", about=lever, text=f"{said}; what is meant?"[:400]))
+            continue
+        levers[lever] = [held]
         reasons[lever] = "asked for by name"
     return findings
 
 
 def _targets(intent: Intent, item: Given, today: Values | None) -> tuple[Target, ...]:
     """Return the bounds that a system is to enforce, absolute: what is asked of it, and of a holder every promise that it keeps."""
+    if designing(item.card, item.served):
+        # What is built must keep every bound on it, also one that only permits: it is decided once.
+        found = [_target(intent, wish, today) for wish in intent.expectations if wish.metric in item.card.enforces]
+        return tuple(target for target in found if target is not None)
     decides = any(role == "holder" and lever in _ENDPOINT_LEVERS for lever, role in item.card.levers.items())
     targets = []
     for wish in intent.expectations:
@@ -190,7 +207,7 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
         if kind == "each tick" and not any(metric in _EVENTS for metric in served) and not larger:
             continue
         # Nobody builds a site anew to keep a bound; who wants more servers says so.
-        if kind == "at the start" and lever not in intent.settings and not larger:
+        if kind == "at the start" and lever not in intent.settings and not larger and not designing(card, served):
             continue
         held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])

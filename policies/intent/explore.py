@@ -11,6 +11,7 @@ from policies import pool, study
 from policies.intent.contenders import contenders, kind_words, neighbours
 from policies.intent.judge import Row, Values, binding, judge, meets, shortfall
 from policies.intent.model import Intent
+from policies.intent.references import settled
 from policies.intent.versions import site_of
 from policies.policy import TODAY, PolicySet, Schedule
 from twin.clock import Window
@@ -131,6 +132,7 @@ def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it 
 ) -> Exploration:  # fmt: skip
     """Try candidates for an intent: other holders, then knobs of the best ones on the intent's window; finalists on the whole day."""
     seed = scenario.seed if seed is None else seed
+    intent = settled(intent, site_of(scenario).references)
     trial = _Trial(home, scenario, intent, seed, workers, cancel)
     window = screen_s(intent, scenario)
     part = None if window[1] - window[0] >= scenario.horizon_s else window

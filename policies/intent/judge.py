@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from policies.intent.model import Expectation, Intent
+from policies.intent.references import AGAINST, References, no_reference, settled
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
 
@@ -45,7 +46,8 @@ def bound_of(wish: Expectation, today: float | None) -> float | None:
     """
     if not wish.relative:
         return wish.value
-    return None if today is None else today + wish.value * abs(today)
+    # Today there may be no pod at all: a change of its cost without the pod that it is held against says nothing.
+    return None if today is None or wish.metric in AGAINST else today + wish.value * abs(today)
 
 
 def holds(op: str, value: float, bound: float) -> bool:
@@ -69,8 +71,12 @@ def standing(wish: Expectation, value: float | None, bound: float | None) -> Sta
     return "at risk" if abs(value - bound) < margin else "met"
 
 
-def judge(intent: Intent, today: Values, candidate: Values) -> tuple[Row, ...]:
-    """Hold a candidate against every expectation, each over its own scope and window."""
+def judge(intent: Intent, today: Values, candidate: Values, look: References = no_reference) -> tuple[Row, ...]:
+    """Hold a candidate against every expectation, each over its own scope and window.
+
+    A change is held against today's value, or against what ``look`` gives where the vocabulary says so.
+    """
+    intent = settled(intent, look)
     return tuple(_row(intent, index, wish, today, candidate) for index, wish in enumerate(intent.expectations))
 
 

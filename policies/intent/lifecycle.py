@@ -11,6 +11,7 @@ from policies.intent.interpret.answers import answered
 from policies.intent.interpret.understand import Understood, understand
 from policies.intent.judge import Row, meets
 from policies.intent.model import Finding, Intent, read_back
+from policies.intent.references import references
 from policies.intent.trial import Trial, run_trial
 from policies.intent.versions import (
     DECIDED,
@@ -33,6 +34,7 @@ from policies.intent.versions import (
 from policies.policy import PolicySet
 from twin.run import Progress
 from twin.scenario import Scenario
+from twin.store import runs
 from twin.store.ledger import Ledger
 from twin.store.records import Evidence as StoredEvidence
 from twin.store.records import IntentVersion
@@ -174,8 +176,8 @@ def approve(
         record_ = ledger.intent(intent_id, version)
         intent = Intent.model_validate(dict(record_.intent))
         place = scenario_of(scenario_name(ledger, intent_id))
-        sentence = read_back(intent)
-        if read_back_as is not None and read_back_as.strip() != sentence:
+        sentence = read_back(intent, site_of(place).references)
+        if read_back_as is not None and read_back_as.strip() not in {sentence, read_back(intent)}:
             raise ValueError(f"{intent_id} version {record_.version} reads: {sentence} Read it again before approving")
         must_be_approvable(ledger, record_, intent, place, note)
         shown = evidence_for(ledger, home, record_, place)
@@ -235,7 +237,8 @@ def hold_against(home: Path, run_id: str, today_run_id: str, *, actor: Actor, at
     with Ledger(home).transaction() as ledger:
         live = [item for item in ledger.intents() if item.state in LIVE]
     asked = [(item.intent_id, item.version, Intent.model_validate(dict(item.intent))) for item in live]
-    found = assure(asked, exploring.values_of(today_run_id, home), exploring.values_of(run_id, home))
+    look = references(runs.manifest_of(run_id, home)["scenario"].get("memory"))
+    found = assure(asked, exploring.values_of(today_run_id, home), exploring.values_of(run_id, home), look)
     with Ledger(home).transaction() as ledger:
         for item in found:
             state = state_of(item.standing)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from policies.intent.references import Reference, References, against, no_reference
 from policies.policy import ScopeSpec
 from twin.metrics import METRICS
 from twin.units import show
@@ -25,8 +26,8 @@ def scope_words(scope: Iterable[ScopeSpec]) -> str:
     return ids[0] if len(ids) == 1 else ", ".join(ids[:-1]) + " and " + ids[-1]
 
 
-def bound_words(wish: "Expectation") -> str:
-    """Return the bound of an expectation in words, without its metric.
+def bound_words(wish: "Expectation", reference: Reference | None = None) -> str:
+    """Return the bound of an expectation in words, without its metric; ``reference`` is the value that a change is taken of.
 
     >>> from policies.intent.model import Expectation
     >>> bound_words(Expectation(metric="serving.cost_usd_per_h", op="<=", value=-0.2, relative=True))
@@ -35,19 +36,20 @@ def bound_words(wish: "Expectation") -> str:
     if not wish.relative:
         return f"{_WAYS[wish.op]} {show(wish.value, wish.metric)}"
     size = show(abs(wish.value), "_share")
+    than = f"than {against(wish.metric) if reference is None else reference.said}"
     if wish.value == 0:
-        return "no higher than today" if wish.op == "<=" else "no lower than today"
+        return f"no higher {than}" if wish.op == "<=" else f"no lower {than}"
     if wish.op == "<=":
-        return f"at least {size} lower than today" if wish.value < 0 else f"at most {size} higher than today"
-    return f"at least {size} higher than today" if wish.value > 0 else f"at most {size} lower than today"
+        return f"at least {size} lower {than}" if wish.value < 0 else f"at most {size} higher {than}"
+    return f"at least {size} higher {than}" if wish.value > 0 else f"at most {size} lower {than}"
 
 
 def _join(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def _wish_words(intent: "Intent", wish: "Expectation") -> str:
-    words = f"{METRICS[wish.metric].label} {bound_words(wish)}"
+def _wish_words(intent: "Intent", wish: "Expectation", look: References) -> str:
+    words = f"{METRICS[wish.metric].label} {bound_words(wish, look(wish.metric) if wish.relative else None)}"
     if wish.scope is not None:
         words += f" in {scope_words(wish.scope)}" if wish.scope else " everywhere"
     elif intent.scope and not intent.scope_of(wish):
@@ -66,8 +68,8 @@ def _setting_words(intent: "Intent") -> list[str]:
     return [f"{who} for {_join(held)}" for who, held in levers.items()]
 
 
-def read_back(intent: "Intent") -> str:
-    """Return one plain sentence that says what was understood, and nothing else.
+def read_back(intent: "Intent", look: References = no_reference) -> str:
+    """Return one plain sentence that says what was understood, and nothing else; ``look`` gives what changes are taken of at a site.
 
     >>> from policies.intent.model import Expectation, Intent
     >>> wish = Expectation(metric="plant.gpu_temp_max_c", op="<=", value=80.0)
@@ -80,7 +82,7 @@ def read_back(intent: "Intent") -> str:
     if intent.objective is not None:
         parts.append(f"{intent.objective.sense} {METRICS[intent.objective.metric].label}")
     if intent.expectations:
-        parts.append("keep " + _join([_wish_words(intent, wish) for wish in intent.expectations]))
+        parts.append("keep " + _join([_wish_words(intent, wish, look) for wish in intent.expectations]))
     if not parts:
         return "Nothing is asked for yet."
     sentence = "; ".join(parts)

@@ -10,6 +10,8 @@ from policies import study
 from policies.intent.explore import values_of
 from policies.intent.judge import Row, judge, meets
 from policies.intent.model import Intent
+from policies.intent.references import settled
+from policies.intent.versions import site_of
 from policies.policy import TODAY, PolicySet
 from twin.run import Progress
 from twin.scenario import Scenario
@@ -50,7 +52,7 @@ def run_trial(
     found = study.compare(scenario, {"today": TODAY, "candidate": policy}, seeds, home, progress=progress, cancel=cancel)
     today, candidate = found.run_ids["today"], found.run_ids["candidate"]
     metrics = {name: {label: list(values) for label, values in sides.items()} for name, sides in found.values.items()}
-    return Trial(today, candidate, judged(intent, today, candidate, home), metrics)
+    return Trial(today, candidate, judged(settled(intent, site_of(scenario).references), today, candidate, home), metrics)
 
 
 def judged(intent: Intent, today: Sequence[str], candidate: Sequence[str], home: Path) -> tuple[Row, ...]:

@@ -15,6 +15,7 @@ from policies.intent.model import Finding, Intent, WindowSpec
 from policies.policy import PolicySet, Schedule
 from policies.study import phases
 from twin import run as twin_run
+from twin.memory.settings import Settings as MemorySettings
 from twin.scenario import Scenario, load
 from twin.stack import Phase
 from twin.store import runs
@@ -51,7 +52,8 @@ def site_of(scenario: Scenario) -> Site:
     limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
     reading = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints if endpoint.vision is not None)
-    return Site(scenario.entities(), limits=limits, image_endpoints=reading)
+    memory = getattr(scenario.spec, "memory", None) or MemorySettings()
+    return Site(scenario.entities(), limits=limits, image_endpoints=reading, memory=memory)
 
 
 def scenario_of(scenario: Scenario | str | Path) -> Scenario:

@@ -48,7 +48,7 @@ def assemble(
     drafts = [draft for draft in drafts if _sensible(work, draft) and _no_ratio(work, draft)]
     wishes = tuple(_expectation(work, draft, scope_of, window_of) for draft in drafts)
     objective = _objective(work)
-    kind = "functional" if _functional(work, wishes, objective) else "operational"
+    kind = "functional" if _functional(work, wishes, objective, bool(_knobs(where.get("pod_topology")))) else "operational"
     intent = Intent(
         text=text[: guards.TEXT_LIMIT], kind=kind, objective=objective, expectations=_distinct(wishes), scope=scope, window=window,
         settings={lever: {"system": system, **_knobs(where.get(lever))} for lever, system in settings.items()},
@@ -150,9 +150,10 @@ def _objective(work: Draughts) -> Objective | None:
     return Objective(sense="minimize" if sense == "minimize" else "maximize", metric=metric)
 
 
-def _functional(work: Draughts, wishes: tuple[Expectation, ...], objective: Objective | None) -> bool:
+def _functional(work: Draughts, wishes: tuple[Expectation, ...], objective: Objective | None, sized: bool) -> bool:
     spoken = {wish.metric for wish in wishes} | ({objective.metric} if objective else set())
-    return bool(spoken & _DESIGNED) or _DESIGN.search(work.board.rest) is not None
+    # A pod of a size that is chosen by name is to be built as well.
+    return bool(spoken & _DESIGNED) or sized or _DESIGN.search(work.board.rest) is not None
 
 
 def _no_ratio(work: Draughts, draft: Draft) -> bool:

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from policies.intent.interpret import podnames
 from policies.intent.interpret.canon import Board, Mark
 from policies.intent.interpret.reader import Site
 from policies.intent.interpret.words import lexicon, rule
@@ -39,6 +40,8 @@ _REFUSED: Final = re.compile(
 )
 # What a system serves with when it is handed an endpoint, every lever that it can hold.
 _OF_ENDPOINTS: Final = ("stage_layout", "instance_config", "instance_scaling", "request_routing")
+_OF_PODS: Final = ("pod_topology", "pool_allocation")
+_POOLING: Final = re.compile(r"(?<!\w)(?:pool|pools|pooling|pooled)(?!\w)|(?<!\w)for (?:the )?(?:cxl )?(?:memory|dram)(?!\w)")
 _KEPT: Final = re.compile(
     r"(?<!\w)(?:keep|hold|run|leave|have) (?:exactly |just |only |always )?(?P<count>\d{1,5}) instances"
     r"(?: (?:of|for|on) (?:each|every)(?: endpoint)?)?(?: (?:on|up|running))?(?!\w)(?P<of>\s+(?:of|on|for|at) (?:the )?\ue000+)?"
@@ -48,16 +51,19 @@ _SPLIT: Final = re.compile(r"[,;.](?=\s|$)|(?<!\w)(?:and|but|while|with(?= \S+ (
 
 # What stands before and after a name that is chosen and nothing else: no noun follows to which the word could belong.
 _CHOSEN: Final = re.compile(r"(?<!\w)(?:use|choose|pick|adopt|go with) (?:the )?$")
+# What something is held against is not chosen by it: "no dearer than the fully connected pod".
+_COMPARED: Final = re.compile(r"(?<!\w)(?:than|against|versus|vs|compared (?:to|with)|relative to|of what) (?:the |a |an )?$")
 _ENDS: Final = re.compile(r"\s*(?:$|[,;.]|(?:on|for|in|at|and|but|everywhere)(?!\w))")
 
 
 def mark(board: Board, site: Site) -> tuple[dict[str, str], list[Finding], dict[str, Mark]]:
     """Mark levers and systems; return lever -> system, the questions, and where each was read."""
-    _mark_systems(board)
     settings: dict[str, str] = {}
     findings: list[Finding] = []
     where: dict[str, Mark] = {}
     before: Mark | None = None
+    podnames.mark(board, settings, where)
+    _mark_systems(board)
     _kept(board, settings, findings, where)
     for start, end in _segments(board):
         _listed(board, site, (start, end), before, settings, where)
@@ -100,7 +106,7 @@ def _listed(
 def _mark_systems(board: Board) -> None:
     for name, (pattern, _) in lexicon().systems.items():
         for match in list(pattern.finditer(board.rest)):
-            if name in _ORDINARY and not _beside(board, name, match):
+            if name in _ORDINARY and (_COMPARED.search(board.rest[: match.start()]) or not _beside(board, name, match)):
                 continue
             board.take("system", match.start(), match.end(), name)
 
@@ -116,7 +122,7 @@ def _beside(board: Board, name: str, match: re.Match[str]) -> bool:
     if name == "monolithic" and len(match[0].split()) > 1:
         return True
     # "use static peak on chat-70b" chooses it in so many words.
-    if name != "none" and _CHOSEN.search(board.rest[: match.start()]) and _ENDS.match(board.rest[match.end() :]):
+    if _CHOSEN.search(board.rest[: match.start()]) and _ENDS.match(board.rest[match.end() :]):
         return True
     if re.search(r"\d|\ue003", segment):
         return False
@@ -173,6 +179,8 @@ def _segment(
         elif len(able) == 1:
             settings[able[0]] = str(system.value)
             where[able[0]] = system
+        elif set(able) == set(_OF_PODS) and _POOLING.search(text):
+            findings += _handed(system, able, settings, where)
         elif _endpoint_named(board, piece) and any(lever in _OF_ENDPOINTS for lever in able):
             findings += _handed(system, [lever for lever in able if lever in _OF_ENDPOINTS], settings, where)
         else:
@@ -234,7 +242,7 @@ def _unknown(board: Board, piece: tuple[int, int], strong: list[str], findings: 
 def _clear(board: Board, start: int, end: int, systems: list[Mark]) -> None:
     """Take the words of a setting out, up to a bound that stands in the same breath."""
     text = board.rest[start:end]
-    bound = re.search(r"\ue003|\d ?%|(?<!\w)(?:minimi|maximi|keep|under|below|above|at most|at least|no worse)", text)
+    bound = re.search(r"\ue003|\d ?%|\d[ -]hosts?(?!\w)|(?<!\w)(?:minimi|maximi|keep|under|below|above|at most|at least|no worse)", text)
     if bound is None:
         for match in re.finditer(r"[a-z'\-]+", text):
             board.take("taken", start + match.start(), start + match.end())

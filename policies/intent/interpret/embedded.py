@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from policies.intent import guards
-from policies.intent.interpret import bounds, choices, numerals, percentiles, quantities, refusals, scopes, typos, windows
+from policies.intent.interpret import bounds, choices, numerals, percentiles, podnames, quantities, refusals, scopes, typos, windows
 from policies.intent.interpret.assemble import assemble
 from policies.intent.interpret.canon import Board, Canon
 from policies.intent.interpret.clauses import concepts, split
@@ -46,7 +46,7 @@ def canonical(text: str, site: Site) -> Canon:
         canon = canon.sub(pattern, lambda match, written=written: written or f"{match[1]} not")  # type: ignore[misc]
     names = frozenset(word for ids in site.entities.values() for name in ids for word in re.findall(r"[a-z]{3,}", name))
     names |= frozenset(word for name in published_systems() for word in name.split("_"))
-    return numerals.rewrite(typos.rewrite(canon, names))
+    return numerals.rewrite(podnames.canonical(typos.rewrite(canon, names)))
 
 
 class EmbeddedReader:

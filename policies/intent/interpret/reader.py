@@ -6,6 +6,8 @@ from typing import Protocol
 
 from policies.intent.interpret.words import published_levers
 from policies.intent.model import Finding, Intent, Span
+from policies.intent.references import References, references
+from twin.memory.settings import Settings as MemorySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +16,19 @@ class Site:
 
     ``entities`` gives the ids of each scope kind; ``levers`` the holders of each lever that the vocabulary has;
     ``limits`` known bounds in the metric's unit, keyed ``row-2/plant.row_power_peak_w`` (an empty id for the whole site);
-    ``image_endpoints`` the endpoints whose models read images.
+    ``image_endpoints`` the endpoints whose models read images; ``memory`` how it pools memory, with the prices of pods.
     """
 
     entities: Mapping[str, tuple[str, ...]]
     levers: Mapping[str, tuple[str, ...]] = field(default_factory=published_levers)
     limits: Mapping[str, float] = field(default_factory=dict)
     image_endpoints: tuple[str, ...] = ()
+    memory: MemorySettings = field(default_factory=MemorySettings)
+
+    @property
+    def references(self) -> References:
+        """Return what looks up the values that changes are taken of at this site, where that is not today's policy."""
+        return references(self.memory)
 
     def limit(self, metric: str, ids: Sequence[str] = ()) -> float | None:
         """Return the one limit that holds over the named places, None where there is none or they differ."""

@@ -1,0 +1,64 @@
+"""Pods chosen by name: of which kind, of how many hosts, or none at all."""
+
+import re
+from typing import Final
+
+from policies.intent.interpret.canon import Board, Canon, Mark
+
+_POD: Final = r"(?:memory |cxl )*pods?"
+_KIND: Final = r"(?P<kind>octopus|fully connected|full mesh|all to all|switch(?:ed)?(?: based)?)"
+_COUNT: Final = r"(?P<hosts>\d{1,5})"
+_OF: Final = r"(?:of|for|over|across|with|spanning|between)"
+# "the 25-host octopus pod", "a fully connected pod of 8 hosts", "octopus for a pod of 25 hosts"
+_SIZED: Final = (
+    re.compile(rf"(?<![\w.]){_COUNT}[ -]hosts? {_KIND} {_POD}(?!\w)"),
+    re.compile(rf"(?<!\w){_KIND} {_POD} {_OF} {_COUNT} hosts?(?!\w)"),
+    re.compile(rf"(?<!\w)(?P<kind>octopus) for (?:a |the |one )?{_POD} {_OF} {_COUNT} hosts?(?!\w)"),
+)
+# "no memory pool", said of the pool itself: "no pool overflows" is another wish.
+_NONE: Final = re.compile(
+    r"(?<!\w)(?:(?:use|have|build|want|run with|stay with|back to) )?(?:no|without (?:a|any|the)) (?:memory |cxl |dram )*pool(?:s|ing)?"
+    r"(?: at all)?\s*(?=$|[,;.!]|(?:and|but|today|please|for now|anywhere|everywhere)(?!\w))"
+)
+_TURNED_DOWN: Final = re.compile(r"(?<!\w)(?:not|never|no|without|instead of|rather than|other than|except|avoid)(?!\w)")
+_BREATH: Final = re.compile(r"[,;.:!?](?=\s|$)|(?<!\w)(?:and|but)(?!\w)")
+# A change of a pod's cost is one against the fully connected pod anyhow: who says so says nothing else.
+_PLAIN: Final = rf"than (?:the |a |that of the |in the )?fully[ -]connected {_POD}(?: of (?:8|eight) hosts)?(?!\w)"
+_NO_DEARER: Final = re.compile(
+    rf"(?<!\w)(?:(?:for|at) )?no (?:dearer|costlier|more(?: expensive)?|higher cost)(?: (?:per|a|for each) host)? {_PLAIN}"
+)
+# A size is exact where a design has one of each, and the least where one is chosen among many.
+_KNOB: Final = {"octopus": "hosts_at_least", "fully_connected": "hosts", "switch": "hosts"}
+
+
+def canonical(canon: Canon) -> Canon:
+    """Return a text in which what is held against the fully connected pod is held against today, as every change is written."""
+    return canon.sub(_NO_DEARER, lambda match: "cost per host no higher than today").sub(re.compile(_PLAIN), lambda match: "than today")
+
+
+def mark(board: Board, settings: dict[str, str], where: dict[str, Mark]) -> None:
+    """Take a pod that is chosen by name and size, or none, as the holder of pod topology with its knob."""
+    for pattern in _SIZED:
+        match = pattern.search(board.rest)
+        if match is None or not int(match["hosts"]) or _turned_down(board.rest, match.start()):
+            continue
+        system = _system(match["kind"])
+        settings["pod_topology"] = system
+        where["pod_topology"] = Mark("knobs", match.start(), match.end(), {_KNOB[system]: int(match["hosts"])})
+        board.take("taken", match.start(), match.end())
+        return
+    match = _NONE.search(board.rest)
+    if match is not None:
+        settings["pod_topology"] = "none"
+        where["pod_topology"] = Mark("system", match.start(), match.end(), "none")
+        board.take("taken", match.start(), match.end())
+
+
+def _turned_down(text: str, at: int) -> bool:
+    """Whether what stands at a place is said not to be wanted, in the same breath."""
+    begin = max((found.end() for found in _BREATH.finditer(text[:at])), default=0)
+    return _TURNED_DOWN.search(text[begin:at]) is not None
+
+
+def _system(kind: str) -> str:
+    return "octopus" if kind == "octopus" else "switch" if kind.startswith("switch") else "fully_connected"

@@ -1,0 +1,64 @@
+"""An intent that asks for a pod: who designs it, and what it costs at most."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from policies import catalogue
+from policies.intent.interpret.reader import Site
+from policies.intent.model import Finding, Intent
+from policies.intent.readback import bound_words
+from policies.intent.references import AGAINST, unpriced
+from policies.policy import PolicySet
+from policies.system import System
+from twin.metrics import METRICS
+from twin.units import show
+
+# Objective -> what a designer of pods prefers among the designs that keep every bound.
+_PREFERRED: Final = {
+    ("memory.cost_usd_per_host", "minimize"): "cost",
+    ("memory.dram_saving_share", "maximize"): "saving",
+    ("memory.pod_hosts", "maximize"): "hosts",
+}
+
+
+def designing(card: System, served: Sequence[str]) -> bool:
+    """Return whether a card is asked to design something: it answers with a design, and a metric of what it builds is wanted."""
+    return card.answer is not None and any(metric in card.enforces for metric in served)
+
+
+def preferring(policy: PolicySet, intent: Intent) -> PolicySet:
+    """Tell who designs a pod which of those that keep the bounds is wanted: the objective, where it is one of a pod."""
+    wanted = None if intent.objective is None else _PREFERRED.get((intent.objective.metric, intent.objective.sense))
+    stack = policy.levers.get("pod_topology", ())
+    chosen = tuple(
+        held.model_copy(update={"knobs": {"prefer": wanted, **held.knobs}})
+        if wanted is not None and "prefer" in catalogue.card(held.system).knobs.model_fields
+        else held
+        for held in stack
+    )
+    return policy if chosen == stack else policy.model_copy(update={"levers": {**policy.levers, "pod_topology": chosen}})
+
+
+def held_against(intent: Intent, site: Site) -> list[Finding]:
+    """Tell what a change is held against where that is not today's policy, with its value and the bound that follows."""
+    found = []
+    for wish in intent.expectations:
+        if not wish.relative or wish.metric not in AGAINST:
+            continue
+        reference = site.references(wish.metric)
+        if reference is None:
+            text = f"{METRICS[wish.metric].label} cannot be held against {AGAINST[wish.metric]}: {unpriced(site.memory)}"
+            found.append(Finding(severity="question", about=wish.metric, text=text[:400]))
+            continue
+        bound = bound_words(wish.model_copy(update={"value": reference.value * (1.0 + wish.value), "relative": False}))
+        text = f"At the prices of {site.memory.prices} {reference.words} costs {show(reference.value, wish.metric)} per host: {bound} here."
+        found.append(Finding(severity="info", about=wish.metric, text=text))
+    return found
+
+
+def nothing_pooled(policy: PolicySet) -> list[Finding]:
+    """Tell where somebody is to fill a pool that nobody builds."""
+    if "pool_allocation" not in policy.levers or any(held.system != "none" for held in policy.levers.get("pod_topology", ())):
+        return []
+    text = "No pod stands today and none is asked for: there is nothing to allocate on until the request says what to build."
+    return [Finding(severity="info", about="pod_topology", text=text)]
