@@ -214,12 +214,13 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
     start = spec.plant.start_from
     sensed = {spec.plant.telemetry, spec.plant.replay, start.telemetry if start else None} - {None}
     named += [("telemetry", str(name)) for name in sorted(map(str, sensed))]
+    named += [("vm-trace", spec.workloads.host_trace.name)] if spec.workloads.host_trace else []
     return {f"{kind}/{name}": digest(imported(kind, name).read_bytes()) for kind, name in named}
 
 
 def _check_places(scenario: Scenario) -> None:
     """Refuse VMs without a place, VMs for endpoints that do not exist, endpoints without a server, and what would go unheard."""
-    workloads_model.check_room(scenario.spec.workloads, scenario.fleet)
+    workloads_model.check_room(scenario.spec.workloads, scenario.fleet, scenario.horizon_s)
     memory_model.check_faults(scenario.faults_of("memory"), scenario.fleet.host_ids)
     prices.table(scenario.spec.memory.prices)  # refuses one that there is not
     _check_unheard(scenario)

@@ -4,18 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.chance import stream
-from twin.clock import Clock
-from twin.fleet import Fleet
 from twin.sources import calibration
-from twin.workloads.host_streams import HostDrawn, HostStream, default_memory_bytes, draw
+from twin.workloads.host_streams import HostDrawn, default_memory_bytes
 from twin.workloads.load import Load
-from twin.workloads.population import place
-from twin.workloads.settings import Settings, VmGroup
+from twin.workloads.settings import VmGroup
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,94 +63,53 @@ class HostPopulation:
         return digest.hexdigest()
 
 
-def named_hosts(settings: Settings, fleet: Fleet) -> tuple[list[VmGroup], Ints]:
-    """Return the groups of the VMs that fill a named host, and these hosts."""
-    groups, chosen = place(settings, fleet)
-    mine = [(settings.vms[group], host) for group, (kind, host) in zip(groups, chosen, strict=True) if kind == 1]
-    return [group for group, _ in mine], np.array([host for _, host in mine], dtype=np.int64)
+class Owner(Protocol):
+    """Whose VMs come and go on hosts, and what they are like: a stream, or a name that tenants of a trace are dealt to."""
+
+    @property
+    def workload(self) -> str:
+        """Name of the workload."""
+
+    @property
+    def memory_bound_share(self) -> float:
+        """How much of a VM's time waits for memory."""
+
+    @property
+    def load(self) -> Load:
+        """Template of the load."""
 
 
-def free_vcpus(settings: Settings, fleet: Fleet) -> Ints:
-    """Return what each host has for VMs that come and go, shape H."""
-    free = np.full(len(fleet.host_ids), host_vcpus(), dtype=np.int64)
-    free[named_hosts(settings, fleet)[1]] = 0
-    return free
-
-
-def check_hosts(settings: Settings, fleet: Fleet) -> None:
-    """Raise ValueError where VMs are asked for that the fleet's hosts cannot hold on average."""
-    if not settings.host_streams:
-        return
-    free, size = free_vcpus(settings, fleet), host_vcpus()
-    if not len(free):
-        raise ValueError("workloads.host_streams: the fleet has no CPU hosts; add a row of kind host or remove the streams")
-    large = next((asked for asked in settings.host_streams if asked.largest_vcpus > size), None)
-    if large is not None:
-        raise ValueError(
-            f"workloads.host_streams: {large.workload}: no host takes {large.largest_vcpus} vCPUs, each has {size}; change size_shares"
-        )
-    held = sum(asked.held_vcpus(size * len(free)) for asked in settings.host_streams)
-    if held > free.sum() * (1.0 + 1e-9):
-        raise ValueError(
-            f"workloads.host_streams: VMs would hold {held:,.0f} vCPUs on average and the hosts have {free.sum():,} left for them; "
-            "lower vcpus_share or rate_per_h"
-        )
-
-
-def populate_hosts(settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, seed: int, when: str = "") -> HostPopulation:
-    """Draw every VM on hosts; ``when`` names another time's draws."""
-    groups, _ = named_hosts(settings, fleet)
-    vcpus = host_vcpus() * len(fleet.host_ids)
-    asked = settings.host_streams
-    drawn = [
-        draw(each, each.mean_rate_per_s(vcpus), clock, horizon_s, seed, f"{each.workload}/{index}{when}")
-        for index, each in enumerate(asked)
-    ]
-    return _population(groups, asked, drawn, stream(seed, "workloads", f"host-order{when}"))
-
-
-def _population(
-    groups: Sequence[VmGroup], asked: Sequence[HostStream], drawn: Sequence[HostDrawn], random: np.random.Generator
-) -> HostPopulation:
-    """Number the VMs: groups in their order, those that stand shuffled, the others as they arrive."""
-    of = np.repeat(np.arange(len(drawn)), [len(each.arrive_s) for each in drawn]).astype(np.int64)
-    arrive_s = _joined(drawn, "arrive_s")
-    standing = np.flatnonzero(arrive_s <= 0.0)
-    later = np.flatnonzero(arrive_s > 0.0)
-    order = np.concatenate([random.permutation(standing), later[np.argsort(arrive_s[later], kind="stable")]]).astype(np.int64)
-    of, named = of[order], len(groups)
-    ids = tuple(dict.fromkeys([group.workload for group in groups] + [each.workload for each in asked]))
+def populate_hosts(groups: Sequence[VmGroup], owners: Sequence[Owner], of: Ints, drawn: HostDrawn) -> HostPopulation:
+    """Number the VMs of ``groups``, one on a host each, and those that come and go, which are given in their order with their owners."""
+    named = len(groups)
+    ids = tuple(dict.fromkeys([group.workload for group in groups] + [each.workload for each in owners]))
     bound = float(calibration("workloads")["host_memory_bound"]["share"]["value"])
-    owners = np.array([ids.index(each.workload) for each in asked], dtype=np.int64)
+    owner = np.array([ids.index(each.workload) for each in owners], dtype=np.int64)
     host, memory = filling()
 
-    def column(fixed: Sequence[float], streamed: Floats | Ints) -> Floats:
-        return np.concatenate([np.array(fixed, dtype=np.float64), streamed])
+    def share(fixed: Sequence[float], coming: Floats) -> Floats:
+        return np.concatenate([np.array(fixed, dtype=np.float64), coming])
 
-    def whole(fixed: Sequence[int], streamed: Ints) -> Ints:
-        return np.concatenate([np.array(fixed, dtype=np.int64), streamed])
+    def count(fixed: Sequence[int], coming: Ints) -> Ints:
+        return np.concatenate([np.array(fixed, dtype=np.int64), coming])
 
     def load(name: str) -> Floats:
-        own: list[Load] = [group.load for group in groups]
-        return column([getattr(each, name) for each in own], np.array([getattr(each.load, name) for each in asked], dtype=np.float64)[of])
+        template = np.array([getattr(each.load, name) for each in owners], dtype=np.float64)
+        return share([getattr(group.load, name) for group in groups], template[of])
 
     none = [0.0] * named
     return HostPopulation(
         workload_ids=ids,
-        workload=whole([ids.index(group.workload) for group in groups], owners[of]),
-        arrive_s=column(none, arrive_s[order]),
-        end_s=column([np.inf] * named, _joined(drawn, "end_s")[order]),
-        vcpus=whole([host] * named, _joined(drawn, "vcpus")[order].astype(np.int64)),
-        memory_bytes=whole([memory] * named, _joined(drawn, "memory_bytes")[order].astype(np.int64)),
-        memory_bound_share=column([bound] * named, np.array([each.memory_bound_share for each in asked], dtype=np.float64)[of]),
-        mean_share=load("mean_share") + column(none, _joined(drawn, "mean_shift_share")[order]),
+        workload=count([ids.index(group.workload) for group in groups], owner[of]),
+        arrive_s=share(none, drawn.arrive_s),
+        end_s=share([np.inf] * named, drawn.end_s),
+        vcpus=count([host] * named, drawn.vcpus),
+        memory_bytes=count([memory] * named, drawn.memory_bytes),
+        memory_bound_share=share([bound] * named, np.array([each.memory_bound_share for each in owners], dtype=np.float64)[of]),
+        mean_share=load("mean_share") + share(none, drawn.mean_shift_share),
         swing_share=load("swing_share"),
-        peak_hour=load("peak_hour") + column(none, _joined(drawn, "peak_shift_h")[order]),
+        peak_hour=load("peak_hour") + share(none, drawn.peak_shift_h),
         weekend_share=load("weekend_share"),
         noise_share=load("noise_share"),
         named=named,
     )
-
-
-def _joined(drawn: Sequence[HostDrawn], name: str) -> NDArray[np.float64]:
-    return np.concatenate([getattr(each, name) for each in drawn]) if drawn else np.zeros(0)

@@ -1,8 +1,9 @@
 """Customers' VMs on CPU hosts: arrivals, vCPUs, memory and lifetimes."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,14 +73,22 @@ class HostLifetime(BaseModel):
         low, high = self.shortest_s**rest, self.longest_s**rest
         return np.asarray((low + level * (high - low)) ** (1.0 / rest) * (1.0 - passed))
 
+    def later_s(self, passed_s: Floats, level: Floats) -> Floats:
+        """Return the whole lifetimes of VMs that have lived for so long already, from even draws of 0 to 1."""
+        since_s = np.clip(passed_s, self.shortest_s, self.longest_s)
+        low, high = since_s**-self.exponent, self.longest_s**-self.exponent
+        return np.asarray(np.maximum((low - level * (low - high)) ** (-1.0 / self.exponent), passed_s))
+
 
 class HostStream(BaseModel):
     """VMs of one customer that arrive on CPU hosts, live there and leave.
 
     How many there are is said by ``vcpus_share``, the share of the vCPUs of the fleet's hosts that they hold on average, or by
     ``rate_per_h``. At the start of a run the population that belongs to it stands already. ``size_shares`` gives the share of
-    VMs by their vCPUs, ``memory_gb_per_vcpu`` by their memory (GB of 2^30 bytes) for each vCPU. ``memory_bound_share`` is how
-    much of their time waits for memory while all of it is local. Arrivals follow a daily wave, weaker at weekends.
+    VMs by their vCPUs, ``memory_gb_per_vcpu`` by their memory (GB of 2^30 bytes) for each vCPU. They come and go in batches of one
+    size: the share of batches with more than n VMs falls as n + 1 to the power of minus ``batch_exponent``, up to
+    ``batch_largest``. ``memory_bound_share`` is how much of their time waits for memory while all of it is local. Arrivals
+    follow a daily wave, weaker at weekends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +99,8 @@ class HostStream(BaseModel):
     lifetime: HostLifetime = Field(default_factory=HostLifetime)
     size_shares: dict[Annotated[int, Field(ge=1, le=LARGEST_VCPUS)], Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=_sizes)
     memory_gb_per_vcpu: dict[Annotated[float, Field(gt=0, le=1024)], Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=_memory)
+    batch_exponent: Annotated[float, Field(ge=0.5, le=10)] = calibrated("host_batch.exponent")
+    batch_largest: Annotated[int, Field(ge=1, le=10_000)] = calibrated("host_batch.largest")
     memory_bound_share: Annotated[float, Field(ge=0, le=1)] = calibrated("host_memory_bound.share")
     load: Load = Field(default_factory=varied_load)
     arrival_swing_share: Annotated[float, Field(ge=0, le=1)] = calibrated("host_arrival.swing_share")
@@ -111,12 +122,17 @@ class HostStream(BaseModel):
         return sum(vcpus * share for vcpus, share in self.size_shares.items())
 
     @property
+    def mean_batch(self) -> float:
+        """Return the mean number of VMs of a batch."""
+        return float((np.arange(1, self.batch_largest + 1) ** -self.batch_exponent).sum())
+
+    @property
     def largest_vcpus(self) -> int:
         """Return the vCPUs of the largest VM that comes."""
         return max(vcpus for vcpus, share in self.size_shares.items() if share > 0.0)
 
     def mean_rate_per_s(self, vcpus: int) -> float:
-        """Return the mean rate of arrivals on hosts of so many vCPUs in all."""
+        """Return the mean rate at which VMs arrive on hosts of so many vCPUs in all."""
         if self.rate_per_h is not None:
             return self.rate_per_h / HOUR_S
         return float(self.vcpus_share or 0.0) * vcpus / (self.mean_vcpus * self.lifetime.mean_s)
@@ -143,37 +159,41 @@ class HostDrawn:
 
 def draw(asked: HostStream, rate_per_s: float, clock: Clock, horizon_s: float, seed: int, name: str) -> HostDrawn:
     """Return every VM of a stream up to the horizon. Each day has its own random stream, so a longer horizon shares its days."""
-    days = [_day(asked, rate_per_s, clock, day, seed, name) for day in range(math.ceil(horizon_s / DAY_S))]
-    columns = [np.concatenate(parts) for parts in zip(_standing(asked, rate_per_s, seed, name), *days, strict=True)]
+    batches_per_s = rate_per_s / asked.mean_batch
+    days = [_day(asked, batches_per_s, clock, day, seed, name) for day in range(math.ceil(horizon_s / DAY_S))]
+    columns = [np.concatenate(parts) for parts in zip(_standing(asked, batches_per_s, seed, name), *days, strict=True)]
     arrive_s, life_s, size, memory, *shifts = (column[columns[0] < horizon_s] for column in columns)
     vcpus = _picked(asked.size_shares, size).astype(np.int64)
     memory_bytes = np.rint(_picked(asked.memory_gb_per_vcpu, memory) * vcpus * GIB).astype(np.int64)
     return HostDrawn(arrive_s, arrive_s + life_s, vcpus, memory_bytes, shifts[0] * asked.load.spread_share, shifts[1] * asked.load.spread_h)
 
 
-def _picked(shares: dict[int, float] | dict[float, float], level: Floats) -> Floats:
+def _picked(shares: Mapping[Any, float], level: Floats) -> Floats:
     """Return the value that each even draw of 0 to 1 falls on."""
     values = sorted(value for value, share in shares.items() if share > 0.0)
-    edges = np.cumsum([shares[value] for value in values])  # type: ignore[index]
+    edges = np.cumsum([shares[value] for value in values])
     return np.array(values, dtype=np.float64)[np.minimum(np.searchsorted(edges, level, side="right"), len(values) - 1)]
 
 
-def _standing(asked: HostStream, rate_per_s: float, seed: int, name: str) -> tuple[Floats, ...]:
+def _standing(asked: HostStream, batches_per_s: float, seed: int, name: str) -> tuple[Floats, ...]:
     """Return the population of the steady state with what is left of its lives; Little's law gives its mean."""
-    random = stream(seed, "workloads", "host-standing", name)
-    count = int(random.poisson(rate_per_s * asked.lifetime.mean_s))
-    return (np.zeros(count), asked.lifetime.left_s(random.random(count), random.random(count)), *_attributes(random, count))
+    random, life = stream(seed, "workloads", "host-standing", name), asked.lifetime
+    count = int(random.poisson(batches_per_s * life.mean_s))
+    return _vms(asked, np.zeros(count), life.left_s(random.random(count), random.random(count)), random)
 
 
-def _day(asked: HostStream, rate_per_s: float, clock: Clock, day: int, seed: int, name: str) -> tuple[Floats, ...]:
+def _day(asked: HostStream, batches_per_s: float, clock: Clock, day: int, seed: int, name: str) -> tuple[Floats, ...]:
     """Return the arrivals of one day."""
     random = stream(seed, "workloads", "host-arrivals", name, str(day))
-    arrive_s, keep = arriving(asked, rate_per_s, clock, day, random)
-    count = len(arrive_s)
-    drawn = (asked.lifetime.lives_s(random.random(count)), *_attributes(random, count))
-    return (arrive_s[keep], *(column[keep] for column in drawn))
+    arrive_s, keep = arriving(asked, batches_per_s, clock, day, random)
+    arrive_s = arrive_s[keep]
+    return _vms(asked, arrive_s, asked.lifetime.lives_s(random.random(len(arrive_s))), random)
 
 
-def _attributes(random: np.random.Generator, count: int) -> tuple[Floats, ...]:
-    """Return levels for size and memory, and two standard normal shifts of each VM."""
-    return random.random(count), random.random(count), random.standard_normal(count), random.standard_normal(count)
+def _vms(asked: HostStream, arrive_s: Floats, life_s: Floats, random: np.random.Generator) -> tuple[Floats, ...]:
+    """Return the VMs of batches: times, levels for size and memory, which a batch shares, and two standard normal shifts of each VM."""
+    level, batches = random.random((3, len(arrive_s))), len(arrive_s)
+    # Even draws of (0, 1]: one of 0 would make a batch without end.
+    count = np.minimum(np.floor((1.0 - level[0]) ** (-1.0 / asked.batch_exponent)), asked.batch_largest).astype(np.int64)
+    of = np.repeat(np.arange(batches), count)
+    return (arrive_s[of], life_s[of], level[1][of], level[2][of], random.standard_normal(len(of)), random.standard_normal(len(of)))

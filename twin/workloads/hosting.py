@@ -39,29 +39,36 @@ class HostEvents:
         return HostEvents(self.t_s[first:end], self.vm[first:end], self.host[first:end], self.begins[first:end])
 
 
-def place(
-    arrive_s: Floats, end_s: Floats, vcpus: Ints, free_vcpus: Ints, random: np.random.Generator, until_s: float = np.inf
-) -> tuple[Ints, HostEvents]:
+def place(arrive_s: Floats, end_s: Floats, vcpus: Ints, free_vcpus: Ints, random: np.random.Generator, until_s: float = np.inf) -> Ints:
     """Give every VM a host when it arrives: best fit on vCPUs, the fullest of eight sampled hosts that fit, else the first that fits.
 
     ``arrive_s``, ``end_s`` (later than the arrival) and ``vcpus`` have shape V; VMs are numbered as they arrive, and those that
     arrive at one time ask in their order. ``free_vcpus`` (H) is what hosts have to give at the beginning. Returns the host of
-    each VM, ``NO_HOST`` where none had room, and the events of the others up to ``until_s``, both of which are the same for a
-    later ``until_s`` as far as they go.
+    each VM, ``NO_HOST`` where none had room or the VM came after ``until_s``; a later ``until_s`` changes nothing before.
     """
+    hosts = np.full(len(arrive_s), NO_HOST, dtype=np.int64)
+    if len(free_vcpus) and len(arrive_s):
+        _, vm, begins = _in_order(arrive_s, end_s, until_s)
+        samples = random.integers(0, len(free_vcpus), (len(arrive_s), SAMPLED))
+        _placer()(vm, begins, vcpus.astype(np.int64), samples, free_vcpus.astype(np.int64), hosts)
+    return hosts
+
+
+def events_of(arrive_s: Floats, end_s: Floats, hosts: Ints, until_s: float = np.inf) -> HostEvents:
+    """Return what the VMs with a host do up to a time, in order."""
+    t_s, vm, begins = _in_order(arrive_s, end_s, until_s)
+    kept = hosts[vm] != NO_HOST
+    return HostEvents(t_s[kept], vm[kept], hosts[vm[kept]], begins[kept])
+
+
+def _in_order(arrive_s: Floats, end_s: Floats, until_s: float) -> tuple[Floats, Ints, Bools]:
+    """Return time, VM and kind of arrivals and ends in the order of time; at one time ends first, then by number."""
     t_s = np.concatenate([arrive_s, end_s])
     vm = np.concatenate([np.arange(len(arrive_s))] * 2).astype(np.int64)
     begins = np.arange(len(t_s)) < len(arrive_s)
     order = np.lexsort((begins, t_s))
     order = order[t_s[order] <= until_s]
-    t_s, vm, begins = t_s[order], vm[order], begins[order]
-    hosts = np.full(len(arrive_s), NO_HOST, dtype=np.int64)
-    if len(free_vcpus) and len(order):
-        samples = random.integers(0, len(free_vcpus), (len(arrive_s), SAMPLED))
-        arrays = (vcpus, samples, hosts)
-        _placer()(vm, begins, *(np.ascontiguousarray(part, dtype=np.int64) for part in arrays[:-1]), free_vcpus.astype(np.int64), hosts)
-    kept = hosts[vm] != NO_HOST
-    return hosts, HostEvents(t_s[kept], vm[kept], hosts[vm[kept]], begins[kept])
+    return t_s[order], vm[order], begins[order]
 
 
 def _place(vm, begins, vcpus, samples, free, hosts):  # type: ignore[no-untyped-def]  # compiled

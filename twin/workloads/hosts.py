@@ -1,29 +1,27 @@
 """VMs on CPU hosts over a run: who stands where, how busy that makes it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.chance import stream
-from twin.clock import DAY_S, Clock
+from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.host_load import HostLoad
-from twin.workloads.host_population import HostPopulation, free_vcpus, named_hosts, populate_hosts
+from twin.workloads.host_placing import placed, placed_before
+from twin.workloads.host_population import HostPopulation
 from twin.workloads.host_recording import write
-from twin.workloads.hosting import NO_HOST, HostEvents, place
+from twin.workloads.hosting import NO_HOST, HostEvents
 from twin.workloads.settings import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 # Rows are written at multiples of this, where runs may go on from a snapshot: a few rows at a time would cost more than the rest.
 _WRITTEN_EVERY_S: Final = 300.0
-_PAST_DAYS: Final = 3
 
 
 class Hosts:
@@ -34,8 +32,8 @@ class Hosts:
 
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, bursts: Sequence[Fault], seed: int) -> None:
         self._settings, self._fleet, self._clock, self._seed = settings, fleet, clock, seed
-        self.vms = populate_hosts(settings, fleet, clock, horizon_s, seed)
-        self.vm_host, self._events = settled(self.vms, settings, fleet, stream(seed, "workloads", "host-places"), horizon_s)
+        stood = placed(settings, fleet, clock, horizon_s, seed)
+        self.vms, self.vm_host, self._events = stood.vms, stood.vm_host, stood.events
         self._refused = np.flatnonzero(self.vm_host == NO_HOST)
         self._refused_s = self.vms.arrive_s[self._refused]
         self._load = HostLoad(self.vms, len(fleet.host_ids), clock, horizon_s, settings.noise_hold_s, bursts, seed)
@@ -73,12 +71,9 @@ class Hosts:
         return np.clip((filled + self._load.share(self._t_s)) * (1.0 + self._slowdown), 0.0, 1.0)
 
     def past(self) -> tuple[HostEvents, HostPopulation, float]:
-        """Return what stood on the hosts before the run: events, VMs, and over how many seconds; drawn from none of its draws."""
-        span_s = _PAST_DAYS * DAY_S
-        before = Clock(self._clock.start - timedelta(days=_PAST_DAYS))
-        vms = populate_hosts(self._settings, self._fleet, before, span_s, self._seed, "/past")
-        random = stream(self._seed, "workloads", "host-places/past")
-        return settled(vms, self._settings, self._fleet, random, span_s)[1], vms, span_s
+        """Return what stood on the hosts before the run: events, VMs, and over how many seconds."""
+        stood = placed_before(self._settings, self._fleet, self._clock, self._seed)
+        return stood.events, stood.vms, stood.span_s
 
     # -- what is kept -----------------------------------------------------------
 
@@ -103,16 +98,3 @@ class Hosts:
         self._before, self._written, self._told = self._now, int(state["written"]), int(state["told"])
         self._slowdown = np.array(state["slowdown"], dtype=np.float64)
         self._load.restart(*self.standing())
-
-
-def settled(vms: HostPopulation, settings: Settings, fleet: Fleet, random: np.random.Generator, until_s: float) -> tuple[Ints, HostEvents]:
-    """Return the host of each VM, and the events up to a time: those with a named host first, the others by best fit."""
-    _, own = named_hosts(settings, fleet)
-    named = len(own)
-    streamed, events = place(vms.arrive_s[named:], vms.end_s[named:], vms.vcpus[named:], free_vcpus(settings, fleet), random, until_s)
-    return np.concatenate([own, streamed]), HostEvents(
-        np.concatenate([np.zeros(named), events.t_s]),
-        np.concatenate([np.arange(named), events.vm + named]).astype(np.int64),
-        np.concatenate([own, events.host]),
-        np.concatenate([np.ones(named, dtype=np.bool_), events.begins]),
-    )

@@ -12,7 +12,8 @@ from twin.fleet import GPUS_PER_SERVER, Fleet
 from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.history import past_vms
-from twin.workloads.host_population import HostPopulation, check_hosts, filling
+from twin.workloads.host_placing import check_hosts
+from twin.workloads.host_population import HostPopulation, filling
 from twin.workloads.host_streams import HostStream
 from twin.workloads.hosting import HostEvents
 from twin.workloads.hosts import Hosts
@@ -285,7 +286,7 @@ class Model:
         self._settle()
 
 
-def check_room(settings: Settings, fleet: Fleet) -> None:
-    """Raise ValueError where VMs are asked for that the fleet as built cannot hold on average."""
+def check_room(settings: Settings, fleet: Fleet, horizon_s: float = 0.0) -> None:
+    """Raise ValueError where VMs are asked for that the fleet as built cannot hold on average, or a trace that ends before the run."""
     check_servers(settings, fleet)
-    check_hosts(settings, fleet)
+    check_hosts(settings, fleet, horizon_s)

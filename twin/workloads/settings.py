@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.clock import HOUR_S
 from twin.workloads.host_streams import HostStream
+from twin.workloads.host_trace import HostTrace
 from twin.workloads.load import Load
 from twin.workloads.streams import VmStream
 
@@ -35,7 +36,8 @@ class VmGroup(BaseModel):
 
 
 class Settings(BaseModel):
-    """The VMs of a scenario: groups that stay, ``arrivals`` of opaque VMs on GPU servers, and ``host_streams`` of VMs on CPU hosts.
+    """The VMs of a scenario: groups that stay, ``arrivals`` of opaque VMs on GPU servers, and VMs on CPU hosts:
+    ``host_streams`` of them, or those of a recorded trace.
 
     ``noise_hold_s`` is how long a VM's random deviation lasts. With ``follow_capacity`` a site that was given more servers than
     it was built for also carries as many more VMs and requests; without it the same demand finds more room.
@@ -46,6 +48,7 @@ class Settings(BaseModel):
     vms: tuple[VmGroup, ...] = ()
     arrivals: tuple[VmStream, ...] = ()
     host_streams: tuple[HostStream, ...] = ()
+    host_trace: HostTrace | None = None
     noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
     follow_capacity: bool = False
 
@@ -55,4 +58,11 @@ class Settings(BaseModel):
         return (
             *(("arrivals", each.workload) for each in self.arrivals),
             *(("host_streams", each.workload) for each in self.host_streams),
+            *(("host_trace", name) for name in (self.host_trace.workloads if self.host_trace else ())),
         )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.host_streams and self.host_trace is not None:
+            raise ValueError("write host_streams or host_trace, one of them")
+        return self
