@@ -55,6 +55,11 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
                 f"schedule: the policy set from {step.from_s:g} s on asks for another number of servers than the first one, and capacity "
                 "is decided before a run; hold it in the first policy set alone"
             )
+        if _TOPOLOGY in step.policy.levers and _builds(step.policy) != _builds(schedule.steps[0].policy):
+            raise ValueError(
+                f"schedule: the policy set from {step.from_s:g} s on asks for another memory pod than the first one, and a pod is built "
+                "before a run; hold it in the first policy set alone"
+            )
     around = surroundings(scenario.grown(size.extra_servers))
     out: list[Phase] = []
     built: dict[str, tuple[Knobs, Any]] = {}
@@ -66,6 +71,12 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
         built = {system: kept.get(system) or (mine, catalogue.card(system).build(mine, around)) for system, mine in knobs.items()}
         out.append(Phase(step.from_s, _holdings(whole, built), whole.canonical()))
     return (replace(out[0], extra_servers=size.extra_servers, clips=size.clips), *out[1:])
+
+
+def _builds(policy_set: PolicySet) -> tuple[Any, ...]:
+    """Return who decides the pod of a policy set, with every knob."""
+    whole = catalogue.complete(policy_set)
+    return tuple((held.system, tuple(sorted(held.knobs.items(), key=str))) for held in whole.levers[_TOPOLOGY])
 
 
 def capacity(policy_set: PolicySet, scenario: Scenario) -> Sized:
