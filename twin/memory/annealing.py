@@ -31,7 +31,7 @@ def anneal(host_units: Ints, device_units: Ints, links: tuple[Ints, Ints], costs
 
 
 # Decorated without signatures: they compile at the first call and are kept on disk.
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _random(word: Any) -> Any:
     word ^= word >> np.uint64(12)
     word ^= word << np.uint64(25)
@@ -39,7 +39,7 @@ def _random(word: Any) -> Any:
     return word
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _extra(places: Any, ends: Any, other: Any, costs: Any, one: Any, two: Any) -> Any:
     """Return what it costs if two that stand at ``places`` change over; ``ends`` are what each of them is cabled to."""
     here, there, extra = places[one], places[two], 0
@@ -50,7 +50,7 @@ def _extra(places: Any, ends: Any, other: Any, costs: Any, one: Any, two: Any) -
     return extra
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _run(hosts: Any, devices: Any, of_host: Any, of_device: Any, costs: Any, iterations: Any, word: Any) -> None:
     bits, low = np.uint64(32), np.uint64(0xFFFFFFFF)
     threshold = _BEGIN
