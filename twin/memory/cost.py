@@ -1,6 +1,6 @@
 """What a pod costs by host, what it saves net, and what it draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -69,9 +69,14 @@ def _switch_ports(pod: Pod, prices: Prices) -> int:
 
 
 def server() -> Server:
-    """Return the server of the calibration, with its expansion replaced."""
+    """Return the server of the calibration, one that has no CXL expansion to be replaced."""
     numbers = calibration("memory")["server"]
-    return Server(*(float(numbers[name]["value"]) for name in ("price_usd", "dram_share", "replaced_usd")))
+    return Server(float(numbers["price_usd"]["value"]), float(numbers["dram_share"]["value"]), float(numbers["replaced_usd"]["low"]))
+
+
+def server_with_expansion() -> Server:
+    """Return the same server with expansion of its own that a pod replaces: what was fitted to the upper end of the published range."""
+    return replace(server(), replaced_usd=float(calibration("memory")["server"]["replaced_usd"]["value"]))
 
 
 def fitted_dram_saving_share() -> float:

@@ -80,11 +80,11 @@ def test_what_has_no_price_is_refused_by_name() -> None:
 
 def test_the_net_saving_is_what_was_fitted_and_its_sign_for_switches_is_not() -> None:
     """Octopus, version 3: 3 to 5.4 % of server cost, where switches add cost. Two numbers were fitted to the two ends."""
-    saved, bare = cost.fitted_dram_saving_share(), replace(cost.server(), replaced_usd=0.0)
-    assert cost.net_saving_share(saved, 1548.0, bare) == pytest.approx(0.0299, abs=1e-4)
-    assert cost.net_saving_share(saved, 1548.0) == pytest.approx(0.0539, abs=1e-4)
-    assert cost.net_saving_share(saved, 3460.0, bare) == pytest.approx(-0.0338, abs=1e-4)
-    assert cost.net_saving_share(saved, 3460.0) == pytest.approx(-0.0098, abs=1e-4)
+    saved, expanded = cost.fitted_dram_saving_share(), cost.server_with_expansion()
+    assert cost.net_saving_share(saved, 1548.0) == pytest.approx(0.0299, abs=1e-4)
+    assert cost.net_saving_share(saved, 1548.0, expanded) == pytest.approx(0.0539, abs=1e-4)
+    assert cost.net_saving_share(saved, 3460.0) == pytest.approx(-0.0338, abs=1e-4)
+    assert cost.net_saving_share(saved, 3460.0, expanded) == pytest.approx(-0.0098, abs=1e-4)
     assert cost.FITTED == ("dram_saving_share", "replaced_usd")
 
 
