@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
+
 from twin.memory.demand import Floats, Ints, PastDemand
 from twin.memory.pods import Pod
 from twin.memory.settings import Settings
@@ -29,12 +31,20 @@ class TopologyObservation:
 class TopologyAction:
     """One pod, repeated over the fleet's hosts in their order; hosts that fill no whole pod keep to themselves.
 
-    ``device_bytes`` is the capacity of each device. ``pod`` None is no pool; ``why`` says why where one was asked for.
+    ``device_bytes`` is the capacity of each device, or of those of each pod in their order. ``pod`` None is no pool; ``why`` says why
+    where one was asked for.
     """
 
     pod: Pod | None
-    device_bytes: int = 0
+    device_bytes: int | tuple[int, ...] = 0
     why: str = ""
+
+    def pod_bytes(self, pods: int) -> Ints:
+        """Return the capacity of a device in each of so many pods, shape (P); ValueError, one line, for another number of sizes."""
+        sizes = np.array(self.device_bytes, dtype=np.int64)
+        if sizes.ndim and len(sizes) != pods:
+            raise ValueError(f"pod_topology: {len(sizes)} sizes of devices for {pods} pods; give one, or one for each pod")
+        return np.broadcast_to(sizes, (pods,))
 
 
 class PodTopology(Protocol):

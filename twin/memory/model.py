@@ -48,14 +48,15 @@ class Model:
         """Build the pod over the fleet's hosts and begin with empty memory; ValueError, one line, where it cannot be."""
         settings, pod = self.settings, action.pod
         self._tiling = Tiling(pod, len(self._fleet.host_ids))
-        if pod is not None and action.device_bytes < settings.slice_bytes:
-            raise ValueError(
-                f"pod_topology: devices of {action.device_bytes:,} bytes hold no slice of {settings.slice_bytes:,}; make them larger"
-            )
+        sizes = action.pod_bytes(self._tiling.pods)
+        if pod is not None and sizes.min() < settings.slice_bytes:
+            raise ValueError(f"pod_topology: devices of {sizes.min():,} bytes hold no slice of {settings.slice_bytes:,}; make them larger")
         self.built = action
-        self._figures: Figures | None = None if pod is None else figures_of(pod, action.device_bytes, settings)
+        # Power goes by the byte: with devices of the mean size it is right in all.
+        self._figures: Figures | None = None if pod is None else figures_of(pod, round(sizes.mean()), settings)
         terms = Terms(settings.pooled_share, settings.slice_bytes)
-        self._pool = Pool(self._tiling, terms, self._vms.memory_bytes, action.device_bytes // settings.slice_bytes)
+        slices_each = np.repeat(sizes // settings.slice_bytes, 0 if pod is None else pod.devices)
+        self._pool = Pool(self._tiling, terms, self._vms.memory_bytes, slices_each)
         self._recorder = Recorder(settings, self._tiling, action, self._figures, self._host_vcpus)
         self._selling = Selling(self._vms.vcpus, self._tiling.hosts)
         self._slowing = Slowing(self._vms, settings.slice_bytes, self._tiling.hosts)

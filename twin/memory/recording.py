@@ -201,7 +201,7 @@ def _one(value: float | str) -> NDArray[Any]:
 
 
 def _pods(tiling: Tiling, built: TopologyAction, figures: Figures) -> Columns:
-    """Return the rows of PODS: all are alike but for their hosts."""
+    """Return the rows of PODS: all are alike but for their hosts and the size of their devices."""
     pod, count = tiling.pod, tiling.pods
     assert pod is not None
     shown = {name: value for name, value in asdict(figures).items() if name in _FIGURES}
@@ -212,12 +212,12 @@ def _pods(tiling: Tiling, built: TopologyAction, figures: Figures) -> Columns:
         "host_ports": pod.host_ports,
         "device_ports": pod.device_ports,
         "switches": pod.switches,
-        "device_bytes": built.device_bytes,
         "blast_hosts": figures.blast_hosts,
         **shown,
     }
     return {
         **{name: np.full(count, value) for name, value in alike.items()},
+        "device_bytes": built.pod_bytes(count),
         "pod_id": np.arange(count, dtype=np.uint32),
         "design": np.full(count, pod.name, dtype=object),
         "kind": np.full(count, pod.kind, dtype=object),

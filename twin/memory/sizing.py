@@ -32,6 +32,13 @@ def device_bytes(pod: Pod, past: PastDemand, terms: Terms, headroom_share: float
     return int(pod_slices(pod, past, terms, headroom_share, from_s=from_s).max()) * terms.slice_bytes
 
 
+def bought_bytes(pod: Pod, past: PastDemand, terms: Terms, headroom_share: float, against: str) -> int | tuple[int, ...]:
+    """Return the bytes of devices as DRAM is bought on the site: one size for all (uniform_sku), or each pod its own (sum_of_peaks)."""
+    if against == "uniform_sku":
+        return device_bytes(pod, past, terms, headroom_share)
+    return tuple(int(slices) * terms.slice_bytes for slices in pod_slices(pod, past, terms, headroom_share))
+
+
 def _peaks(group: Ints, change: Ints, groups: int, late: int) -> Ints:
     """Return the largest running sum of each group (G) from place ``late`` on; what it is at that place counts."""
     order = np.argsort(group, kind="stable")

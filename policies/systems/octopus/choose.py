@@ -1,0 +1,166 @@
+"""Which pod to build: those that can be, priced, tried on past demand."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from policies.system import Answer, Option, Target
+from policies.systems.octopus import options
+from policies.systems.octopus.knobs import OctopusKnobs
+from policies.systems.octopus.limits import COST, HOSTS, LATENCY, SAVING, bound, limits_of, said, shortfall
+from policies.systems.octopus.options import Site
+from twin.memory import designs, latency
+from twin.memory.designs import Design
+from twin.memory.levers import TopologyObservation
+from twin.memory.saving import BASELINES
+from twin.metrics import METRICS
+from twin.units import show
+
+_WISH: Final = {"saving": "saves the most DRAM", "cost": "costs the least per host", "hosts": "has the most hosts"}
+# A pod that needs more DRAM than it saves is never chosen; who wants it names it.
+_SAVES: Final = Target(metric=SAVING, op=">=", bound=0.0)
+
+
+def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
+    """Return the pods that none beats in cost per host, DRAM saved and hosts, the one to build, and why; or why there is none.
+
+    The designs of the most hosts are laid out first; one that costs more than a pod which is better in all, whatever its cables,
+    is not laid out. ValueError, one line, where a pod is named that cannot be built.
+    """
+    site = Site.of(seen, knobs.headroom_share, knobs.migrate)
+    limits = limits_of(knobs)
+    if knobs.design:
+        return _named(knobs.design, site, limits, len(seen.host_ids))
+    able = _feasible(knobs, limits, len(seen.host_ids))
+    if not able:
+        return Answer((), None, f"no pod of {knobs.host_ports_at_most} ports a host fits {len(seen.host_ids)} hosts")
+    search = _Search(site, (*limits, _SAVES))
+    hopeful = [design for design in able if search.may_keep(design)]
+    found = search.assess(hopeful)
+    kept = [each for each in found if not shortfall(each.metrics, search.limits)]
+    if kept:
+        chosen = min(kept, key=_ORDER[knobs.prefer])
+        why = _chosen_words(chosen, kept, knobs.prefer, site, len(able), len(search.refused))
+        return Answer(_front(kept), chosen, why, None, len(able), search.refused)
+    # Nothing keeps every limit: say what comes nearest, wherever it is.
+    found = search.assess([design for design in able if design not in hopeful], whole=True) + found
+    nearest = _nearest(found, search.limits)
+    return Answer((), None, _none_words(found, nearest, search), nearest, len(able), search.refused)
+
+
+def _feasible(knobs: OctopusKnobs, limits: Sequence[Target], hosts: int) -> tuple[Design, ...]:
+    """Return every design of the ports that can be had; drawn ones are proposed at the least hosts that are asked for, too."""
+    least = math.ceil(bound(limits, HOSTS, ">=") or 2)
+    most = min(hosts, designs.HOSTS_IN_THREE_RACKS)
+    starts = (2, least) if least <= most else (2,)
+    found = [designs.feasible(knobs.host_ports_at_most, knobs.device_ports, start, most) for start in starts]
+    return tuple(dict.fromkeys(design for each in found for design in each))
+
+
+class _Search:
+    """Designs on their way to options, and why some cannot be built."""
+
+    def __init__(self, site: Site, limits: Sequence[Target]) -> None:
+        self.site, self.limits = site, limits
+        self.refused: dict[str, str] = {}
+
+    def may_keep(self, design: Design) -> bool:
+        """Return whether a design can keep the limits that need neither demand nor layout; one without a price cannot."""
+        try:
+            least_usd = options.least_usd(design, self.site)
+        except ValueError as error:
+            self.refused[design.name] = str(error)
+            return False
+        known = {HOSTS: float(design.hosts), COST: least_usd, LATENCY: latency.access_s(design.build())}
+        return not shortfall(known, [limit for limit in self.limits if limit.metric in known])
+
+    def assess(self, able: Iterable[Design], *, whole: bool = False) -> list[Option]:
+        """Return the options of designs, the most saving first; those that another one beats for certain are left out."""
+        mine = [design for design in able if design.name not in self.refused]
+        mine.sort(key=lambda design: (-options.saved_share(design, self.site), options.least_usd(design, self.site), design.name))
+        out: list[Option] = []
+        for design in mine:
+            least = {
+                HOSTS: float(design.hosts),
+                COST: options.least_usd(design, self.site),
+                SAVING: options.saved_share(design, self.site),
+            }
+            if not whole and (shortfall({**least, LATENCY: 0.0}, self._of(SAVING)) or any(_beats(each.metrics, least) for each in out)):
+                continue
+            try:
+                out.append(options.option(design, self.site))
+            except ValueError as error:
+                self.refused[design.name] = str(error)
+        return out
+
+    def _of(self, metric: str) -> list[Target]:
+        return [limit for limit in self.limits if limit.metric == metric]
+
+
+def _beats(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Return whether one is nowhere worse than another in cost, saving and hosts, and somewhere better."""
+    mine, its = ((values[SAVING], values[HOSTS], -values[COST]) for values in (one, other))
+    return all(a >= b for a, b in zip(mine, its, strict=True)) and mine != its
+
+
+def _front(kept: Sequence[Option]) -> tuple[Option, ...]:
+    front = [each for each in kept if not any(_beats(other.metrics, each.metrics) for other in kept)]
+    return tuple(sorted(front, key=lambda each: (each.metrics[COST], each.name)))
+
+
+_ORDER: Final[Mapping[str, Callable[[Option], tuple[Any, ...]]]] = {
+    "saving": lambda each: (-each.metrics[SAVING], each.metrics[COST], each.name),
+    "cost": lambda each: (each.metrics[COST], -each.metrics[SAVING], each.name),
+    "hosts": lambda each: (-each.metrics[HOSTS], -each.metrics[SAVING], each.name),
+}
+
+
+def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None:
+    """Return the option whose worst miss is the least, with its misses in words."""
+    if not found:
+        return None
+    nearest = min(found, key=lambda each: (max(shortfall(each.metrics, limits).values()), each.metrics[COST], each.name))
+    return replace(nearest, misses=tuple(said(nearest.metrics, limit) for limit in shortfall(nearest.metrics, limits)))
+
+
+def _named(name: str, site: Site, limits: Sequence[Target], hosts: int) -> Answer:
+    """Return the answer that is one pod, asked for by name; it is built even where it misses a limit of the policy set."""
+    design = designs.parse(name)
+    if design.hosts > hosts:
+        raise ValueError(f"octopus.design: {name} has {design.hosts} hosts and the site {hosts}; choose a pod of at most so many")
+    chosen = options.option(design, site)
+    misses = tuple(said(chosen.metrics, limit) for limit in shortfall(chosen.metrics, limits))
+    told = f"; it misses {len(misses)} of the limits: {'; '.join(misses)}" if misses else ""
+    chosen = replace(chosen, misses=misses)
+    return Answer((chosen,), chosen, f"{chosen.name} was asked for by name ({_sum_words(chosen, site)}){told}", None, 1)
+
+
+def _sum_words(each: Option, site: Site) -> str:
+    saved = show(each.metrics[SAVING], SAVING)
+    against = BASELINES[site.settings.saving_against]
+    return f"{saved} of DRAM saved against {against}, {show(each.metrics[COST], COST)} per host by prices {site.settings.prices}"
+
+
+def _chosen_words(chosen: Option, kept: Sequence[Option], prefer: str, site: Site, able: int, refused: int) -> str:
+    others = f"of {able} designs {len(kept)} stay within the limits and are beaten by none that was laid out before; "
+    others = others if len(kept) > 1 else f"of {able} designs this one stays within the limits; "
+    left = f"; {refused} cannot be built here" if refused else ""
+    return f"{chosen.name} ({chosen.title}): {others}it {_WISH[prefer]} ({_sum_words(chosen, site)}){left}"
+
+
+def _none_words(found: Sequence[Option], nearest: Option | None, search: _Search) -> str:
+    if nearest is None:
+        first = next(iter(search.refused.items()), None)
+        return f"no pod can be built here: {first[0]}: {first[1]}" if first else "no pod can be built here"
+    alone = [limit for limit in search.limits if any(set(shortfall(each.metrics, search.limits)) == {limit} for each in found)]
+    words = [
+        f"{METRICS[limit.metric].label} {'at most' if limit.op == '<=' else 'at least'} {show(limit.bound, limit.metric)}"
+        for limit in alone
+    ]
+    binds = f"; it is {' or '.join(words)} that binds: without it there is one" if alone else "; more than one limit binds"
+    return f"none of {len(found)} pods keeps to all limits{binds}. Nearest is {nearest.name} ({nearest.title}): {'; '.join(nearest.misses)}"
+
+
+def _limit_words(limit: Target) -> str:
+    return f"{METRICS[limit.metric].label} {'at most' if limit.op == '<=' else 'at least'} {show(limit.bound, limit.metric)}"

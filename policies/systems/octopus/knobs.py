@@ -1,0 +1,31 @@
+"""What an operator can set on Octopus, with bounds."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from policies.system import Knobs
+
+
+class OctopusKnobs(Knobs):
+    """Which pods are looked at, which of them is taken, and how devices are sized and filled.
+
+    ``targets`` on hosts in a pod, its cost per host, the DRAM that it saves and its latency are limits: a pod that misses one is
+    not built. The paper's pods have eight ports a host and four a device; headroom and the preference were proposed, not tuned.
+    """
+
+    design: Annotated[str, Field(max_length=60, description="name of the pod to build, such as block-25x8n4; empty chooses one")] = ""
+    prefer: Annotated[
+        Literal["saving", "cost", "hosts"],
+        Field(description="of the pods within the limits take the one that saves the most DRAM, costs the least or has the most hosts"),
+    ] = "saving"
+    hosts_at_least: Annotated[int, Field(ge=2, le=10_000, description="hosts that a pod has at least")] = 2
+    host_ports_at_most: Annotated[int, Field(ge=1, le=64, description="CXL ports that a host can give")] = 8
+    device_ports: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=64)], ...],
+        Field(min_length=1, max_length=8, description="CXL ports of the devices that can be bought"),
+    ] = (2, 4, 8)
+    headroom_share: Annotated[
+        float, Field(ge=0, le=1, description="how much larger devices are than the past peak of their pod asks, evenly spread")
+    ] = 0.05
+    migrate: Annotated[bool, Field(description="move slices of other VMs aside where none of a host's devices has room")] = True
