@@ -47,6 +47,7 @@ def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     workloads = raw.get("workloads", {})
     rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas"]
     rented += [*workloads.get("arrivals", []), *workloads.get("host_streams", [])]
+    rented += [{"workload": name} for name in workloads.get("host_trace", {}).get("workloads", [])]
     entities = {
         **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
         "endpoint": tuple(str(endpoint["id"]) for endpoint in raw.get("serving", {}).get("endpoints", [])),

@@ -150,6 +150,13 @@ def _device_prices(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(parts, parts.height, 0.0, notes)
 
 
+def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import vm_trace
+
+    vms, notes = vm_trace.read(path)
+    return Contents(vms, vms.height, vm_trace.span_s(vms), notes)
+
+
 def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
     """Merge an increment: telemetry comes in pieces, late and twice."""
     from twin.store import sensors
@@ -181,6 +188,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "weather": _weather,
     "grid-carbon": _grid_carbon,
     "device-prices": _device_prices,
+    "vm-trace": _vm_trace,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
