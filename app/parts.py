@@ -4,6 +4,7 @@ import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import plotly.graph_objects as go
@@ -40,9 +41,21 @@ def page_title(title: str, under: str = "", *, legend: bool = True) -> None:
     st.html(f'<div class="iw-head"><div>{words}</div>{right}</div>')
 
 
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A link that saves a file, made when it is clicked."""
+
+    label: str
+    name: str
+    mime: str
+    text: Callable[[], str]
+
+
 @contextmanager
-def panel(title: str, key: str, *, data: Frame | None = None, sql: str = "", png: bool = False) -> Iterator[None]:
-    """Open a bordered panel: a statement, at its right the links *Data* (with the SQL behind it) and *PNG*."""
+def panel(
+    title: str, key: str, *, data: Frame | None = None, sql: str = "", png: bool = False, saves: Sequence[Save] = ()
+) -> Iterator[None]:
+    """Open a bordered panel: a statement, at its right the links *Data* (with the SQL behind it), *PNG* and those of ``saves``."""
     with st.container(border=True, key=f"panel-{key}", gap="small"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small", key=f"head-{key}"):
             st.html(f'<h2 class="iw-panel">{html.escape(title)}</h2>', width="stretch")
@@ -50,6 +63,10 @@ def panel(title: str, key: str, *, data: Frame | None = None, sql: str = "", png
                 _data_link(key, data, sql)
             if png:
                 png_link(f"panel-{key}", f"intentwin-{key}.png", state.colours().surface, key=f"png-{key}")
+            for save in saves:
+                st.download_button(
+                    save.label, save.text, save.name, save.mime, key=f"save-{key}-{save.label}", type="tertiary", on_click="ignore"
+                )
         yield
 
 

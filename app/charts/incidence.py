@@ -1,5 +1,6 @@
 """Which host uses which device: the matrix of a pod."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.charts import svg
-from app.charts.pod import name_of
+from app.charts.pod import links, name_of
 from app.charts.tokens import Tokens, translucent
 from twin.memory.pods import NO_ISLAND, Pod
 
@@ -56,8 +57,8 @@ def _groups(pod: Pod) -> tuple[tuple[int, int], ...]:
     return tuple((low, high - 1) for low, high in pairwise(edges))
 
 
-def incidence_svg(pod: Pod, tokens: Tokens, *, host: int | None = None) -> str:
-    """Draw the matrix, a row a host and a column a device; the row of ``host`` is lit.
+def incidence_svg(pod: Pod, tokens: Tokens, *, host: int | None = None, lost: Iterable[str] = ()) -> str:
+    """Draw the matrix, a row a host and a column a device; the row of ``host`` is lit, cells that are ``lost`` are red.
 
     Rows carry ``data-node``, cells ``data-a`` (host) and ``data-b`` (device), so that the page can light others without asking.
     """
@@ -69,7 +70,7 @@ def incidence_svg(pod: Pod, tokens: Tokens, *, host: int | None = None) -> str:
         y = _TOP + row * grid.cell_h
         box = f'x="{_LEFT:.1f}" y="{y:.2f}" width="{right - _LEFT:.1f}" height="{grid.cell_h:.2f}"'
         parts.append(f'<rect class="row" data-node="h{row}" {box} fill="{fill}"><title>{name_of(f"h{row}")}</title></rect>')
-    parts += _cells(pod, grid, tokens, host)
+    parts += _cells(pod, grid, tokens, host, gone(pod, lost))
     for low, high in grid.groups:
         lit = host is not None and low <= host <= high
         words = str(low + 1) if low == high else f"{low + 1}–{high + 1}"
@@ -84,14 +85,33 @@ def incidence_svg(pod: Pod, tokens: Tokens, *, host: int | None = None) -> str:
     return svg.document(WIDTH, height, parts, f"Matrix of {pod.hosts} hosts and {pod.devices} devices: which host uses which device")
 
 
-def _cells(pod: Pod, grid: Grid, tokens: Tokens, host: int | None) -> list[str]:
+def gone(pod: Pod, lost: Iterable[str]) -> set[tuple[int, int]]:
+    """Return which hosts do not reach which devices any more (both from 0) while devices, switches and host ports are lost."""
+    names, ports = set(lost), links(pod)
+    hosts, devices = range(pod.hosts), range(pod.devices)
+    out = {(host, device) for device in devices if f"device-{device + 1}" in names for host in hosts}
+    for name in names:
+        if name in ports:
+            host, end = int(ports[name][0][1:]), ports[name][1]
+            behind = [int(end[1:])] if end[0] == "d" else [d for d in devices if d * pod.switches // pod.devices == int(end[1:])]
+            out |= {(host, device) for device in behind}
+        elif name.startswith("switch-") and pod.switches:
+            out |= {(host, d) for d in devices if f"switch-{d * pod.switches // pod.devices + 1}" == name for host in hosts}
+    return out
+
+
+def _cells(pod: Pod, grid: Grid, tokens: Tokens, host: int | None, lost: set[tuple[int, int]]) -> list[str]:
     width, height = max(grid.cell_w - 0.4, 1.2), max(grid.cell_h - 0.4, 1.4)
-    return [
-        f'<rect class="cell" data-a="h{row}" data-b="d{device}" x="{grid.left[device]:.2f}" y="{_TOP + row * grid.cell_h + 0.2:.2f}" '
-        f'width="{width:.2f}" height="{height:.2f}" fill="{tokens.candidate if row == host else tokens.text}"/>'
-        for row, devices in enumerate(pod.reach.tolist())
-        for device in devices
-    ]
+    size = f'width="{width:.2f}" height="{height:.2f}"'
+    parts = []
+    for row, devices in enumerate(pod.reach.tolist()):
+        for device in devices:
+            missing = (row, device) in lost
+            fill = tokens.limit if missing else tokens.candidate if row == host else tokens.text
+            place = f'x="{grid.left[device]:.2f}" y="{_TOP + row * grid.cell_h + 0.2:.2f}"'
+            kind = "cell gone" if missing else "cell"
+            parts.append(f'<rect class="{kind}" data-a="h{row}" data-b="d{device}" {place} {size} fill="{fill}"/>')
+    return parts
 
 
 def _blocks(pod: Pod, grid: Grid, tokens: Tokens) -> list[str]:

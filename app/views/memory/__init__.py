@@ -3,31 +3,84 @@
 import streamlit as st
 
 from app import parts, pods, state
-from twin.memory.settings import Settings
+from app.charts.statements import count
+from app.pods import Draft, Found
+from app.views.memory import designer, failures, properties, reading, topology
+from twin.units import show as shown
 
 
 def show() -> None:
     """Show the page: designer, topology and matrix, cost front and properties, demand, allocators, failures."""
+    _live()
+
+
+@st.fragment
+def _live() -> None:
     now = state.context()
-    draft = pods.draft(Settings())
-    parts.page_title(f"A pod of {draft.ask.hosts} hosts", f"Pods for the CPU hosts of {now.scenario}", legend=False)
+    draft = pods.draft(reading.settings_of(now))
+    found = pods.find(draft.ask)
+    parts.page_title(title(draft, found), under(draft, found), legend=False)
     left, right = st.columns([234, 934], gap="small")
-    with left, st.container(key="memory-designer"):
-        pass
+    with left:
+        designer.designer(draft, found)
     with right:
-        first, second = st.columns(2, gap="small")
-        with first, st.container(key="memory-topology"):
-            pass
-        with second, st.container(key="memory-matrix"):
-            pass
+        if found.pod is None:
+            designer.refused(found)
+        else:
+            first, second = st.columns(2, gap="small")
+            with first:
+                topology.topology(draft, found.pod)
+            with second:
+                topology.matrix(draft, found.pod)
+            failures.failures(now, draft, found.pod)
         first, second = st.columns(2, gap="small")
         with first, st.container(key="memory-front"):
             pass
-        with second, st.container(key="memory-properties"):
-            pass
+        with second:
+            properties.properties(now, draft, found)
     with st.container(key="memory-demand"):
         pass
     with st.container(key="memory-allocators"):
         pass
-    with st.container(key="memory-failures"):
-        pass
+
+
+def title(draft: Draft, found: Found) -> str:
+    """Return what the pod is and what it costs."""
+    if found.pod is None or found.design is None:
+        return "No pod of these numbers can be built"
+    figures = reading.figures(found.pod, draft)[0]
+    name = named(found)
+    return name if figures.cost_usd is None else f"{name} costs {shown(figures.cost_usd, 'x_usd')} a host"
+
+
+def named(found: Found) -> str:
+    """Return a pod as the subject of a sentence.
+
+    >>> from app.pods import FIRST, find
+    >>> named(find(FIRST))
+    'A pod of 96 hosts in six islands'
+    """
+    ask = found.ask
+    match ask.kind:
+        case "islands":
+            return f"A pod of {ask.hosts} hosts in {count(ask.islands, 'island')}"
+        case "block_design":
+            return f"A pod of {ask.hosts} hosts, any two on one device,"
+        case "switch":
+            return f"A pod of {ask.hosts} hosts behind {ask.host_ports} switches"
+        case "fully_connected":
+            return f"A fully connected pod of {ask.hosts} hosts"
+        case "complete":
+            return f"A pod of {ask.hosts} hosts with a device for each pair"
+        case _:
+            return f"A pod of {ask.hosts} hosts, drawn at random,"
+
+
+def under(draft: Draft, found: Found) -> str:
+    """Return one line of context: sizes, and what the pod is held against."""
+    if found.pod is None:
+        return "Change a number, or take one of the nearest designs."
+    pod = found.pod
+    cables = reading.reach(pod).links
+    ports = f" with {pod.device_ports} ports" if not pod.switches else f" behind {pod.switches} switches"
+    return f"{pod.devices} devices{ports}, {cables} cables, 3 racks · against a fully connected pod of 8 hosts · prices {draft.prices}"
