@@ -145,7 +145,9 @@ def why_not(hosts: int, device_ports: int) -> str:
         return f"a block design has at least as many devices as hosts (Fisher), here {v * (v - 1) // (k * (k - 1))} for {v}"
     order = k - 1
     if v == order * order + order + 1 and _bruck_ryser(order):
-        return f"there is no projective plane of order {order} (Bruck, Ryser and Chowla)"
+        return f"there is no projective plane of order {order} (Bruck and Ryser)"
+    if v == k * k and _bruck_ryser(k):
+        return f"there is no affine plane of order {k} (Bruck and Ryser)"
     return f"no construction for {v} hosts and {k} ports a device is built in"
 
 

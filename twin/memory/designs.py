@@ -8,7 +8,7 @@ from typing import Final
 
 from twin.memory import biregular, blocks
 from twin.memory import islands as side_by_side
-from twin.memory.kinds import HOST_PORTS_AT_MOST, HOSTS_AT_MOST, KINDS, Design, why_not
+from twin.memory.kinds import HOST_PORTS_AT_MOST, HOSTS_AT_MOST, KINDS, SEED_AT_MOST, Design, why_not
 from twin.memory.plain import HOSTS_ON_TWO_PORTS, complete, fully_connected, switched
 from twin.memory.pods import PodKind
 
@@ -18,6 +18,7 @@ __all__ = ["BUILT_IN", "KINDS", "Design", "Infeasible", "check", "complete", "fe
 HOSTS_IN_THREE_RACKS = 96
 SWITCH_PORTS = 32
 _HOSTS_ON_A_SWITCH = 24
+_USUAL_DEVICE_PORTS = 4
 # Sizes at which drawn pods are proposed, besides the least that is asked for.
 _DRAWN_HOSTS = (48, 64, 96)
 _NAME = re.compile(r"([a-z]+(?:-[a-z]+)?)-(\d{1,4})x(\d{1,4})n(\d{1,4})(?:-i(\d{1,4}))?(?:-p(\d{1,4}))?(?:-s(\d{1,9}))?")
@@ -92,11 +93,12 @@ def feasible(
     of a host, so that pods are compared at equal bandwidth; drawn pods have fewer where all would tie the hosts too closely. Drawn
     pods come in a few sizes and in the one asked for. Switch pods hang one-port devices: they come with 1 in ``device_ports``.
     """
+    ports_at_most = min(host_ports_at_most, HOST_PORTS_AT_MOST)
     found = [
         design
         for n in sorted(set(device_ports))
-        for design in _proposed(host_ports_at_most, n, max(hosts_at_least, 2), hosts_at_most)
-        if hosts_at_least <= design.hosts <= hosts_at_most and design.host_ports <= host_ports_at_most and not why_not(design)
+        for design in _proposed(ports_at_most, n, max(hosts_at_least, 2), hosts_at_most)
+        if hosts_at_least <= design.hosts <= hosts_at_most and design.host_ports <= ports_at_most and not why_not(design)
     ]
     return tuple(sorted(found, key=lambda design: (design.hosts, design.host_ports, design.device_ports, design.kind)))
 
@@ -152,18 +154,19 @@ def _around(design: Design) -> Iterator[Design]:
     yield from (_design("complete", size, size - 1, 2) for size in range(2, HOSTS_ON_TWO_PORTS + 1))
     yield from (_design("fully_connected", size, x, size) for size in {hosts, min(max(n, 2), HOSTS_AT_MOST)})
     if design.kind == "switch":
-        ports = max(design.switch_ports, 3)
+        ports = design.switch_ports if design.switch_ports > 2 else SWITCH_PORTS
         yield _design("switch", min(hosts, ports - 1), x, 1, switch_ports=ports)
         yield _design("switch", min(_HOSTS_ON_A_SWITCH, hosts), x, 1, switch_ports=SWITCH_PORTS)
     for size in range(max(3, hosts // 2), min(HOSTS_AT_MOST, max(2 * hosts, 96)) + 1):
-        yield from (replace(design_, seed=design.seed) for design_ in _drawn(size, x, n))
+        yield from (replace(drawn, seed=min(max(design.seed, 0), SEED_AT_MOST)) for drawn in _drawn(size, x, n))
 
 
 def _drawn(hosts: int, host_ports: int, device_ports: int) -> Iterator[Design]:
-    n = min(max(device_ports, 2), max(biregular.TIGHTEST_SHARE))
-    for ports in range(max(2, host_ports - 3), min(host_ports + 1, HOST_PORTS_AT_MOST) + 1):
-        yield _design("biregular", hosts, ports, n)
-        yield _design("islands", hosts, ports, n)
+    own = min(max(device_ports, 2), max(biregular.TIGHTEST_SHARE))
+    for n in {own, _USUAL_DEVICE_PORTS}:
+        for ports in range(max(2, host_ports - 3), min(host_ports + 1, HOST_PORTS_AT_MOST) + 1):
+            yield _design("biregular", hosts, ports, n)
+            yield _design("islands", hosts, ports, n)
 
 
 BUILT_IN: Final = (

@@ -37,7 +37,7 @@ class Field:
     @cached_property
     def inverses(self) -> Ints:
         """The inverse of each element, shape (q,); that of 0 is given as 0."""
-        out = np.argmax(self.products == 1, axis=1).astype(np.int64)
+        out: Ints = np.argmax(self.products == 1, axis=1).astype(np.int64)
         out[0] = 0
         return out
 
@@ -74,7 +74,7 @@ def _product(left: list[int], right: list[int], prime: int, low: tuple[int, ...]
 def field(order: int) -> Field:
     """Return GF(order); ValueError where no table is at hand.
 
-    >>> field(4).products[2, 3]  # x (x + 1) = x^2 + x = 1
+    >>> int(field(4).products[2, 3])  # x (x + 1) = x^2 + x = 1
     1
     """
     if order not in _POLYNOMIALS:

@@ -80,12 +80,16 @@ def _built(design: Design) -> Pod:
 def why_not(design: Design) -> str:
     """Return why there is no such pod, "" where there is one; nothing is built."""
     kind, hosts, x, n = design.kind, design.hosts, design.host_ports, design.device_ports
-    if not (2 <= hosts <= HOSTS_AT_MOST and 1 <= x <= HOST_PORTS_AT_MOST and n >= 1 and 0 <= design.seed <= SEED_AT_MOST):
+    if not 0 <= design.seed <= SEED_AT_MOST:
+        return f"a seed lies between 0 and {SEED_AT_MOST}"
+    if not (2 <= hosts <= HOSTS_AT_MOST and 1 <= x <= HOST_PORTS_AT_MOST and n >= 1):
         return f"a pod has 2 to {HOSTS_AT_MOST} hosts of 1 to {HOST_PORTS_AT_MOST} CXL ports, and devices of 1 port or more"
     match kind:
         case "fully_connected":
             return "" if n == hosts else f"a device needs a port for each of {hosts} hosts, not {n}"
         case "block_design":
+            if n == 2:
+                return plain.why_not_complete(hosts) or "on two-port devices this is the complete pod"
             return blocks.why_not(hosts, n) or _unlike(x, blocks.host_ports_of(hosts, n))
         case "complete":
             return plain.why_not_complete(hosts) or _unlike(n, 2, "device") or _unlike(x, hosts - 1)
