@@ -41,10 +41,11 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
     kept = [each for each in found if not shortfall(each.metrics, search.limits)]
     if kept:
         chosen = min(kept, key=_ORDER[knobs.prefer])
-        why = _chosen_words(chosen, kept, knobs.prefer, site, len(able), len(search.refused))
-        return Answer(_front(kept), chosen, why, None, len(able), search.refused)
+        front = _front(kept)
+        why = _chosen_words(chosen, front, knobs.prefer, site, search, len(able))
+        return Answer(front, chosen, why, None, len(able), search.refused)
     # Nothing keeps every limit: say what comes nearest, wherever it is.
-    found = search.assess([design for design in able if design not in hopeful], whole=True) + found
+    found = search.assess(able, whole=True)
     nearest = _nearest(found, search.limits)
     return Answer((), None, _none_words(found, nearest, search), nearest, len(able), search.refused)
 
@@ -117,10 +118,15 @@ _ORDER: Final[Mapping[str, Callable[[Option], tuple[Any, ...]]]] = {
 
 
 def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None:
-    """Return the option whose worst miss is the least, with its misses in words."""
+    """Return the option that misses the fewest limits, of these the one whose worst miss is the least, with its misses in words."""
     if not found:
         return None
-    nearest = min(found, key=lambda each: (max(shortfall(each.metrics, limits).values()), each.metrics[COST], each.name))
+
+    def far(each: Option) -> tuple[int, float, float, str]:
+        missed = shortfall(each.metrics, limits)
+        return len(missed), max(missed.values()), each.metrics[COST], each.name
+
+    nearest = min(found, key=far)
     return replace(nearest, misses=tuple(said(nearest.metrics, limit) for limit in shortfall(nearest.metrics, limits)))
 
 
@@ -142,11 +148,11 @@ def _sum_words(each: Option, site: Site) -> str:
     return f"{saved} of DRAM saved against {against}, {show(each.metrics[COST], COST)} per host by prices {site.settings.prices}"
 
 
-def _chosen_words(chosen: Option, kept: Sequence[Option], prefer: str, site: Site, able: int, refused: int) -> str:
-    others = f"of {able} designs {len(kept)} stay within the limits and are beaten by none that was laid out before; "
-    others = others if len(kept) > 1 else f"of {able} designs this one stays within the limits; "
-    left = f"; {refused} cannot be built here" if refused else ""
-    return f"{chosen.name} ({chosen.title}): {others}it {_WISH[prefer]} ({_sum_words(chosen, site)}){left}"
+def _chosen_words(chosen: Option, front: Sequence[Option], prefer: str, site: Site, search: _Search, able: int) -> str:
+    within = " within the limits" if len(search.limits) > 1 else ""
+    beaten = f"; {len(front)} are beaten by none in cost, saving and hosts at once" if len(front) > 1 else ""
+    left = f"; {len(search.refused)} cannot be built here" if search.refused else ""
+    return f"{chosen.name} ({chosen.title}) {_WISH[prefer]} of {able} designs{within}: {_sum_words(chosen, site)}{beaten}{left}"
 
 
 def _none_words(found: Sequence[Option], nearest: Option | None, search: _Search) -> str:

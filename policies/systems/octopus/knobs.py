@@ -20,6 +20,7 @@ class OctopusKnobs(Knobs):
         Field(description="of the pods within the limits take the one that saves the most DRAM, costs the least or has the most hosts"),
     ] = "saving"
     hosts_at_least: Annotated[int, Field(ge=2, le=10_000, description="hosts that a pod has at least")] = 2
+    hosts_at_most: Annotated[int, Field(ge=2, le=10_000, description="hosts that a pod has at most")] = 10_000
     host_ports_at_most: Annotated[int, Field(ge=1, le=64, description="CXL ports that a host can give")] = 8
     device_ports: Annotated[
         tuple[Annotated[int, Field(ge=2, le=64)], ...],

@@ -22,6 +22,8 @@ def limits_of(knobs: OctopusKnobs) -> tuple[Target, ...]:
     asked = [target for target in knobs.targets if target.metric in ENFORCED]
     if knobs.hosts_at_least > 2:
         asked.append(Target(metric=HOSTS, op=">=", bound=float(knobs.hosts_at_least)))
+    if knobs.hosts_at_most < 10_000:
+        asked.append(Target(metric=HOSTS, op="<=", bound=float(knobs.hosts_at_most)))
     return tuple(asked)
 
 
@@ -51,4 +53,5 @@ def said(metrics: Mapping[str, float], limit: Target) -> str:
     value, allowed = (show(number, limit.metric) for number in (metrics[limit.metric], limit.bound))
     off_share = abs(metrics[limit.metric] - limit.bound) / max(abs(limit.bound), _ROUNDING)
     words = f"at most {allowed} is allowed" if limit.op == "<=" else f"at least {allowed} is asked"
-    return f"{METRICS[limit.metric].label} {value}, {words} ({100.0 * off_share:.2g} % off)"
+    off = f"{100.0 * off_share:.0f}" if off_share >= 0.1 else f"{100.0 * off_share:.2g}"
+    return f"{METRICS[limit.metric].label} {value}, {words} ({off} % off)"
