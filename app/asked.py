@@ -1,5 +1,6 @@
 """What intents ask, held against runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from app.overlays import Overlay, spans
 from app.report.judgement import Bound, bounds_of
 from policies.intent.judge import Values, judge
 from policies.intent.model import Intent
+from policies.intent.references import settled_for
 from twin.clock import Window
 from twin.metrics import METRICS, Scope
 from twin.units import show
@@ -55,9 +57,15 @@ def values(run_id: str | None) -> Values:
     return read
 
 
+def world_of(run_id: str | None) -> Mapping[str, Any]:
+    """Return the scenario of a stored run as its manifest holds it; empty without one."""
+    return {} if run_id is None else dict(state.run(run_id).manifest["scenario"])
+
+
 def lines(record: Any, today_run: str | None, run_id: str | None) -> list[Line]:
     """Return how a run stands in each expectation of an intent; relative bounds are against today's run."""
     intent = understood(record)
+    intent = settled_for(intent, world_of(run_id or today_run))
     rows = judge(intent, values(today_run), values(run_id))
     found = []
     for row, (metric, bound) in zip(rows, bounds_of(record.intent_id, intent), strict=True):

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app import parts
 from policies.intent.model import Expectation, Intent, WindowSpec, chips
+from policies.intent.references import against
 from twin.metrics import METRICS
 from twin.units import parse, show, suffix_of
 
@@ -86,8 +87,8 @@ def _slots(intent: Intent, wish: Expectation, index: int) -> list[tuple[str, str
 
 def _relative_words(wish: Expectation) -> str:
     if wish.value == 0:
-        return "no higher than today" if wish.op == "<=" else "no lower than today"
-    return f"{'≤' if wish.op == '<=' else '≥'} {show(wish.value, 'x_share')} against today"
+        return f"no {'higher' if wish.op == '<=' else 'lower'} than {against(wish.metric)}"
+    return f"{'≤' if wish.op == '<=' else '≥'} {show(wish.value, 'x_share')} against {against(wish.metric)}"
 
 
 def _chip(intent: Intent, part: tuple[str, str, str], entities: Entities, keep: Keep, key: str, locked: bool) -> None:
@@ -122,7 +123,7 @@ def _metric(intent: Intent, path: str, entities: Entities, key: str) -> Callable
 def _bound(intent: Intent, path: str, entities: Entities, key: str) -> Callable[[], Any]:
     wish = _wish(intent, path)
     op = st.selectbox("Bound", list(WAYS), list(WAYS).index(wish.op), format_func=WAYS.__getitem__, key=f"edit-op-{key}")
-    relative = st.toggle("as a change against today", wish.relative, key=f"edit-relative-{key}")
+    relative = st.toggle(f"as a change against {against(wish.metric)}", wish.relative, key=f"edit-relative-{key}")
     text = st.text_input("Value with its unit", show(wish.value, "x_share" if wish.relative else wish.metric), key=f"edit-value-{key}")
     return lambda: bound_of(op, text, relative, wish.metric)
 

@@ -1,6 +1,7 @@
 """What the twin showed for an intent: the table, candidates, decisions."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from app.report.judgement import Line, bounds_of
 from app.widgets.rows import Head, rows
 from policies.intent.judge import bound_of
 from policies.intent.model import Intent
+from policies.intent.references import settled_for
 from twin.metrics import METRICS
 from twin.units import show
 
@@ -32,15 +34,18 @@ ALSO: Final = (
 
 def judged(intent_id: str, intent: Intent, evidence: Any) -> list[Line]:
     """Return every line of the evidence: what was asked first, then what an approver looks at."""
-    pairs = [(metric, bound) for metric, bound in bounds_of(intent_id, intent)]
+    pairs = bounds_of(intent_id, intent, asked.world_of(evidence.candidate_run_ids[0]) if evidence.candidate_run_ids else None)
     plain = {metric for metric, bound in pairs if not bound.place_words}
     found = []
     for metric, bound in [*pairs, *((metric, None) for metric in ALSO if metric not in plain)]:
+        # What is not there today (hosts in a pod that is yet to be built) may be bounded, a change of it may not.
+        new = bound is not None and not bound.relative
         scope, window = (bound.scope, bound.window) if bound else ((), None)
         before = [state.metric(run_id, metric, scope, window) for run_id in evidence.today_run_ids]
         after = [state.metric(run_id, metric, scope, window) for run_id in evidence.candidate_run_ids]
-        if before and len(before) == len(after) and None not in before and None not in after:
-            found.append(Line(metric, tuple(map(float, before)), tuple(map(float, after)), bound))  # type: ignore[arg-type]
+        if before and len(before) == len(after) and (new or None not in before) and None not in after:
+            shown = tuple(math.nan if value is None else float(value) for value in before)
+            found.append(Line(metric, shown, tuple(map(float, after)), bound))  # type: ignore[arg-type]
     return found
 
 
@@ -83,7 +88,7 @@ def _bound_words(line: Line) -> str:
 
 def _cells(line: Line) -> dict[str, Any]:
     d = line.difference
-    change, sense = change_words(line.metric, d.a, d.b)
+    change, sense = change_words(line.metric, d.a, d.b) if line.there_today else ("", "")
     place = line.bound.place_words.removeprefix("from ").replace(", from ", ", ").replace(" to ", "–") if line.bound else ""
     label = metric_words(line.metric) + (f", {place}" if place else "")
     low, high = (d.low, d.high) if d.low is not None and d.high is not None else (d.difference, d.difference)
@@ -94,7 +99,7 @@ def _cells(line: Line) -> dict[str, Any]:
         "today": show(d.a, line.metric),
         "candidate": show(d.b, line.metric),
         "change": {"text": change, "sense": sense if line.better is not None else ""},
-        "interval": interval if sense or bound else None,
+        "interval": interval if line.there_today and (sense or bound) else None,
         "bound": _bound_words(line),
         "state": line.state,
     }
@@ -110,6 +115,7 @@ def candidates(found: Mapping[str, Any], record: Any, intent: Intent, key: str) 
     """Show the candidates that were explored on the two metrics that were asked about first; any of them can be shown on every page."""
     names = list(dict.fromkeys([*(wish.metric for wish in intent.expectations), "serving.cost_usd_per_h", "plant.gpu_temp_max_c"]))[:2]
     today = str(found["today_run_id"])
+    intent = settled_for(intent, asked.world_of(today))
     points = [(item["policy_set"].get("name", "candidate"), item["run_id"], all(item["meets"]), False) for item in found["candidates"]]
     points.append(("today", today, True, True))
     measured = [(*point, *(_measured(intent, name, point[1]) for name in names)) for point in points]

@@ -36,7 +36,7 @@ To apply:
 2. `clocks-apply.sh`: allow each server its range of GPU clocks; the controller moves inside the range only.
 3. `router.json`: give the router its rule; where a guard is named, strike instances out first, with its margins.
 4. `limits.json`: give the controller the bounds with their places and local hours.
-
+{pods}
 {unknown}To undo: run `clocks-undo.sh`, put the router back to its former rule, restart the engines with their former flags.
 
 What it is not: levers that act inside the controller (emergency caps, places of new VMs) need that controller beside the plant;
@@ -67,9 +67,10 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
     extra = capacity(policy, scenario).extra_servers
     scenario = scenario.grown(extra)
     places, vms = _places(scenario), carried(scenario.spec.workloads, scenario.fleet)
+    pods, wired = _pods(whole, scenario)
     clocks = [_clock(place, whole.levers["instance_config"], knobs) for place in places]
     return {
-        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)]).encode(),
+        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)], pods).encode(),
         "policy.json": _json(whole.model_dump(mode="json")),
         "engines.json": _json([_engine(endpoint, vms[endpoint.id], places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
         "router.json": _json([_router(endpoint.id, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
@@ -77,7 +78,50 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
         "clocks.csv": _csv(("server", "row", "gpu", "endpoint", "low_mhz", "high_mhz", "held_by"), clocks),
         "clocks-apply.sh": _script((server, f"nvidia-smi -lgc {low},{high}") for server, _, _, _, low, high, _ in clocks),
         "clocks-undo.sh": _script((server, "nvidia-smi -rgc") for server, *_ in clocks),
+        **wired,
     }
+
+
+def _pods(whole: PolicySet, scenario: Scenario) -> tuple[str, dict[str, bytes]]:
+    """Return what the README says of the pods that a policy set builds, and the list of their cables, every pod's."""
+    if whole.levers["pod_topology"][0].system == "none":
+        return "", {}
+    # Imported here: most policy sets build none.
+    from policies.study import pod as built
+    from twin.memory import prices, tiling, wiring
+
+    action, hosts, settings = built(whole, scenario, scenario.seed), scenario.fleet.host_ids, scenario.spec.memory
+    pod = action.pod
+    if pod is None:
+        return f"\nNo pod is built: {action.why}\n", {}
+    layout = wiring.lay(pod, settings.cable_slack_m)
+    wiring.require(layout)
+    cables, tiled = wiring.rows(pod, layout, prices.table(settings.prices)), tiling.Tiling(pod, len(hosts))
+    counts = {"host": pod.hosts, "device": pod.devices, "switch": pod.switches}
+
+    def named(end: str, place: int) -> str:
+        # Numbered within one pod there, over all pods here; a host has its own name.
+        kind, _, number = end.partition("-")
+        index = place * counts[kind] + int(number)
+        return hosts[index - 1] if kind == "host" else f"{kind}-{index}"
+
+    rows = [
+        (tiled.pod_ids[place], *({**row, "from": named(row["from"], place), "to": named(row["to"], place)}).values())
+        for place in range(tiled.pods)
+        for row in cables.iter_rows(named=True)
+    ]
+    alone = len(hosts) - tiled.pods * pod.hosts
+    sizes = [f"{size / 2**30:g}" for size in action.pod_bytes(tiled.pods)]
+    parts = [
+        (name, pod.name, pod.devices, size, hosts[place * pod.hosts], hosts[(place + 1) * pod.hosts - 1])
+        for place, (name, size) in enumerate(zip(tiled.pod_ids, sizes, strict=True))
+    ]
+    words = (
+        "5. `pods.csv`, `wiring.csv`: build each pod of so many devices and cable it so; racks count from the left of the three that it "
+        f"takes. {alone} hosts fill no whole pod and keep to themselves.\n"
+    )
+    heads = ("pod", "design", "devices", "device_gib", "first_host", "last_host")
+    return words, {"pods.csv": _csv(heads, parts), "wiring.csv": _csv(("pod", *cables.columns), rows)}
 
 
 def _places(scenario: Scenario) -> list[Place]:
@@ -196,10 +240,11 @@ def _limits(knobs: Mapping[str, Knobs]) -> list[dict[str, Any]]:
     ]
 
 
-def _readme(policy: PolicySet, scenario: Scenario, knobs: Mapping[str, Knobs], unnamed: Sequence[str]) -> str:
+def _readme(policy: PolicySet, scenario: Scenario, knobs: Mapping[str, Knobs], unnamed: Sequence[str], pods: str) -> str:
     unknown = "\n".join(["Not in these files, because their places are known in a run only:", *unnamed, "", ""]) if unnamed else ""
     limits = [f"- {entry['says']}" for entry in _limits(knobs)] or ["- none beyond the hardware's limits and the rows' budgets"]
-    return _README.format(name=policy.name, scenario=scenario.name, policy_id=policy.policy_id, limits="\n".join(limits), unknown=unknown)
+    words = {"limits": "\n".join(limits), "unknown": unknown, "pods": pods}
+    return _README.format(name=policy.name, scenario=scenario.name, policy_id=policy.policy_id, **words)
 
 
 def _script(commands: Iterable[tuple[str, str]]) -> bytes:

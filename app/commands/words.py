@@ -33,7 +33,8 @@ def intent(arguments: Namespace) -> Answer:
     place = Place(arguments.scenario)
     understood, findings, compiled = _read(arguments.text, place, arguments.model or available())
     value = _value(understood.intent, findings, compiled)
-    return _answer(value, _words(understood.intent, findings, compiled, place), findings)
+    lines = _words(understood.intent, findings, compiled, place)
+    return _answer(*_with_design(value, lines, arguments.scenario), findings)
 
 
 def _lines(arguments: Namespace) -> Answer:
@@ -94,6 +95,31 @@ def _words(asked: Intent, findings: list[Finding], compiled: Compiled, place: Pl
     return [*lines, *(f"policy: {words}" for words in compiled.reason_words())]
 
 
+def _with_design(value: dict[str, Any], lines: list[str], name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return value and lines with the design that answers a request, where it asks for one and nothing in it is open."""
+    from policies.intent.designed import asks_for_design, designed
+
+    policy = value["policy_set"]
+    if policy is None or any(finding["severity"] != "info" for finding in value["findings"]) or not asks_for_design(policy):
+        return value, lines
+    from policies.policy import PolicySet
+    from twin.scenario import load
+
+    scenario = load(name)
+    found = designed(scenario, PolicySet.model_validate(policy), scenario.seed, home() if home().is_dir() else None)
+    return {**value, "design": found}, lines if found is None else [*lines, *_design_words(found)]
+
+
+def _design_words(design: Mapping[str, Any]) -> list[str]:
+    from app import designs
+
+    rows = designs.table(design)
+    missed = [f"misses: {words}" for words in designs.misses(design)]
+    heads = ("", "pod", "what it is", *designs.COLUMNS)
+    listed = table(rows, heads, right=range(3, len(heads))) if rows else []
+    return [f"design: {designs.statement(design)}", f"why: {design['why']}", *missed, *listed, f"basis: {designs.basis(design)}"]
+
+
 def _answer(value: Mapping[str, Any], lines: list[str], findings: list[Finding]) -> Answer:
     blocks = [finding.text for finding in findings if finding.severity == "block"]
     if blocks:
@@ -117,7 +143,7 @@ def _saved(arguments: Namespace) -> Answer:
     compiled = compile_intent(asked, place.site)
     value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
     lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled, place)]
-    return _answer(value, lines, findings)
+    return _answer(*_with_design(value, lines, arguments.scenario), findings)
 
 
 def _actor(arguments: Namespace) -> "Actor":

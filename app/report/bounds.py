@@ -1,7 +1,8 @@
 """What an intent asks of one metric: its bound, with where and when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin.clock import Window
 from twin.metrics import Scope
@@ -62,9 +63,15 @@ class Bound:
         return standing(wish, candidate, bound_of(wish, today))
 
 
-def bounds_of(intent_id: str, intent: "Intent") -> list[tuple[str, Bound]]:
-    """Return what an intent asks, one bound per expectation, as metric and bound."""
-    return [(wish.metric, _bound(intent_id, intent, wish)) for wish in intent.expectations]
+def bounds_of(intent_id: str, intent: "Intent", scenario: Mapping[str, Any] | None = None) -> list[tuple[str, Bound]]:
+    """Return what an intent asks, one bound per expectation, as metric and bound.
+
+    A change that is not one against today (a pod's cost) is a bound by itself in the world of ``scenario``, as manifests hold it.
+    """
+    from policies.intent.references import settled_for
+
+    held = intent if scenario is None else settled_for(intent, scenario)
+    return [(wish.metric, _bound(intent_id, held, wish)) for wish in held.expectations]
 
 
 def _bound(intent_id: str, intent: "Intent", wish: "Expectation") -> Bound:

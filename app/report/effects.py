@@ -15,6 +15,8 @@ from twin.units import NARROW_SPACE
 def row_of(line: Line) -> Row:
     """Return a line as the paired-difference chart takes it."""
     d = line.difference
+    if not line.there_today:
+        return _new(line)
     relative = line.bound is not None and line.bound.relative
     scale = abs(d.a) if relative and d.a else 1.0
     measure = Measure.of(line.metric, max((d.a, d.b), key=abs))
@@ -32,6 +34,16 @@ def row_of(line: Line) -> Row:
         changes=(Change(d.difference / scale, *ends, line.better, past),),
         group="asked" if line.bound else "",
     )
+
+
+def _new(line: Line) -> Row:
+    """Return a line of something that is not there today: its value stands for the change, from nothing."""
+    value, metric = line.difference.b, METRICS[line.metric]
+    measure = Measure.of(line.metric, value)
+    past = line.bound is not None and line.state == "broken"
+    words, bound = (line.bound.words(line.metric), line.bound.value) if line.bound else ("", None)
+    change = Change(value, None, None, None, past)
+    return Row(metric.domain, line.label, line.metric, measure, measure, None, words, bound, (change,), "asked" if line.bound else "")
 
 
 def rows_of(judged: Sequence[Judged]) -> list[Row]:

@@ -1,13 +1,14 @@
 """What a report is made from: stored runs, the intent, who decided what."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.report.judgement import Bound, Judged, Reader, bounds_of, judge
 from app.report.pairing import Held, Worlds, world_of
+from app.report.pod import design_of
 from app.shelf import StoredRun, load
 from twin.clock import Window
 from twin.metrics import Scope
@@ -40,6 +41,7 @@ class Evidence:
     asked: tuple[Asked, ...]
     today_run: StoredRun | None
     candidate_run: StoredRun | None
+    design: Mapping[str, Any] | None = None
 
     @property
     def shown_run(self) -> StoredRun:
@@ -89,9 +91,9 @@ def asked_of(home: Path, world: Worlds, candidate: Held) -> tuple[Asked, ...]:
     return tuple(latest[name] for name in sorted(latest))
 
 
-def bounds(asked: Sequence[Asked]) -> list[tuple[str, Bound]]:
-    """Return everything that some intents ask, metric and bound."""
-    return [pair for item in asked for pair in bounds_of(item.version.intent_id, item.intent)]
+def bounds(asked: Sequence[Asked], run: StoredRun) -> list[tuple[str, Bound]]:
+    """Return everything that some intents ask in a run's world, metric and bound."""
+    return [pair for item in asked for pair in bounds_of(item.version.intent_id, item.intent, run.manifest["scenario"])]
 
 
 def _about(home: Path, run_id: str, given: list[Asked] | None) -> Evidence:
@@ -101,9 +103,9 @@ def _about(home: Path, run_id: str, given: list[Asked] | None) -> Evidence:
     if held.is_today:
         return Evidence(world, None, None, tuple(given or ()), run, None)
     asked = tuple(given) if given is not None else asked_of(home, world, held)
-    judged = judge(world, held, bounds(asked), reader(home))
+    judged = judge(world, held, bounds(asked, run), reader(home))
     today_id = world.today.run_ids.get(run.brief.seed) if world.today else None
-    return Evidence(world, held, judged, asked, load(home, today_id) if today_id else None, run)
+    return Evidence(world, held, judged, asked, load(home, today_id) if today_id else None, run, design_of(held, run, home))
 
 
 def _tried(home: Path, intent_id: str) -> tuple[str, int]:

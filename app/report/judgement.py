@@ -1,5 +1,6 @@
 """Lines of a comparison: a metric, its bound, paired values, the verdict."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,10 +45,15 @@ class Line:
         return f"{METRICS[self.metric].label}, {place}" if place else METRICS[self.metric].label
 
     @property
+    def there_today(self) -> bool:
+        """Return whether today's policy has the metric at all: without a pod there are no hosts in one."""
+        return not math.isnan(self.difference.a)
+
+    @property
     def better(self) -> bool | None:
         """Return whether the change is for the better; None where the interval holds zero or nothing changed."""
         d = self.difference
-        if d.difference == 0 or (d.low is not None and d.high is not None and d.low <= 0.0 <= d.high):
+        if d.difference == 0 or not self.there_today or (d.low is not None and d.high is not None and d.low <= 0.0 <= d.high):
             return None
         return (d.difference < 0) == (METRICS[self.metric].better == "lower")
 
@@ -55,6 +61,8 @@ class Line:
     def share(self) -> float:
         """Return the change as a share of today's value; one where today's value is zero and it is not any more."""
         d = self.difference
+        if not self.there_today:
+            return 0.0
         return d.share if d.share is not None else float(d.difference != 0)
 
     @property
@@ -153,9 +161,12 @@ def _line(
 ) -> Line | None:
     before = [read(today[seed], metric, bound.scope, bound.window) for seed in seeds]
     after = [read(candidate[seed], metric, bound.scope, bound.window) for seed in seeds]
-    if not seeds or any(value is None for value in (*before, *after)):
+    # What is not there today may be asked for all the same, where no change is bounded.
+    needed = after if not bound.relative else [*before, *after]
+    if not seeds or any(value is None for value in needed):
         return None
-    return Line(metric, tuple(float(v) for v in before if v is not None), tuple(float(v) for v in after if v is not None), bound)
+    shown = tuple(math.nan if v is None else float(v) for v in before)
+    return Line(metric, shown, tuple(float(v) for v in after if v is not None), bound)
 
 
 def changes_words(lines: Sequence[Line]) -> str:
@@ -170,6 +181,8 @@ def changes_words(lines: Sequence[Line]) -> str:
 def change_words(line: Line, label: str = "") -> str:
     """Return a change as a phrase: ``hottest GPU 5.1 °C lower``; relative bounds are answered in per cent."""
     d, label = line.difference, label or line.label
+    if not line.there_today:
+        return f"{label} {show(d.b, line.metric)}"
     if d.difference == 0:
         return f"{label} unchanged"
     as_share = line.bound is not None and line.bound.relative and d.share is not None

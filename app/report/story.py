@@ -12,6 +12,7 @@ from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
 from app.report.happened import Happening, happened
 from app.report.judgement import changes_words, recommendation
+from app.report.pod import PodSection, section
 from policies.policy import Held, PolicySet
 from twin.units import show
 
@@ -32,6 +33,7 @@ class Story:
     figures: tuple[Figure, ...]
     sides: tuple[str, ...]
     happened: tuple[Happening, ...]
+    pod: PodSection | None
     checks: tuple[tuple[str, str], ...]
     risks: tuple[tuple[str, str], ...]
     approvals: tuple[Mapping[str, str], ...]
@@ -50,7 +52,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         recommendation=f"Recommended: roll out {judged.candidate.name}. {words}" if best and judged else words,
         about=_about(evidence),
         notes=tuple(part.strip() for part in notes.split("\n\n") if part.strip()),
-        asked=tuple(_asked(item) for item in evidence.asked),
+        asked=tuple(_asked(item, evidence) for item in evidence.asked),
         changes=tuple(_changes(evidence)),
         effects_title=heading(judged),
         effects=tuple(effect(line, row) for line, row in zip(lines, rows, strict=True)) or tuple(alone(evidence)),
@@ -58,6 +60,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         figures=tuple(figures(sides, lines)),
         sides=tuple(sides),
         happened=tuple(happened(sides)),
+        pod=section(evidence.candidate_run or evidence.today_run, evidence.design),
         checks=tuple(checks(evidence)),
         risks=tuple(risks(evidence)),
         approvals=tuple(approvals(evidence.asked)),
@@ -88,9 +91,12 @@ def _about(evidence: Evidence) -> str:
     return " · ".join(part for part in (which, f"scenario {evidence.world.scenario}", day, seeds) if part)
 
 
-def _asked(item: Asked) -> Mapping[str, Any]:
+def _asked(item: Asked, evidence: Evidence) -> Mapping[str, Any]:
     from policies.intent.model import chips
     from policies.intent.readback import read_back
+    from policies.intent.references import references
+
+    look = references(evidence.shown_run.manifest["scenario"].get("memory"))
 
     findings = [finding for finding in item.version.findings if isinstance(finding, Mapping)]
     return {
@@ -100,7 +106,7 @@ def _asked(item: Asked) -> Mapping[str, Any]:
         "actor": item.version.actor,
         "at": moment(item.version.created_at),
         "state": item.version.state.replace("_", " "),
-        "sentence": read_back(item.intent),
+        "sentence": read_back(item.intent, look),
         "chips": [(chip.slot, chip.value) for chip in chips(item.intent) if chip.slot != "kind"],
         "notes": [str(finding["text"]) for finding in findings if finding.get("severity") == "info"],
         "questions": [str(finding["text"]) for finding in findings if finding.get("severity") in {"question", "block"}],

@@ -1,8 +1,8 @@
 """Which policy should I roll out?"""
 
 import html
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import polars as pl
 import streamlit as st
@@ -41,7 +41,7 @@ def show() -> None:
         )
         return
     candidates = _chosen(world, now)
-    judged = [judge(world, held, _asked(), _read) for held in candidates]
+    judged = [judge(world, held, _asked(world), _read) for held in candidates]
     best, why = recommendation(judged)
     parts.page_title(_title(judged, best), _under(world, judged), legend=True)
     wide, side = st.columns([844, 324], gap="small")
@@ -79,9 +79,13 @@ def _chosen(world: Worlds, now: state.Context) -> list[Held]:
     return [held for held in able if held.policy_id in picked] or able[:1]
 
 
-def _asked() -> list[tuple[str, Bound]]:
+def _asked(world: Worlds) -> list[tuple[str, Bound]]:
     live = [record for record in desk.intents() if record.state not in {"retired", "rejected", "rolled_back"}]
-    return [pair for record in reversed(live) for pair in bounds_of(record.intent_id, asked.understood(record))]
+    return [pair for record in reversed(live) for pair in bounds_of(record.intent_id, asked.understood(record), _scenario(world))]
+
+
+def _scenario(world: Worlds) -> Mapping[str, Any]:
+    return asked.world_of(next(iter(world.today.run_ids.values()), None) if world.today else None)
 
 
 def _read(run_id: str, metric: str, scope: tuple[Scope, ...], window: object) -> float | None:

@@ -27,8 +27,8 @@ _PLAIN: Final = rf"than (?:the |a |that of the |in the )?fully[ -]connected {_PO
 _NO_DEARER: Final = re.compile(
     rf"(?<!\w)(?:(?:for|at) )?no (?:dearer|costlier|more(?: expensive)?|higher cost)(?: (?:per|a|for each) host)? {_PLAIN}"
 )
-# A size is exact where a design has one of each, and the least where one is chosen among many.
-_KNOB: Final = {"octopus": "hosts_at_least", "fully_connected": "hosts", "switch": "hosts"}
+# Who chooses among many designs is told the least and the most.
+_KNOBS: Final = {"octopus": ("hosts_at_least", "hosts_at_most"), "fully_connected": ("hosts",), "switch": ("hosts",)}
 
 
 def canonical(canon: Canon) -> Canon:
@@ -44,7 +44,7 @@ def mark(board: Board, settings: dict[str, str], where: dict[str, Mark]) -> None
             continue
         system = _system(match["kind"])
         settings["pod_topology"] = system
-        where["pod_topology"] = Mark("knobs", match.start(), match.end(), {_KNOB[system]: int(match["hosts"])})
+        where["pod_topology"] = Mark("knobs", match.start(), match.end(), dict.fromkeys(_KNOBS[system], int(match["hosts"])))
         board.take("taken", match.start(), match.end())
         return
     match = _NONE.search(board.rest)
