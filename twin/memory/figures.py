@@ -10,7 +10,7 @@ from twin.memory.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of one pod. ``power_w`` is of all its devices and switches, ``device_w`` of one device with its part of a switch."""
+    """Figures of one pod; ``power_w`` is of all its devices and switches."""
 
     access_latency_s: float
     local_latency_s: float
@@ -20,11 +20,15 @@ class Figures:
     cost_usd_per_host: float
     longest_cable_m: float
     power_w: float
-    device_w: float
     one_hop_share: float
     two_hop_share: float
     expansion_share: float
     blast_hosts: int
+
+
+def power_w(pod: Pod, device_bytes: int, settings: Settings) -> float:
+    """Return what all devices and switches of a pod draw, W, with devices of so many bytes."""
+    return cost.power_w(pod, device_bytes, prices.table(settings.prices))
 
 
 def figures_of(pod: Pod, device_bytes: int, settings: Settings) -> Figures:
@@ -32,7 +36,6 @@ def figures_of(pod: Pod, device_bytes: int, settings: Settings) -> Figures:
     layout = wiring.lay(pod, settings.cable_slack_m)
     wiring.require(layout)
     paid, reach = cost.cost_of(pod, prices.table(settings.prices), layout), reach_of(pod)
-    power_w = cost.power_w(pod, device_bytes, prices.table(settings.prices))
     return Figures(
         access_latency_s=latency.access_s(pod),
         local_latency_s=latency.local_s(),
@@ -41,8 +44,7 @@ def figures_of(pod: Pod, device_bytes: int, settings: Settings) -> Figures:
         cables_usd=paid.cables_usd,
         cost_usd_per_host=paid.per_host_usd,
         longest_cable_m=layout.longest_m,
-        power_w=power_w,
-        device_w=power_w / pod.devices,
+        power_w=power_w(pod, device_bytes, settings),
         one_hop_share=reach.one_hop_share,
         two_hop_share=reach.two_hop_share,
         expansion_share=reach.expansion,

@@ -12,7 +12,7 @@ from twin.fleet import Fleet
 from twin.memory import slices
 from twin.memory.allocation import Pool, Rule
 from twin.memory.demand import HostEvents, HostVms
-from twin.memory.figures import Figures, figures_of
+from twin.memory.figures import Figures, figures_of, power_w
 from twin.memory.levers import PoolAction, PoolObservation, TopologyAction
 from twin.memory.outages import FAULT_KINDS, Edge, Outages, lost
 from twin.memory.outages import check as check_faults
@@ -52,12 +52,13 @@ class Model:
         if pod is not None and sizes.min() < settings.slice_bytes:
             raise ValueError(f"pod_topology: devices of {sizes.min():,} bytes hold no slice of {settings.slice_bytes:,}; make them larger")
         self.built = action
-        # Power goes by the byte: with devices of the mean size it is right in all.
         self._figures: Figures | None = None if pod is None else figures_of(pod, round(sizes.mean()), settings)
+        # What each pod's devices and switches draw, shape P; a switch's part goes with the devices behind it.
+        self._pod_w = np.array([power_w(pod, int(size), settings) for size in sizes]) if pod is not None else np.zeros(0)
         terms = Terms(settings.pooled_share, settings.slice_bytes)
-        slices_each = np.repeat(sizes // settings.slice_bytes, 0 if pod is None else pod.devices)
+        slices_each = np.repeat(sizes // settings.slice_bytes, self._tiling.pod_devices)
         self._pool = Pool(self._tiling, terms, self._vms.memory_bytes, slices_each)
-        self._recorder = Recorder(settings, self._tiling, action, self._figures, self._host_vcpus)
+        self._recorder = Recorder(settings, self._tiling, action, self._figures, self._pod_w, self._host_vcpus)
         self._selling = Selling(self._vms.vcpus, self._tiling.hosts)
         self._slowing = Slowing(self._vms, settings.slice_bytes, self._tiling.hosts)
         self._standing: HostEvents | None = None
@@ -132,7 +133,7 @@ class Model:
 
     def _draw(self) -> None:
         """Set what devices draw in the racks of their hosts, shape K; a device that is lost draws nothing."""
-        each_w = 0.0 if self._figures is None else self._figures.device_w
+        each_w = np.repeat(self._pod_w, self._tiling.pod_devices) / max(self._tiling.pod_devices, 1)
         by_host = self._tiling.by_host(np.where(self._pool.open_devices, each_w, 0.0))
         racks = np.bincount(self._fleet.host_racks, weights=by_host, minlength=len(self._fleet.rack_ids))
         self.rack_power_w: Floats = racks.astype(np.float64)

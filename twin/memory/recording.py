@@ -27,7 +27,7 @@ Told = tuple[float, str, str, str, str, float]
 _COUNTED: Final = (slices.MIGRATED, slices.OVERFLOW_EVENTS, slices.OVERFLOW_SLICES)
 _FIGURES: Final = (
     *("access_latency_s", "local_latency_s", "devices_usd", "switches_usd", "cables_usd", "cost_usd_per_host", "longest_cable_m"),
-    *("power_w", "one_hop_share", "two_hop_share", "expansion_share"),
+    *("one_hop_share", "two_hop_share", "expansion_share"),
 )
 
 
@@ -37,9 +37,11 @@ class Recorder:
     Peaks of memory are the pool's own, exact over every event; the sample begins them anew.
     """
 
-    def __init__(self, settings: Settings, tiling: Tiling, built: TopologyAction, figures: Figures | None, host_vcpus: int) -> None:
+    def __init__(
+        self, settings: Settings, tiling: Tiling, built: TopologyAction, figures: Figures | None, pod_w: Floats, host_vcpus: int
+    ) -> None:
         self._settings, self._tiling, self._host_vcpus = settings, tiling, host_vcpus
-        self._start = _pods(tiling, built, figures) if figures is not None else None
+        self._start = _pods(tiling, built, figures, pod_w) if figures is not None else None
         self._host_index = np.arange(tiling.hosts, dtype=np.uint32)
         self._device_index = np.arange(tiling.devices, dtype=np.uint32)
         self._pod_index = np.arange(tiling.pods, dtype=np.uint32)
@@ -200,7 +202,7 @@ def _one(value: float | str) -> NDArray[Any]:
     return np.array([value], dtype=object) if isinstance(value, str) else np.array([value])
 
 
-def _pods(tiling: Tiling, built: TopologyAction, figures: Figures) -> Columns:
+def _pods(tiling: Tiling, built: TopologyAction, figures: Figures, pod_w: Floats) -> Columns:
     """Return the rows of PODS: all are alike but for their hosts and the size of their devices."""
     pod, count = tiling.pod, tiling.pods
     assert pod is not None
@@ -218,6 +220,7 @@ def _pods(tiling: Tiling, built: TopologyAction, figures: Figures) -> Columns:
     return {
         **{name: np.full(count, value) for name, value in alike.items()},
         "device_bytes": built.pod_bytes(count),
+        "power_w": pod_w,
         "pod_id": np.arange(count, dtype=np.uint32),
         "design": np.full(count, pod.name, dtype=object),
         "kind": np.full(count, pod.kind, dtype=object),

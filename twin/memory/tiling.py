@@ -38,9 +38,14 @@ class Tiling:
         return 0 if self.pod is None else self.hosts // self.pod.hosts
 
     @property
+    def pod_devices(self) -> int:
+        """Number of devices of one pod."""
+        return 0 if self.pod is None else self.pod.devices
+
+    @property
     def devices(self) -> int:
         """Number of devices of all pods, M."""
-        return 0 if self.pod is None else self.pods * self.pod.devices
+        return self.pods * self.pod_devices
 
     @property
     def switches(self) -> int:

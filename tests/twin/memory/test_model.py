@@ -57,6 +57,16 @@ def test_a_device_draws_its_controller_and_its_dram_in_the_racks_of_its_hosts(fl
     np.testing.assert_allclose(model.rack_power_w, hosts * (5.8 + 23.68))
 
 
+def test_devices_of_each_pod_draw_by_their_own_size(fleet: Fleet, drive: Drive, steady: Make) -> None:
+    sizes = tuple(64 * GIB * (number + 1) for number in range(7))
+    run = drive(steady(8), TopologyAction(block_design(13, 4), sizes)).go(10.0)
+    assert run.tables()["pods"]["power_w"].to_list() == pytest.approx([13 * (5.8 + 23.68 * (number + 1)) for number in range(7)])
+    hosts = np.array([5.8 + 23.68 * (number + 1) for number in np.repeat(np.arange(7), 13)])
+    expected = np.bincount(fleet.host_racks[:91], weights=hosts, minlength=len(fleet.rack_ids))
+    np.testing.assert_allclose(run.model.rack_power_w, expected)
+    np.testing.assert_array_equal(run.model.observe().device_slices, np.repeat(64 * np.arange(1, 8), 13))
+
+
 def test_half_of_memory_on_four_port_devices_slows_a_fifth_memory_bound_vm_by_a_seventh(drive: Drive, steady: Make) -> None:
     # 0.2 x 0.5 x (267 / 115 - 1): latencies of the facts sheet, 1.4.
     model = drive(steady(8, bound_share=0.2), SMALL).go(10.0).model
@@ -174,6 +184,8 @@ def test_a_pod_that_cannot_be_is_refused_in_one_line(fleet: Fleet, steady: Make)
         model.build(TopologyAction(fully_connected(120, 2), GIB))
     with pytest.raises(ValueError, match="hold no slice of 1,073,741,824"):
         model.build(TopologyAction(block_design(13, 4), GIB - 1))
+    with pytest.raises(ValueError, match="3 sizes of devices for 7 pods"):
+        model.build(TopologyAction(block_design(13, 4), (GIB, GIB, GIB)))
     with pytest.raises(ValueError, match=r"1\.5 m"):
         Model(Settings(cable_slack_m=1.0), fleet, steady(8).vms, 40, ()).build(TopologyAction(block_design(25, 4), GIB))
     with pytest.raises(ValueError, match="v1-calibrated have no device of 3 ports"):
