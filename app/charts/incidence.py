@@ -14,9 +14,9 @@ from app.charts.tokens import Tokens, translucent
 from twin.memory.pods import NO_ISLAND, Pod
 
 WIDTH: Final = 440.0
-HEIGHT: Final = 424.0
+HEIGHT: Final = 452.0
 _LEFT: Final = 58.0
-_TOP: Final = 52.0
+_TOP: Final = 42.0
 _GAP: Final = 0.035
 _MOST: Final = 16.0
 

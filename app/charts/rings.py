@@ -11,9 +11,9 @@ from app.charts.statements import count
 from twin.memory.pods import NO_ISLAND, Pod
 
 WIDTH: Final = 440.0
-HEIGHT: Final = 424.0
-_CENTRE: Final = (WIDTH / 2, 212.0)
-_OUTER: Final = 166.0
+HEIGHT: Final = 400.0
+_CENTRE: Final = (WIDTH / 2, HEIGHT / 2)
+_OUTER: Final = 170.0
 # Radii of the devices, as parts of the hosts' ring: inside an island, outside all islands, without islands.
 _ISLAND: Final = 0.75
 _EXTERNAL: Final = 0.37

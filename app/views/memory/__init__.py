@@ -3,10 +3,10 @@
 import streamlit as st
 
 from app import parts, pods, state
+from app.charts.quantity import grouped
 from app.charts.statements import count
 from app.pods import Draft, Found
 from app.views.memory import designer, failures, properties, reading, topology
-from twin.units import show as shown
 
 
 def show() -> None:
@@ -50,7 +50,7 @@ def title(draft: Draft, found: Found) -> str:
         return "No pod of these numbers can be built"
     figures = reading.figures(found.pod, draft)[0]
     name = named(found)
-    return name if figures.cost_usd is None else f"{name} costs {shown(figures.cost_usd, 'x_usd')} a host"
+    return name if figures.cost_usd is None else f"{name} costs {grouped(round(figures.cost_usd))} USD a host"
 
 
 def named(found: Found) -> str:

@@ -9,11 +9,13 @@ import polars as pl
 import streamlit as st
 
 from app import asked, desk, later, parts, state
+from app.charts import marks
+from app.charts.grid import Cell, grid, word
 from app.later import Answer
 from app.pods import Draft, Found, find, parse
 from app.views.memory import reading
 from app.views.memory.reading import Figures
-from app.widgets.rows import Head, rows
+from app.widgets.sheet import sheet
 from policies.intent.judge import standing
 from policies.intent.model import Expectation
 from policies.intent.references import references, settled
@@ -23,13 +25,8 @@ from twin.units import MINUS, show
 
 PLAIN: Final = "fully-connected-8x8n8"
 _HEADS: Final = (
-    Head("property", "Property", "strong", "34%"),
-    Head("this", "This pod", "value", "17%"),
-    Head("plain", "Full, 8", "number", "15%", narrow=False),
-    Head("change", "Change", "change", "13%", narrow=False),
-    Head("bound", "Bound", "number", "13%"),
-    Head("state", "State", "state", "76px"),
-)
+    word("Property, unit"), word("This pod", "n"), word("Full, 8", "n rest"), word("Change", "n rest"), word("Bound", "n"), word("State"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def properties(now: state.Context, draft: Draft, found: Found) -> None:
     drawn = [_row(line, wishes) for line in lines]
     data = pl.DataFrame([{"property": line.label, "value": line.value, "fully_connected_8": line.plain} for line in lines], strict=False)
     with parts.panel(properties_title(drawn, wishes), "pod-properties", data=data):
-        rows(_HEADS, drawn, state.colours(), key="pod-properties-rows")
+        sheet(grid(_HEADS, [_cells(row) for row in drawn]), key="pod-properties-rows")
         for words in dict.fromkeys(filter(None, (mine.why, demand.why, "" if need.why == demand.why else need.why))):
             st.html(f'<p class="iw-note">{parts.mark("at risk", "")} {html.escape(words)}</p>')
         st.html(f'<p class="iw-note">{html.escape(_notes(mine, demand))}</p>')
@@ -151,6 +148,20 @@ def _row(line: Line, wishes: list[tuple[str, Expectation]]) -> dict[str, Any]:
         "bound": bound,
         "state": "" if stands in {"", "unknown"} else stands,
     }
+
+
+def _cells(row: dict[str, Any]) -> list[Cell]:
+    tokens, change = state.colours(), row["change"] or {"text": "–", "sense": ""}
+    ink = {"better": tokens.good_text, "worse": tokens.broken_text}.get(change["sense"], tokens.muted)
+    stands = marks.state(row["state"], tokens) if row["state"] else "–"
+    return [
+        word(row["property"], "label"),
+        word(row["this"], "n b"),
+        word(row["plain"], "n m rest"),
+        Cell(f'<span style="color:{ink}">{html.escape(change["text"])}</span>', "n s rest"),
+        word(row["bound"], "n m"),
+        Cell(stands, "s"),
+    ]
 
 
 def _against(value: float | None, limit: float) -> str:

@@ -89,12 +89,12 @@ def _picker(pod: Pod, host: int) -> None:
         st.selectbox(
             "Host", names, key=key, label_visibility="collapsed", width=120, on_change=lambda: look_at(names.index(st.session_state[key]))
         )
-        st.html(f'<p class="iw-note">{html.escape(_hint(pod))}</p>')
+        st.html(f'<p class="iw-note">{html.escape(_hint(pod))}</p>', width="stretch")
 
 
 def _hint(pod: Pod) -> str:
     what = "device or switch" if pod.switches else "device"
-    return f"Point at a host to light its devices and everybody one hop away; click a {what} to see what its loss costs."
+    return f"Point at a host to light who is one hop away. Click a {what} to take it out."
 
 
 def matrix_frame(pod: Pod) -> pl.DataFrame:

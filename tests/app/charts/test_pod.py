@@ -77,7 +77,7 @@ def test_the_figure_is_the_same_every_time() -> None:
 def test_an_island_is_one_arc_with_its_own_devices_inside_it() -> None:
     pod = PODS["islands"]
     where = places(pod)
-    centre = np.array([WIDTH / 2, 212.0])
+    centre = np.array([WIDTH / 2, HEIGHT / 2])
     angles = np.degrees(np.arctan2(*(where.hosts - centre).T[::-1]))
     assert np.ptp(angles[:7]) < 180
     radius = np.linalg.norm(where.devices - centre, axis=1)
