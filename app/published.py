@@ -150,16 +150,16 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def title(found: Sequence[Row]) -> str:
-    """Return the state of all claims in one sentence, with what was fitted to get there."""
-    checked = [row for row in found if row.verdict]
-    if not checked:
-        return (
-            f"{_number(len(found))} published claim{'s' if len(found) != 1 else ''} to hold our numbers against; none is checked here yet"
-        )
-    holds = [row for row in checked if row.verdict == "reproduced"]
-    fitted = sum(row.claim.fitted_parameters for row in holds)
-    words = f"{_number(len(holds)) if holds else 'None'} of {_number(len(found)).lower()} published claims hold here"
-    old = sum(row.stale for row in checked)
+    """Return the state of all claims in one sentence, findings of our own apart, with what was fitted to get there."""
+    published, own = [row for row in found if not row.claim.own], [row for row in found if row.claim.own]
+    if not any(row.verdict for row in found):
+        count = len(published)
+        return f"{_number(count)} published claim{'s' if count != 1 else ''} to hold our numbers against; none is checked here yet"
+    holds, ours = ([row for row in rows if row.verdict == "reproduced"] for rows in (published, own))
+    fitted = sum(row.claim.fitted_parameters for row in (*holds, *ours))
+    words = f"{_number(len(holds)) if holds else 'None'} of {_number(len(published)).lower()} published claims hold here"
+    words += f", and {_number(len(ours)).lower()} of {_number(len(own)).lower()} findings of our own" if own else ""
+    old = sum(row.stale for row in found if row.verdict)
     tail = f"; {old} {'was' if old == 1 else 'were'} checked by an older version of this code" if old else ""
     return f"{words}; {fitted or 'no'} number{'s' if fitted != 1 else ''} {'were' if fitted != 1 else 'was'} fitted to get them{tail}"
 

@@ -16,10 +16,11 @@ from app.charts.sweep import Mark, sweep
 from app.published import Row, Step, checked, contenders, own_step, paper, quantity, reached, rows, searched, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
-from policies.claim import Claim, Measured, Search
+from policies.claim import Claim, Computed, Measured, Search
 from twin.sources import STRENGTHS, sources
-from twin.units import show_change
+from twin.units import MINUS, show_change
 
+_EARLIER: Final = '<br><span class="m s">ours, before</span>'
 _OLDER: Final = '<br><span class="m s">by older code</span>'
 
 
@@ -74,7 +75,7 @@ def _claims(found: Sequence[Row]) -> None:
         (
             word(row.system if place in firsts else "", "b dom"),
             word(row.claim.text.replace(" %", "\u00a0%").replace(" °C", "\u00a0°C"), "wrap"),
-            word(paper(row.claim), "n m"),
+            Cell(escape(paper(row.claim)) + (_EARLIER if row.claim.own else ""), "n m"),
             word(quantity(row.ours, row.claim.unit), "n b"),
             Cell(mark(OF_VERDICT.get(row.verdict, "waiting"), tokens, row.verdict or "not checked yet") + (_OLDER if row.stale else "")),
             word(row.claim.fitted_parameters, "n extra"),
@@ -125,6 +126,7 @@ def _opened(found: Sequence[Row]) -> None:
         body = [(word(name, "m s top"), word(text, "wrap")) for name, text in _facts(row) if text]
         sheet(grid([], body), key="claim-facts")
         _contenders(row)
+        _computed(row)
         for place, (name, steps) in enumerate(sweeps(row).items()):
             _sweep(row, place, name, steps)
 
@@ -132,7 +134,7 @@ def _opened(found: Sequence[Row]) -> None:
 def _contenders(row: Row) -> None:
     """Show what each contender reached at the claim's own point, where there are more than two."""
     step = own_step(row)
-    if step is None or len(step.labels) <= 2:
+    if step is None or len(step.labels) <= 2 or not isinstance(row.claim.evidence, Search):
         return
     labels = contenders(row, step)
     body = [
@@ -150,6 +152,20 @@ def _contenders(row: Row) -> None:
         word(f"Against {_contender(row, labels[0])[:1].lower()}{_contender(row, labels[0])[1:]}", "n"),
     ]
     sheet(grid(heads, body), key="claim-contenders")
+
+
+def _computed(row: Row) -> None:
+    """Show all numbers of what was computed without a run, each with its label; ours is the first."""
+    if not isinstance(row.claim.evidence, Computed) or not row.points:
+        return
+    labels = row.points[0]["labels"]
+    first = row.claim.evidence.ours
+    names = [first, *(label for label in labels if label != first)]
+    values = ["not on every seed" if labels[label] is None else f"{labels[label]:.4g}".replace("-", MINUS) for label in names]
+    st.html('<p class="iw-said">What it comes to, the median over seeds; the first is ours</p>')
+    st.dataframe(
+        pl.DataFrame({"number": names, "value": values}), hide_index=True, height=min(36 * len(names) + 38, 420), key="claim-computed"
+    )
 
 
 def ours(row: Row) -> str:
@@ -207,11 +223,11 @@ def _reached(row: Row, step: Step, label: str) -> str:
 def _facts(row: Row) -> tuple[tuple[str, str], ...]:
     claim = row.claim
     return (
-        ("The paper says", f"{paper(claim)}{_of_what(claim)}"),
+        ("We measured before" if claim.own else "The paper says", f"{paper(claim)}{_of_what(claim)}"),
         ("Ours", quantity(row.ours, claim.unit)),
         ("Read from", _read_from(claim)),
-        ("Where it is printed", claim.source),
-        ("Tolerance", f"± {claim.tolerance:.0%} of the paper's number, set before the run"),
+        ("Where that was" if claim.own else "Where it is printed", claim.source),
+        ("Tolerance", f"± {claim.tolerance:.0%} of {'that' if claim.own else 'the paper’s'} number, set before the run"),
         ("Fitted to it", f"{claim.fitted_parameters} numbers" if claim.fitted_parameters else "nothing: the number is a prediction"),
         ("Set-up", claim.setup),
         ("Scenario and seeds", f"{claim.scenario}, seeds {', '.join(str(seed) for seed in claim.seeds)}"),
@@ -230,6 +246,8 @@ def _of_what(claim: Claim) -> str:
 def _read_from(claim: Claim) -> str:
     """Return which metric ours comes from; what a claim computes from the requests themselves is no metric."""
     evidence = claim.evidence
+    if isinstance(evidence, Computed):
+        return "prices, latencies, cables and what stood on the hosts before the run; no run is needed"
     return "the requests of the runs" if isinstance(evidence, Search) and isinstance(evidence.find, Measured) else claim.metric
 
 

@@ -52,6 +52,16 @@ FILLED: Final = (
     "its own peak. Without moving, each device is as large as the fullest of its pod became, at the level of events. Pods of 13, 16, 25, "
     "64 and 96 hosts, headrooms of 0, 2, 5 and 10 percent, and the baseline of the worst host, are shown beside it. " + BEFORE
 )
+# What the trace itself gives, which is not part of an installation: a test holds these numbers where it is at hand.
+ON_TRACE: Final = (
+    "Our generator draws memory per vCPU whatever a VM's size; in the trace large VMs have more, so that its hosts differ more (peak over "
+    "mean of what a host pools: 2.06, here 1.5) and a pool has more to even out. On the trace itself (384 hosts, one draw of tenants, the "
+    "last 6.2 of 9.2 days) this program finds "
+)
+SLOWER: Final = (
+    "With the latencies that are remembered 3.2 would take a call by RDMA of 3.8 microseconds and 2.4 an access through a switch of 686 "
+    "ns; at the slowest that is told, 600 ns, it is 2.1."
+)
 
 
 def _claim(claim_id: str, text: str, metric: str, read: Callable[..., Any], ours: str, paper: float, **more: Any) -> Claim:
@@ -65,21 +75,25 @@ CLAIMS: Final = (
         unit="x", no_effect=1.0, tolerance=0.05, source="octopus-v1: abstract", setup=PAIR,
     ),
     _claim(
-        "cost", "at 17 % lower cost per host", "memory.cost_usd_per_host", evidence.cost_change, evidence.COST_CHANGE, -0.17,
+        "cost-per-host", "at 17 % lower cost per host", "memory.cost_usd_per_host", evidence.cost_change, evidence.COST_CHANGE, -0.17,
         unit="share of the baseline's", better="lower", tolerance=0.01, fitted_parameters=1, source="octopus-v1: abstract",
         setup=PAIR + PRICED,
     ),
     _claim(
         "rpc-rdma", "calls between hosts 3.2 times faster than by RDMA in the rack", "memory.access_latency_s", evidence.calls,
         evidence.RDMA_RATIO, 3.2, unit="x", no_effect=1.0, fitted_parameters=2, source="octopus: abstract", setup=CALLED,
+        explained=SLOWER,
     ),
     _claim(
         "rpc-switch", "and 2.4 times faster than through CXL switches", "memory.access_latency_s", evidence.calls,
         evidence.SWITCH_RATIO, 2.4, unit="x", no_effect=1.0, fitted_parameters=2, source="octopus: abstract", setup=CALLED,
+        explained=SLOWER,
     ),
     _claim(
         "net-saving", "saves 3 to 5.4 % of server cost, net of the pod", "memory.dram_saving_share", evidence.net, evidence.NET, 0.03,
         paper_high=0.054, unit="share of server cost", fitted_parameters=1, source="octopus: abstract", setup=DEMAND + SERVER,
+        explained=ON_TRACE + "16 % of DRAM saved on 96 hosts at 5 % headroom and 3.7 % net. Against hosts that are all as large as the "
+        "worst one more is saved here, too.",
     ),
     _claim(
         "net-switch", "where switches add cost", "memory.cost_usd_per_host", evidence.net, evidence.SWITCH_NET, 0.0,
@@ -98,11 +112,12 @@ CLAIMS: Final = (
     _claim(
         "allocator-loses", "least loaded filling without moving reaches 70 % of the ideal saving", "memory.dram_saving_share",
         evidence.allocators, evidence.GREEDY, 0.70, unit="share of the ideal saving", no_effect=1.0, better="higher",
-        source="intentwin: the trace, 25 hosts", setup=FILLED,
+        source="intentwin: the trace, 25 hosts", setup=FILLED, explained=ON_TRACE + "70 %.",
     ),
     _claim(
         "moving-recovers", "moving on overflow alone, with 5 % headroom, recovers 85 to 89 %", "memory.dram_saving_share",
         evidence.allocators, evidence.MOVED, 0.85, paper_high=0.89, unit="share of the ideal saving", no_effect=0.0,
         source="intentwin: the trace, 13 to 96 hosts", setup=FILLED,
+        explained=ON_TRACE + "88 to 89 % on pods of 13, 25 and 96 hosts. Devices of fewer slices are rounded up by more.",
     ),
 )  # fmt: skip

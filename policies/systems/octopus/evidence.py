@@ -8,7 +8,6 @@ import numpy as np
 
 from policies.systems.octopus.options import Site
 from twin.memory import cost, designs, latency, planning, prices, saving, sizing, wiring
-from twin.memory.cost import Server
 from twin.memory.levers import TopologyObservation
 from twin.memory.optimum import least_peak
 from twin.memory.pods import Pod
@@ -95,8 +94,7 @@ def calls(seen: TopologyObservation) -> Numbers:
 
 def net(seen: TopologyObservation) -> Numbers:
     """Return what pods save of a server's cost, with the DRAM they save on past demand, and with the saving that was fitted."""
-    site, reference = Site.of(seen, HEADROOM, True), cost.server()
-    plain = Server(reference.price_usd, reference.dram_share, 0.0)
+    site, plain, replacing = Site.of(seen, HEADROOM, True), cost.server(), cost.server_with_expansion()
     table = prices.table(seen.settings.prices)
     found: dict[str, float | None] = {}
     for name, label in ((LARGE, "six islands of 16"), (SMALL, "(25,4,1)"), (SWITCHED, "switch pod of 24")):
@@ -109,7 +107,7 @@ def net(seen: TopologyObservation) -> Numbers:
             found[f"net saving, {label}, against {words}"] = cost.net_saving_share(share, usd, plain)
         fitted = cost.fitted_dram_saving_share()
         found[f"net saving, {label}, with the fitted saving"] = cost.net_saving_share(fitted, usd, plain)
-        found[f"net saving, {label}, with the fitted saving and replaced expansion"] = cost.net_saving_share(fitted, usd, reference)
+        found[f"net saving, {label}, with the fitted saving and replaced expansion"] = cost.net_saving_share(fitted, usd, replacing)
     words = WORDS[seen.settings.saving_against]
     switch = found[f"net saving, switch pod of 24, against {words}"]
     ours = {NET: found[f"net saving, six islands of 16, against {words}"], SWITCH_NET: None if switch is None else -switch}

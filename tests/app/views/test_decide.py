@@ -148,7 +148,32 @@ def test_a_range_of_a_paper_is_written_from_low_to_high_with_its_unit_once() -> 
 
 def test_that_no_claim_holds_is_said_in_words() -> None:
     rows = [Row(card.id, card.name, claim, 0.0, "not reproduced", "") for card in cards().values() for claim in card.claims[:1]]
-    assert title(rows) == "None of three published claims hold here; no numbers were fitted to get them"
+    assert title(rows) == "None of four published claims hold here; no numbers were fitted to get them"
+
+
+def test_findings_of_our_own_are_counted_apart_from_published_claims() -> None:
+    rows = [Row("octopus", "Octopus", claim, 0.0, "reproduced" if claim.own else "", "") for claim in cards()["octopus"].claims]
+    assert (
+        title(rows)
+        == "None of seven published claims hold here, and three of three findings of our own; no numbers were fitted to get them"
+    )
+
+
+def test_a_computed_claim_shows_every_number_with_its_label_ours_first(bare: Any) -> None:
+    claim = next(claim for claim in cards()["octopus"].claims if claim.id == "allocator-loses")
+    labels = {"another, share": 0.5, claim.evidence.ours: 0.7, "none": None}
+    point = {"sweep": "", "x": None, "ours": 0.7, "low": 0.6, "high": 0.8, "labels": labels, "failed": ["none"], "exact": True}
+    row = {"system": "octopus", "claim": claim.id, "ours": 0.7, "verdict": "reproduced", "points": [point]}
+    claims.save(row, code_hash(), bare)
+    page = AppTest.from_string(PAGE.format(view="claims"), default_timeout=60).run()
+    page.selectbox(key="claim-open").set_value(f"octopus/{claim.id}").run()
+    assert not page.exception
+    (shown,) = [each.value for each in page.dataframe if list(each.value.columns) == ["number", "value"]]
+    assert shown["number"].tolist() == [claim.evidence.ours, "another, share", "none"]
+    assert shown["value"].tolist() == ["0.7", "0.5", "not on every seed"]
+    words = _text(page)
+    assert "We measured before" in words
+    assert "no run is needed" in words
 
 
 def test_a_searched_claim_shows_where_it_holds_and_how_many_runs_it_took(bare: Any) -> None:
