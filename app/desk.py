@@ -57,6 +57,37 @@ def capture(text: str) -> None:
     now_open = state.context()
     record = lifecycle.capture(state.home(), text, scenario=now_open.scenario, actor=actor(), at=now(), model=model())
     state.set_intent(record.intent_id)
+    design(record)
+
+
+def sentence(intent: Any) -> str:
+    """Return what was understood, with the values of the site that is shown where a change is not one against today."""
+    from policies.intent.model import read_back
+    from policies.intent.references import no_reference, references
+
+    run_id = state.context().run_id
+    look = no_reference if run_id is None else references(state.run(run_id).manifest["scenario"].get("memory"))
+    return str(read_back(intent, look))
+
+
+def builds(record: Any) -> bool:
+    """Return whether a record's policy set builds something that can be told before it is run, and nothing in it is open."""
+    from policies.intent.designed import asks_for_design
+
+    waits = any(item.get("severity") != "info" for item in record.findings)
+    return bool(record.policy) and not waits and asks_for_design(record.policy)
+
+
+def design(record: Any) -> None:
+    """Have the design that answers a record worked out beside the server, where it asks for one."""
+    if builds(record):
+        jobs.submit("design", {"intent_id": record.intent_id, "version": record.version}, state.home())
+
+
+def open_pod(name: str) -> None:
+    """Open the Memory page on a pod by the name of its design."""
+    state.set_draft(pod=name, host=None, lost=None)
+    state.go("memory")
 
 
 def _stamp() -> int:
@@ -124,14 +155,14 @@ def edit(record: Any, intent: Any) -> None:
     """Keep a changed reading as a new version."""
     from policies.intent import lifecycle
 
-    lifecycle.edit(state.home(), record.intent_id, intent, actor=actor(), at=now())
+    design(lifecycle.edit(state.home(), record.intent_id, intent, actor=actor(), at=now()))
 
 
 def answer(record: Any, about: str, text: str) -> None:
     """Answer an open question in words."""
     from policies.intent import lifecycle
 
-    _said_if_wrong(lambda: lifecycle.answer(state.home(), record.intent_id, about, text, actor=actor(), at=now()))
+    _said_if_wrong(lambda: design(lifecycle.answer(state.home(), record.intent_id, about, text, actor=actor(), at=now())))
 
 
 def decide(what: str, record: Any, note: str) -> None:
@@ -151,7 +182,7 @@ def adopt(record: Any, policy: Mapping[str, Any]) -> None:
     from policies.policy import PolicySet
 
     chosen = PolicySet.model_validate(dict(policy))
-    _said_if_wrong(lambda: lifecycle.adopt(state.home(), record.intent_id, chosen, actor=actor(), at=now()))
+    _said_if_wrong(lambda: design(lifecycle.adopt(state.home(), record.intent_id, chosen, actor=actor(), at=now())))
 
 
 def _said_if_wrong(command: Callable[[], Any]) -> None:

@@ -97,6 +97,14 @@ def ablation(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str,
     return {"run_ids": variants.ablate(spec["run_id"], home, progress=_told(report), cancel=report.cancelled)}
 
 
+def design(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Work out the design that answers an intent. Spec: intent_id, version."""
+    from policies.intent import lifecycle
+
+    report(0.1, "every pod that can be built is priced and tried on past demand")
+    return {"design": lifecycle.design(home, spec["intent_id"], spec["version"])}
+
+
 KINDS: Final[Mapping[str, Worker]] = {
     "example": example,
     "try": try_on_twin,
@@ -105,4 +113,5 @@ KINDS: Final[Mapping[str, Worker]] = {
     "claims": claims,
     "what_if": what_if,
     "ablation": ablation,
+    "design": design,
 }

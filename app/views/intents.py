@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from app import asked, choices, desk, editing, evidence, jobs, parts, state
+from app import answered, asked, choices, desk, editing, evidence, jobs, parts, state
 from app.report.judgement import Line
 from app.widgets.rows import Head, rows
-from policies.intent.model import Intent, read_back
+from policies.intent.model import Intent
 
 _STEPS = ("Text", "Understood", "Policy diff", "Twin evidence", "Approval", "Assurance")
 
@@ -35,6 +35,7 @@ def show() -> None:
         _findings(record, intent, key)
         _diff(record, key)
     with right:
+        answered.panel(record, key)
         _twin(record, intent, shown, lines, key)
 
 
@@ -91,7 +92,7 @@ def _steps(record: Any, shown: Any) -> None:
 def _said(record: Any, intent: Intent, key: str) -> None:
     with parts.panel(f"{record.actor} wrote", f"said-{key}"):
         st.html(f'<p class="iw-said">“{html.escape(record.text)}”</p>')
-        st.html(f'<p class="iw-note">Read back: change any part</p><p class="iw-said">{html.escape(read_back(intent))}</p>')
+        st.html(f'<p class="iw-note">Read back: change any part</p><p class="iw-said">{html.escape(desk.sentence(intent))}</p>')
         now = state.context()
         entities = state.run(now.run_id).manifest["entities"] if now.run_id else {}
         locked = record.state in desk.LIVE
@@ -219,7 +220,7 @@ def _explored(record: Any, intent: Intent, key: str) -> None:
 
 
 def _version_diff(old: Any, new: Any) -> None:
-    before, after = read_back(asked.understood(old)), read_back(asked.understood(new))
+    before, after = desk.sentence(asked.understood(old)), desk.sentence(asked.understood(new))
     st.html(f'<p class="iw-note">Version {old.version}</p><p class="iw-said">{html.escape(before)}</p>')
     st.html(f'<p class="iw-note">Version {new.version}</p><p class="iw-said">{html.escape(after)}</p>')
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from policies import catalogue
 from policies.intent import explore as exploring
 from policies.intent.assure import Assurance, assure, state_of
+from policies.intent.designed import designed
 from policies.intent.interpret.answers import answered
 from policies.intent.interpret.understand import Understood, understand
 from policies.intent.judge import Row, meets
@@ -140,6 +142,14 @@ def try_on_twin(  # noqa: PLR0913 - what is tried, and how it is watched
         detail = {"today": list(trial.today_run_ids), "candidate": list(trial.candidate_run_ids), "policy_id": policy.policy_id}
         ledger.audit(at, actor.signature, "intent.trial", subject(record_), detail)
     return trial
+
+
+def design(home: Path, intent_id: str, version: int | None = None) -> dict[str, Any] | None:
+    """Return the design that an intent is answered with, or why there is none; None where it asks for nothing to be built."""
+    with Ledger(home).transaction() as ledger:
+        record_ = ledger.intent(intent_id, version)
+        place = scenario_of(scenario_name(ledger, intent_id))
+    return designed(place, policy_of(record_), place.seed, home)
 
 
 def explore(  # noqa: PLR0913 - what is tried, and how it is watched
