@@ -97,11 +97,12 @@ class StoredRun:
 @cache
 def readings() -> Mapping[str, Reading]:
     """Return the definition of every metric. The tables' rooms only: the models behind them are not needed to read."""
+    from twin.memory import readings as memory
     from twin.plant import readings as plant
     from twin.serving import readings as serving
     from twin.workloads import readings as workloads
 
-    return {**plant.READINGS, **serving.READINGS, **workloads.READINGS}
+    return {**plant.READINGS, **serving.READINGS, **workloads.READINGS, **memory.READINGS}
 
 
 def briefs(home: Path) -> list[Brief]:

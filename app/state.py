@@ -18,7 +18,7 @@ from twin.metrics import Scope
 Shown = Literal["today", "candidate"]
 DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
-_DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost")
+_DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
 _KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
@@ -147,7 +147,7 @@ def set_intent(intent_id: str | None) -> None:
 
 
 def drafted() -> Mapping[str, str]:
-    """Return what the Memory page drafts, as the URL carries it: pod, slack, pooled, prices, host, lost."""
+    """Return what the Memory page drafts, as the URL carries it: pod, slack, pooled, prices, host, lost, device, budget."""
     kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
     return {key: kept[key] for key in _DRAFT if key in kept}
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.jobs import Reporter, alone
+from app.jobs import CancelledError, Reporter, alone
 
 if TYPE_CHECKING:
     from twin.run import Progress
@@ -105,6 +105,53 @@ def design(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, A
     return {"design": lifecycle.design(home, spec["intent_id"], spec["version"])}
 
 
+def front(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Price every pod that could be built and try it on past demand. Spec: that of ``_seen``."""
+    from policies.systems.octopus import survey
+    from policies.systems.octopus.knobs import OctopusKnobs
+
+    return survey.survey(OctopusKnobs(), _seen(spec, home, report), _stoppable(report)).told()
+
+
+def fillings(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Fill one pod in several ways with past demand. Spec: that of ``_seen``, and ``design``, the pod's name."""
+    from policies.systems.octopus import fillings, options
+    from policies.systems.octopus.knobs import OctopusKnobs
+    from twin.memory.designs import parse
+
+    knobs = OctopusKnobs()
+    site = options.Site.of(_seen(spec, home, report), knobs.headroom_share, knobs.migrate)
+    pod = parse(spec["design"]).build()
+    if pod.hosts > site.past.hosts:
+        raise ValueError(f"the pod has {pod.hosts} hosts and the fleet {site.past.hosts}; take a smaller one")
+    found = fillings.compare(pod, site, told=_stoppable(report))
+    return {"fillings": [each.told() for each in found], "days": site.past.span_s / 86_400.0}
+
+
+def _seen(spec: Mapping[str, Any], home: Path, report: Reporter) -> Any:
+    """Return the hosts with what stood on them before a run. Spec: run_id (empty for none), scenario, seed, settings of memory."""
+    from dataclasses import replace
+
+    from policies import study, variants
+    from twin.scenario import load
+
+    report(0.0, "what stood on the hosts before the run")
+    scenario = variants.scenario_of(spec["run_id"], home) if spec.get("run_id") else load(spec["scenario"])
+    seen = study.topology_seen(scenario, int(spec["seed"]))
+    return replace(seen, settings=seen.settings.model_copy(update=dict(spec["settings"])))
+
+
+def _stoppable(report: Reporter) -> Callable[[float, str], None]:
+    """Return a report that stops the work where somebody asked for that."""
+
+    def told(share: float, text: str) -> None:
+        if report.cancelled():
+            raise CancelledError
+        report(share, text)
+
+    return told
+
+
 KINDS: Final[Mapping[str, Worker]] = {
     "example": example,
     "try": try_on_twin,
@@ -114,4 +161,6 @@ KINDS: Final[Mapping[str, Worker]] = {
     "what_if": what_if,
     "ablation": ablation,
     "design": design,
+    "front": front,
+    "fillings": fillings,
 }
