@@ -9,7 +9,7 @@ from policies.baselines.pickers import least_loaded
 from twin.memory.blocks import block_design
 from twin.memory.demand import HostEvents, HostVms, PastDemand
 from twin.memory.planning import replay
-from twin.memory.sizing import device_bytes, pod_slices
+from twin.memory.sizing import bought_bytes, device_bytes, pod_slices
 from twin.memory.terms import Terms
 
 GIB = 1 << 30
@@ -78,3 +78,10 @@ def test_slices_are_whole_nearest_to_the_share_and_never_more_than_the_vm_has():
 def test_the_slices_of_many_vms_are_about_the_share_of_their_memory(share):
     memory = np.random.default_rng(1).integers(2 * GIB, 64 * GIB, 5000)
     assert Terms(share, GIB).slices(memory).sum() * GIB / memory.sum() == pytest.approx(share, rel=0.01)
+
+
+def test_devices_are_bought_as_hosts_are_each_pod_its_own_or_one_size_for_all():
+    past, terms = past_of(5), Terms(0.5, GIB)
+    each = (pod_slices(POD, past, terms, 0.05) * GIB).tolist()
+    assert bought_bytes(POD, past, terms, 0.05, "sum_of_peaks") == tuple(each)
+    assert bought_bytes(POD, past, terms, 0.05, "uniform_sku") == max(each)
