@@ -108,6 +108,13 @@ class Pool:
             self.slots, self.held, self.hosts, self.links, self.used, self.room, self.peak, self.pods, self._search, self.cursor,
         )  # fmt: skip
 
+    def _how(self, rule: Rule) -> tuple[Floats, int, Any]:
+        """Return a rule as the kernels take it: they trust every shape."""
+        score = np.ascontiguousarray(rule.score, dtype=np.float64)
+        if score.shape != self.used.shape:
+            raise ValueError(f"pool_allocation: a score for {score.size} devices, and there are {len(self.used)}; give one for each")
+        return score, int(rule.migrate), entry(rule.pick)
+
     def advance(self, events: HostEvents, rule: Rule) -> None:
         """Take all events, in their order; raises ValueError where a VM ends that does not stand, or begins twice."""
         none = np.zeros((0, 0), dtype=np.int64)
@@ -124,7 +131,7 @@ class Pool:
         begins = np.ascontiguousarray(events.begins, dtype=np.bool_).view(np.uint8)
         asked = (self.terms.slice_bytes, self.memory_bytes, self.wanted, self.slot_of)
         s.advance()(
-            edges, vm, host, begins, *asked, *self._graph(), *self._state(), rule.score, int(rule.migrate), entry(rule.pick),
+            edges, vm, host, begins, *asked, *self._graph(), *self._state(), *self._how(rule),
             device_series, host_series,
         )  # fmt: skip
         if self.cursor[s.SENSELESS]:
@@ -155,8 +162,7 @@ class Pool:
         self._open()
         shut = ~(self.open_links & np.append(self.open_devices, False)[self._reach])
         s.evacuate()(
-            shut.view(np.uint8), lost, self.terms.slice_bytes, *self._graph(), *self._state(), rule.score, int(rule.migrate),
-            entry(rule.pick),
+            shut.view(np.uint8), lost, self.terms.slice_bytes, *self._graph(), *self._state(), *self._how(rule),
         )  # fmt: skip
         self.room = np.where(self.open_devices, self.capacity - self.used, 0)
         return Lost(lost[:, 0].copy(), lost[:, 1].copy())

@@ -286,6 +286,12 @@ def test_a_rule_sees_the_score_of_its_devices() -> None:
     assert pool.used.tolist() == [0, 0, 2, 0]
 
 
+def test_a_score_for_other_devices_than_there_are_is_refused() -> None:
+    pool = Pool(Tiling(RING, 4), ALL, np.array([2]) * GIB, None)
+    with pytest.raises(ValueError, match="a score for 3 devices, and there are 4"):
+        pool.stand(np.array([0]), np.array([1]), Rule(best_score, np.zeros(3), False))
+
+
 def test_hosts_without_a_pod_keep_all_memory_to_themselves() -> None:
     for tiling in (Tiling(None, 2), Tiling(RING, 6)):
         pool = Pool(tiling, ALL, np.array([3]) * GIB, 1)
