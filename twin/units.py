@@ -24,9 +24,10 @@ UNIT_OF_SUFFIX: Final = {
     "_kg": "kg",
     "_l": "l",
     "_hz": "Hz",
+    "_m": "m",
     "_share": "",
 }
-_SHOWN: Final = {"_s": "s", "_w": "W", "_j": "J", "_bytes": "B", "_hz": "Hz", "_per_s": "/s"}
+_SHOWN: Final = {"_s": "s", "_w": "W", "_j": "J", "_bytes": "B", "_hz": "Hz", "_m": "m", "_per_s": "/s"}
 _LARGE: Final = {"_kg": "t", "_l": "m³"}
 _PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _QUANTITY: Final = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*$")

@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.baselines.pickers import least_loaded
 from twin.clock import Window
 from twin.memory.blocks import block_design
+from twin.memory.demand import PastDemand
 from twin.memory.levers import TopologyAction
 from twin.memory.plain import fully_connected
+from twin.memory.planning import replay
 from twin.memory.readings import MEMORY_HOSTS, MEMORY_POOL, MEMORY_TERMS, PODS, READINGS
+from twin.memory.saving import Baseline, saving
+from twin.memory.terms import Terms
 from twin.metrics import METRICS
 
 GIB = 1 << 30
@@ -148,6 +153,25 @@ def test_the_saving_is_what_a_plain_count_of_every_host_says(drive: Make, coming
         peaks = {name: [max(values)] * 96 for name, values in peaks.items()}
     expected = 1.0 - (sum(peaks["local"]) + 96 * device_bytes) / sum(peaks["all"])
     assert metrics(run.tables(), 3600.0)["dram_saving_share"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("against", ["sum_of_peaks", "uniform_sku"])
+@pytest.mark.parametrize("migrate", [False, True])
+def test_a_run_and_a_replay_of_the_same_demand_say_the_same(
+    drive: Make, coming: Make, metrics: Read, migrate: bool, against: Baseline
+) -> None:
+    stand, pod, span_s = coming(8, 1500, 3600.0), block_design(13, 4), 3600.0
+    # A replay does not count what stands at its very beginning.
+    stand.begin_s = np.maximum(stand.begin_s, 0.05)
+    run = drive(stand, TopologyAction(pod, 20 * GIB), saving_against=against)
+    run.migrate = migrate
+    read = metrics(run.go(span_s, 30.0).tables(), span_s)
+    past = PastDemand(96, stand.vms, stand.events(0.0, span_s), span_s)
+    done = replay(pod, past, Terms(0.5, GIB), least_loaded, migrate, 20)
+    assert read["dram_saving_share"] == pytest.approx(saving(done, against).total_share, rel=1e-12)
+    assert read["overflow_events"] == pytest.approx(done.overflow_events.sum() * 24)
+    assert read["migrated_bytes"] == pytest.approx(done.migrated_slices.sum() * GIB * 24)
+    assert done.overflow_events.sum() > 0
 
 
 def test_readings_stay_within_what_is_plausible(drive: Make, coming: Make, metrics: Read) -> None:
