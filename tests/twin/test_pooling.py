@@ -121,12 +121,16 @@ def test_a_run_goes_on_from_a_snapshot_as_if_it_had_not_stopped(name: str) -> No
 def test_another_pod_can_be_tried_from_where_todays_policy_is() -> None:
     today = _plain("today")
     tried = _run(FULL, start=Start(today.run_id, LATER_S, today.snapshots[int(LATER_S)]))
-    pooled, whole = (
-        run.tables["memory_hosts"].filter(pl.col("t_s") == 2 * LATER_S).sort("host_id").collect()["pooled_bytes"].to_numpy()
+    # What should lie on devices: a slice that found no room under the one order of filling may find some under the other.
+    wanted, whole = (
+        run.tables["memory_hosts"]
+        .filter(pl.col("t_s") == 2 * LATER_S)
+        .select("host_id", pl.col("pooled_bytes") + pl.col("spilled_bytes"))
+        .collect()
         for run in (tried, _plain("full"))
     )
-    assert pooled.sum() == pytest.approx(whole.sum(), rel=1e-3)
-    assert np.count_nonzero(pooled) == np.count_nonzero(whole) > 0
+    assert wanted.equals(whole)
+    assert np.count_nonzero(wanted["pooled_bytes"]) > 0
     assert tried.metrics["memory.dram_saving_share"] is not None
 
 
