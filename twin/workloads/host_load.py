@@ -1,5 +1,6 @@
 """How busy hosts are with the VMs that stand on them."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.chance import stream
-from twin.clock import Clock
 from twin.faults import Fault
 from twin.workloads.host_population import HostPopulation, host_vcpus
 from twin.workloads.hosting import HostEvents
@@ -27,40 +27,46 @@ class HostLoad:
     a named host count nothing here.
     """
 
-    def __init__(
-        self, vms: HostPopulation, hosts: int, clock: Clock, horizon_s: float, hold_s: float, faults: Sequence[Fault], seed: int
-    ) -> None:
-        self._clock, self._hold_s, self._faults = clock, hold_s, faults
+    def __init__(self, vms: HostPopulation, hosts: int, horizon_s: float, hold_s: float, faults: Sequence[Fault], seed: int) -> None:
+        self._hold_s, self._faults = hold_s, faults
         self._terms = _terms(vms, [fault.target for fault in faults])
         self._sums = np.zeros((hosts, self._terms.shape[1]), dtype=np.int64)
         holds = int(np.ceil(horizon_s / hold_s)) + 2
-        self._noise = stream(seed, "workloads", "host-load").standard_normal((holds, hosts)) if len(vms.vcpus) > vms.named else None
+        self._comes = len(vms.vcpus) > vms.named
+        self._noise = stream(seed, "workloads", "host-load").standard_normal((holds if self._comes else 2, hosts))
+        self._settle()
 
     def apply(self, events: HostEvents) -> None:
         """Take note of who began and who ended."""
         if len(events):
             np.add.at(self._sums, events.host, np.where(events.begins[:, None], self._terms[events.vm], -self._terms[events.vm]))
+            self._settle()
 
     def restart(self, vm: Ints, host: Ints) -> None:
         """Forget who stood where, and take note of who stands."""
         self._sums[:] = 0
         np.add.at(self._sums, host, self._terms[vm])
+        self._settle()
 
-    def share(self, t_s: float) -> Floats:
-        """Return the load of each host at a time, shape H."""
-        if self._noise is None:
+    def _settle(self) -> None:
+        """Make shares of a host of the sums, by kind and host."""
+        self._shares = self._sums.T / (_PARTS * host_vcpus())
+        self._deviation = np.sqrt(self._sums[:, _SQUARES] / _PARTS) / host_vcpus()
+
+    def share(self, t_s: float, hour: float, weekend: bool) -> Floats:
+        """Return the load of each host at a time of a day, shape H."""
+        if not self._comes:
             return np.zeros(len(self._sums))
-        turn = float(self._clock.hour(t_s)) * (2.0 * np.pi / 24.0)
-        first = 3 if int(self._clock.weekday(t_s)) >= 5 else 0
-        busy = self._sums[:, first : first + 3] @ np.array([1.0, np.cos(turn), np.sin(turn)]) / _PARTS
+        turn = hour * (2.0 * math.pi / 24.0)
+        mean, cosine, sine = self._shares[3:6] if weekend else self._shares[:3]
         position = t_s / self._hold_s
         whole = int(position)
         now, following = self._noise[whole], self._noise[whole + 1]
-        busy += np.sqrt(self._sums[:, _SQUARES] / _PARTS) * (now + (position - whole) * (following - now))
+        busy = mean + math.cos(turn) * cosine + math.sin(turn) * sine + self._deviation * (now + (position - whole) * (following - now))
         for index, fault in enumerate(self._faults):
             if fault.active(t_s):
-                busy += fault.severity * self._sums[:, _BURSTS + index] / _PARTS
-        return np.asarray(np.clip(busy / host_vcpus(), 0.0, 1.0))
+                busy += fault.severity * self._shares[_BURSTS + index]
+        return np.asarray(np.maximum(busy, 0.0))
 
 
 def _terms(vms: HostPopulation, targets: Sequence[str]) -> Ints:

@@ -36,17 +36,17 @@ class Hosts:
         self.vms, self.vm_host, self._events = stood.vms, stood.vm_host, stood.events
         self._refused = np.flatnonzero(self.vm_host == NO_HOST)
         self._refused_s = self.vms.arrive_s[self._refused]
-        self._load = HostLoad(self.vms, len(fleet.host_ids), clock, horizon_s, settings.noise_hold_s, bursts, seed)
+        self._load = HostLoad(self.vms, len(fleet.host_ids), horizon_s, settings.noise_hold_s, bursts, seed)
         self._slowdown = np.zeros(len(fleet.host_ids))
         # Events up to these positions: before the last advance, after it, written; and those turned away that are written.
         self._before = self._now = self._written = self._told = 0
-        self._t_s = 0.0
+        self._t_s, self._hour, self._weekend = 0.0, 0.0, False
 
-    def advance(self, until_s: float) -> None:
-        """Let VMs begin and end up to a time."""
+    def advance(self, until_s: float, hour: float, weekend: bool) -> None:
+        """Let VMs begin and end up to a time, which is of such an hour."""
         self._before, self._now = self._now, int(np.searchsorted(self._events.t_s, until_s, "right"))
         self._load.apply(self.events())
-        self._t_s = until_s
+        self._t_s, self._hour, self._weekend = until_s, hour, weekend
 
     def events(self) -> HostEvents:
         """Return who began and ended in the last advance."""
@@ -62,13 +62,14 @@ class Hosts:
 
     def slow(self, slowdown: Floats) -> None:
         """Make each host (shape H) take so much longer for the same work, as a share of it."""
-        if np.shape(slowdown) != self._slowdown.shape or not (np.asarray(slowdown) >= 0.0).all():
+        if slowdown.shape != self._slowdown.shape or not slowdown.min(initial=0.0) >= 0.0:
             raise ValueError(f"the slowdown of hosts is {len(self._slowdown)} numbers of 0 or more")
-        self._slowdown = np.array(slowdown, dtype=np.float64)
+        self._slowdown = slowdown.astype(np.float64)
 
     def share(self, filled: Floats) -> Floats:
         """Return the load of each host, shape H, from that of the VMs which fill a host."""
-        return np.clip((filled + self._load.share(self._t_s)) * (1.0 + self._slowdown), 0.0, 1.0)
+        own = self._load.share(self._t_s, self._hour, self._weekend)
+        return np.asarray(np.minimum((filled + own) * (1.0 + self._slowdown), 1.0))
 
     def past(self) -> tuple[HostEvents, HostPopulation, float]:
         """Return what stood on the hosts before the run: events, VMs, and over how many seconds."""
@@ -90,11 +91,20 @@ class Hosts:
 
     def snapshot(self) -> State:
         """Return how far the run is and how much slower hosts are; who stands where follows from that."""
-        return {"t_s": self._t_s, "now": self._now, "written": self._written, "told": self._told, "slowdown": self._slowdown.copy()}
+        return {
+            "t_s": self._t_s,
+            "hour": self._hour,
+            "weekend": self._weekend,
+            "now": self._now,
+            "written": self._written,
+            "told": self._told,
+            "slowdown": self._slowdown.copy(),
+        }
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
-        self._t_s, self._now = float(state["t_s"]), int(state["now"])
+        self._t_s, self._hour, self._weekend = float(state["t_s"]), float(state["hour"]), bool(state["weekend"])
+        self._now = int(state["now"])
         self._before, self._written, self._told = self._now, int(state["written"]), int(state["told"])
         self._slowdown = np.array(state["slowdown"], dtype=np.float64)
         self._load.restart(*self.standing())

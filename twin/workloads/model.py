@@ -205,7 +205,7 @@ class Model:
             if fault.active(until_s):
                 share = np.where(hit, share + fault.severity, share)
         self._share = np.clip(share, 0.0, 1.0)
-        self.hosts.advance(until_s)
+        self.hosts.advance(until_s, hour, weekday >= 5)
 
     def gpu_share(self) -> Floats:
         """Return the load of opaque VMs on each GPU, shape G, zero elsewhere."""
