@@ -76,9 +76,19 @@ def figure(fig: go.Figure, key: str, title: str, *, data: Frame, sql: str = "", 
         plot(fig, key, height=height, alt=title)
 
 
-def plot(fig: go.Figure, key: str, *, height: int | None = None, alt: str = "") -> None:
-    """Show a bare figure inside a panel that is already open."""
-    st.plotly_chart(fig, theme=None, key=f"fig-{key}", height=height or "content", config=CONFIG, alt=alt or None)
+def plot(fig: go.Figure, key: str, *, height: int | None = None, alt: str = "", on_pick: Callable[[str], None] | None = None) -> None:
+    """Show a bare figure inside a panel that is already open. ``on_pick`` hears the first ``customdata`` of a point that is clicked."""
+    name = f"fig-{key}"
+
+    def picked() -> None:
+        points = st.session_state[name].selection.points
+        if on_pick is not None and points and points[0].get("customdata"):
+            on_pick(str(points[0]["customdata"][0]))
+
+    st.plotly_chart(
+        fig, theme=None, key=name, height=height or "content", config=CONFIG, alt=alt or None,
+        on_select=picked if on_pick is not None else "ignore", selection_mode="points",
+    )  # fmt: skip
 
 
 def _data_link(key: str, data: Frame, sql: str) -> None:

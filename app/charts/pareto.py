@@ -1,5 +1,7 @@
 """Candidates on two metrics, the front among them, the bounds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
@@ -10,10 +12,10 @@ from twin.metrics import METRICS
 from twin.units import show
 
 
-def front(frame: pl.DataFrame, x: str, y: str) -> pl.Series:
-    """Return which candidates no other one beats on both metrics, by the vocabulary's direction of better."""
-    signs = np.array([1.0 if METRICS[name].better == "lower" else -1.0 for name in (x, y)])
-    points = np.column_stack([frame[x].to_numpy(), frame[y].to_numpy()]) * signs
+def front(frame: pl.DataFrame, *names: str) -> pl.Series:
+    """Return which candidates no other one beats on all these metrics, by the vocabulary's direction of better."""
+    signs = np.array([1.0 if METRICS[name].better == "lower" else -1.0 for name in names])
+    points = np.column_stack([frame[name].to_numpy() for name in names]) * signs
     beaten = [bool(np.any(np.all(points <= point, axis=1) & np.any(points < point, axis=1))) for point in points]
     return pl.Series("front", [not lost for lost in beaten], dtype=pl.Boolean)
 
@@ -48,8 +50,17 @@ def pareto(
                 ("%{customdata[0]}", f"{METRICS[x].label} %{{customdata[1]}}", f"{METRICS[y].label} %{{customdata[2]}}<extra></extra>")
             ),
         )  # fmt: skip
+    bound_lines(fig, x, y, tokens, bounds or {})
+    fig.update_layout(hovermode="closest", clickmode="event+select")
+    fig.update_xaxes(title_text=axis_words(x), showspikes=False, showgrid=True)
+    fig.update_yaxes(title_text=axis_words(y))
+    return fig
+
+
+def bound_lines(fig: go.Figure, x: str, y: str, tokens: Tokens, bounds: Mapping[str, float]) -> None:
+    """Draw the bounds of both metrics: thin red lines that carry their values."""
     ink = {"color": tokens.broken_text, "size": LABEL_PX}
-    for name, value in (bounds or {}).items():
+    for name, value in bounds.items():
         words = f"{METRICS[name].label} {show(value, name)}"
         if name == x:
             fig.add_vline(
@@ -61,12 +72,9 @@ def pareto(
                 y=value, line={"color": tokens.limit, "width": 1}, annotation_text=words, annotation_font=ink,
                 annotation_position="top left",
             )  # fmt: skip
-    fig.update_layout(hovermode="closest", clickmode="event+select")
-    fig.update_xaxes(title_text=_axis_words(x), showspikes=False, showgrid=True)
-    fig.update_yaxes(title_text=_axis_words(y))
-    return fig
 
 
-def _axis_words(name: str) -> str:
+def axis_words(name: str) -> str:
+    """Return what an axis shows, and which way is better."""
     metric = METRICS[name]
     return f"{metric.label}, {metric.better} is better"

@@ -54,7 +54,7 @@ def properties(now: state.Context, draft: Draft, found: Found) -> None:
     mine, layout = reading.figures(pod, draft)
     demand, need = reading.option(now, found.design.name, draft), reading.need(now, pod, draft.pooled_share)
     lines = _lines(now, draft, mine, layout, demand, need)
-    wishes = _wishes(now, draft)
+    wishes = wished(now, draft)
     drawn = [_row(line, wishes) for line in lines]
     data = pl.DataFrame([{"property": line.label, "value": line.value, "fully_connected_8": line.plain} for line in lines], strict=False)
     with parts.panel(properties_title(drawn, wishes), "pod-properties", data=data):
@@ -118,7 +118,7 @@ def _us(value: float) -> str:
     return f"{1e6 * value:.2f}"
 
 
-def _wishes(now: state.Context, draft: Draft) -> list[tuple[str, Expectation]]:
+def wished(now: state.Context, draft: Draft) -> list[tuple[str, Expectation]]:
     """Return what the intents that stand ask of memory, changes of cost as bounds by themselves."""
     settings = reading.settings_of(now).model_copy(update={"prices": draft.prices, "cable_slack_m": draft.slack_m})
     look = references(settings)

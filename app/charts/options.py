@@ -1,0 +1,123 @@
+"""Pods by what they cost and save: none beats the blue ones, click any."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import plotly.graph_objects as go
+import polars as pl
+
+from app.charts.curve import value_axis
+from app.charts.pareto import bound_lines
+from app.charts.quantity import Measure
+from app.charts.template import figure, weak
+from app.charts.tokens import LABEL_PX, Tokens
+from twin.units import show
+
+COST: Final = "memory.cost_usd_per_host"
+SAVING: Final = "memory.dram_saving_share"
+HOSTS: Final = "memory.pod_hosts"
+# How a pod stands: none beats it, another one is better in all, a bound is missed.
+BEST, BEATEN, MISSED = "best", "beaten", "missed"
+_PERCENT: Final = Measure("", "%", 0.01)
+_LEAST_PX: Final = 6.0
+_PX_BY_ROOT: Final = 1.1
+# Labels nearer than this (shares of the plot's width and height) would touch.
+_APART: Final = (0.16, 0.075)
+
+
+def options(
+    frame: pl.DataFrame, tokens: Tokens, *, here: str = "", bounds: Mapping[str, float] | None = None, height_px: int = 280
+) -> go.Figure:
+    """Draw pods by cost per host and DRAM saved, the larger the more hosts.
+
+    ``frame`` has ``name``, ``title``, the three metrics, ``stands`` and ``why`` (what beats it, or what it misses). Those that none
+    beats are blue and joined, beaten ones faint, those that miss a bound hollow; ``here`` is ringed. A point's first ``customdata``
+    is its name.
+    """
+    fig = figure(tokens, height_px)
+    best = frame.filter(pl.col("stands") == BEST).sort(COST)
+    if len(best) > 1:
+        line = {"color": weak(tokens.candidate, 0.5), "width": 1.5}
+        rising = best.filter(pl.col(SAVING) >= pl.col(SAVING).cum_max())
+        fig.add_scatter(x=rising[COST], y=rising[SAVING], mode="lines", line={**line, "shape": "hv"}, hoverinfo="skip")
+    for stands in (MISSED, BEATEN, BEST):
+        part = frame.filter(pl.col("stands") == stands)
+        if len(part):
+            fig.add_scatter(**_points(part, stands, tokens))
+    ringed = frame.filter(pl.col("name") == here)
+    if len(ringed):
+        size = _sizes(ringed)[0] + 8.0
+        fig.add_scatter(
+            x=ringed[COST], y=ringed[SAVING], mode="markers", hoverinfo="skip", customdata=[[here]],
+            marker={"size": size, "symbol": "circle-open", "color": tokens.text, "line": {"width": 1.5}},
+            unselected={"marker": {"opacity": 1.0}},
+        )  # fmt: skip
+    _labels(fig, frame, here, tokens)
+    bound_lines(fig, COST, SAVING, tokens, bounds or {})
+    fig.update_layout(hovermode="closest", clickmode="event+select", margin={"l": 44, "r": 16, "t": 12, "b": 36})
+    fig.update_xaxes(title_text="cost per host, USD", showspikes=False, showgrid=True, rangemode="tozero", separatethousands=True)
+    ticks = value_axis(
+        [0.0, *frame[SAVING].to_list(), *(value for name, value in (bounds or {}).items() if name == SAVING)], _PERCENT
+    ).ticks
+    fig.update_yaxes(title_text="DRAM saved", tickvals=[at for at, _ in ticks], ticktext=[f"{words}\u00a0%" for _, words in ticks])
+    return fig
+
+
+def _points(part: pl.DataFrame, stands: str, tokens: Tokens) -> dict[str, Any]:
+    faint = weak(tokens.today, 0.45)
+    fill = {BEST: tokens.candidate, BEATEN: faint, MISSED: tokens.surface}[stands]
+    edge = {BEST: tokens.candidate, BEATEN: faint, MISSED: tokens.control}[stands]
+    told = [
+        [name, title, show(hosts, HOSTS), show(cost, COST), show(saved, SAVING), why]
+        for name, title, hosts, cost, saved, why in part.select("name", "title", HOSTS, COST, SAVING, "why").iter_rows()
+    ]
+    lines = ("<b>%{customdata[1]}</b>", "%{customdata[3]} a host", "%{customdata[4]} of DRAM saved", "%{customdata[5]}<extra></extra>")
+    return {
+        "x": part[COST],
+        "y": part[SAVING],
+        "mode": "markers",
+        "marker": {"color": fill, "size": _sizes(part), "opacity": 1.0, "line": {"color": edge, "width": 1.5}},
+        # Clicking one point must not fade the others.
+        "unselected": {"marker": {"opacity": 1.0}},
+        "customdata": told,
+        "hovertemplate": "<br>".join(lines),
+    }
+
+
+def _sizes(part: pl.DataFrame) -> list[float]:
+    return [_LEAST_PX + _PX_BY_ROOT * math.sqrt(hosts) for hosts in part[HOSTS].to_list()]
+
+
+def _labels(fig: go.Figure, frame: pl.DataFrame, here: str, tokens: Tokens) -> None:
+    """Write counts of hosts beside points, the ringed one first, then what saves most; only where words do not collide."""
+    named = frame.filter(pl.col("stands") != MISSED).sort(pl.col("name") != here, pl.col("stands") != BEST, -pl.col(SAVING))
+    if named.is_empty():
+        return
+    wide = float(frame[COST].max() or 1.0)  # type: ignore[arg-type]
+    tall = float((frame[SAVING].max() or 0.0) - (frame[SAVING].min() or 0.0)) or 1.0  # type: ignore[operator]
+    taken: list[tuple[float, float]] = []
+    for name, hosts, cost, saved in named.select("name", HOSTS, COST, SAVING).iter_rows():
+        at = (cost / wide, saved / tall)
+        if any(abs(at[0] - x) < _APART[0] and abs(at[1] - y) < _APART[1] for x, y in taken):
+            continue
+        taken.append(at)
+        right = at[0] < 0.8
+        fig.add_annotation(
+            x=cost, y=saved, text=f"{hosts:.0f} hosts", showarrow=False, xanchor="left" if right else "right",
+            xshift=12 if right else -12, font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
+        )  # fmt: skip
+
+
+def options_title(frame: pl.DataFrame, against: str) -> str:
+    """Return which of the pods that none beats saves most, and against what.
+
+    >>> rows = {"title": ["two", "nine hosts"], HOSTS: [2.0, 9.0], COST: [90.0, 80.0], SAVING: [0.01, 0.052]}
+    >>> options_title(pl.DataFrame({**rows, "stands": [BEATEN, BEST]}), "own peaks").replace("\\u00a0", " ")
+    '5.20 % of DRAM saved against own peaks at best: nine hosts, 80.0 USD a host'
+    """
+    best = frame.filter(pl.col("stands") == BEST).sort(SAVING, COST, descending=[True, False])
+    if best.is_empty():
+        return f"No pod keeps every bound; savings are against {against}"
+    title, saved, cost = best.select("title", SAVING, COST).row(0)
+    return f"{show(saved, SAVING)} of DRAM saved against {against} at best: {title}, {show(cost, COST)} a host"
