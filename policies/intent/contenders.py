@@ -10,6 +10,7 @@ from policies.intent.compile import composed
 from policies.intent.holders import Given, able, concerned, everywhere, suits, wanted
 from policies.intent.interpret.reader import Site
 from policies.intent.model import Intent
+from policies.intent.pods import other_pods
 from policies.policy import PolicySet
 from policies.system import System
 
@@ -19,8 +20,13 @@ GRID: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "aladdin": {"peak_factor": (1.3, 1.8), "gamma": (0.8, 0.6), "cool_down_s": (600.0, 1800.0)},
     "modserve": {"headroom_share": (0.5, 1.5), "cool_down_s": (600.0, 1800.0), "split_decode": (False, True)},
     "prefill_decode": {"prefill_share": (0.5, 0.3, 0.7)},
+    "octopus": {"prefer": ("saving", "cost", "hosts"), "headroom_share": (0.02, 0.1), "migrate": (False,)},
+    "fully_connected": {"headroom_share": (0.02, 0.1)},
+    "switch": {"headroom_share": (0.02, 0.1)},
     "tapas": {"temperature_margin_c": (1.5, 3.0), "routing_margin_c": (2.5, 5.0), "lowest_clock_share": (0.55, 0.4)},
 }
+# Knobs of whoever designs the pod: they turn nothing where somebody else does.
+_OF_TOPOLOGY: Final = ("prefer",)
 # The share of the tries that goes to who holds the levers; the rest goes to the knobs of those that did best.
 _KINDS_SHARE: Final = 0.6
 
@@ -34,9 +40,10 @@ def contenders(intent: Intent, policy: PolicySet, site: Site, tries: int) -> lis
     most = max(1, ceil(_KINDS_SHARE * tries))
     base = _without_holders(policy, intent)
     pools = [_pool(intent, site, images) for images in (False, True)]
+    out = [policy, *other_pods(policy, intent)][:most]
     if not any(pools):
-        return [policy]
-    out, seen = [policy], {kind_words(policy)}
+        return out
+    seen = {kind_words(item) for item in out}
     sides: list[list[System | None]] = [[*pool] or [None] for pool in pools]
     places = sorted(product(*(range(len(side)) for side in sides)), key=lambda place: (sum(place), place[::-1]))
     for place in places:
@@ -88,6 +95,7 @@ def variants(policy: PolicySet, count: int) -> list[PolicySet]:
         for system, knobs in GRID.items()
         if any(held.system == system for stack in policy.levers.values() for held in stack)
         for knob, values in knobs.items()
+        if knob not in _OF_TOPOLOGY or any(held.system == system for held in policy.levers.get("pod_topology", ()))
     ]
     places = sorted(product(*(range(len(values)) for _, _, values in axes)), key=lambda place: (sum(p > 0 for p in place), place[::-1]))
     out = [policy]

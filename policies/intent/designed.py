@@ -25,9 +25,10 @@ COMPARED: Final = (_HOSTS, POD_COST, "memory.dram_saving_share", _LATENCY, "memo
 
 def asks_for_design(policy: PolicySet | Mapping[str, Any]) -> bool:
     """Return whether a policy set builds something that can be told before it is run: a pod, by whomever it is designed."""
-    levers = policy.levers if isinstance(policy, PolicySet) else policy.get("levers", {})
-    stack = levers.get(LEVER, ())
-    names = [held.system if hasattr(held, "system") else held["system"] for held in stack]
+    if isinstance(policy, PolicySet):
+        names = [held.system for held in policy.levers.get(LEVER, ())]
+    else:
+        names = [str(held["system"]) for held in policy.get("levers", {}).get(LEVER, ())]
     return bool(names) and names != [catalogue.levers()[LEVER].baseline]
 
 

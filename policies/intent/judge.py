@@ -13,6 +13,8 @@ from twin.metrics import METRICS, Scope
 # A value within this share of its bound is at risk; a temperature within these degrees, because its zero means nothing.
 AT_RISK_SHARE: Final = 0.05
 AT_RISK_C: Final = 1.0
+# Decided once and built so: it comes no nearer to its bound by itself.
+_BUILT: Final = ("memory.pod_hosts", "memory.cost_usd_per_host", "memory.access_latency_s")
 Standing = Literal["met", "at risk", "broken", "unknown"]
 # metric, scope, window -> value; None where there is no evidence
 Values = Callable[[str, tuple[Scope, ...], Window | None], float | None]
@@ -65,7 +67,7 @@ def standing(wish: Expectation, value: float | None, bound: float | None) -> Sta
     # Nothing can come nearer to "none" than none, and a share is measured by what it misses.
     if METRICS[wish.metric].high == 1 and wish.op == ">=":
         value, bound = 1.0 - value, 1.0 - bound
-    if bound == 0.0 or (wish.relative and wish.value == 0.0):
+    if bound == 0.0 or wish.metric in _BUILT or (wish.relative and wish.value == 0.0):
         return "met"
     margin = AT_RISK_C if wish.metric.endswith("_c") else AT_RISK_SHARE * abs(bound)
     return "at risk" if abs(value - bound) < margin else "met"

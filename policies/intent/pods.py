@@ -8,11 +8,12 @@ from policies.intent.interpret.reader import Site
 from policies.intent.model import Finding, Intent
 from policies.intent.readback import bound_words
 from policies.intent.references import AGAINST, unpriced
-from policies.policy import PolicySet
+from policies.policy import Held, PolicySet
 from policies.system import System
 from twin.metrics import METRICS
 from twin.units import show
 
+_TOPOLOGY: Final = "pod_topology"
 # Objective -> what a designer of pods prefers among the designs that keep every bound.
 _PREFERRED: Final = {
     ("memory.cost_usd_per_host", "minimize"): "cost",
@@ -29,14 +30,40 @@ def designing(card: System, served: Sequence[str]) -> bool:
 def preferring(policy: PolicySet, intent: Intent) -> PolicySet:
     """Tell who designs a pod which of those that keep the bounds is wanted: the objective, where it is one of a pod."""
     wanted = None if intent.objective is None else _PREFERRED.get((intent.objective.metric, intent.objective.sense))
-    stack = policy.levers.get("pod_topology", ())
+    stack = policy.levers.get(_TOPOLOGY, ())
     chosen = tuple(
         held.model_copy(update={"knobs": {"prefer": wanted, **held.knobs}})
         if wanted is not None and "prefer" in catalogue.card(held.system).knobs.model_fields
         else held
         for held in stack
     )
-    return policy if chosen == stack else policy.model_copy(update={"levers": {**policy.levers, "pod_topology": chosen}})
+    return policy if chosen == stack else policy.model_copy(update={"levers": {**policy.levers, _TOPOLOGY: chosen}})
+
+
+def other_pods(policy: PolicySet, intent: Intent) -> list[PolicySet]:
+    """Return a policy set with its pod designed by each of the others who can, unless somebody was chosen by name.
+
+    The plain pods stand beside the one that was searched for: what a search is worth is what they do not reach.
+    """
+    stack = policy.levers.get(_TOPOLOGY, ())
+    default = catalogue.levers()[_TOPOLOGY].baseline
+    if not stack or _TOPOLOGY in intent.settings or [held.system for held in stack] == [default]:
+        return []
+    mine = {held.system for held in stack}
+    found = []
+    for card in catalogue.holders_of(_TOPOLOGY):
+        if card.id in mine or card.id == default:
+            continue
+        # Knobs belong to the system and stand on the first lever that it holds: they go along to the next one.
+        levers = {lever: _with_knobs(holders, stack) for lever, holders in policy.levers.items()} | {_TOPOLOGY: (Held(system=card.id),)}
+        found.append(PolicySet(name=f"{policy.name[:50]}: {card.name}"[:80], levers=levers))
+    return found
+
+
+def _with_knobs(stack: Sequence[Held], former: Sequence[Held]) -> tuple[Held, ...]:
+    """Return holders with the knobs that they had on the lever that others take over."""
+    known = {held.system: held.knobs for held in former}
+    return tuple(held.model_copy(update={"knobs": {**known.get(held.system, {}), **held.knobs}}) for held in stack)
 
 
 def held_against(intent: Intent, site: Site) -> list[Finding]:
@@ -58,7 +85,7 @@ def held_against(intent: Intent, site: Site) -> list[Finding]:
 
 def nothing_pooled(policy: PolicySet) -> list[Finding]:
     """Tell where somebody is to fill a pool that nobody builds."""
-    if "pool_allocation" not in policy.levers or any(held.system != "none" for held in policy.levers.get("pod_topology", ())):
+    if "pool_allocation" not in policy.levers or any(held.system != "none" for held in policy.levers.get(_TOPOLOGY, ())):
         return []
     text = "No pod stands today and none is asked for: there is nothing to allocate on until the request says what to build."
-    return [Finding(severity="info", about="pod_topology", text=text)]
+    return [Finding(severity="info", about=_TOPOLOGY, text=text)]
