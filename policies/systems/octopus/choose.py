@@ -34,7 +34,8 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
         return _named(knobs.design, site, limits, len(seen.host_ids))
     able = _feasible(knobs, limits, len(seen.host_ids))
     if not able:
-        return Answer((), None, f"no pod of {knobs.host_ports_at_most} ports a host fits {len(seen.host_ids)} hosts")
+        hosts = f"{len(seen.host_ids)} host{'' if len(seen.host_ids) == 1 else 's'}"
+        return Answer((), None, f"no pod of at most {knobs.host_ports_at_most} ports a host fits a site of {hosts}")
     search = _Search(site, (*limits, _SAVES))
     hopeful = [design for design in able if search.may_keep(design)]
     found = search.assess(hopeful)

@@ -93,12 +93,17 @@ def calls(seen: TopologyObservation) -> Numbers:
 
 
 def net(seen: TopologyObservation) -> Numbers:
-    """Return what pods save of a server's cost, with the DRAM they save on past demand, and with the saving that was fitted."""
+    """Return what pods save of a server's cost, with the DRAM they save on past demand, and with the saving that was fitted.
+
+    Pods that are larger than the site are left out.
+    """
     site, plain, replacing = Site.of(seen, HEADROOM, True), cost.server(), cost.server_with_expansion()
     table = prices.table(seen.settings.prices)
     found: dict[str, float | None] = {}
     for name, label in ((LARGE, "six islands of 16"), (SMALL, "(25,4,1)"), (SWITCHED, "switch pod of 24")):
         pod = built(name)
+        if pod.hosts > site.past.hosts:
+            continue
         usd = cost.cost_of(pod, table, wiring.lay(pod, seen.settings.cable_slack_m)).per_host_usd
         found[f"cost of {label}, USD per host"] = usd
         for against, words in WORDS.items():
@@ -109,8 +114,8 @@ def net(seen: TopologyObservation) -> Numbers:
         found[f"net saving, {label}, with the fitted saving"] = cost.net_saving_share(fitted, usd, plain)
         found[f"net saving, {label}, with the fitted saving and replaced expansion"] = cost.net_saving_share(fitted, usd, replacing)
     words = WORDS[seen.settings.saving_against]
-    switch = found[f"net saving, switch pod of 24, against {words}"]
-    ours = {NET: found[f"net saving, six islands of 16, against {words}"], SWITCH_NET: None if switch is None else -switch}
+    switch = found.get(f"net saving, switch pod of 24, against {words}")
+    ours = {NET: found.get(f"net saving, six islands of 16, against {words}"), SWITCH_NET: None if switch is None else -switch}
     return {**ours, **found}
 
 

@@ -14,7 +14,7 @@ class OctopusKnobs(Knobs):
     not built. The paper's pods have eight ports a host and four a device; headroom and the preference were proposed, not tuned.
     """
 
-    design: Annotated[str, Field(max_length=60, description="name of the pod to build, such as block-25x8n4; empty chooses one")] = ""
+    design: Annotated[str, Field(max_length=60, description="pod to build, such as block-design-25x8n4; empty chooses one")] = ""
     prefer: Annotated[
         Literal["saving", "cost", "hosts"],
         Field(description="of the pods within the limits take the one that saves the most DRAM, costs the least or has the most hosts"),

@@ -48,7 +48,7 @@ def said(metrics: Mapping[str, float], limit: Target) -> str:
     """Return in words how a pod misses a limit.
 
     >>> said({COST: 1505.0}, Target(metric=COST, op="<=", bound=1400.0))
-    'pod cost per host 1,505\\xa0USD, at most 1,400\\xa0USD is allowed (8 % off)'
+    'pod cost per host 1505\\xa0USD, at most 1400\\xa0USD is allowed (7.5 % off)'
     """
     value, allowed = (show(number, limit.metric) for number in (metrics[limit.metric], limit.bound))
     off_share = abs(metrics[limit.metric] - limit.bound) / max(abs(limit.bound), _ROUNDING)
