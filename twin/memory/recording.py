@@ -116,7 +116,7 @@ class Recorder:
     def _write_start(self, sink: Sink) -> None:
         """Write what stands from the start; a run that goes on from a snapshot says so too, it needs it to be read."""
         terms = self._settings
-        values = (0.0, terms.pooled_share, terms.slice_bytes, self._host_vcpus, terms.saving_against, terms.prices)
+        values: tuple[float | str, ...] = (0.0, terms.pooled_share, terms.slice_bytes, self._host_vcpus, terms.saving_against, terms.prices)
         names = (column.name for column in MEMORY_TERMS.columns)
         sink.append(MEMORY_TERMS, {name: _one(value) for name, value in zip(names, values, strict=True)})
         if self._start is not None:

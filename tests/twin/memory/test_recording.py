@@ -113,12 +113,12 @@ def test_the_slowdown_of_a_pod_is_the_mean_of_its_vcpus(drive: Make, steady: Mak
 def test_a_host_is_sold_out_where_all_its_vcpus_are_sold_throughout(drive: Make, steady: Make) -> None:
     stand = steady(8, vcpus=40)
     stand.vcpus[1] = 39
-    # One VM goes as another comes, at one instant; a second pair leaves a second in between.
+    # One VM goes as another comes, at one instant; between a second pair half a second passes, within one tick.
     for name, values in (
-        ("host", [2, 3]), ("begin_s", [450.0, 451.0]), ("end_s", [1e9, 1e9]), ("gib", [8, 8]), ("vcpus", [40, 40]),
+        ("host", [2, 3]), ("begin_s", [450.0, 455.5]), ("end_s", [1e9, 1e9]), ("gib", [8, 8]), ("vcpus", [40, 40]),
     ):  # fmt: skip
         setattr(stand, name, np.append(getattr(stand, name), values))
-    stand.end_s[2:4] = 450.0
+    stand.end_s[2:4] = 450.0, 455.0
     hosts = drive(stand, NONE).go(900.0).tables()["memory_hosts"]
     shown = {name: group["sold_out"].to_list() for (name,), group in hosts.group_by("host_id")}
     assert shown["host-1"] == [True, True, True]
