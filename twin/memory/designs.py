@@ -29,8 +29,11 @@ class Infeasible(ValueError):
 
     def __init__(self, asked: str, reason: str, near: tuple[Design, ...]) -> None:
         super().__init__(f"{asked}: {reason}; nearest: {', '.join(design.name for design in near)}")
-        self.reason = reason
-        self.nearest = near
+        self._asked, self.reason, self.nearest = asked, reason, near
+
+    def __reduce__(self) -> tuple[type["Infeasible"], tuple[str, str, tuple[Design, ...]]]:
+        """Let a refusal pass between processes: jobs raise it in another one."""
+        return Infeasible, (self._asked, self.reason, self.nearest)
 
 
 def _design(

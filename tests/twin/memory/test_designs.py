@@ -1,5 +1,6 @@
 """Which pods there are, and what stands in for those that are not."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,14 @@ def test_what_is_not_is_refused_with_the_reason_and_the_nearest(asked: tuple[Pod
     assert near in {design.name for design in refused.value.nearest}
     assert near in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_refusal_and_a_design_pass_between_processes() -> None:
+    with pytest.raises(Infeasible) as refused:
+        check("block_design", 24, 8, 4)
+    passed = pickle.loads(pickle.dumps(refused.value))
+    assert (str(passed), passed.reason, passed.nearest) == (str(refused.value), refused.value.reason, refused.value.nearest)
+    assert pickle.loads(pickle.dumps(parse("islands-96x8n4"))) == parse("islands-96x8n4")
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
