@@ -42,8 +42,7 @@ def _shown(design: Mapping[str, Any], key: str) -> None:
     listed = [_row(*cells) for cells in designs.table(design)]
     frame = pl.DataFrame([list(cells) for cells in designs.table(design)], schema=["", "pod", "title", *designs.COLUMNS], orient="row")
     with parts.panel(designs.statement(design), f"design-{key}", data=frame):
-        why = str(design["why"])
-        st.html(f'<p class="iw-said">{html.escape(why[:1].upper() + why[1:])}.</p>')
+        st.html(f'<p class="iw-said">{html.escape(str(design["why"]))}.</p>')
         for missed in designs.misses(design):
             st.html(f'<p class="iw-note">{parts.mark("broken", "")}{html.escape(missed)}</p>')
         if listed:

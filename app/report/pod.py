@@ -60,8 +60,7 @@ def section(run: StoredRun | None, design: Mapping[str, Any] | None) -> PodSecti
 
 def _told(design: Mapping[str, Any], facts: tuple[tuple[str, str], ...]) -> PodSection:
     rows, misses = tuple(designs.table(design)), tuple(designs.misses(design))
-    why = str(design["why"])
-    return PodSection(designs.statement(design), f"{why[:1].upper()}{why[1:]}.", facts, misses, rows=rows, basis=designs.basis(design))
+    return PodSection(designs.statement(design), f"{design['why']}.", facts, misses, rows=rows, basis=designs.basis(design))
 
 
 def _facts(pods: pl.DataFrame) -> tuple[tuple[str, str], ...]:
