@@ -6,13 +6,16 @@ from typing import Final
 
 import polars as pl
 
-LANES: Final = ("policy", "plant", "serving")
+LANES: Final = ("policy", "plant", "serving", "memory")
 # Closer than this they are one spell; instances come and go all day, so that only the larger gaps between them tell anything.
 APART_S: Final = 1800.0
 INSTANCES_APART_S: Final = 5400.0
 # What has an end: faults that come from outside, and feeds and rows that went dark on overload.
-FAULTS: Final = frozenset({"ahu_loss", "chiller_loss", "pdu_loss", "rack_blocked", "ups_loss", "ups_trip", "pdu_trip", "row_dark"})
-HARMS: Final = frozenset({"power_brake", "thermal_throttle", "instance_lost", "rejected"})
+FAULTS: Final = frozenset(
+    {"ahu_loss", "chiller_loss", "pdu_loss", "rack_blocked", "ups_loss", "ups_trip", "pdu_trip", "row_dark"}
+    | {"cxl_link_loss", "cxl_device_loss", "cxl_switch_loss"}
+)
+HARMS: Final = frozenset({"power_brake", "thermal_throttle", "instance_lost", "rejected", "pool_overflow", "vms_hit"})
 KINDS: Final[Mapping[str, str]] = {
     "ahu_loss": "air handlers lost in {where}",
     "rack_blocked": "{where} blocked",
@@ -32,6 +35,15 @@ KINDS: Final[Mapping[str, str]] = {
     "instance_lost": "{where} lost",
     "requests_requeued": "requests of {where} queued again",
     "rejected": "{where} rejects requests",
+    "cxl_link_loss": "CXL link {where} lost",
+    "cxl_device_loss": "memory {where} lost",
+    "cxl_switch_loss": "CXL {where} lost",
+    "no_such_link": "{where} is not in this run’s pod",
+    "no_such_device": "{where} is not in this run’s pod",
+    "no_such_switch": "{where} is not in this run’s pod",
+    "vms_hit": "VMs lose memory on {where}",
+    "memory_lost_bytes": "memory of VMs lost on {where}",
+    "pool_overflow": "{where} overflows",
 }
 
 
@@ -85,6 +97,6 @@ def _mark(domain: str, kind: str, part: pl.DataFrame) -> Mark:
     where = str(places[0]) if len(places) == 1 else f"{len(places)} {noun}s"
     words = KINDS.get(kind, kind.replace("_", " ") + " {where}").format(where=where).strip()
     if len(places) > 1:
-        for verb in ("throttle", "brake", "start", "stop", "reject"):
+        for verb in ("throttle", "brake", "start", "stop", "reject", "overflow"):
             words = words.replace(f" {verb}s", f" {verb}")
     return Mark(domain, float(part["t_s"][0]), float(part["t_s"][-1]), words, kind in HARMS)
