@@ -1,4 +1,4 @@
-"""Traces of VMs from outside: Azure's of 2017, 2019 and 2020, and plain tables."""
+"""Traces of VMs from outside: three of Azure's, and plain tables."""
 
 import csv
 import sqlite3

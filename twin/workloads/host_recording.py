@@ -1,4 +1,4 @@
-"""What is written of VMs on hosts: placements, ends, and who found no host."""
+"""What is written of VMs on hosts: who began, ended, or found none."""
 
 import numpy as np
 from numpy.typing import NDArray
