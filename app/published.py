@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.catalogue import cards
-from policies.claim import Capacity, Claim, Search, Sizing
+from policies.claim import Capacity, Claim, Computed, Search, Sizing
 from twin.metrics import METRICS
 from twin.sources import code_hash
 from twin.store import claims
@@ -111,6 +111,15 @@ def reached(row: Row, value: float | None) -> str:
             return f"{show(value, find.quantity)} a day"
         return show(value, find.quantity) if not find.quantity.endswith("gpus_mean") else f"{value:.3g} GPUs"
     return f"{value:.3g} times the load" if isinstance(find, Capacity) else quantity(value, row.claim.unit)
+
+
+def computed(row: Row) -> list[tuple[str, str]]:
+    """Return the labelled numbers of a claim that was computed without a run, ours first; empty for any other claim."""
+    if not isinstance(row.claim.evidence, Computed) or not row.points:
+        return []
+    labels, ours = row.points[0]["labels"], row.claim.evidence.ours
+    names = [ours, *(label for label in labels if label != ours)]
+    return [(label, "not on every seed" if labels[label] is None else f"{labels[label]:.4g}".replace("-", MINUS)) for label in names]
 
 
 def searched(claim: Claim) -> str:

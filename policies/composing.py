@@ -8,6 +8,7 @@ from typing import Any, Final
 from policies import catalogue
 from policies.policy import PolicySet, Schedule
 from policies.system import Answer, Knobs, Surroundings
+from twin import pooling
 from twin.memory.levers import TopologyAction, TopologyObservation
 from twin.placing import before
 from twin.scenario import Scenario
@@ -99,8 +100,6 @@ def past_plant(scenario: Scenario, seed: int) -> tuple[PastPlant, PlantAtServers
 
 def topology_seen(scenario: Scenario, seed: int) -> TopologyObservation:
     """Return the hosts that a pod is chosen for before a run, and what stood on them, as a holder of topology sees them."""
-    from twin import pooling
-
     return pooling.topology_seen(scenario, seed)
 
 

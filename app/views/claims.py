@@ -13,12 +13,12 @@ from app.charts.marks import OF_VERDICT
 from app.charts.marks import state as mark
 from app.charts.spark import spark, squares
 from app.charts.sweep import Mark, sweep
-from app.published import Row, Step, checked, contenders, own_step, paper, quantity, reached, rows, searched, sweeps, title
+from app.published import Row, Step, checked, computed, contenders, own_step, paper, quantity, reached, rows, searched, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
 from policies.claim import Claim, Computed, Measured, Search
 from twin.sources import STRENGTHS, sources
-from twin.units import MINUS, show_change
+from twin.units import show_change
 
 _EARLIER: Final = '<br><span class="m s">ours, before</span>'
 _OLDER: Final = '<br><span class="m s">by older code</span>'
@@ -156,16 +156,12 @@ def _contenders(row: Row) -> None:
 
 def _computed(row: Row) -> None:
     """Show all numbers of what was computed without a run, each with its label; ours is the first."""
-    if not isinstance(row.claim.evidence, Computed) or not row.points:
+    found = computed(row)
+    if not found:
         return
-    labels = row.points[0]["labels"]
-    first = row.claim.evidence.ours
-    names = [first, *(label for label in labels if label != first)]
-    values = ["not on every seed" if labels[label] is None else f"{labels[label]:.4g}".replace("-", MINUS) for label in names]
     st.html('<p class="iw-said">What it comes to, the median over seeds; the first is ours</p>')
-    st.dataframe(
-        pl.DataFrame({"number": names, "value": values}), hide_index=True, height=min(36 * len(names) + 38, 420), key="claim-computed"
-    )
+    frame = pl.DataFrame(found, schema=["number", "value"], orient="row")
+    st.dataframe(frame, hide_index=True, height=min(36 * len(found) + 38, 420), key="claim-computed")
 
 
 def ours(row: Row) -> str:
