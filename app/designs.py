@@ -1,4 +1,4 @@
-"""A design as words and rows: what is chosen, the front, why there is none."""
+"""A design in words and rows: the chosen one, the front, or why none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

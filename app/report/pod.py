@@ -1,4 +1,4 @@
-"""The pod of a report: what was built, what it was chosen from, or why none."""
+"""The pod of a report: what was built, chosen from what, or why none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

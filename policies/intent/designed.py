@@ -1,4 +1,4 @@
-"""The design that a request is answered with: worked out once, kept in the store."""
+"""The design that answers a request: worked out once, kept in the store."""
 
 import hashlib
 import json

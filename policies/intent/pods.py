@@ -1,4 +1,4 @@
-"""An intent that asks for a pod: who designs it, and what it costs at most."""
+"""An intent that asks for a pod: who designs it, what it may cost."""
 
 from collections.abc import Sequence
 from typing import Final
