@@ -21,7 +21,8 @@ class Pooling:
         self._workloads, self._plant = workloads, plant
         faults = scenario.faults_of("memory")
         self.memory = memory_model.Model(scenario.spec.memory, scenario.fleet, _vms(workloads.host_vms), host_vcpus(), faults)
-        self.memory.build(designed(phase, seen(scenario, workloads)))
+        around = seen(scenario, workloads)
+        self.memory.build(designed(phase, around), around.past() if self.memory.holds else None)
         self._holding: Holding | None = None
         self._action: PoolAction | None = None
         self._plant.set_devices(self.memory.rack_power_w)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.memory import slices
+from twin.memory import sizing, slices
 from twin.memory.allocation import Pool, Rule
-from twin.memory.demand import HostEvents, HostVms
+from twin.memory.demand import HostEvents, HostVms, PastDemand
 from twin.memory.figures import Figures, figures_of, power_w
 from twin.memory.levers import PoolAction, PoolObservation, TopologyAction
 from twin.memory.outages import FAULT_KINDS, Edge, Outages, lost
@@ -44,8 +44,11 @@ class Model:
         self.t_s = self._tick_s = 0.0
         self.build(TopologyAction(None))
 
-    def build(self, action: TopologyAction) -> None:
-        """Build the pod over the fleet's hosts and begin with empty memory; ValueError, one line, where it cannot be."""
+    def build(self, action: TopologyAction, past: PastDemand | None = None) -> None:
+        """Build the pod over the fleet's hosts and begin with empty memory; ValueError, one line, where it cannot be.
+
+        ``past`` is what stood on the hosts before: what DRAM is bought, with a pod and without one, is bought for that too.
+        """
         settings, pod = self.settings, action.pod
         self._tiling = Tiling(pod, len(self._fleet.host_ids))
         sizes = action.pod_bytes(self._tiling.pods)
@@ -58,7 +61,8 @@ class Model:
         terms = Terms(settings.pooled_share, settings.slice_bytes)
         slices_each = np.repeat(sizes // settings.slice_bytes, self._tiling.pod_devices)
         self._pool = Pool(self._tiling, terms, self._vms.memory_bytes, slices_each)
-        self._recorder = Recorder(settings, self._tiling, action, self._figures, self._pod_w, self._host_vcpus)
+        before = None if past is None else sizing.host_peaks(past, terms)
+        self._recorder = Recorder(settings, self._tiling, action, self._figures, self._pod_w, self._host_vcpus, before)
         self._selling = Selling(self._vms.vcpus, self._tiling.hosts)
         self._slowing = Slowing(self._vms, settings.slice_bytes, self._tiling.hosts)
         self._standing: HostEvents | None = None

@@ -74,6 +74,17 @@ MEMORY_HOSTS: Final = Table(
         Column("spilled_bytes", pl.Int64, "of it on the host because devices had no room, at the sample's end"),
     ),
 )
+MEMORY_BEFORE: Final = Table(
+    "memory_before",
+    "one row per host: the days before the run, from which pods are designed",
+    (
+        _START,
+        Column("host_id", pl.String, "host", "host"),
+        Column("demand_bytes", pl.Int64, "memory of the VMs that stood there, the highest"),
+        Column("local_bytes", pl.Int64, "of it what is not to be pooled, the highest"),
+    ),
+    telemetry=False,
+)
 MEMORY_DEVICES: Final = Table(
     "memory_devices",
     "one row per device and sample",
@@ -99,7 +110,7 @@ MEMORY_POOL: Final = Table(
         Column("slowdown_share", pl.Float64, "more time that its hosts' VMs take for their work because memory is pooled, mean by vCPU"),
     ),
 )
-TABLES: Final = (MEMORY_TERMS, PODS, MEMORY_HOSTS, MEMORY_DEVICES, MEMORY_POOL)
+TABLES: Final = (MEMORY_TERMS, PODS, MEMORY_BEFORE, MEMORY_HOSTS, MEMORY_DEVICES, MEMORY_POOL)
 
 
 class Provision(NamedTuple):
@@ -118,7 +129,7 @@ class Provision(NamedTuple):
 
 
 def provision(asked: Asked) -> Provision | None:
-    """Return what DRAM is provisioned over the whole run, whatever the window: nobody buys it by the hour.
+    """Return what DRAM is provisioned for the days before the run and the whole run, whatever the window: nobody buys it by the hour.
 
     Without a pool every host has what the run's baseline says: its own peak, or that of the worst host. In a pod the same goes
     for what is local there (with what spilled over), and the devices have their capacity. With one size for all, hosts in pods
@@ -134,6 +145,10 @@ def provision(asked: Asked) -> Provision | None:
         .sort("host_id")
         .collect()
     )
+    if "memory_before" in asked.tables:
+        known = asked.tables["memory_before"].select(pl.col("host_id").cast(pl.String), "demand_bytes", "local_bytes").collect()
+        before = peaks.select("host_id").join(known, on="host_id", how="left", maintain_order="left")
+        peaks = peaks.with_columns(pl.max_horizontal(name, before[name]) for name in ("demand_bytes", "local_bytes"))
     demand, local = (peaks[name].to_numpy().astype(np.float64) for name in ("demand_bytes", "local_bytes"))
     in_pod = peaks["in_pod"].to_numpy()
     if not demand.any():

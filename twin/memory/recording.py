@@ -13,7 +13,7 @@ from twin.memory.allocation import Lost, Pool
 from twin.memory.figures import Figures
 from twin.memory.levers import TopologyAction
 from twin.memory.outages import Edge
-from twin.memory.readings import MEMORY_DEVICES, MEMORY_HOSTS, MEMORY_POOL, MEMORY_TERMS, PODS
+from twin.memory.readings import MEMORY_BEFORE, MEMORY_DEVICES, MEMORY_HOSTS, MEMORY_POOL, MEMORY_TERMS, PODS
 from twin.memory.selling import Selling
 from twin.memory.settings import Settings
 from twin.memory.tiling import Tiling
@@ -38,9 +38,17 @@ class Recorder:
     """
 
     def __init__(
-        self, settings: Settings, tiling: Tiling, built: TopologyAction, figures: Figures | None, pod_w: Floats, host_vcpus: int
+        self,
+        settings: Settings,
+        tiling: Tiling,
+        built: TopologyAction,
+        figures: Figures | None,
+        pod_w: Floats,
+        host_vcpus: int,
+        before: tuple[Ints, Ints] | None = None,
     ) -> None:
         self._settings, self._tiling, self._host_vcpus = settings, tiling, host_vcpus
+        self._before = before
         self._start = _pods(tiling, built, figures, pod_w) if figures is not None else None
         self._host_index = np.arange(tiling.hosts, dtype=np.uint32)
         self._device_index = np.arange(tiling.devices, dtype=np.uint32)
@@ -121,6 +129,10 @@ class Recorder:
         sink.append(MEMORY_TERMS, {name: _one(value) for name, value in zip(names, values, strict=True)})
         if self._start is not None:
             sink.append(PODS, self._start)
+        if self._before is not None and len(self._host_index):
+            whole, local = self._before
+            begun = np.zeros(len(whole))
+            sink.append(MEMORY_BEFORE, {"t_s": begun, "host_id": self._host_index, "demand_bytes": whole, "local_bytes": local})
         self._started = True
 
     def _write_sample(self, sink: Sink, pool: Pool, selling: Selling, t_s: float) -> None:

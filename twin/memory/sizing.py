@@ -27,6 +27,16 @@ def pod_slices(pod: Pod, past: PastDemand, terms: Terms, headroom_share: float, 
     return need
 
 
+def host_peaks(past: PastDemand, terms: Terms) -> tuple[Ints, Ints]:
+    """Return the highest memory of each host (H) before a run, bytes: all of it, and what of it is not to be pooled."""
+    events, ones = past.events, np.where(past.events.begins, 1, -1)
+    pooled = terms.slices(past.vms.memory_bytes) * terms.slice_bytes
+    whole, local = (
+        _peaks(events.host, ones * size[events.vm], past.hosts, 0) for size in (past.vms.memory_bytes, past.vms.memory_bytes - pooled)
+    )
+    return whole, local
+
+
 def device_bytes(pod: Pod, past: PastDemand, terms: Terms, headroom_share: float, *, from_s: float = 0.0) -> int:
     """Return the bytes of every device, one size for all: what the pod that needs the most does."""
     return int(pod_slices(pod, past, terms, headroom_share, from_s=from_s).max()) * terms.slice_bytes

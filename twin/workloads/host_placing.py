@@ -1,7 +1,7 @@
 """Who stands on which host when, drawn and placed before the first tick."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Final
 
@@ -45,18 +45,29 @@ class _Named:
 
 
 def placed(settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, seed: int) -> Placed:
-    """Return the VMs of a run."""
-    if settings.host_trace is not None:
-        return _of_trace(settings, fleet, settings.host_trace, horizon_s, seed)
-    return _of_streams(settings, fleet, clock, horizon_s, seed)
+    """Return the VMs of a run: it goes on where the past ends, with the VMs that stand there, on their hosts."""
+    return _placed(settings, fleet, clock, horizon_s, seed, past=False)
 
 
 def placed_before(settings: Settings, fleet: Fleet, clock: Clock, seed: int) -> Placed:
-    """Return the VMs of the time before a run: of a trace what comes before, of streams three days that share no draw with the run."""
-    if settings.host_trace is not None:
-        return _of_trace(settings, fleet, settings.host_trace, 0.0, seed, past=True)
-    before = Clock(clock.start - timedelta(days=_PAST_DAYS))
-    return _of_streams(settings, fleet, before, _PAST_DAYS * DAY_S, seed, "/past")
+    """Return the VMs of the time before a run: of a trace what comes before, of streams three days."""
+    return _placed(settings, fleet, clock, 0.0, seed, past=True)
+
+
+def _placed(settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, seed: int, *, past: bool) -> Placed:
+    """Draw and place everybody from the past's beginning to the run's end, and take the part that is asked for."""
+    trace = settings.host_trace
+    before_s = _PAST_DAYS * DAY_S if trace is None else trace.from_s
+    until_s = before_s + horizon_s
+    owners, of, whole = _streamed(settings, fleet, clock, until_s, seed) if trace is None else _traced(trace, fleet, seed)
+    random = stream(seed, "workloads", "host-places")
+    hosts = place(whole.arrive_s, whole.end_s, whole.vcpus, free_vcpus(settings, fleet), random, until_s)
+    begin_s = 0.0 if past else before_s
+    # Those who were turned away before the run began do not come back.
+    mine = (whole.arrive_s < until_s) & (whole.end_s > begin_s) & ((whole.arrive_s > begin_s) | (hosts != NO_HOST))
+    part = HostDrawn(**{name: getattr(whole, name)[mine] for name in _COLUMNS})
+    shifted = replace(part, arrive_s=np.maximum(part.arrive_s - begin_s, 0.0), end_s=part.end_s - begin_s)
+    return _settled(settings, fleet, owners, of[mine], shifted, hosts[mine], until_s - begin_s)
 
 
 def named_hosts(settings: Settings, fleet: Fleet) -> tuple[list[VmGroup], Ints]:
@@ -101,22 +112,17 @@ def check_hosts(settings: Settings, fleet: Fleet, horizon_s: float) -> None:
         )
 
 
-def _of_streams(settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, seed: int, when: str = "") -> Placed:
-    """Draw the streams, those that stand first and shuffled, the others as they arrive; ``when`` names another time's draws."""
+def _streamed(settings: Settings, fleet: Fleet, clock: Clock, until_s: float, seed: int) -> tuple[Sequence[HostStream], Ints, HostDrawn]:
+    """Draw the streams from the past's beginning on: those that stand there first and shuffled, the others as they arrive."""
     asked, total = settings.host_streams, host_vcpus() * len(fleet.host_ids)
-    drawn = [
-        draw(each, each.mean_rate_per_s(total), clock, horizon_s, seed, f"{each.workload}/{index}{when}")
-        for index, each in enumerate(asked)
-    ]
+    before = Clock(clock.start - timedelta(days=_PAST_DAYS))
+    drawn = [draw(each, each.mean_rate_per_s(total), before, until_s, seed, f"{each.workload}/{index}") for index, each in enumerate(asked)]
     of = np.repeat(np.arange(len(drawn)), [len(each.arrive_s) for each in drawn]).astype(np.int64)
     merged = _merged(drawn)
     later = np.flatnonzero(merged.arrive_s > 0.0)
-    standing = stream(seed, "workloads", f"host-order{when}").permutation(np.flatnonzero(merged.arrive_s <= 0.0))
+    standing = stream(seed, "workloads", "host-order").permutation(np.flatnonzero(merged.arrive_s <= 0.0))
     order = np.concatenate([standing, later[np.argsort(merged.arrive_s[later], kind="stable")]]).astype(np.int64)
-    ordered = HostDrawn(**{name: getattr(merged, name)[order] for name in _COLUMNS})
-    random = stream(seed, "workloads", f"host-places{when}")
-    hosts = place(ordered.arrive_s, ordered.end_s, ordered.vcpus, free_vcpus(settings, fleet), random, horizon_s)
-    return _settled(settings, fleet, asked, of[order], ordered, hosts, horizon_s)
+    return asked, of[order], HostDrawn(**{name: getattr(merged, name)[order] for name in _COLUMNS})
 
 
 def _merged(drawn: Sequence[HostDrawn]) -> HostDrawn:
@@ -125,27 +131,19 @@ def _merged(drawn: Sequence[HostDrawn]) -> HostDrawn:
     return HostDrawn(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
 
 
-def _of_trace(settings: Settings, fleet: Fleet, asked: HostTrace, horizon_s: float, seed: int, past: bool = False) -> Placed:
-    """Place a trace from its beginning to the end of a run; the run is the part from ``from_s`` on, the past what comes before."""
+def _traced(asked: HostTrace, fleet: Fleet, seed: int) -> tuple[Sequence[_Named], Ints, HostDrawn]:
+    """Return a trace's VMs, whole, with the workload that each one's tenant was dealt to."""
     trace, of = played(asked, host_vcpus() * len(fleet.host_ids), seed)
-    begin_s = 0.0 if past else asked.from_s
-    until_s = asked.from_s + horizon_s
-    random = stream(seed, "workloads", "host-places")
-    hosts = place(trace.arrive_s, trace.end_s, trace.vcpus, free_vcpus(settings, fleet), random, until_s)
-    # Those who were turned away before the run began do not come back.
-    mine = (trace.arrive_s < until_s) & (trace.end_s > begin_s) & ((trace.arrive_s > begin_s) | (hosts != NO_HOST))
-    shifts = stream(seed, "workloads", "trace-spread").standard_normal((len(trace.vcpus), 2))[mine]
-    part = trace.kept(mine)
+    shifts = stream(seed, "workloads", "trace-spread").standard_normal((len(trace.vcpus), 2))
     drawn = HostDrawn(
-        np.maximum(part.arrive_s - begin_s, 0.0),
-        part.end_s - begin_s,
-        part.vcpus,
-        part.memory_bytes,
+        trace.arrive_s,
+        trace.end_s,
+        trace.vcpus,
+        trace.memory_bytes,
         shifts[:, 0] * asked.load.spread_share,
         shifts[:, 1] * asked.load.spread_h,
     )
-    owners = [_Named(name, asked.memory_bound_share, asked.load) for name in asked.workloads]
-    return _settled(settings, fleet, owners, of[mine], drawn, hosts[mine], until_s - begin_s)
+    return [_Named(name, asked.memory_bound_share, asked.load) for name in asked.workloads], of, drawn
 
 
 def _settled(
