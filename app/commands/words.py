@@ -97,10 +97,13 @@ def _words(asked: Intent, findings: list[Finding], compiled: Compiled, place: Pl
 
 def _with_design(value: dict[str, Any], lines: list[str], name: str) -> tuple[dict[str, Any], list[str]]:
     """Return value and lines with the design that answers a request, where it asks for one and nothing in it is open."""
+    policy = value["policy_set"]
+    if policy is None or any(finding["severity"] != "info" for finding in value["findings"]) or "pod_topology" not in policy["levers"]:
+        return value, lines
+    # Imported here: who asks for no pod waits for no twin.
     from policies.intent.designed import asks_for_design, designed
 
-    policy = value["policy_set"]
-    if policy is None or any(finding["severity"] != "info" for finding in value["findings"]) or not asks_for_design(policy):
+    if not asks_for_design(policy):
         return value, lines
     from policies.policy import PolicySet
     from twin.scenario import load

@@ -1,4 +1,4 @@
-"""What Octopus's claims are computed from: prices, latency, cables, demand."""
+"""What the claims are computed from: prices, latency, cables, demand."""
 
 from collections.abc import Mapping
 from functools import partial
