@@ -16,7 +16,7 @@ from twin.memory.demand import PastDemand
 from twin.memory.levers import TopologyAction
 from twin.memory.plain import fully_connected
 from twin.memory.planning import replay
-from twin.memory.readings import MEMORY_HOSTS, MEMORY_POOL, MEMORY_TERMS, PODS, READINGS
+from twin.memory.readings import MEMORY_BEFORE, MEMORY_HOSTS, MEMORY_POOL, MEMORY_TERMS, PODS, READINGS
 from twin.memory.saving import Baseline, saving
 from twin.memory.terms import Terms
 from twin.metrics import METRICS
@@ -80,6 +80,16 @@ def test_the_saving_is_against_the_sum_of_peaks(metrics: Read) -> None:
 
 def test_the_saving_is_against_one_size_for_all(metrics: Read) -> None:
     assert metrics(by_hand("uniform_sku"), 7200.0)["dram_saving_share"] == pytest.approx(1 - (2 * 20 + 2 * 6) / (2 * 32))
+
+
+def test_dram_is_bought_for_the_days_before_the_run_too(metrics: Read) -> None:
+    # Host b stood higher before: 24 GiB, of which 13 are not to be pooled; host a did not.
+    before = [
+        {"host_id": "a", "demand_bytes": 30 * GIB, "local_bytes": 19 * GIB},
+        {"host_id": "b", "demand_bytes": 24 * GIB, "local_bytes": 13 * GIB},
+    ]
+    tables = {**by_hand(), "memory_before": _frame(MEMORY_BEFORE, before)}
+    assert metrics(tables, 7200.0)["dram_saving_share"] == pytest.approx(1 - (20 + 13 + 2 * 6) / (32 + 24))
 
 
 def test_devices_larger_than_what_hosts_spare_save_less_than_nothing(metrics: Read) -> None:

@@ -130,7 +130,8 @@ def test_a_host_is_sold_out_where_all_its_vcpus_are_sold_throughout(drive: Make,
 def test_what_is_written_is_what_is_declared(drive: Make, coming: Make) -> None:
     fault = Fault(kind="cxl_device_loss", target="device-1", from_s=100.0)
     tables = drive(coming(1, 300, 900.0), POD, (fault,)).go(900.0).tables()
-    for table in TABLES:
+    # The days before a run are not driven here.
+    for table in (table for table in TABLES if table.name != "memory_before"):
         assert tables[table.name].columns == [column.name for column in table.columns]
         assert not tables[table.name].null_count().sum_horizontal().item()
     assert tables["memory_pool"]["lost_bytes"].sum() > 0

@@ -9,7 +9,7 @@ from policies.baselines.pickers import least_loaded
 from twin.memory.blocks import block_design
 from twin.memory.demand import HostEvents, HostVms, PastDemand
 from twin.memory.planning import replay
-from twin.memory.sizing import bought_bytes, device_bytes, pod_slices
+from twin.memory.sizing import bought_bytes, device_bytes, host_peaks, pod_slices
 from twin.memory.terms import Terms
 
 GIB = 1 << 30
@@ -85,3 +85,19 @@ def test_devices_are_bought_as_hosts_are_each_pod_its_own_or_one_size_for_all():
     each = (pod_slices(POD, past, terms, 0.05) * GIB).tolist()
     assert bought_bytes(POD, past, terms, 0.05, "sum_of_peaks") == tuple(each)
     assert bought_bytes(POD, past, terms, 0.05, "uniform_sku") == max(each)
+
+
+@given(st.integers(0, 500), st.sampled_from([0.0, 0.3, 1.0]))
+@settings(max_examples=10, deadline=None)
+def test_the_peak_of_a_host_is_the_highest_that_stood_there(seed, share):
+    past, terms = past_of(seed), Terms(share, GIB)
+    pooled = terms.slices(past.vms.memory_bytes) * GIB
+    now = np.zeros((2, past.hosts), dtype=np.int64)
+    highest = now.copy()
+    for vm, host, begins in zip(past.events.vm, past.events.host, past.events.begins, strict=True):
+        size = past.vms.memory_bytes[vm]
+        now[:, host] += np.array([size, size - pooled[vm]]) * (1 if begins else -1)
+        highest = np.maximum(highest, now)
+    whole, local = host_peaks(past, terms)
+    assert np.array_equal(whole, highest[0])
+    assert np.array_equal(local, highest[1])
