@@ -16,7 +16,7 @@ def pick(rule, reach, used, room):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     used=st.lists(st.integers(0, 9), min_size=8, max_size=8),
     room=st.lists(st.integers(0, 2), min_size=8, max_size=8),
