@@ -1,4 +1,4 @@
-"""The compiled rules of the pool: a device for each slice; imported when held."""
+"""Compiled rules of the pool: a device for each slice; loaded when held."""
 
 import numpy as np
 

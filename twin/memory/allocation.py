@@ -1,4 +1,4 @@
-"""The pool: which device holds which slices of which VM, as VMs come and go."""
+"""The pool: which device holds which slices of which VM."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pods without a search: fully connected, behind switches, a device for each pair."""
+"""Pods without a search: fully connected, switched, complete."""
 
 from itertools import combinations
 
