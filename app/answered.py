@@ -14,7 +14,7 @@ _COLUMNS = (
     Head("pod", "Pod", "strong", "31%"),
     Head("hosts", "Hosts", "number", "10%"),
     Head("cost", "Per host", "number", "15%"),
-    Head("saved", "DRAM saved", "number", "15%"),
+    Head("saved", "Saved", "number", "15%"),
     Head("latency", "Latency", "number", "13%", narrow=False),
     Head("moved", "Moved per day", "number", "16%", narrow=False),
 )
@@ -57,4 +57,5 @@ def _shown(design: Mapping[str, Any], key: str) -> None:
 def _row(mark: str, name: str, title: str, *figures: str) -> dict[str, Any]:
     values = dict(zip(("hosts", "cost", "saved", "latency", "moved"), figures, strict=True))
     lead = {"chosen": "✓", "nearest": "≈"}.get(mark, "")
-    return {"id": name, "pod": {"lead": lead, "text": f"{name}: {title}"} if lead else f"{name}: {title}", **values}
+    del title
+    return {"id": name, "pod": {"lead": lead, "text": name} if lead else name, **values}

@@ -58,6 +58,6 @@ def basis(design: Mapping[str, Any]) -> str:
 
 
 def misses(design: Mapping[str, Any]) -> list[str]:
-    """Return what the nearest design misses, or the chosen one where it was asked for by name."""
+    """Return what the nearest design misses, or the chosen one where it was asked for by name; less what ``why`` says already."""
     shown = design["chosen"] or design["nearest"]
-    return list(shown["misses"]) if shown else []
+    return [words for words in shown["misses"] if words not in design["why"]] if shown else []

@@ -94,7 +94,7 @@ def test_the_command_line_says_why_no_pod_exists(place: Path, here: Path, capsys
     assert main(["intent", text, "--scenario", str(place)]) == 0
     said = capsys.readouterr().out
     assert "design: No pod keeps every bound" in said
-    assert "misses: " in said
+    assert "why: none of " in said
     assert "nearest" in said
 
 
