@@ -20,10 +20,10 @@ HOSTS: Final = "memory.pod_hosts"
 # How a pod stands: none beats it, another one is better in all, a bound is missed.
 BEST, BEATEN, MISSED = "best", "beaten", "missed"
 _PERCENT: Final = Measure("", "%", 0.01)
-_LEAST_PX: Final = 6.0
-_PX_BY_ROOT: Final = 1.1
-# Labels nearer than this (shares of the plot's width and height) would touch.
-_APART: Final = (0.16, 0.075)
+_LEAST_PX: Final = 5.0
+_PX_BY_ROOT: Final = 0.65
+# How much of the plot a label takes, in width and height.
+_LABEL: Final = (0.19, 0.08)
 
 
 def options(
@@ -31,8 +31,8 @@ def options(
 ) -> go.Figure:
     """Draw pods by cost per host and DRAM saved, the larger the more hosts.
 
-    ``frame`` has ``name``, ``title``, the three metrics, ``stands`` and ``why`` (what beats it, or what it misses). Those that none
-    beats are blue and joined, beaten ones faint, those that miss a bound hollow; ``here`` is ringed. A point's first ``customdata``
+    ``frame`` has ``name``, ``title``, ``label``, the three metrics, ``stands`` and ``why`` (what beats it or what it misses). Those that
+    none beats are blue and joined, beaten ones faint, those that miss a bound hollow; ``here`` is ringed. A point's first ``customdata``
     is its name.
     """
     fig = figure(tokens, height_px)
@@ -67,7 +67,8 @@ def options(
 def _points(part: pl.DataFrame, stands: str, tokens: Tokens) -> dict[str, Any]:
     faint = weak(tokens.today, 0.45)
     fill = {BEST: tokens.candidate, BEATEN: faint, MISSED: tokens.surface}[stands]
-    edge = {BEST: tokens.candidate, BEATEN: faint, MISSED: tokens.control}[stands]
+    # Dots that lie on one another keep their edges.
+    edge = {BEST: tokens.surface, BEATEN: tokens.surface, MISSED: tokens.control}[stands]
     told = [
         [name, title, show(hosts, HOSTS), show(cost, COST), show(saved, SAVING), why]
         for name, title, hosts, cost, saved, why in part.select("name", "title", HOSTS, COST, SAVING, "why").iter_rows()
@@ -77,7 +78,7 @@ def _points(part: pl.DataFrame, stands: str, tokens: Tokens) -> dict[str, Any]:
         "x": part[COST],
         "y": part[SAVING],
         "mode": "markers",
-        "marker": {"color": fill, "size": _sizes(part), "opacity": 1.0, "line": {"color": edge, "width": 1.5}},
+        "marker": {"color": fill, "size": _sizes(part), "opacity": 1.0, "line": {"color": edge, "width": 1.2}},
         # Clicking one point must not fade the others.
         "unselected": {"marker": {"opacity": 1.0}},
         "customdata": told,
@@ -90,22 +91,31 @@ def _sizes(part: pl.DataFrame) -> list[float]:
 
 
 def _labels(fig: go.Figure, frame: pl.DataFrame, here: str, tokens: Tokens) -> None:
-    """Write counts of hosts beside points, the ringed one first, then what saves most; only where words do not collide."""
-    named = frame.filter(pl.col("stands") != MISSED).sort(pl.col("name") != here, pl.col("stands") != BEST, -pl.col(SAVING))
+    """Write counts of hosts beside points that none beats, and beside what has a ``label``: where words meet no words and no such dot.
+
+    The ringed one comes first, then what saves most.
+    """
+    named = frame.filter((pl.col("stands") == BEST) | (pl.col("name") == here) | (pl.col("label") != ""))
+    named = named.sort(pl.col("name") != here, pl.col("stands") != BEST, -pl.col(SAVING))
     if named.is_empty():
         return
+    # Shares of the plot, as if it were as wide and as tall as its points.
     wide = float(frame[COST].max() or 1.0)  # type: ignore[arg-type]
     tall = float((frame[SAVING].max() or 0.0) - (frame[SAVING].min() or 0.0)) or 1.0  # type: ignore[operator]
+    dots = [(cost / wide, saved / tall) for cost, saved in named.filter(pl.col("stands") == BEST).select(COST, SAVING).iter_rows()]
     taken: list[tuple[float, float]] = []
-    for name, hosts, cost, saved in named.select("name", HOSTS, COST, SAVING).iter_rows():
-        at = (cost / wide, saved / tall)
-        if any(abs(at[0] - x) < _APART[0] and abs(at[1] - y) < _APART[1] for x, y in taken):
+    for name, label, stands, hosts, cost, saved in named.select("name", "label", "stands", HOSTS, COST, SAVING).iter_rows():
+        # The joined ones lead to the right: their words stand at the left, so do those at the right end.
+        left = cost / wide > 0.8 or (stands == BEST and cost / wide > 0.2)
+        at = (cost / wide + (-0.5 if left else 0.5) * _LABEL[0], saved / tall)
+        close = [(x, y) for x, y in (*taken, *dots) if abs(y - at[1]) < _LABEL[1] and (x, y) != (cost / wide, saved / tall)]
+        if name != here and any(abs(x - at[0]) < (_LABEL[0] if (x, y) in taken else 0.6 * _LABEL[0]) for x, y in close):
             continue
         taken.append(at)
-        right = at[0] < 0.8
         fig.add_annotation(
-            x=cost, y=saved, text=f"{hosts:.0f} hosts", showarrow=False, xanchor="left" if right else "right",
-            xshift=12 if right else -12, font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
+            x=cost, y=saved, text=label or f"{hosts:.0f} hosts", showarrow=False,
+            xanchor="center" if label else "right" if left else "left", yanchor="bottom" if label else "middle",
+            xshift=0 if label else -9 if left else 9, yshift=4 if label else 0, font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
         )  # fmt: skip
 
 

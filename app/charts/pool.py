@@ -179,4 +179,5 @@ def _right(fig: go.Figure, value: float, words: str, colour: str) -> None:
 def _finish(fig: go.Figure, span: Span, cursor_s: float, tokens: Tokens, measure: Measure, top: float) -> None:
     fig.update_layout(yaxis={"range": [0.0, top], "ticksuffix": f" {measure.unit}"}, margin={"l": 60, "r": 72, "t": 8, "b": 28})
     clock_axis(fig, span.clock, span.horizon_s)
+    fig.update_xaxes(nticks=5)  # a phone has no room for more
     cursor_line(fig, span.clock, cursor_s, tokens)

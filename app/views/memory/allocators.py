@@ -22,11 +22,11 @@ _KIND: Final = "fillings"
 _GB: Final = 1e9
 _STEPS: Final = 40
 _HEADS: Final = (
-    Head("way", "Filled", "strong", "34%"),
-    Head("own", "Of ideal, own peaks", "value", "16%"),
-    Head("worst", "Of ideal, worst host’s", "number", "17%"),
+    Head("way", "Filled", "strong", "36%"),
+    Head("own", "Own peaks", "value", "16%"),
+    Head("worst", "Worst host", "number", "16%", narrow=False),
     Head("moved", "Moved a day", "number", "16%"),
-    Head("over", "VMs without room a day", "number", "17%"),
+    Head("over", "Turned away", "number", "16%", narrow=False),
 )
 
 
@@ -55,7 +55,12 @@ def allocators(now: state.Context, draft: Draft, found: Found) -> None:
             parts.plot(fillings(ways, against, state.colours(), budget_bytes=budget, chosen=best), "pod-fillings", alt=title)
         with right:
             st.html(f'<p class="iw-said">{html.escape(chosen_words(best, budget, against))}</p>')
-            rows(_HEADS, [_row(way) for way in ways], state.colours(), key="pod-fillings-rows", chosen=_id(best))
+
+            def afford(picked: str) -> None:
+                way = next(way for way in ways if _id(way) == picked)
+                state.set_draft(budget=f"{math.ceil(way['moved_bytes_per_day'] / _GB):g}")
+
+            rows(_HEADS, [_row(way) for way in ways], state.colours(), key="pod-fillings-rows", chosen=_id(best), on_pick=afford)
             st.html(f'<p class="iw-note">{html.escape(_under(known.answer, against, found.design.title))}</p>')
             kept.offer(_KIND, asked, known, "Compare them anew")
 
@@ -106,7 +111,7 @@ def _budget(ways: Sequence[Way]) -> float:
     text = state.drafted().get("budget", "")
     wanted = float(text) if text.replace(".", "", 1).isdigit() else top
     key = "pod-budget"
-    shown = min(round(wanted / step) * step, top)
+    shown = min(math.ceil(wanted / step - 1e-9) * step, top)
     if st.session_state.get(key) != shown:
         st.session_state[key] = shown
     st.slider(
@@ -133,7 +138,7 @@ def _id(way: Way) -> str:
 def _row(way: Way) -> dict[str, Any]:
     return {
         "id": _id(way),
-        "way": f"{'Moved on overflow' if way['migrate'] else 'Least loaded'}, {headroom_words(way)}",
+        "way": f"{'Moved' if way['migrate'] else 'Least loaded'}, {'no limit' if way['headroom_share'] is None else headroom_words(way)}",
         "own": _share(way, "sum_of_peaks"),
         "worst": _share(way, "uniform_sku"),
         "moved": show(way["moved_bytes_per_day"], "x_bytes") if way["moved_bytes_per_day"] else "0",
@@ -161,5 +166,5 @@ def _under(answer: Mapping[str, Any], against: str, title: str) -> str:
     return (
         f"On this pod ({title}), {days:.0f} day{'' if round(days) == 1 else 's'} of demand before the run. The ideal is devices that just "
         f"hold the pod’s peak, always filled evenly; shares are of what that saves of the pooled part, against {BASELINES[against]} in the "
-        "figure. A VM without room keeps that memory on its host; such memory counts as bought there."
+        "figure. Turned away: VMs a day that keep memory on their host for want of room; it counts as bought there."
     )

@@ -144,7 +144,7 @@ def pool_title(frame: pl.DataFrame, now: state.Context) -> str:
     """Return how full the devices came to be together, and whether all found room."""
     share = frame.with_columns((pl.col("held_bytes") / pl.col("capacity_bytes")).fill_nan(0.0).alias("share"))
     top = share.sort("share", descending=True).row(0, named=True)
-    at = now.clock.at(top[_T]).strftime("%H:%M")
+    at = _clock(now, top[_T])
     over = int(frame["overflow_events"].sum())
     tail = (
         "nothing overflows" if not over else f"{grouped(over)} VM{'' if over == 1 else 's'} find{'s' if over == 1 else ''} too little room"
@@ -179,7 +179,7 @@ def devices_title(frame: pl.DataFrame, fullest: str, now: state.Context) -> str:
     """Return when the fullest device is fullest, and where the median stands then."""
     share = frame.with_columns((pl.col("fullest_bytes") / pl.col("capacity_bytes")).fill_nan(0.0).alias("share"))
     top = share.sort("share", descending=True).row(0, named=True)
-    at, median = now.clock.at(top[_T]).strftime("%H:%M"), top["median_bytes"] / max(top["capacity_bytes"], 1)
+    at, median = _clock(now, top[_T]), top["median_bytes"] / max(top["capacity_bytes"], 1)
     how = "is full" if top["share"] >= 0.9995 else f"comes to {100 * top['share']:.0f}\u00a0%"
     return f"{fullest.replace('-', ' ').capitalize()} {how} at {at}, the median device at {100 * median:.0f}\u00a0%"
 
@@ -221,7 +221,7 @@ def hosts_title(needs: pl.DataFrame, each: pl.Series, now: state.Context) -> str
     """Return what hosts need together at most, against what each needs at its own peak: what pooling could save."""
     top = needs.sort("all_bytes", descending=True).row(0, named=True)
     together, apart = float(top["all_bytes"]), float(each.sum())
-    at = now.clock.at(top[_T]).strftime("%H:%M")
+    at = _clock(now, top[_T])
     return (
         f"{len(each)} hosts need {show(together, 'x_bytes')} together at most, at {at}; "
         f"each for its own peak {show(apart, 'x_bytes')}, {100 * (apart / together - 1.0):.0f}\u00a0% more"
@@ -243,6 +243,11 @@ def _pick(ids: list[str], label: str, prefix: str) -> str | None:
 
 def _name(now: state.Context) -> str:
     return "today’s policy" if now.shown == "today" else f"“{state.name_of(now.run_id or '')}”"
+
+
+def _clock(now: state.Context, t_s: float) -> str:
+    words = now.clock.at(t_s).strftime("%H:%M")
+    return "24:00" if words == "00:00" and t_s > 0 else words
 
 
 def _span(now: state.Context) -> Span:

@@ -21,14 +21,17 @@ from twin.memory.saving import BASELINES
 from twin.units import show
 
 SHORT: Final[Mapping[str, str]] = {"sum_of_peaks": "own peaks", "uniform_sku": "the worst host’s peak"}
+_MOVED: Final = "memory.migrated_bytes"
 _LATENCY: Final = "memory.access_latency_s"
 _KIND: Final = "front"
 _HEADS: Final = (
-    Head("pod", "Pod", "strong", "38%"),
-    Head("hosts", "Hosts", "number", "12%"),
-    Head("cost", "USD a host", "number", "18%"),
-    Head("own", "Saved, own peaks", "number", "16%"),
-    Head("worst", "Saved, worst host’s", "number", "16%"),
+    Head("pod", "Pod", "strong", "30%"),
+    Head("hosts", "Hosts", "number", "8%", narrow=False),
+    Head("cost", "Cost a host", "number", "11%"),
+    Head("own", "Saved, own peaks", "value", "14%"),
+    Head("worst", "Saved, worst host", "number", "14%", narrow=False),
+    Head("latency", "Latency", "number", "10%", narrow=False),
+    Head("moved", "Moved a day", "number", "13%", narrow=False),
 )
 
 
@@ -55,8 +58,28 @@ def front(now: state.Context, draft: Draft, found: Found) -> None:
         parts.plot(fig, "pod-front", alt=title, on_pick=show_pod)
         _picker(frame, here)
         st.html(f'<p class="iw-note">{html.escape(_under(known.answer, frame, limits))}</p>')
-        _table(frame, here)
         kept.offer(_KIND, asked, known, "Work out every pod anew")
+
+
+def listed(now: state.Context, draft: Draft, found: Found) -> None:
+    """List the pods that none beats beside the drafted one, with what they save against either baseline; nothing before they are known."""
+    known = kept.look(_KIND, kept.spec(now, draft))
+    if known.answer is None:
+        return
+    here = found.design.name if found.design is not None else ""
+    frame = standing(known.answer["options"], _limits(now, draft))
+    mine = frame.filter((pl.col("stands") == BEST) | (pl.col("name") == here))
+    with parts.panel(listed_title(frame), "pod-unbeaten", data=mine):
+        own, worst = BASELINES["sum_of_peaks"], BASELINES["uniform_sku"]
+        st.html(f'<p class="iw-note">Saved against {own}, and against {worst}. Click a pod to see it above.</p>')
+        _table(mine, here)
+
+
+def listed_title(frame: pl.DataFrame) -> str:
+    """Return how many pods none beats."""
+    best = len(frame.filter(pl.col("stands") == BEST))
+    words = count(best, "pod").capitalize() if best else "No pod"
+    return f"{words} that none beats in cost, saving and hosts" if best else "No pod keeps every bound"
 
 
 def _limits(now: state.Context, draft: Draft) -> list[Target]:
@@ -77,6 +100,7 @@ def standing(found: Sequence[Mapping[str, Any]], limits: Sequence[Target]) -> pl
             "title": option["title"],
             **option["metrics"],
             **{name: option["details"].get(f"in_pods_{name}_total_share") for name in BASELINES},
+            "label": _label(option["name"]),
             "missed": _missed(option["metrics"], limits),
         }
         for option in found
@@ -90,6 +114,13 @@ def standing(found: Sequence[Mapping[str, Any]], limits: Sequence[Target]) -> pl
         stands.append(BEST if row["name"] in best else MISSED if row["missed"] else BEATEN)
         why.append(row["missed"] or ("none beats it" if row["name"] in best else _beaten(row, winners)))
     return frame.with_columns(pl.Series("stands", stands), pl.Series("why", why)).drop("missed").sort(COST, "name")
+
+
+def _label(name: str) -> str:
+    """Return what stands beside the plain pods in the figure, whoever beats them."""
+    design = designs.parse(name)
+    words = {"fully_connected": "full", "switch": "switched"}.get(design.kind)
+    return f"{words}, {design.hosts}" if words else ""
 
 
 def _missed(metrics: Mapping[str, float], limits: Sequence[Target]) -> str:
@@ -169,16 +200,16 @@ def show_pod(name: str) -> None:
 
 
 def _table(frame: pl.DataFrame, here: str) -> None:
-    """List the pods that none beats and the drafted one, with what they save against each baseline."""
-    listed = frame.filter((pl.col("stands") == BEST) | (pl.col("name") == here))
     found = [
         {
             "id": row["name"],
             "pod": row["title"],
             "hosts": f"{row[HOSTS]:.0f}",
-            "cost": f"{row[COST]:,.0f}".replace(",", "\u00a0"),
+            "cost": f"{row[COST]:,.0f}\u00a0USD".replace(",", "\u00a0"),
+            "latency": show(row[_LATENCY], _LATENCY),
+            "moved": show(row[_MOVED], _MOVED) if row[_MOVED] else "0",
             **{key: show(row[name], "x_share") for key, name in (("own", "sum_of_peaks"), ("worst", "uniform_sku"))},
         }
-        for row in listed.iter_rows(named=True)
+        for row in frame.iter_rows(named=True)
     ]
     rows(_HEADS, found, state.colours(), key="pod-front-rows", chosen=here, on_pick=show_pod)
