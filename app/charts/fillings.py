@@ -87,11 +87,11 @@ def headroom_words(way: Way) -> str:
     """Return how large devices are.
 
     >>> headroom_words({"headroom_share": 0.05}), headroom_words({"headroom_share": None})
-    ('5 % headroom', 'devices as large as it takes')
+    ('5\\xa0% headroom', 'devices as large as it takes')
     """
-    return "devices as large as it takes" if way["headroom_share"] is None else f"{100 * way['headroom_share']:g} % headroom"
+    return "devices as large as it takes" if way["headroom_share"] is None else f"{100 * way['headroom_share']:g}\u00a0% headroom"
 
 
 def short(way: Way) -> str:
     """Return the headroom alone."""
-    return "" if way["headroom_share"] is None else f"{100 * way['headroom_share']:g} %"
+    return "" if way["headroom_share"] is None else f"{100 * way['headroom_share']:g}\u00a0%"

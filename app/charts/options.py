@@ -115,7 +115,8 @@ def _labels(fig: go.Figure, frame: pl.DataFrame, here: str, tokens: Tokens) -> N
         fig.add_annotation(
             x=cost, y=saved, text=label or f"{hosts:.0f} hosts", showarrow=False,
             xanchor="center" if label else "right" if left else "left", yanchor="bottom" if label else "middle",
-            xshift=0 if label else -9 if left else 9, yshift=4 if label else 0, font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
+            xshift=0 if label else -9 if left else 9, yshift=4 if label else 0,
+            font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
         )  # fmt: skip
 
 

@@ -134,7 +134,8 @@ def _pool(home: str, now: state.Context, built: Pods) -> None:
     frame = pooled(home, run_id)
     title = pool_title(frame, now)
     with parts.panel(title, "pool", data=frame, sql=_POOL_SQL.format(run_id=run_id), png=True):
-        told = marks(state.table(run_id, "events").filter(pl.col("kind") != "pool_overflow"), "memory")
+        events = state.table(run_id, "events")
+        told = [] if events.is_empty() else marks(events.filter(pl.col("kind") != "pool_overflow"), "memory")
         fig = charts.pool(frame, told, state.colours(), _span(now), cursor_s=now.t_s, today=now.shown == "today")
         parts.plot(fig, "pool", alt=title)
         st.html(f'<p class="iw-note">{html.escape(f"{built.words}, {_name(now)}. {pool_words(frame, now)}")}</p>')

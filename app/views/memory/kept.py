@@ -86,7 +86,7 @@ def offer(kind: str, asked: Mapping[str, Any], found: Kept, words: str) -> None:
 def _told(had: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Return by which settings an answer was worked out that are not the designer's now."""
     words = {
-        "pooled_share": lambda x: f"{100 * x:.0f} % pooled",
+        "pooled_share": lambda x: f"{100 * x:.0f}\u00a0% pooled",
         "prices": lambda x: f"prices {x}",
         "cable_slack_m": lambda x: f"{x:g} m of slack",
     }
