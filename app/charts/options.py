@@ -22,8 +22,6 @@ BEST, BEATEN, MISSED = "best", "beaten", "missed"
 _PERCENT: Final = Measure("", "%", 0.01)
 _LEAST_PX: Final = 5.0
 _PX_BY_ROOT: Final = 0.65
-# How much of the plot a label takes, in width and height.
-_LABEL: Final = (0.19, 0.08)
 
 
 def options(
@@ -91,32 +89,19 @@ def _sizes(part: pl.DataFrame) -> list[float]:
 
 
 def _labels(fig: go.Figure, frame: pl.DataFrame, here: str, tokens: Tokens) -> None:
-    """Write counts of hosts beside points that none beats, and beside what has a ``label``: where words meet no words and no such dot.
-
-    The ringed one comes first, then what saves most.
-    """
-    named = frame.filter((pl.col("stands") == BEST) | (pl.col("name") == here) | (pl.col("label") != ""))
-    named = named.sort(pl.col("name") != here, pl.col("stands") != BEST, -pl.col(SAVING))
-    if named.is_empty():
-        return
-    # Shares of the plot, as if it were as wide and as tall as its points.
-    wide = float(frame[COST].max() or 1.0)  # type: ignore[arg-type]
-    tall = float((frame[SAVING].max() or 0.0) - (frame[SAVING].min() or 0.0)) or 1.0  # type: ignore[operator]
-    dots = [(cost / wide, saved / tall) for cost, saved in named.filter(pl.col("stands") == BEST).select(COST, SAVING).iter_rows()]
-    taken: list[tuple[float, float]] = []
-    for name, label, stands, hosts, cost, saved in named.select("name", "label", "stands", HOSTS, COST, SAVING).iter_rows():
-        # The joined ones lead to the right: their words stand at the left, so do those at the right end.
-        left = cost / wide > 0.8 or (stands == BEST and cost / wide > 0.2)
-        at = (cost / wide + (-0.5 if left else 0.5) * _LABEL[0], saved / tall)
-        close = [(x, y) for x, y in (*taken, *dots) if abs(y - at[1]) < _LABEL[1] and (x, y) != (cost / wide, saved / tall)]
-        if name != here and any(abs(x - at[0]) < (_LABEL[0] if (x, y) in taken else 0.6 * _LABEL[0]) for x, y in close):
-            continue
-        taken.append(at)
+    """Write counts of hosts beside the ringed pod, and the one that saves most and the cheapest that none beats; and each ``label``."""
+    best = frame.filter(pl.col("stands") == BEST).sort(SAVING, COST, descending=[True, False])
+    ends = [] if best.is_empty() else [best["name"][0], best.sort(COST)["name"][0]]
+    for row in frame.filter(pl.col("name").is_in([here, *ends]) | (pl.col("label") != "")).iter_rows(named=True):
+        mine = row["name"] == here
+        above = bool(row["label"])
+        # The joined ones lead up to the best: its words stand at the left of it, all others at the right.
+        left = not mine and row["name"] in ends[:1]
         fig.add_annotation(
-            x=cost, y=saved, text=label or f"{hosts:.0f} hosts", showarrow=False,
-            xanchor="center" if label else "right" if left else "left", yanchor="bottom" if label else "middle",
-            xshift=0 if label else -9 if left else 9, yshift=4 if label else 0,
-            font={"color": tokens.text if name == here else tokens.muted, "size": LABEL_PX},
+            x=row[COST], y=row[SAVING], text=row["label"] or f"{row[HOSTS]:.0f} hosts", showarrow=False,
+            xanchor="center" if above else "right" if left else "left", yanchor="bottom" if above else "middle",
+            xshift=0 if above else -9 if left else 11, yshift=6 if above else 0,
+            font={"color": tokens.text if mine else tokens.muted, "size": LABEL_PX},
         )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ SHORT: Final[Mapping[str, str]] = {"sum_of_peaks": "own peaks", "uniform_sku": "
 _MOVED: Final = "memory.migrated_bytes"
 _LATENCY: Final = "memory.access_latency_s"
 _KIND: Final = "front"
+SWITCHED: Final = "switch-24x8n1-p32"
 _HEADS: Final = (
     Head("pod", "Pod", "strong", "30%"),
     Head("hosts", "Hosts", "number", "8%", narrow=False),
@@ -117,10 +118,8 @@ def standing(found: Sequence[Mapping[str, Any]], limits: Sequence[Target]) -> pl
 
 
 def _label(name: str) -> str:
-    """Return what stands beside the plain pods in the figure, whoever beats them."""
-    design = designs.parse(name)
-    words = {"fully_connected": "full", "switch": "switched"}.get(design.kind)
-    return f"{words}, {design.hosts}" if words else ""
+    """Return what stands beside the plain pods of the most hosts in the figure, whoever beats them."""
+    return {properties.PLAIN: "full, 8", SWITCHED: "switched, 24"}.get(name, "")
 
 
 def _missed(metrics: Mapping[str, float], limits: Sequence[Target]) -> str:
