@@ -36,6 +36,7 @@ def panel(record: Any, key: str) -> None:
             parts.progress(job.job_id, key=f"design-{key}")
     elif job.result and job.result.get("design"):
         _shown(job.result["design"], key)
+        _others(record, job.result["design"], key)
 
 
 def _shown(design: Mapping[str, Any], key: str) -> None:
@@ -52,6 +53,18 @@ def _shown(design: Mapping[str, Any], key: str) -> None:
         if chosen is not None:
             words = "See the chosen pod" if design["chosen"] else "See the nearest pod"
             st.button(words, key=f"design-see-{key}", on_click=desk.open_pod, args=(chosen["name"],))
+
+
+def _others(record: Any, design: Mapping[str, Any], key: str) -> None:
+    """Offer the other pods: one that is taken is a new version, with evidence of its own."""
+    chosen = design["chosen"]
+    others = [each["name"] for each in design["front"] if chosen is None or each["name"] != chosen["name"]]
+    if not others or record.state in desk.LIVE:
+        return
+    field = f"build-{key}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"build-bar-{key}"):
+        st.selectbox("Another pod", others, key=field, label_visibility="collapsed", width=260)
+        st.button("Take this pod instead", key=f"{field}-go", on_click=desk.build, args=(record, field))
 
 
 def _row(mark: str, name: str, title: str, *figures: str) -> dict[str, Any]:

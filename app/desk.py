@@ -72,9 +72,11 @@ def sentence(intent: Any) -> str:
 
 def builds(record: Any) -> bool:
     """Return whether a record's policy set builds something that can be told before it is run, and nothing in it is open."""
-    from policies.intent.designed import asks_for_design
+    from policies.intent.model import Finding
+    from policies.intent.pinning import asks_for_design, without_design
 
-    waits = any(item.get("severity") != "info" for item in record.findings)
+    # That no pod keeps every bound is told beside the pods that come nearest.
+    waits = any(item.severity != "info" for item in without_design([Finding.model_validate(item) for item in record.findings]))
     return bool(record.policy) and not waits and asks_for_design(record.policy)
 
 
@@ -82,6 +84,14 @@ def design(record: Any) -> None:
     """Have the design that answers a record worked out beside the server, where it asks for one."""
     if builds(record):
         jobs.submit("design", {"intent_id": record.intent_id, "version": record.version}, state.home())
+
+
+def build(record: Any, field: str) -> None:
+    """Take another of the pods that answer a record, the one chosen in a field, as a new version."""
+    from policies.intent import lifecycle
+
+    name = str(st.session_state[field])
+    _said_if_wrong(lambda: design(lifecycle.build(state.home(), record.intent_id, name, actor=actor(), at=now())))
 
 
 def open_pod(name: str) -> None:

@@ -62,6 +62,7 @@ class Place:
 
 def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
     """Return what each real system would take for a policy set on a scenario's site, by file name."""
+    policy = _settled(policy, scenario)
     whole = complete(policy)
     knobs = knobs_of(whole)
     extra = capacity(policy, scenario).extra_servers
@@ -80,6 +81,17 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
         "clocks-undo.sh": _script((server, "nvidia-smi -rgc") for server, *_ in clocks),
         **wired,
     }
+
+
+def _settled(policy: PolicySet, scenario: Scenario) -> PolicySet:
+    """Return a policy set with the pod that it would build written down: the files and the knobs speak of the same one."""
+    from policies.intent.pinning import asks_for_design, pinned, pins
+
+    if not asks_for_design(policy) or pins(policy):
+        return policy
+    from policies.intent.designed import designed  # most policy sets build none
+
+    return pinned(policy, designed(scenario, policy, scenario.seed))
 
 
 def _pods(whole: PolicySet, scenario: Scenario) -> tuple[str, dict[str, bytes]]:

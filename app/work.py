@@ -102,7 +102,7 @@ def design(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, A
     from policies.intent import lifecycle
 
     report(0.1, "every pod that can be built is priced and tried on past demand")
-    return {"design": lifecycle.design(home, spec["intent_id"], spec["version"])}
+    return {"design": lifecycle.design(home, spec["intent_id"], spec["version"], at=datetime.now(UTC))}
 
 
 def front(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:

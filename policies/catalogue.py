@@ -198,7 +198,7 @@ def _held_words(lever: str, held: Held, chosen: Mapping[str, Any]) -> str:
         text += " as guard"
     if held.scope:
         text += " for " + ", ".join(spec.id for spec in held.scope)
-    words = [f"{name} {_value_words(value)}" for name, value in sorted(chosen.items()) if name != "targets"]
+    words = [f"{name} {_value_words(value, name)}" for name, value in sorted(chosen.items()) if name != "targets"]
     words += [target_words(target.model_dump(mode="json")) for target in system.knobs.model_validate(dict(chosen)).targets]
     return f"{text} ({'; '.join(words)})" if words else text
 
@@ -227,7 +227,16 @@ def _clock_words(hour: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def _value_words(value: object) -> str:
+def _value_words(value: object, name: str) -> str:
+    if isinstance(value, tuple | list):
+        # One size for each of many pods: from which to which.
+        ends = sorted(value) if len(value) > 4 else value
+        shown = [ends[0], ends[-1]] if len(value) > 4 else ends
+        return (" to " if len(value) > 4 else ", ").join(dict.fromkeys(_value_words(each, name) for each in shown)) or "none"
+    if name.endswith("_bytes") and isinstance(value, int):
+        from twin.units import show
+
+        return show(value, name)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -15,6 +15,11 @@ from twin.clock import Clock, Window
 from twin.metrics import Scope
 
 Role = Literal["holder", "guard"]
+# How large the devices of a pod are, where that is not left to past demand.
+DeviceBytes = Annotated[
+    tuple[Annotated[int, Field(ge=1 << 20, le=1 << 50)], ...],
+    Field(max_length=5_000, description="capacity of each device, one for all or one for each pod; empty sizes them by past demand"),
+]
 _MONDAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -90,7 +95,8 @@ class Option:
     """One design that could be built: its name, what it is in words, and what it comes to.
 
     ``metrics`` are of the vocabulary (as predicted, not yet run), ``details`` whatever else is known, units in the names.
-    ``misses`` says in words which limits it does not keep and by how much.
+    ``misses`` says in words which limits it does not keep and by how much; ``knobs`` are those of its system that build this one and
+    no other, whatever demand they are run on.
     """
 
     name: str
@@ -98,6 +104,7 @@ class Option:
     metrics: Mapping[str, float]
     details: Mapping[str, float] = field(default_factory=dict)
     misses: tuple[str, ...] = ()
+    knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class System:
     ``parts`` names what its paper takes apart, each with the levers that it is: ablations hold some of them.
     ``on_request`` are levers that no intent gives it unless it names them: there it changes nothing until a knob says so.
     ``answer(knobs, seen)`` is what a functional intent is answered with, where its holder decides a design at the start.
+    ``pins`` are the knobs that name one design: at their defaults the holder chooses, run by run.
     """
 
     id: str
@@ -147,3 +155,4 @@ class System:
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     on_request: tuple[str, ...] = ()
     answer: Callable[[Any, Any], Answer] | None = None
+    pins: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from policies.llm import available
 
 if TYPE_CHECKING:
     from policies.intent.explore import Candidate
-    from policies.intent.lifecycle import Actor
+    from policies.intent.lifecycle import Actor, IntentRecord
 
 NONE_MEETS = 3
 REFUSED = 2
@@ -32,9 +32,8 @@ def intent(arguments: Namespace) -> Answer:
         return _saved(arguments)
     place = Place(arguments.scenario)
     understood, findings, compiled = _read(arguments.text, place, arguments.model or available())
-    value = _value(understood.intent, findings, compiled)
-    lines = _words(understood.intent, findings, compiled, place)
-    return _answer(*_with_design(value, lines, arguments.scenario), findings)
+    value, found, told = _with_design(_value(understood.intent, findings, compiled), arguments.scenario)
+    return _answer(value, [*_words(understood.intent, [*findings, *told], compiled, place), *found], findings)
 
 
 def _lines(arguments: Namespace) -> Answer:
@@ -95,22 +94,36 @@ def _words(asked: Intent, findings: list[Finding], compiled: Compiled, place: Pl
     return [*lines, *(f"policy: {words}" for words in compiled.reason_words())]
 
 
-def _with_design(value: dict[str, Any], lines: list[str], name: str) -> tuple[dict[str, Any], list[str]]:
-    """Return value and lines with the design that answers a request, where it asks for one and nothing in it is open."""
-    policy = value["policy_set"]
-    if policy is None or any(finding["severity"] != "info" for finding in value["findings"]) or "pod_topology" not in policy["levers"]:
-        return value, lines
-    # Imported here: who asks for no pod waits for no twin.
-    from policies.intent.designed import asks_for_design, designed
+def _with_design(value: dict[str, Any], name: str) -> tuple[dict[str, Any], list[str], list[Finding]]:
+    """Return a value with the design that answers a request, where it asks for one and nothing in it is open; its lines; its findings.
 
-    if not asks_for_design(policy):
-        return value, lines
+    The pod that is chosen is written into the policy set.
+    """
+    if not _asks_for_design(value):
+        return value, [], []
+    from policies.intent.designed import designed
+    from policies.intent.pinning import findings_of, pinned
     from policies.policy import PolicySet
     from twin.scenario import load
 
-    scenario = load(name)
-    found = designed(scenario, PolicySet.model_validate(policy), scenario.seed, home() if home().is_dir() else None)
-    return {**value, "design": found}, lines if found is None else [*lines, *_design_words(found)]
+    scenario, policy = load(name), PolicySet.model_validate(value["policy_set"])
+    found = designed(scenario, policy, scenario.seed, home() if home().is_dir() else None)
+    told = findings_of(found)
+    if found is None:
+        return value, [], []
+    findings = [*value["findings"], *(item.model_dump(mode="json") for item in told)]
+    held = pinned(policy, found).model_dump(mode="json")
+    return {**value, "findings": findings, "policy_set": held, "design": found}, _design_words(found), told
+
+
+def _asks_for_design(value: Mapping[str, Any]) -> bool:
+    policy = value["policy_set"]
+    if policy is None or any(finding["severity"] != "info" for finding in value["findings"]) or "pod_topology" not in policy["levers"]:
+        return False
+    # Imported here: who asks for no pod waits for no twin.
+    from policies.intent.pinning import asks_for_design
+
+    return asks_for_design(policy)
 
 
 def _design_words(design: Mapping[str, Any]) -> list[str]:
@@ -141,12 +154,25 @@ def _saved(arguments: Namespace) -> Answer:
     record = lifecycle.capture(
         home(), arguments.text, scenario=arguments.scenario, actor=_actor(arguments), at=now(), model=arguments.model or available()
     )
+    found = _designed_and_kept(record)
+    if found is not None:
+        record = lifecycle.record(home(), record.intent_id)
     asked = Intent.model_validate(dict(record.intent))
     findings = [Finding.model_validate(item) for item in record.findings]
     compiled = compile_intent(asked, place.site)
     value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
     lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled, place)]
-    return _answer(*_with_design(value, lines, arguments.scenario), findings)
+    if found is None:
+        return _answer(value, lines, findings)
+    # The policy set of the ledger, with the pod that was chosen.
+    return _answer({**value, "policy_set": dict(record.policy or {}), "design": found}, [*lines, *_design_words(found)], findings)
+
+
+def _designed_and_kept(record: "IntentRecord") -> dict[str, Any] | None:
+    from policies.intent import lifecycle
+
+    value = {"policy_set": record.policy, "findings": record.findings}
+    return lifecycle.design(home(), record.intent_id, record.version) if _asks_for_design(value) else None
 
 
 def _actor(arguments: Namespace) -> "Actor":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from policies.system import Knobs, Surroundings, System
+from policies.system import DeviceBytes, Knobs, Surroundings, System
 from twin.memory import plain, sizing
 from twin.memory.levers import PoolAction, PoolObservation, TopologyAction, TopologyObservation
 from twin.memory.pods import Pod
@@ -33,6 +33,7 @@ class PlainPodKnobs(Knobs):
     headroom_share: Annotated[float, Field(ge=0, le=1, description="how much larger devices are than the past peak of their pod asks")] = (
         0.05
     )
+    device_bytes: DeviceBytes = ()
 
 
 class FullyConnectedKnobs(PlainPodKnobs):
@@ -58,7 +59,7 @@ class FullyConnected:
     def design(self, seen: TopologyObservation) -> TopologyAction:
         """Return the pod, its devices as large as past demand asks."""
         knobs = self._knobs
-        return _sized(seen, knobs.hosts, partial(plain.fully_connected, knobs.hosts, knobs.host_ports), knobs.headroom_share)
+        return _sized(seen, knobs.hosts, partial(plain.fully_connected, knobs.hosts, knobs.host_ports), knobs)
 
 
 class Switch:
@@ -72,15 +73,17 @@ class Switch:
         """Return the pod, its devices as large as past demand asks; ValueError where the hosts leave no port for devices."""
         knobs = self._knobs
         build = partial(plain.switched, knobs.hosts, knobs.host_ports, knobs.switch_ports)
-        return _sized(seen, knobs.hosts, build, knobs.headroom_share)
+        return _sized(seen, knobs.hosts, build, knobs)
 
 
-def _sized(seen: TopologyObservation, hosts: int, build: Callable[[], Pod], headroom_share: float) -> TopologyAction:
+def _sized(seen: TopologyObservation, hosts: int, build: Callable[[], Pod], knobs: PlainPodKnobs) -> TopologyAction:
     if hosts > len(seen.host_ids):
         return TopologyAction(None, why=f"the site has {len(seen.host_ids)} hosts, a pod of {hosts} needs more")
     pod, settings = build(), seen.settings
+    if knobs.device_bytes:
+        return TopologyAction(pod, knobs.device_bytes[0] if len(knobs.device_bytes) == 1 else knobs.device_bytes)
     terms = Terms(settings.pooled_share, settings.slice_bytes)
-    return TopologyAction(pod, sizing.bought_bytes(pod, seen.past(), terms, headroom_share, settings.saving_against))
+    return TopologyAction(pod, sizing.bought_bytes(pod, seen.past(), terms, knobs.headroom_share, settings.saving_against))
 
 
 class LeastLoaded:
@@ -123,6 +126,7 @@ BASELINES: Final = (
         knobs=FullyConnectedKnobs,
         build=FullyConnected,
         watch=("memory.dram_saving_share", "memory.cost_usd_per_host"),
+        pins=("device_bytes",),
     ),
     System(
         id="switch",
@@ -134,6 +138,7 @@ BASELINES: Final = (
         knobs=SwitchKnobs,
         build=Switch,
         watch=("memory.dram_saving_share", "memory.cost_usd_per_host", "memory.access_latency_s"),
+        pins=("device_bytes",),
     ),
     System(
         id="least_loaded",

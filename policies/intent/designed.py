@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
 from policies import catalogue, study
+from policies.intent.pinning import LEVER, asks_for_design, loosened
 from policies.intent.references import POD_COST
 from policies.policy import PolicySet
 from policies.system import Answer, Option
@@ -16,20 +17,10 @@ from twin.memory import figures
 from twin.scenario import Scenario
 from twin.sources import code_hash
 
-LEVER: Final = "pod_topology"
 _HOSTS: Final = "memory.pod_hosts"
 _LATENCY: Final = "memory.access_latency_s"
 # What an option is compared by, in the order in which it is told.
 COMPARED: Final = (_HOSTS, POD_COST, "memory.dram_saving_share", _LATENCY, "memory.migrated_bytes")
-
-
-def asks_for_design(policy: PolicySet | Mapping[str, Any]) -> bool:
-    """Return whether a policy set builds something that can be told before it is run: a pod, by whomever it is designed."""
-    if isinstance(policy, PolicySet):
-        names = [held.system for held in policy.levers.get(LEVER, ())]
-    else:
-        names = [str(held["system"]) for held in policy.get("levers", {}).get(LEVER, ())]
-    return bool(names) and names != [catalogue.levers()[LEVER].baseline]
 
 
 def designed(scenario: Scenario, policy: PolicySet, seed: int, home: Path | None = None) -> dict[str, Any] | None:
@@ -43,8 +34,7 @@ def designed(scenario: Scenario, policy: PolicySet, seed: int, home: Path | None
     place = None if home is None else home / "designs" / f"{_key(scenario, policy, seed)}.json"
     if place is not None and place.is_file():
         return dict(json.loads(place.read_text(encoding="utf-8")))
-    answer = study.design(policy, scenario, seed)
-    told = (plain(policy, scenario, seed) if answer is None else answer).told()
+    told = _answer(policy, scenario, seed).told()
     found = {"lever": LEVER, "system": policy.levers[LEVER][0].system, "prices": scenario.spec.memory.prices}
     found |= {"saving_against": scenario.spec.memory.saving_against, **told}
     # As JSON writes it, so that one that is read back is the same.
@@ -55,6 +45,35 @@ def designed(scenario: Scenario, policy: PolicySet, seed: int, home: Path | None
         aside.write_text(written, encoding="utf-8")
         aside.replace(place)
     return dict(json.loads(written))
+
+
+def _answer(policy: PolicySet, scenario: Scenario, seed: int) -> Answer:
+    """Return what a policy set would build; beside one that is named, those that could be built instead."""
+    named = study.design(policy, scenario, seed)
+    if named is None:
+        return plain(policy, scenario, seed)
+    free = loosened(policy)
+    if free == policy or named.chosen is None:
+        return named
+    found = study.design(free, scenario, seed)
+    assert found is not None
+    return beside(named.chosen, named.why, found)
+
+
+def beside(chosen: Option, why: str, free: Answer) -> Answer:
+    """Return the answer that is one pod by name, with the options that were there; the words of the search where it chose the same."""
+    front = tuple(chosen if each.name == chosen.name else each for each in free.front)
+    same = free.chosen is not None and free.chosen.knobs == chosen.knobs
+    words = free.why if same else f"{why}; {_instead(chosen, free)}"
+    return replace(free, front=front, chosen=chosen, why=words, nearest=None)
+
+
+def _instead(chosen: Option, free: Answer) -> str:
+    if free.chosen is None:
+        return f"none of {free.considered} designs keeps every bound on this past demand"
+    if free.chosen.name == chosen.name:
+        return f"on this past demand it would be chosen of {free.considered} designs too, with devices sized by that demand"
+    return f"on this past demand {free.chosen.name} would be chosen of {free.considered} designs"
 
 
 def plain(policy: PolicySet, scenario: Scenario, seed: int) -> Answer:
@@ -68,7 +87,8 @@ def plain(policy: PolicySet, scenario: Scenario, seed: int) -> Answer:
     metrics = {_HOSTS: float(action.pod.hosts), POD_COST: found.cost_usd_per_host, _LATENCY: found.access_latency_s}
     details = {"devices": float(action.pod.devices), "device_bytes": size_bytes, "longest_cable_m": found.longest_cable_m}
     title = f"{action.pod.kind.replace('_', ' ')}, {action.pod.hosts} hosts and {action.pod.devices} devices"
-    option = Option(action.pod.name, title, metrics, details)
+    sizes = action.device_bytes if isinstance(action.device_bytes, tuple) else (action.device_bytes,)
+    option = Option(action.pod.name, title, metrics, details, knobs={"device_bytes": sizes})
     return Answer((option,), option, action.why or "asked for by name: nothing else was looked at", None, 1)
 
 

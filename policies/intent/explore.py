@@ -9,8 +9,10 @@ import numpy as np
 
 from policies import pool, study
 from policies.intent.contenders import contenders, kind_words, neighbours
+from policies.intent.designed import designed
 from policies.intent.judge import Row, Values, binding, judge, meets, shortfall
 from policies.intent.model import Intent
+from policies.intent.pinning import as_built, loosened, pinned
 from policies.intent.references import settled
 from policies.intent.versions import site_of
 from policies.policy import TODAY, PolicySet, Schedule
@@ -130,16 +132,22 @@ def explore(  # noqa: PLR0913 - the question has four parts, the rest is how it 
     progress: Report | None = None,
     cancel: Cancel | None = None,
 ) -> Exploration:  # fmt: skip
-    """Try candidates for an intent: other holders, then knobs of the best ones on the intent's window; finalists on the whole day."""
+    """Try candidates for an intent: other holders, then knobs of the best ones on the intent's window; finalists on the whole day.
+
+    A candidate that builds a pod holds it by name, chosen on the past of the scenario's own seed: what is told is what is adopted.
+    """
     seed = scenario.seed if seed is None else seed
     intent = settled(intent, site_of(scenario).references)
     trial = _Trial(home, scenario, intent, seed, workers, cancel)
     window = screen_s(intent, scenario)
     part = None if window[1] - window[0] >= scenario.horizon_s else window
-    kinds = contenders(intent, policy, site_of(scenario), candidates)
-    screened = trial.run(kinds, part, "screened", _share(progress, 0.0, 0.3, "who holds what"))
-    near = neighbours([item.policy for item in trial.ranked(screened)[:_NEAR]], kinds, candidates - len(kinds))
-    screened = trial.ranked([*screened, *trial.run(near, part, "screened", _share(progress, 0.3, 0.5, "knobs"))])
+    kinds = contenders(intent, loosened(policy, intent), site_of(scenario), candidates)
+    free = trial.settled(kinds)
+    screened = trial.run([item for item, _ in free], part, "screened", _share(progress, 0.0, 0.3, "who holds what"))
+    before = {item.policy_id: loose for item, loose in free}
+    near = neighbours([before[item.policy.policy_id] for item in trial.ranked(screened)[:_NEAR]], kinds, candidates - len(kinds))
+    tried = trial.settled(near, [item for item, _ in free])
+    screened = trial.ranked([*screened, *trial.run([item for item, _ in tried], part, "screened", _share(progress, 0.3, 0.5, "knobs"))])
     chosen = finalists(screened)
     finals = trial.ranked(trial.run([item.policy for item in chosen], None, "whole day", _share(progress, 0.5, 1.0, "whole day")))
     everyone = (*finals, *(item for item in screened if item not in chosen))
@@ -156,6 +164,16 @@ class _Trial:
     seed: int
     workers: int
     cancel: Cancel | None
+
+    def settled(self, policies: Sequence[PolicySet], known: Sequence[PolicySet] = ()) -> list[tuple[PolicySet, PolicySet]]:
+        """Return policy sets with their pod written down, each with what it was; what builds and does the same as another is left out."""
+        seen, out = {as_built(item) for item in known}, []
+        for policy in policies:
+            held = pinned(policy, designed(self.scenario, policy, self.scenario.seed, self.home))
+            if as_built(held) not in seen:
+                seen.add(as_built(held))
+                out.append((held, policy))
+        return out
 
     def run(
         self, policies: Sequence[PolicySet], part: tuple[float, float] | None, reach: Reach, progress: Report | None

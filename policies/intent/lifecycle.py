@@ -9,10 +9,11 @@ from policies import catalogue
 from policies.intent import explore as exploring
 from policies.intent.assure import Assurance, assure, state_of
 from policies.intent.designed import designed
-from policies.intent.interpret.answers import answered
+from policies.intent.interpret.answers import answered, rebounded
 from policies.intent.interpret.understand import Understood, understand
 from policies.intent.judge import Row, meets
 from policies.intent.model import Finding, Intent, read_back
+from policies.intent.pinning import LEVER, taking, without_design
 from policies.intent.references import references
 from policies.intent.trial import Trial, run_trial
 from policies.intent.versions import (
@@ -29,6 +30,7 @@ from policies.intent.versions import (
     revise,
     scenario_name,
     scenario_of,
+    settle,
     site_of,
     subject,
     version_of,
@@ -92,7 +94,12 @@ def answer(home: Path, intent_id: str, about: str, text: str, *, actor: Actor, a
     with Ledger(home).transaction() as ledger:
         before = ledger.intent(intent_id)
         place = scenario_of(scenario_name(ledger, intent_id))
-        reading = answered(Intent.model_validate(dict(before.intent)), about, text, site_of(place))
+        intent = Intent.model_validate(dict(before.intent))
+        if about == LEVER and not any(item.about == about for item in intent.questions):
+            # No question of the words: no pod keeps what they ask for, and another bound is the answer.
+            reading = rebounded(intent, text, site_of(place))
+        else:
+            reading = answered(intent, about, text, site_of(place))
         version = revise(ledger, before, reading.intent.text, reading.intent, reading.findings, place, actor, at)
         ledger.audit(at, actor.signature, "intent.answer", subject(version), {"about": about, "answer": text[:600]})
         return version
@@ -105,8 +112,19 @@ def adopt(home: Path, intent_id: str, policy: PolicySet, *, actor: Actor, at: da
         place = scenario_of(scenario_name(ledger, intent_id))
         catalogue.check(policy, place.entities())
         intent = Intent.model_validate(dict(before.intent))
-        asked = tuple(Finding.model_validate(item) for item in before.findings)
+        asked = without_design([Finding.model_validate(item) for item in before.findings])
         return revise(ledger, before, before.text, intent, asked, place, actor, at, policy)
+
+
+def build(home: Path, intent_id: str, name: str, *, actor: Actor, at: datetime) -> IntentRecord:
+    """Take another of the pods that answer a request, by its name, as a new version; it takes the place of the one that was chosen."""
+    record_ = record(home, intent_id)
+    found = design(home, intent_id, record_.version) or {"front": (), "nearest": None}
+    options = {option["name"]: option for option in (*found["front"], *([found["nearest"]] if found["nearest"] else []))}
+    if name not in options:
+        able = ", ".join(options) or "none"
+        raise ValueError(f"{intent_id}: {name} is not among the pods that answer it; these are: {able}")
+    return adopt(home, intent_id, taking(policy_of(record_), options[name]), actor=actor, at=at)
 
 
 def try_on_twin(  # noqa: PLR0913 - what is tried, and how it is watched
@@ -121,6 +139,7 @@ def try_on_twin(  # noqa: PLR0913 - what is tried, and how it is watched
     at: datetime,
 ) -> Trial:  # fmt: skip
     """Run today's policy and the candidate in the same worlds and keep what they show as evidence."""
+    design(home, intent_id, version, actor=actor, at=at)
     with Ledger(home).transaction() as ledger:
         record_ = ledger.intent(intent_id, version)
         place = scenario_of(scenario_name(ledger, intent_id))
@@ -144,12 +163,23 @@ def try_on_twin(  # noqa: PLR0913 - what is tried, and how it is watched
     return trial
 
 
-def design(home: Path, intent_id: str, version: int | None = None) -> dict[str, Any] | None:
-    """Return the design that an intent is answered with, or why there is none; None where it asks for nothing to be built."""
+def design(
+    home: Path, intent_id: str, version: int | None = None, *, actor: Actor | None = None, at: datetime | None = None
+) -> dict[str, Any] | None:
+    """Return the design that an intent is answered with, or why there is none; None where it asks for nothing to be built.
+
+    The pod that is chosen, on the past of the scenario's own seed, is written into the version's policy set while nobody has decided
+    on it: it is the one that is run on every seed, approved and exported. Where none is, a question says so and keeps it from approval.
+    """
     with Ledger(home).transaction() as ledger:
         record_ = ledger.intent(intent_id, version)
         place = scenario_of(scenario_name(ledger, intent_id))
-    return designed(place, policy_of(record_), place.seed, home)
+    found = designed(place, policy_of(record_), place.seed, home)
+    with Ledger(home).transaction() as ledger:
+        now = ledger.intent(intent_id, record_.version)
+        if found is not None and now == record_ and now.state not in DECIDED:
+            settle(ledger, now, found, at or now.created_at, now.actor if actor is None else actor.signature)
+    return found
 
 
 def explore(  # noqa: PLR0913 - what is tried, and how it is watched

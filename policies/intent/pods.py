@@ -61,8 +61,10 @@ def other_pods(policy: PolicySet, intent: Intent) -> list[PolicySet]:
 
 
 def _with_knobs(stack: Sequence[Held], former: Sequence[Held]) -> tuple[Held, ...]:
-    """Return holders with the knobs that they had on the lever that others take over."""
-    known = {held.system: held.knobs for held in former}
+    """Return holders with the knobs that they had on the lever that others take over, less those that name a pod."""
+    known = {
+        held.system: {knob: value for knob, value in held.knobs.items() if knob not in catalogue.card(held.system).pins} for held in former
+    }
     return tuple(held.model_copy(update={"knobs": {**known.get(held.system, {}), **held.knobs}}) for held in stack)
 
 

@@ -1,10 +1,10 @@
 """Versions of an intent: made, moved, and what an approval asks of one."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from policies.intent.check import check, conflicts
 from policies.intent.compile import compile_intent
 from policies.intent.interpret.reader import Site
 from policies.intent.model import Finding, Intent, WindowSpec
+from policies.intent.pinning import findings_of, pinned, without_design
 from policies.policy import PolicySet, Schedule
 from policies.study import phases
 from twin import run as twin_run
@@ -116,6 +117,21 @@ def revise(  # noqa: PLR0913 - a version has this many parts
     if before.state not in DECIDED:
         ledger.set_state(before.intent_id, before.version, "revised", at, actor.signature)
     return version
+
+
+def settle(ledger: Transaction, record_: IntentVersion, design: Mapping[str, Any], at: datetime, actor: str) -> None:
+    """Write the pod that answers a version into its policy set, or the question that none does; nobody has decided on it."""
+    policy = pinned(policy_of(record_), design)
+    findings = [*without_design([Finding.model_validate(item) for item in record_.findings]), *findings_of(design)]
+    waits = any(item.severity != "info" for item in findings)
+    state = "questioned" if waits else "checked" if record_.state == "questioned" else record_.state
+    dumped, told = policy.model_dump(mode="json"), [item.model_dump(mode="json") for item in findings]
+    settled = replace(record_, findings=told, policy=dumped, policy_id=policy.policy_id, state=state)
+    if settled != record_:
+        ledger.replace_intent(settled)
+        chosen = design["chosen"]
+        detail = {"chosen": None if chosen is None else {"name": chosen["name"], **chosen["knobs"]}, "was": record_.policy_id}
+        ledger.audit(at, actor, "intent.pin", subject(record_), {**detail, "policy_id": policy.policy_id})
 
 
 def policy_of(record_: IntentVersion) -> PolicySet:

@@ -34,6 +34,22 @@ def answered(intent: Intent, about: str, text: str, site: Site) -> Reading:
     return _beside(intent, about, alone)
 
 
+def rebounded(intent: Intent, text: str, site: Site) -> Reading:
+    """Return the reading of a request whose bounds cannot be kept together, with those of an answer in the place of its own.
+
+    Raises ValueError, one line, where the answer bounds nothing.
+    """
+    said = EmbeddedReader().read(text, site)
+    if not said.intent.expectations or said.blocked or said.open_questions:
+        raise ValueError(f"the answer {text[:60]!r} gives no other bound; say which one, such as 'at most 1,500 dollars per host'")
+    anew = {(wish.metric, wish.op) for wish in said.intent.expectations}
+    kept = tuple(wish for wish in intent.expectations if (wish.metric, wish.op) not in anew)
+    words = f"{intent.text}; {said.intent.text}"[: guards.TEXT_LIMIT]
+    return Reading(
+        intent.model_copy(update={"text": words, "expectations": (*kept, *said.intent.expectations)}), said.findings, said.reader
+    )
+
+
 def _requests(intent: Intent, before: Reading, about: str, text: str) -> list[str]:
     out = []
     for index, question in enumerate(before.intent.questions):

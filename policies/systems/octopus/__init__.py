@@ -30,4 +30,5 @@ SYSTEM: Final = System(
     enforces=ENFORCED,
     parts={"Pod": ("pod_topology",), "Allocation": ("pool_allocation",)},
     answer=answer,
+    pins=("design", "device_bytes"),
 )

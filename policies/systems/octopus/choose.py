@@ -28,7 +28,7 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
     The designs of the most hosts are laid out first; one that costs more than a pod which is better in all, whatever its cables,
     is not laid out. ValueError, one line, where a pod is named that cannot be built.
     """
-    site = Site.of(seen, knobs.headroom_share, knobs.migrate)
+    site = Site.of(seen, knobs.headroom_share, knobs.migrate, knobs.device_bytes)
     limits = limits_of(knobs)
     if knobs.design:
         return _named(knobs.design, site, limits, len(seen.host_ids))
@@ -132,7 +132,7 @@ def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None
 
 
 def _named(name: str, site: Site, limits: Sequence[Target], hosts: int) -> Answer:
-    """Return the answer that is one pod, asked for by name; it is built even where it misses a limit of the policy set."""
+    """Return the answer that is one pod, named by the policy set; it is built even where it misses a limit of the policy set."""
     design = designs.parse(name)
     if design.hosts > hosts:
         raise ValueError(f"octopus.design: {name} has {design.hosts} hosts and the site {hosts}; choose a pod of at most so many")
@@ -140,7 +140,7 @@ def _named(name: str, site: Site, limits: Sequence[Target], hosts: int) -> Answe
     misses = tuple(said(chosen.metrics, limit) for limit in shortfall(chosen.metrics, limits))
     told = f"; it misses {len(misses)} of the limits: {'; '.join(misses)}" if misses else ""
     chosen = replace(chosen, misses=misses)
-    return Answer((chosen,), chosen, f"{chosen.name} was asked for by name ({_sum_words(chosen, site)}){told}", None, 1)
+    return Answer((chosen,), chosen, f"{chosen.name} is named by the policy set ({_sum_words(chosen, site)}){told}", None, 1)
 
 
 def _sum_words(each: Option, site: Site) -> str:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from policies.system import Knobs
+from policies.system import DeviceBytes, Knobs
 
 
 class OctopusKnobs(Knobs):
@@ -15,6 +15,7 @@ class OctopusKnobs(Knobs):
     """
 
     design: Annotated[str, Field(max_length=60, description="pod to build, such as block-design-25x8n4; empty chooses one")] = ""
+    device_bytes: DeviceBytes = ()
     prefer: Annotated[
         Literal["saving", "cost", "hosts"],
         Field(description="of the pods within the limits take the one that saves the most DRAM, costs the least or has the most hosts"),
@@ -30,3 +31,10 @@ class OctopusKnobs(Knobs):
         float, Field(ge=0, le=1, description="how much larger devices are than the past peak of their pod asks, evenly spread")
     ] = 0.05
     migrate: Annotated[bool, Field(description="move slices of other VMs aside where none of a host's devices has room")] = True
+
+    @field_validator("device_bytes")
+    @classmethod
+    def _of_a_design(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if value and not info.data.get("design"):
+            raise ValueError("sizes are of the devices of one pod; name it as design, or leave them out")
+        return value

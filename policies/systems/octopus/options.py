@@ -35,15 +35,16 @@ class Site:
     migrate: bool
     past: PastDemand = field(compare=False, repr=False)
     digest: str = ""
+    device_bytes: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, seen: TopologyObservation, headroom_share: float, migrate: bool) -> "Site":
-        """Return the site that a holder of topology sees."""
+    def of(cls, seen: TopologyObservation, headroom_share: float, migrate: bool, device_bytes: tuple[int, ...] = ()) -> "Site":
+        """Return the site that a holder of topology sees; ``device_bytes`` where devices are bought already, one size or one a pod."""
         past = seen.past()
         digested = hashlib.sha256(repr((past.hosts, past.span_s)).encode())
         for part in (past.events.t_s, past.events.vm, past.events.host, past.events.begins, past.vms.memory_bytes):
             digested.update(np.ascontiguousarray(part).tobytes())
-        return cls(seen.settings, headroom_share, migrate, past, digested.hexdigest())
+        return cls(seen.settings, headroom_share, migrate, past, digested.hexdigest(), device_bytes)
 
     @property
     def terms(self) -> Terms:
@@ -63,7 +64,18 @@ def least_usd(design: Design, site: Site) -> float:
 
 @lru_cache(maxsize=512)
 def device_bytes(design: Design, site: Site) -> int | tuple[int, ...]:
-    """Return the capacity of devices, of all or by pod as the site buys DRAM: what past demand asked, with headroom."""
+    """Return the capacity of devices, of all or by pod as the site buys DRAM: what past demand asked, with headroom.
+
+    Where they are bought already, that. ValueError, one line, where their number is not that of the site's pods.
+    """
+    if site.device_bytes:
+        pods = site.past.hosts // design.hosts
+        if len(site.device_bytes) not in {1, pods}:
+            raise ValueError(
+                f"octopus.device_bytes: {len(site.device_bytes)} sizes of devices for {pods} pods of {design.name}; "
+                "give one, or one for each pod, or leave them out to size them by past demand"
+            )
+        return site.device_bytes[0] if len(site.device_bytes) == 1 else site.device_bytes
     return sizing.bought_bytes(design.build(), site.past, site.terms, site.headroom_share, site.settings.saving_against)
 
 
@@ -86,7 +98,8 @@ def saved_share(design: Design, site: Site) -> float:
 def option(design: Design, site: Site) -> Option:
     """Return what a design comes to. ValueError, one line, where it has no price or its cables are too long."""
     pod, done = design.build(), replayed(design, site)
-    bytes_mean = float(np.mean(device_bytes(design, site)))
+    sizes = device_bytes(design, site)
+    bytes_mean = float(np.mean(sizes))
     figures = figures_of(pod, round(bytes_mean), site.settings)
     by_day = 1.0 / max(done.days, 1.0 / _DAY_S)
     metrics = {
@@ -115,7 +128,8 @@ def option(design: Design, site: Site) -> Option:
         "blast_hosts": float(figures.blast_hosts),
         "rpc_s": latency.rpc_s(1, figures.access_latency_s),
     }
-    return Option(design.name, design.title, metrics, {**built, **_savings(done), **_net(metrics)})
+    knobs = {"design": design.name, "device_bytes": sizes if isinstance(sizes, tuple) else (sizes,)}
+    return Option(design.name, design.title, metrics, {**built, **_savings(done), **_net(metrics)}, knobs=knobs)
 
 
 def _savings(done: planning.Replay) -> Mapping[str, float]:

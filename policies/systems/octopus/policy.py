@@ -20,13 +20,16 @@ class Octopus:
         self._knobs = knobs
 
     def design(self, seen: TopologyObservation) -> TopologyAction:
-        """Return the pod that answers the limits, its devices as large as past demand asks, with headroom; none where none does."""
+        """Return the pod that answers the limits, or the one that is named; none where none does.
+
+        Its devices are as large as the knobs say, else as past demand asks, with headroom.
+        """
         knobs = self._knobs
         answered = answer(knobs, seen)
         if answered.chosen is None:
             return TopologyAction(None, why=answered.why)
         chosen = parse(answered.chosen.name)
-        size = device_bytes(chosen, Site.of(seen, knobs.headroom_share, knobs.migrate))
+        size = device_bytes(chosen, Site.of(seen, knobs.headroom_share, knobs.migrate, knobs.device_bytes))
         return TopologyAction(chosen.build(), size, answered.why)
 
     @property
