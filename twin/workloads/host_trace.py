@@ -23,6 +23,9 @@ KIND: Final = "vm-trace"
 class HostTrace(BaseModel):
     """An imported trace of VMs on CPU hosts, of which a run plays the part from ``from_s`` on; what comes before is the past.
 
+    Where nobody stands at a trace's beginning its first days only fill the hosts up: the default leaves three days for that and three
+    more to design from. With less past devices are sized for hosts that are half empty, and overflow.
+
     Of the trace's tenants so many are kept, whole and by chance, that their VMs hold ``vcpus_share`` of the vCPUs of the fleet's
     hosts on average over the part from ``from_s`` to its end; the same tenants for every policy. ``workloads`` are the names that
     tenants are dealt to. A VM that was cut off by the end of the recording lives on as long as VMs of such an age do
@@ -32,7 +35,7 @@ class HostTrace(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-    from_s: Annotated[float, Field(ge=HOUR_S)] = 3 * DAY_S
+    from_s: Annotated[float, Field(ge=HOUR_S)] = 6 * DAY_S
     vcpus_share: Annotated[float, Field(gt=0, le=1)] = 0.85
     workloads: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=60)], ...], Field(min_length=1, max_length=1000)]
     cut_off: Literal["continue", "end"] = "continue"

@@ -41,12 +41,14 @@ def by_the_clock(past, terms, from_s):
     return of_pod, of_host
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("vms", [1, 6, 300])
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), from_s=st.sampled_from([0.0, 300.0, 950.0]), headroom=st.sampled_from([0.0, 0.05, 0.1, 0.5]))
-def test_the_size_is_the_pods_peak_over_its_devices_or_a_hosts_over_its_own(seed, from_s, headroom):
-    past, terms = past_of(seed), Terms(0.5, GIB)
+def test_the_size_is_the_pods_peak_over_its_devices_or_a_hosts_over_its_own(vms, seed, from_s, headroom):
+    """Few VMs lie on few hosts, whose own devices must hold them; the first event of all may be the peak."""
+    past, terms = past_of(seed, vms=vms), Terms(0.5, GIB)
     of_pod, of_host = by_the_clock(past, terms, from_s)
-    expected = [int(np.ceil(max(p / 7, h / 3) * (1 + headroom) - 1e-9)) for p, h in zip(of_pod, of_host, strict=True)]
+    expected = [max(int(np.ceil(max(p / 7, h / 3) * (1 + headroom) - 1e-9)), 1) for p, h in zip(of_pod, of_host, strict=True)]
     assert pod_slices(POD, past, terms, headroom, from_s=from_s).tolist() == expected
     assert device_bytes(POD, past, terms, headroom, from_s=from_s) == max(expected) * GIB
 

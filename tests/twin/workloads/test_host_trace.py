@@ -116,4 +116,4 @@ def test_a_trace_that_cannot_be_played_is_one_line(recorded, site, values, horiz
 def test_streams_and_a_trace_exclude_each_other():
     with pytest.raises(ValueError, match="write host_streams or host_trace, one of them"):
         Settings.model_validate({"host_streams": [{"workload": "a", "rate_per_h": 1.0}], "host_trace": {"name": "x", "workloads": ["a"]}})
-    assert HostTrace(name="x", workloads=("a",)).from_s == 3 * DAY_S
+    assert HostTrace(name="x", workloads=("a",)).from_s == 6 * DAY_S
