@@ -1,5 +1,6 @@
 """What a pod costs by host, what it saves net, and what it draws."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -53,8 +54,8 @@ def cost_of(pod: Pod, prices: Prices, laid: Layout | float) -> Cost:
     layout, or one length (m) for every cable. ValueError, one line, for what the table has no price of.
     """
     ends = cables(pod)
-    lengths = laid.cable_m if isinstance(laid, Layout) else np.full(len(ends), float(laid))
-    _, price = prices.cables(lengths)
+    lengths, limit_m = (laid.cable_m, laid.limit_m) if isinstance(laid, Layout) else (np.full(len(ends), float(laid)), math.inf)
+    _, price = prices.cables(lengths, limit_m)
     if np.isnan(price).any():
         raise ValueError(
             f"pod {pod.name}: prices {prices.name} have no cable of {lengths.max():.2f} m, the longest is {prices.cable_m[-1]:g} m; "

@@ -3,6 +3,7 @@
 A table has prices by port count and none in between: a pod that needs a device the table does not have is refused by name.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,10 +57,19 @@ class Prices:
             raise ValueError(f"prices {self.name} have no switch of {ports} ports or more ({_there(self.switch_usd)}); {_REMEDY}")
         return min(fitting)
 
-    def cables(self, length_m: Floats) -> tuple[Floats, Floats]:
-        """Return the length to order and the price of each cable: the shortest of the table that is long enough, else NaN."""
-        place = np.searchsorted(np.array(self.cable_m) + _TOLERANCE_M, length_m)
-        return np.append(self.cable_m, np.nan)[place], np.append(self.cable_usd, np.nan)[place]
+    def cables(self, length_m: Floats, limit_m: float = math.inf) -> tuple[Floats, Floats]:
+        """Return the length to order and the price of each cable: the cheapest of the table that is long enough, else NaN.
+
+        Of two at one price the shorter. None longer than ``limit_m`` (m) is taken instead of a shorter one.
+        """
+        order_m, usd = np.append(self.cable_m, np.nan), np.append(self.cable_usd, np.nan)
+        best = np.arange(len(order_m))
+        for place in range(len(self.cable_m) - 2, -1, -1):
+            longer = best[place + 1]
+            if usd[longer] < usd[place] and order_m[longer] <= limit_m + _TOLERANCE_M:
+                best[place] = longer
+        chosen = best[np.searchsorted(np.array(self.cable_m) + _TOLERANCE_M, length_m)]
+        return order_m[chosen], usd[chosen]
 
 
 def _there(table: Mapping[int, float]) -> str:

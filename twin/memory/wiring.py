@@ -5,9 +5,10 @@ A cable is as long as its ends are apart, rack pitch and height, and its service
 
     length = 0.6 m x racks apart + 44.45 mm x units apart + slack
 
-This is the pod's own group of racks; which racks of the site's floor it takes is not looked at.
+Heights are searched (``placing``). This is the pod's own group of racks; which racks of the site's floor it takes is not looked at.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.memory.cabling import cables, device_switches, ranks
+from twin.memory import placing
+from twin.memory.cabling import cables, ranks
 from twin.memory.pods import Pod
-from twin.sources import calibration
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,12 +28,8 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MIDDLE_RACK: Final = 2
-_OUTER_RACKS: Final = (1, 3)
-_TOLERANCE_M: Final = 1e-9
 # Swaps tried for each cable; more find little that is shorter.
 _TRIES_PER_CABLE: Final = 8_000
-# What a cable that is too long weighs beside the length of all: once, and by each unit too far. Lengths weigh one by unit.
-_TOO_LONG: Final = 10
 
 
 @dataclass(frozen=True)
@@ -62,29 +59,35 @@ class Layout:
     @cached_property
     def too_long(self) -> int:
         """How many cables are longer than the limit."""
-        return int((self.cable_m > self.limit_m + _TOLERANCE_M).sum())
+        return placing.too_long(self.cable_m, self.limit_m)
 
 
 def lay(pod: Pod, slack_m: float, *, seed: int = 1, iterations: int | None = None, limit_m: float | None = None) -> Layout:
     """Return a layout of a pod whose cables keep to ``limit_m`` where one was found, and are short in all.
 
     The same pod and slack give the same layout, and the answer is kept. ``iterations`` are the swaps tried (by default 8,000 for
-    each cable); ``limit_m`` is by default the reach of passive copper. ValueError where hosts or devices do not fit the racks.
+    each cable; up to six times as many where the first leave a few cables too long); ``limit_m`` is by default the reach of passive
+    copper. ValueError, one line, where hosts or devices do not fit the racks, or slack or limit is no length.
     """
-    limit = float(_number("limit_m")) if limit_m is None else limit_m
-    tries = _TRIES_PER_CABLE * pod.hosts * pod.host_ports if iterations is None else iterations
+    limit = float(placing.number("limit_m")) if limit_m is None else float(limit_m)
+    _check_lengths(pod, float(slack_m), limit)
     _check_room(pod)
+    tries = _TRIES_PER_CABLE * pod.hosts * pod.host_ports if iterations is None else iterations
     key = np.ascontiguousarray(pod.reach, dtype=np.int64).tobytes()
-    return _laid(_Graph(pod, key), float(slack_m), float(limit), tries, seed)
+    return _laid(_Graph(pod, key), float(slack_m), limit, tries, seed)
 
 
 def require(layout: Layout) -> Layout:
-    """Return the layout; ValueError, one line, where a cable of it is longer than the limit."""
+    """Return the layout; ValueError, one line, where a cable of it is longer than the limit.
+
+    That none was found does not prove that there is none.
+    """
     if layout.too_long:
         remedy = "take a smaller pod or less slack" if layout.slack_m > 0.0 else "take a smaller pod"
         raise ValueError(
-            f"pod {layout.pod_name}: {layout.too_long:,} of {len(layout.cable_m):,} cables are longer than {layout.limit_m:g} m, "
-            f"the longest {layout.longest_m:.2f} m, with {layout.slack_m:g} m of slack; {remedy}"
+            f"pod {layout.pod_name}: the search, a heuristic, found no layout within {layout.limit_m:g} m of copper; in the best it found "
+            f"{layout.too_long:,} of {len(layout.cable_m):,} cables are longer than {layout.limit_m:g} m, the longest "
+            f"{layout.longest_m:.2f} m, with {layout.slack_m:g} m of slack; {remedy}"
         )
     return layout
 
@@ -103,13 +106,16 @@ class _Graph:
         return isinstance(other, _Graph) and self._key == other._key
 
 
-def _number(name: str) -> Any:
-    return calibration("memory")["layout"][name]["value"]
+def _check_lengths(pod: Pod, slack_m: float, limit_m: float) -> None:
+    if not (math.isfinite(slack_m) and slack_m >= 0.0):
+        raise ValueError(f"pod {pod.name}: {slack_m:g} m of slack is no length of cable; write metres from 0 up")
+    if not (math.isfinite(limit_m) and limit_m > 0.0):
+        raise ValueError(f"pod {pod.name}: cables of at most {limit_m:g} m are no limit; write metres above 0, such as 1.5")
 
 
 def _check_room(pod: Pod) -> None:
-    units, each = int(_number("rack_units")), int(_number("devices_per_unit"))
-    hosts_most, middle = len(_OUTER_RACKS) * units, _middle_units(pod, each)
+    units, middle = int(placing.number("rack_units")), placing.middle_units(pod)
+    hosts_most = len(placing.OUTER_RACKS) * units
     if pod.hosts > hosts_most:
         raise ValueError(
             f"pod {pod.name}: {pod.hosts:,} hosts do not fit two racks of {units} units; take at most {hosts_most} hosts in a pod"
@@ -121,31 +127,17 @@ def _check_room(pod: Pod) -> None:
         )
 
 
-def _middle_units(pod: Pod, each: int) -> int:
-    if not pod.switches:
-        return -(-pod.devices // each)
-    return int((1 - (-np.bincount(device_switches(pod), minlength=pod.switches) // each)).sum())
-
-
 @lru_cache(maxsize=512)
 def _laid(graph: _Graph, slack_m: float, limit_m: float, tries: int, seed: int) -> Layout:
-    pod, each = graph.pod, int(_number("devices_per_unit"))
-    middle, rows = _middle_units(pod, each), -(-pod.hosts // len(_OUTER_RACKS))
-    # Both blocks are as dense as can be and stand at the same middle height, from the floor up.
-    tall = max(middle, rows)
-    host_unit = np.arange(pod.hosts, dtype=np.int64) // len(_OUTER_RACKS) + (tall - rows) // 2
-    if pod.switches:
-        switch_unit, device_unit = _behind_switches(pod, each, (tall - middle) // 2)
-    else:
-        switch_unit = np.zeros(0, dtype=np.int64)
-        device_unit = np.arange(pod.devices, dtype=np.int64) // each + (tall - middle) // 2
-        _shorten(pod, host_unit, device_unit, _reach_units(slack_m, limit_m), tries, seed)
+    pod = graph.pod
+    at = placing.place(pod, slack_m, limit_m, tries, seed)
+    cable_m = placing.lengths(pod, at, slack_m)
+    cable_m.flags.writeable = False
     return Layout(
         pod.name, slack_m, limit_m,
-        _frozen(np.take(_OUTER_RACKS, ranks(host_unit))), _frozen(host_unit + 1),
-        _frozen(np.full(pod.devices, MIDDLE_RACK)), _frozen(device_unit + 1), _frozen(ranks(device_unit) + 1),
-        _frozen(np.full(pod.switches, MIDDLE_RACK)), _frozen(switch_unit + 1),
-        _lengths(pod, host_unit, device_unit, switch_unit, slack_m),
+        _frozen(np.take(placing.OUTER_RACKS, ranks(at.host))), _frozen(at.host + 1),
+        _frozen(np.full(pod.devices, MIDDLE_RACK)), _frozen(at.device + 1), _frozen(ranks(at.device) + 1),
+        _frozen(np.full(pod.switches, MIDDLE_RACK)), _frozen(at.switch + 1), cable_m,
     )  # fmt: skip
 
 
@@ -153,45 +145,6 @@ def _frozen(values: Any) -> Ints:
     array = np.ascontiguousarray(values, dtype=np.int64)
     array.flags.writeable = False
     return array
-
-
-def _reach_units(slack_m: float, limit_m: float) -> int:
-    """Return how many units apart the ends of a cable may be."""
-    return int(np.floor((limit_m - slack_m - _number("rack_pitch_m") + _TOLERANCE_M) / _number("unit_m")))
-
-
-def _behind_switches(pod: Pod, each: int, bottom: int) -> tuple[Ints, Ints]:
-    """Return the units of switches and devices: each switch with its devices right above it."""
-    behind = device_switches(pod)
-    units = 1 - (-np.bincount(behind, minlength=pod.switches) // each)
-    switch_unit = (bottom + np.cumsum(units) - units).astype(np.int64)
-    return switch_unit, switch_unit[behind] + 1 + ranks(behind) // each
-
-
-def _shorten(pod: Pod, host_unit: Ints, device_unit: Ints, reach_units: int, tries: int, seed: int) -> None:
-    from twin.memory import annealing  # numba loads slowly; who only reads a layout must not wait for it
-
-    of_host = np.ascontiguousarray(pod.reach, dtype=np.int64)
-    if (np.bincount(of_host.ravel(), minlength=pod.devices) != pod.device_ports).any():
-        raise ValueError(f"pod {pod.name}: its devices are not cabled to {pod.device_ports} hosts each; give every port a host")
-    of_device = np.argsort(of_host.ravel(), kind="stable").reshape(pod.devices, pod.device_ports) // pod.host_ports
-    apart = np.arange(int(_number("rack_units")), dtype=np.int64)
-    costs = apart + np.where(apart > reach_units, _TOO_LONG * (1 + apart - reach_units), 0)
-    annealing.anneal(host_unit, device_unit, (of_host, np.ascontiguousarray(of_device)), costs, tries, seed)
-
-
-def _lengths(pod: Pod, host_unit: Ints, device_unit: Ints, switch_unit: Ints, slack_m: float) -> Floats:
-    ends, unit_m, pitch_m = cables(pod), float(_number("unit_m")), float(_number("rack_pitch_m"))
-    far = np.where(ends.device >= 0, device_unit[ends.device], 0)
-    if pod.switches:
-        far = np.where(ends.host >= 0, switch_unit[ends.switch], far)
-        near = np.where(ends.host >= 0, host_unit[ends.host], switch_unit[ends.switch])
-    else:
-        near = host_unit[ends.host]
-    # A device hangs on a switch of its own rack.
-    lengths = np.where(ends.host >= 0, pitch_m, 0.0) + unit_m * np.abs(near - far) + slack_m
-    lengths.flags.writeable = False
-    return np.asarray(lengths)
 
 
 def rows(pod: Pod, layout: Layout, prices: "Prices") -> "pl.DataFrame":
@@ -205,7 +158,7 @@ def rows(pod: Pod, layout: Layout, prices: "Prices") -> "pl.DataFrame":
     ends = cables(pod)
     to_switch = (ends.host >= 0) & (ends.switch >= 0)
     from_host = ends.host >= 0
-    order_m, price_usd = prices.cables(layout.cable_m)
+    order_m, price_usd = prices.cables(layout.cable_m, layout.limit_m)
 
     def named(kind: str, index: Ints) -> list[str]:
         return [f"{kind}-{number + 1}" for number in index.tolist()]

@@ -56,8 +56,17 @@ def test_a_switch_pod_costs_what_is_remembered() -> None:
     paid = cost.cost_of(built, prices.table(RECALLED), wiring.lay(built, 0.0))
     assert (paid.devices_usd + paid.switches_usd) / 24 == pytest.approx(3000)
     assert 8 * 29 <= paid.cables_usd / 24 <= 8 * 55
-    # Our host cables are shorter, but devices have cables as well.
-    assert paid.per_host_usd == pytest.approx(3440, rel=0.03)
+    # Our cables of hosts are shorter, but devices have cables as well.
+    assert paid.per_host_usd == pytest.approx(3321, abs=0.5)
+
+
+def test_no_cable_beyond_the_reach_of_copper_is_taken_for_its_price() -> None:
+    recalled = prices.table(RECALLED)
+    metres, usd = (*recalled.cable_m, 2.0), (*recalled.cable_usd, 1.0)
+    cheap, built = replace(recalled, cable_m=metres, cable_usd=usd), pod("block-design-25x8n4")
+    layout = wiring.lay(built, 0.0)
+    assert cost.cost_of(built, cheap, layout) == cost.cost_of(built, recalled, layout)
+    assert wiring.rows(built, layout, cheap)["order_length_m"].max() <= layout.limit_m
 
 
 def test_prices_move_the_cost() -> None:

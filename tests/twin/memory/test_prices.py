@@ -1,6 +1,7 @@
 """Tables of prices: what they hold, and what they refuse by name."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,34 @@ def test_the_calibrated_table_says_which_price_was_fitted() -> None:
     assert sources()["octopus-fit"].strength == "fitted"
 
 
-def test_a_cable_is_the_shortest_that_is_long_enough() -> None:
+def test_a_cable_is_long_enough_and_no_longer_where_longer_ones_cost_more() -> None:
     order_m, usd = prices.table("v3-recalled").cables(np.array([0.1, 0.5, 0.5 + 1e-12, 0.51, 1.5, 1.51]))
     np.testing.assert_array_equal(order_m, [0.5, 0.5, 0.5, 0.75, 1.5, math.nan])
     np.testing.assert_array_equal(usd, [23.0, 23.0, 23.0, 29.0, 75.0, math.nan])
+
+
+def test_a_longer_cable_is_taken_where_it_is_cheaper_and_not_too_long() -> None:
+    own = replace(prices.table("v3-recalled"), cable_m=(0.5, 1.0, 1.5, 2.0), cable_usd=(30.0, 20.0, 20.0, 10.0))
+    lengths = np.array([0.4, 0.9, 1.4, 1.9, 2.1])
+    order_m, usd = own.cables(lengths)
+    np.testing.assert_array_equal(order_m, [2.0, 2.0, 2.0, 2.0, math.nan])
+    np.testing.assert_array_equal(usd, [10.0, 10.0, 10.0, 10.0, math.nan])
+    order_m, usd = own.cables(lengths, 1.5)
+    np.testing.assert_array_equal(order_m, [1.0, 1.0, 1.5, 2.0, math.nan])
+    np.testing.assert_array_equal(usd, [20.0, 20.0, 20.0, 10.0, math.nan])
+
+
+@given(st.lists(st.floats(1.0, 99.0), min_size=1, max_size=6), st.floats(0.0, 3.0), st.floats(0.0, 3.0))
+def test_no_cable_of_the_table_that_reaches_is_cheaper(usd: list[float], length_m: float, limit_m: float) -> None:
+    metres = tuple(0.5 * (place + 1) for place in range(len(usd)))
+    own = replace(prices.table("v3-recalled"), cable_m=metres, cable_usd=tuple(usd))
+    order_m, price = own.cables(np.array([length_m]), limit_m)
+    reaching = [(cost, metre) for cost, metre in zip(usd, metres, strict=True) if metre >= length_m - 1e-9]
+    allowed = [each for each in reaching if each[1] <= limit_m + 1e-9] or reaching[:1]
+    if not allowed:
+        assert np.isnan(price[0])
+    else:
+        assert (price[0], order_m[0]) == min(allowed)
 
 
 @given(st.lists(st.floats(0.0, 1.5), min_size=1, max_size=50))

@@ -1,11 +1,16 @@
 """Racks, slots and cables: what is published, what must hold of any pod."""
 
+import itertools
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from twin.memory import cabling, designs, prices, wiring
+from twin.memory import annealing, cabling, designs, prices, wiring
 from twin.memory.pods import NO_ISLAND, Pod
 
 RECALLED = "v3-recalled"
@@ -39,10 +44,64 @@ def test_islands_bear_more_slack_than_a_pod_drawn_at_random() -> None:
     assert wiring.lay(islands, 0.15).too_long == 0
     assert wiring.lay(islands, 0.25).too_long < wiring.lay(drawn, 0.25).too_long
     with pytest.raises(
-        ValueError, match=r"of 768 cables are longer than 1.5 m, the longest \d\.\d\d m, with 0.25 m of slack; take"
-    ) as caught:
+        ValueError,
+        match=r"^pod biregular-96x8n4: the search, a heuristic, found no layout within 1.5 m of copper; in the best it found \d+ of 768 "
+        r"cables are longer than 1.5 m, the longest \d\.\d\d m, with 0.25 m of slack; take a smaller pod or less slack$",
+    ):
         wiring.require(wiring.lay(drawn, 0.25))
-    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("slack_m", [0.20, 0.22])
+def test_islands_of_96_hosts_bear_a_fifth_of_a_metre_of_slack(slack_m: float) -> None:
+    """The first annealing leaves a cable or two too long; there are layouts with none."""
+    pod = designs.parse("islands-96x8n4").build()
+    for seed in (1, 2, 3):
+        layout = wiring.require(wiring.lay(pod, slack_m, seed=seed))
+        assert 1.4 < layout.longest_m <= 1.5
+        # No longer in all than layouts that are annealed for length from the start, 1.12 m on average at 0.2 m.
+        assert layout.cable_m.mean() < 0.94 + slack_m
+
+
+def test_a_pod_is_annealed_once_more_only_where_a_few_cables_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that fits at once, and one that is far from it, are not searched for longer."""
+    seeds: list[int] = []
+    anneal = annealing.anneal
+
+    def counted(*rest: Any) -> None:
+        seeds.append(rest[-1])
+        anneal(*rest)
+
+    monkeypatch.setattr(annealing, "anneal", counted)
+    pod = designs.parse("islands-64x8n4").build()
+    tried = []
+    for slack_m in (0.0, 0.44, 0.7):
+        seeds.clear()
+        too_long = wiring.lay(pod, slack_m, seed=11, iterations=400_000).too_long
+        tried.append((len(seeds), too_long))
+        assert len(set(seeds)) == len(seeds)
+        assert seeds[0] == 11
+    assert tried[0] == (1, 0)
+    assert tried[1][0] in (6, 7)
+    assert 0 < tried[1][1] <= 16
+    assert tried[2][0] == 1
+    assert tried[2][1] > 16
+
+
+@pytest.mark.parametrize("slack_m", [-0.1, math.nan, math.inf, -math.inf])
+def test_a_slack_that_is_no_length_is_refused(slack_m: float) -> None:
+    with pytest.raises(ValueError, match=r"^pod ring: \S+ m of slack is no length of cable; write metres from 0 up$"):
+        wiring.lay(ring(4), slack_m)
+
+
+@pytest.mark.parametrize("limit_m", [0.0, -1.5, math.nan, math.inf])
+def test_a_limit_that_is_none_is_refused(limit_m: float) -> None:
+    with pytest.raises(ValueError, match=r"^pod ring: cables of at most \S+ m are no limit; write metres above 0, such as 1.5$"):
+        wiring.lay(ring(4), 0.0, limit_m=limit_m)
+
+
+def test_a_slack_or_a_limit_of_any_size_is_answered() -> None:
+    assert wiring.lay(ring(4), 1e300).too_long == 8
+    assert wiring.lay(ring(4), 0.0, limit_m=1e300).too_long == 0
 
 
 @settings(max_examples=15, deadline=None)
@@ -133,7 +192,37 @@ def test_behind_switches_a_host_has_a_cable_to_each_and_a_device_to_one() -> Non
     slots = {(unit, slot) for unit, slot in zip(layout.device_unit, layout.device_slot, strict=True)}
     assert len(slots) == 64
     assert not set(layout.switch_unit) & set(layout.device_unit)
-    assert (layout.cable_m[~to_switch] < 0.2).all()
+    assert layout.cable_m.shape == (256,)
+    apart = np.abs(layout.switch_unit[ends.switch] - np.where(to_switch, layout.host_unit[ends.host], layout.device_unit[ends.device]))
+    np.testing.assert_allclose(layout.cable_m, np.where(to_switch, 0.6, 0.0) + 0.04445 * apart)
+
+
+def test_switches_stand_together_in_mid_rack_where_their_cables_are_short() -> None:
+    """Below its devices each, the longest cable of 24 hosts was 1.36 m, and 0.15 m of slack did not fit."""
+    pod = designs.switched(24, 8, 32)
+    layout = wiring.require(wiring.lay(pod, 0.0))
+    assert layout.longest_m == pytest.approx(1.0, abs=0.001)
+    np.testing.assert_array_equal(np.diff(layout.switch_unit), 1)
+    below, above = (layout.device_unit < layout.switch_unit.min()).sum(), (layout.device_unit > layout.switch_unit.max()).sum()
+    assert below == above == 32
+    assert wiring.require(wiring.lay(pod, 0.15)).longest_m == pytest.approx(1.15, abs=0.001)
+
+
+@pytest.mark.parametrize(("hosts", "switches", "ports"), [(3, 2, 7), (2, 2, 12), (6, 1, 14), (3, 1, 15)])
+def test_no_order_of_switches_and_devices_is_shorter(hosts: int, switches: int, ports: int) -> None:
+    """Against every choice of units for the switches, and every order of the devices over what is left; all units full."""
+    pod = designs.switched(hosts, switches, ports)
+    layout, units = wiring.lay(pod, 0.0), range(1, switches + -(-pod.devices // 4) + 1)
+    assert len(units) >= -(-hosts // 2), "hosts stand as high as devices and switches do"
+    behind = cabling.device_switches(pod)
+    best = math.inf
+    for taken in itertools.permutations(units, switches):
+        to_hosts = np.abs(np.array(taken)[:, None] - layout.host_unit).sum()
+        places = np.repeat([unit for unit in units if unit not in taken], 4)
+        apart = np.abs(np.array(taken)[behind][:, None] - places)
+        near, far = linear_sum_assignment(apart)
+        best = min(best, 0.6 * hosts * switches + 0.04445 * (to_hosts + apart[near, far].sum()))
+    assert layout.cable_m.sum() == pytest.approx(best)
 
 
 def test_the_wiring_list_names_both_ends_of_each_cable_and_what_to_order() -> None:
