@@ -6,8 +6,10 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from twin.clock import HOUR_S
 from twin.serving import tabular
 from twin.sources import calibration
 
@@ -30,6 +32,9 @@ _PACKING: Final = (
     "(SELECT vmTypeId, MIN(machineId), core, memory FROM vmType GROUP BY vmTypeId) AS kind ON vm.vmTypeId = kind.vmTypeId ORDER BY vm.rowid"
 )
 _PACKING_END_DAYS: Final = 90.0
+# Hosts are full at the first of so many marks at which so much of the later mean is held.
+_MARKS: Final = 100
+_FULL_SHARE: Final = 0.9
 _AT_ONCE: Final = 200_000
 _TIMES: Final = (0.0, 1e10, "write seconds from 0 on")
 _VCPUS: Final = (1e-9, 1024.0, "write a number above 0 and up to 1,024")
@@ -194,8 +199,23 @@ def _about(frame: pl.DataFrame) -> list[str]:
     per_vcpu = float(frame["memory_gb"].sum()) / float(vcpus.sum())
     lines = [f"{frame.height:,} VMs of {tenants:,} tenants, {float(vcpus.mean()):.2g} vCPUs each, {per_vcpu:.3g} GB a vCPU"]  # type: ignore[arg-type]
     lines += [f"{cut:,} still ran when the recording ended"] if cut else []
+    if (full_s := _full_s(frame)) >= HOUR_S:
+        after = "run it from later on (from_s), after that and the days to design pods from"
+        lines.append(f"hardly anybody stands at its beginning, hosts fill up for {full_s / HOUR_S:.0f} h: {after}")
     large = int((frame["vcpus"] > size).sum())
     return [*lines, *([f"{large:,} have more than the {size} vCPUs of a host: none takes them"] if large else [])]
+
+
+def _full_s(frame: pl.DataFrame) -> float:
+    """Return when a trace first holds nine tenths of the vCPUs that it holds in its second half; 0 where it does from the beginning."""
+    marks_s = np.linspace(0.0, span_s(frame), _MARKS)
+    begin_s, life_s, vcpus = (frame[name].cast(pl.Float64).to_numpy() for name in ("arrive_s", "life_s", "vcpus"))
+    held = np.zeros(_MARKS)
+    for times_s, sign in ((begin_s, 1.0), (np.where(frame["cut_off"].to_numpy(), np.inf, begin_s + life_s), -1.0)):
+        order = np.argsort(times_s)
+        sums = np.append(0.0, np.cumsum(vcpus[order]))
+        held += sign * sums[np.searchsorted(times_s[order], marks_s, side="right")]
+    return float(marks_s[np.argmax(held >= _FULL_SHARE * held[_MARKS // 2 :].mean())])
 
 
 def _parquet(path: Path) -> pl.DataFrame:

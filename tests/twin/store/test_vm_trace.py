@@ -139,3 +139,14 @@ def test_the_real_trace_is_kept_whole(test_data, tmp_path):
     assert kept["tenant"].n_unique() == 136_055
     assert kept["arrive_s"].is_sorted()
     assert ((kept["memory_bytes"] / kept["vcpus"] / GIB - 1.75).abs() < 1e-9).mean() == pytest.approx(0.9585, abs=0.001)
+
+
+def test_a_trace_that_begins_with_nobody_says_for_how_long_hosts_fill_up(tmp_path):
+    """One VM comes each minute and stays ten hours: after nine of them nine tenths of all stand."""
+    header = "arrive_s,duration_s,vcpus,memory_gb\n"
+    empty = header + "".join(f"{60 * i},36000,2,4\n" for i in range(3000))
+    steady = header + "".join(f"0,{60 * (i + 1)},2,4\n" for i in range(600)) + "".join(f"{60 * i},36000,2,4\n" for i in range(3000))
+    fills = [[note for note in read(_write(tmp_path / "plain.csv", text))[1] if "fill up" in note] for text in (empty, steady)]
+    assert len(fills[0]) == 1
+    assert "hosts fill up for 9 h" in fills[0][0]
+    assert not fills[1]
