@@ -85,9 +85,9 @@ def require(layout: Layout) -> Layout:
     if layout.too_long:
         remedy = "take a smaller pod or less slack" if layout.slack_m > 0.0 else "take a smaller pod"
         raise ValueError(
-            f"pod {layout.pod_name}: the search, a heuristic, found no layout within {layout.limit_m:g} m of copper; in the best it found "
-            f"{layout.too_long:,} of {len(layout.cable_m):,} cables are longer than {layout.limit_m:g} m, the longest "
-            f"{layout.longest_m:.2f} m, with {layout.slack_m:g} m of slack; {remedy}"
+            f"pod {layout.pod_name}: {layout.too_long:,} of {len(layout.cable_m):,} cables are longer than {layout.limit_m:g} m, "
+            f"the longest {layout.longest_m:.2f} m, with {layout.slack_m:g} m of slack, in the best layout that was found by search "
+            f"(a heuristic: none that fits was found, which does not prove that there is none); {remedy}"
         )
     return layout
 
