@@ -10,6 +10,9 @@ import pytest
 from policies import study
 from policies.policy import TODAY, PolicySet, Schedule, Step
 from twin import run as runs
+from twin.memory.sizing import host_peaks
+from twin.memory.terms import Terms
+from twin.pooling import topology_seen
 from twin.run import Run, Start, simulate
 from twin.scenario import Scenario, read
 
@@ -65,6 +68,31 @@ def test_memory_counts_the_vms_that_workloads_place() -> None:
 def test_more_vms_ask_for_more_memory() -> None:
     few = _run(FULL, _scenario(workloads={"host_streams": [{"workload": "web", "vcpus_share": 0.3}]}))
     assert _total(few, "memory_hosts", "demand_bytes") < _total(_plain("full"), "memory_hosts", "demand_bytes")
+
+
+def test_the_hosts_of_pods_are_the_hosts_of_the_fleet() -> None:
+    """Another fleet has other hosts, and more pods over them; 0.6 of its vCPUs are more VMs."""
+    run = _run(FULL, _scenario(fleet="octopus", horizon_s="10 min"))
+    for each, hosts in ((_plain("full"), 96), (run, 384)):
+        ids = set(each.tables["memory_hosts"].collect()["host_id"].cast(pl.String))
+        assert ids == {f"host-{number}" for number in range(1, hosts + 1)}
+        pods = each.tables["pods"].collect()
+        assert (pods["hosts"] == 8).all()
+        assert pods.height == hosts // 8
+        assert ids >= set(each.tables["vms"].filter(pl.col("vcpus") > 0).collect()["place_id"])
+    first = run.tables["memory_hosts"].filter(pl.col("t_s") <= 300.0).collect()
+    other = _plain("full").tables["memory_hosts"].filter(pl.col("t_s") <= 300.0).collect()
+    assert first["demand_bytes"].sum() > 3 * other["demand_bytes"].sum()
+
+
+def test_a_run_counts_the_dram_of_the_days_that_its_pod_was_designed_from() -> None:
+    scenario = _scenario()
+    terms = Terms(scenario.spec.memory.pooled_share, scenario.spec.memory.slice_bytes)
+    whole, local = host_peaks(topology_seen(scenario, 1).past(), terms)
+    before = _plain("full").tables["memory_before"].collect()
+    assert before["demand_bytes"].to_list() == whole.tolist()
+    assert before["local_bytes"].to_list() == local.tolist()
+    assert before["demand_bytes"].sum() > before["local_bytes"].sum() > 0
 
 
 def test_policies_meet_the_same_vms() -> None:
