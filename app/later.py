@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,65 +11,102 @@ import streamlit as st
 
 BLINK_S: Final = 0.12
 _EVERY_S: Final = 0.4
-_MOST: Final = 512
-# One thread: of two that import numba or SciPy at once, one can meet half a module.
-_WORKER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="later")
-_ASKED: "Final[dict[tuple[str, Hashable], Future[Any]]]" = {}
-_LOCK: Final = threading.Lock()
+_MOST_KEPT: Final = 512
+_MOST_WAITING: Final = 24
+Key = tuple[str, Hashable]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a question. ``ready`` False: it is being worked out; ``why`` says in one line why there is no value."""
 
-    key: tuple[str, Hashable]
+    key: Key
     value: Any = None
     why: str = ""
     ready: bool = True
 
 
+class _Desk:
+    """Questions and their answers. One thread works: of two that import numba or SciPy at once, one can meet half a module.
+
+    The newest question goes first, since it is what is looked at now; of many that wait the oldest are let go.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[Key, Future[Any]] = {}
+        self._waiting: list[tuple[Key, Callable[[], Any]]] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, key: Key, work: Callable[[], Any]) -> "Future[Any]":
+        """Return the answer to come, begun where nobody has asked before."""
+        with self._changed:
+            future = self._asked.get(key)
+            if future is None:
+                future = self._asked[key] = Future()
+                self._waiting.append((key, work))
+                self._forget()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="later", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+            return future
+
+    def over(self, key: Key) -> bool:
+        """Return whether an answer has come in, or its question was let go and must be asked again."""
+        with self._changed:
+            future = self._asked.get(key)
+            return future is None or future.done()
+
+    def _forget(self) -> None:
+        while len(self._waiting) > _MOST_WAITING:
+            self._asked.pop(self._waiting.pop(0)[0])
+        for key in [key for key, future in self._asked.items() if future.done()][: max(len(self._asked) - _MOST_KEPT, 0)]:
+            self._asked.pop(key)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                key, work = self._waiting.pop()
+                future = self._asked[key]
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+
+
+_DESK: Final = _Desk()
+
+
 def ask(family: str, about: Hashable, work: Callable[[], Any], *, wait_s: float = 0.0) -> Answer:
     """Return what ``work`` gives, where it was asked before or takes no longer than ``wait_s``; else it is begun.
 
-    ``about`` says what it depends on. Questions of the same ``family`` that have not begun yet give way to a new one.
+    ``about`` says all that it depends on. A ValueError of ``work`` is an answer, too: why there is none.
     """
     key = (family, about)
-    with _LOCK:
-        future = _ASKED.get(key)
-        if future is None or future.cancelled():
-            _give_way(family)
-            future = _ASKED[key] = _WORKER.submit(work)
+    future = _DESK.ask(key, work)
     try:
         return Answer(key, future.result(timeout=wait_s))
-    except (TooLate, CancelledError):
+    except TooLate:
         return Answer(key, ready=False)
     except ValueError as error:
         return Answer(key, why=str(error))
 
 
-def _give_way(family: str) -> None:
-    for key, future in list(_ASKED.items()):
-        if (key[0] == family and not future.running() and future.cancel()) or (len(_ASKED) >= _MOST and future.done()):
-            _ASKED.pop(key)
+def follow(answers: Sequence[Answer], may: Callable[[], bool], *, key: str) -> None:
+    """Draw the page anew as soon as one of the answers that it waits for is there and it ``may`` be drawn.
 
-
-def over(answers: Sequence[Answer]) -> bool:
-    """Return whether one of these answers has come in since."""
-    with _LOCK:
-        found = [_ASKED.get(answer.key) for answer in answers]
-    return any(future is None or future.done() for future in found)
-
-
-def follow(answers: Sequence[Answer], *, key: str) -> None:
-    """Draw the page anew once one of the answers that it waits for is there."""
+    To be called once a page, at a fixed place.
+    """
     waiting = [answer for answer in answers if not answer.ready]
-    if waiting:
 
-        @st.fragment(run_every=_EVERY_S)
-        def look() -> None:
-            st.html(f'<span class="iw-note" data-waiting="{len(waiting)}"></span>', width="content")
-            if over(waiting):
-                st.rerun()
+    @st.fragment(run_every=_EVERY_S if waiting else None)
+    def look() -> None:
+        st.html(f'<span class="iw-note" data-waiting="{len(waiting)}"></span>', width="content")
+        if any(_DESK.over(answer.key) for answer in waiting) and may():
+            st.rerun()
 
-        with st.container(key=f"later-{key}"):
-            look()
+    with st.container(key=f"later-{key}"):
+        look()

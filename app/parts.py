@@ -169,7 +169,9 @@ def progress(job_id: str, *, key: str) -> None:
     """
     job = jobs.status(job_id, state.home())
     if job is None or job.over:
-        st.rerun()
+        if state.in_step():
+            st.rerun()
+        return
     left = "" if job.eta_s is None else f", about {max(1, round(job.eta_s))} s left"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = job.text if job.state == "running" else "waiting for a free worker"

@@ -85,6 +85,11 @@ def publish() -> None:
     _write_url()
 
 
+def in_step() -> bool:
+    """Return whether the browser's URL is the one that was written last; a page drawn anew before that would take the older one back."""
+    return {key: st.query_params[key] for key in _KEYS if key in st.query_params} == st.session_state.get(_MIRROR, {})
+
+
 def _write_url() -> None:
     kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
     for key in _KEYS:

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app import parts, pods, state
+from app import later, parts, pods, state
 from app.charts.quantity import grouped
 from app.charts.statements import count
 from app.pods import Draft, Found
-from app.views.memory import designer, failures, properties, reading, topology
+from app.views.memory import allocators, demand, designer, failures, front, properties, reading, topology
 
 
 def show() -> None:
@@ -17,9 +17,10 @@ def show() -> None:
 @st.fragment
 def _live() -> None:
     now = state.context()
-    draft = pods.draft(reading.settings_of(now))
+    draft = pods.draft(reading.settings_of(now), reading.first_of(now))
     found = pods.find(draft.ask)
     parts.page_title(title(draft, found), under(draft, found), legend=False)
+    place, waiting = st.container(key="memory-waiting"), []
     left, right = st.columns([234, 934], gap="small")
     with left:
         designer.designer(draft, found)
@@ -32,16 +33,19 @@ def _live() -> None:
                 topology.topology(draft, found.pod)
             with second:
                 topology.matrix(draft, found.pod)
-            failures.failures(now, draft, found.pod)
+            waiting += failures.failures(now, draft, found.pod)
         first, second = st.columns(2, gap="small")
         with first, st.container(key="memory-front"):
-            pass
+            front.front(now, draft, found)
         with second:
-            properties.properties(now, draft, found)
+            waiting += properties.properties(now, draft, found)
+        front.listed(now, draft, found)
     with st.container(key="memory-demand"):
-        pass
+        demand.demand(now)
     with st.container(key="memory-allocators"):
-        pass
+        allocators.allocators(now, draft, found)
+    with place:
+        later.follow(waiting, state.in_step, key="memory")
 
 
 def title(draft: Draft, found: Found) -> str:

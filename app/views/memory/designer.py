@@ -3,13 +3,14 @@
 import html
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import streamlit as st
 
-from app import desk, jobs, parts, pods, state
+from app import jobs, parts, pods, state
 from app.pods import Ask, Draft, Found
-from app.views.memory import reading
+from app.views.memory import reading, topology
 from twin.memory import prices, wiring
 from twin.memory.designs import Design
 from twin.memory.pods import PodKind
@@ -41,7 +42,7 @@ def designer(draft: Draft, found: Found) -> None:
         _select("Prices", names, now, "pod-prices", str, lambda name: state.set_draft(prices=name))
         st.html(f'<p class="iw-note">{html.escape(_price_words(now))}</p>')
         if found.design is not None and found.pod is not None:
-            _try(found.design)
+            _try(found.design, draft)
             _wiring(draft, found)
 
 
@@ -50,7 +51,7 @@ def _counts(ask: Ask, found: Found) -> None:
         case "islands":
             size = max(ask.hosts // max(ask.islands, 1), 1)
             _count("Hosts", ask, "hosts", (2 * ask.islands, max(pods.HOSTS_AT_MOST, ask.hosts), ask.islands))
-            _slider("Islands", ask.islands, (2, 12, 1), "pod-islands", lambda n: _asked(replace(ask, islands=n, hosts=n * size)))
+            _slider("Islands", ask.islands, (2, 12, 1), "pod-islands", lambda n: pods.ask(replace(ask, islands=n, hosts=n * size)))
             st.html(f'<p class="iw-note">{size} hosts each</p>')
             _count("CXL ports a host", ask, "host_ports", (2, _MOST_PORTS, 1))
             st.html(f'<p class="iw-note">{ask.inside_ports} inside, {ask.host_ports - ask.inside_ports} outside</p>')
@@ -58,7 +59,8 @@ def _counts(ask: Ask, found: Found) -> None:
         case "block_design":
             _count("Hosts", ask, "hosts", (3, pods.HOSTS_AT_MOST, 1))
             _count("Ports a device", ask, "device_ports", (2, 8, 1))
-            st.html(f'<p class="iw-note">{ask.host_ports} CXL ports a host follow from both</p>')
+            if found.pod is not None:
+                st.html(f'<p class="iw-note">{ask.host_ports} CXL ports a host follow from both</p>')
         case "complete":
             _count("Hosts", ask, "hosts", (2, 12, 1))
             st.html(f'<p class="iw-note">{ask.host_ports} CXL ports a host</p>')
@@ -83,27 +85,25 @@ def _device_words(ask: Ask, devices: int | None) -> str:
 
 def _count(label: str, ask: Ask, field: str, span: tuple[int, int, int]) -> None:
     def change(value: int) -> None:
-        _asked(replace(ask, **{field: value}))  # type: ignore[arg-type]
+        pods.ask(replace(ask, **{field: value}))  # type: ignore[arg-type]
 
     _slider(label, getattr(ask, field), span, f"pod-{field.replace('_', '-')}", change)
 
 
-def _asked(wanted: Ask) -> None:
-    pods.ask(wanted)
-
-
 def _slider(label: str, value: Any, span: tuple[Any, Any, Any], key: str, change: Callable[[Any], None]) -> None:
     low, high, step = span
+    key = f"{key}-{low:g}-{high:g}-{step:g}"
     shown = min(max(value, low), high)
     if st.session_state.get(key) != shown:
         st.session_state[key] = shown
-    st.slider(label, low, high, step=step, key=key, on_change=lambda: change(st.session_state[key]))
+    st.slider(label, low, high, step=step, key=key, on_change=lambda: topology.moved(key, shown, change))
 
 
 def _select(label: str, options: tuple[Any, ...], value: Any, key: str, words: Callable[[Any], str], change: Callable[[Any], None]) -> None:
     if st.session_state.get(key) != value:
         st.session_state[key] = value
-    st.selectbox(label, options, key=key, format_func=words, on_change=lambda: change(st.session_state[key]), label_visibility="collapsed")
+    moved = partial(topology.moved, key, value, change)
+    st.selectbox(label, options, key=key, format_func=words, on_change=moved, label_visibility="collapsed")
 
 
 def _cable_words(draft: Draft, found: Found) -> str:
@@ -159,13 +159,15 @@ def _wiring(draft: Draft, found: Found) -> None:
     st.download_button(words, rows, f"{pod.name}-wiring.csv", "text/csv", key="pod-wiring", on_click="ignore", width="stretch")
 
 
-def _try(design: Design) -> None:
+def _try(design: Design, draft: Draft) -> None:
     now = state.context()
     job = jobs.latest(state.home(), "run", label=_label(design))
     busy = job is not None and not job.over
     st.button(
         "Try this pod on the twin", key="pod-try", type="primary", width="stretch", disabled=busy, on_click=_begin, args=(design, now)
     )
+    if kept := _kept(draft, now):
+        st.html(f'<p class="iw-note">{html.escape(kept)}</p>')
     if job is not None and busy:
         parts.progress(job.job_id, key="pod-try")
     elif job is not None and job.state == "failed" and job.error:
@@ -175,6 +177,21 @@ def _try(design: Design) -> None:
         st.button("Show its run", key="pod-shown", width="stretch", on_click=state.set_candidate, args=(run_id,))
 
 
+def _kept(draft: Draft, now: state.Context) -> str:
+    """Return what the twin does not take from the designer, in words; empty where it is the same."""
+    of = reading.settings_of(now)
+    other = [
+        words
+        for words, mine, its in (
+            ("cable slack", draft.slack_m, of.cable_slack_m),
+            ("pooled share", draft.pooled_share, of.pooled_share),
+            ("prices", draft.prices, of.prices),
+        )
+        if mine != its
+    ]
+    return f"The twin keeps the {', '.join(other)} of the scenario." if other else ""
+
+
 def _label(design: Design) -> str:
     return f"Pod {design.name}"
 
@@ -182,5 +199,5 @@ def _label(design: Design) -> str:
 def _begin(design: Design, now: state.Context) -> None:
     levers = {lever: [{"system": "octopus", "knobs": {"design": design.name}}] for lever in ("pod_topology", "pool_allocation")}
     policy = {"name": design.name, "levers": levers}
-    spec = {"scenario": now.scenario, "policy": policy, "seed": now.seed, "label": _label(design), "by": desk.name()}
+    spec = {"scenario": now.scenario, "policy": policy, "seed": now.seed, "label": _label(design)}
     jobs.submit("run", spec, state.home())

@@ -20,13 +20,13 @@ _NAMED: Final = 8
 _HEADS: Final = (Head("what", "While it is gone", "strong", "34%"), Head("much", "", "value", "20%"), Head("who", "Who", "muted"))
 
 
-def failures(now: state.Context, draft: Draft, pod: Pod) -> None:
-    """Let parts of the pod be taken out, and say what that costs."""
+def failures(now: state.Context, draft: Draft, pod: Pod) -> list[Answer]:
+    """Let parts of the pod be taken out, and say what that costs; return what it waits for."""
     lost = tuple(name for name in draft.lost if name in _parts(pod))
     if not lost:
         with parts.panel("Nothing is lost; take something out to see what it costs", "pod-failures"):
             _controls(draft, pod, lost)
-        return
+        return []
     found = what_if(now, draft, pod, lost)
     failure = found.value
     with parts.panel(failures_title(lost, found), "pod-failures", data=_frame(failure) if failure is not None else None):
@@ -39,7 +39,7 @@ def failures(now: state.Context, draft: Draft, pod: Pod) -> None:
             )
         elif found.why:
             st.html(f'<p class="iw-note">{parts.mark("at risk", "")} {html.escape(found.why)}</p>')
-    later.follow([found], key="pod-failures")
+    return [found]
 
 
 def what_if(now: state.Context, draft: Draft, pod: Pod, lost: tuple[str, ...]) -> Answer:
@@ -131,12 +131,12 @@ def _parts(pod: Pod) -> list[str]:
 
 
 def _controls(draft: Draft, pod: Pod, lost: tuple[str, ...]) -> None:
-    key = "pod-take-out"
+    key = f"pod-take-out-{pod.name}-{len(lost)}"
     left = [name for name in _parts(pod) if name not in lost]
 
     def take() -> None:
-        if name := st.session_state[key]:
-            st.session_state[key] = None
+        # A control that is gone tells its value once more with the next run of a fragment.
+        if (name := st.session_state.get(key)) and state.drafted().get("lost", "") == " ".join(draft.lost):
             topology.toggle(draft, name)
 
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pod-lost"):

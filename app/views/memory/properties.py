@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 import streamlit as st
 
-from app import asked, desk, later, parts, state
+from app import asked, desk, parts, state
 from app.charts import marks
 from app.charts.grid import Cell, grid, word
 from app.later import Answer
@@ -46,11 +46,11 @@ class Line:
     wait: bool = False
 
 
-def properties(now: state.Context, draft: Draft, found: Found) -> None:
-    """Show the properties of the pod with the bounds of the intents that stand."""
+def properties(now: state.Context, draft: Draft, found: Found) -> list[Answer]:
+    """Show the properties of the pod with the bounds of the intents that stand; return what it waits for."""
     pod = found.pod
     if pod is None or found.design is None:
-        return
+        return []
     mine, layout = reading.figures(pod, draft)
     demand, need = reading.option(now, found.design.name, draft), reading.need(now, pod, draft.pooled_share)
     lines = _lines(now, draft, mine, layout, demand, need)
@@ -62,7 +62,7 @@ def properties(now: state.Context, draft: Draft, found: Found) -> None:
         for words in dict.fromkeys(filter(None, (mine.why, demand.why, "" if need.why == demand.why else need.why))):
             st.html(f'<p class="iw-note">{parts.mark("at risk", "")} {html.escape(words)}</p>')
         st.html(f'<p class="iw-note">{html.escape(_notes(mine, demand))}</p>')
-    later.follow([layout, demand, need], key="pod-properties")
+    return [layout, demand, need]
 
 
 def _lines(now: state.Context, draft: Draft, mine: Figures, layout: Answer, demand: Answer, need: Answer) -> list[Line]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from app import later, state
 from app.later import Answer
-from app.pods import Draft
+from app.pods import FIRST, Ask, Draft, of, parse
 from policies.intent.references import plain_pod_usd_per_host
 from twin.memory import annealing, cost, latency, prices, wiring
+from twin.memory.designs import parse as parse_design
 from twin.memory.pods import Pod
 from twin.memory.reach import Reach, reach_of
 from twin.memory.settings import Settings
@@ -20,6 +21,7 @@ from twin.memory.settings import Settings
 _COMPILED: Final = annealing
 LOST_SHARE: Final = 0.1
 _DRAWS: Final = 4
+_FALLING: Final = (FIRST, *(of(parse_design(name)) for name in ("block-design-25x8n4", "block-design-13x4n4", "fully-connected-8x8n8")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,18 @@ def settings_of(now: state.Context) -> Settings:
         return Settings()
     written: Mapping[str, Any] = state.run(now.run_id).manifest["scenario"].get("memory") or {}
     return Settings.model_validate(dict(written))
+
+
+def first_of(now: state.Context) -> Ask:
+    """Return the pod that the page opens on: that of the run that is shown, else one that its hosts fill."""
+    if now.run_id is None:
+        return FIRST
+    built = state.table(now.run_id, "pods")
+    if not built.is_empty() and (ask := parse(str(built["design"][0]))) is not None:
+        return ask
+    hosts = len(state.run(now.run_id).manifest.get("entities", {}).get("host", ()))
+    fitting = [ask for ask in _FALLING if ask.hosts <= hosts]
+    return fitting[0] if fitting else FIRST
 
 
 @lru_cache(maxsize=128)

@@ -1,7 +1,8 @@
 """The pod as a figure, its matrix beside it; a host is picked in either."""
 
 import html
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import polars as pl
 import streamlit as st
@@ -80,14 +81,26 @@ def toggle(draft: Draft, name: str) -> None:
     state.set_draft(lost=" ".join(lost) or None)
 
 
+def moved(key: str, shown: Any, change: Callable[[Any], None]) -> None:
+    """Hear of a control that was drawn with a value. One that is gone tells it once more with the next run of a fragment: no move."""
+    value = st.session_state.get(key, shown)
+    if value != shown:
+        change(value)
+
+
 def _picker(pod: Pod, host: int) -> None:
-    key = "pod-host"
+    key = f"pod-host-{pod.hosts}"
     names = [f"host-{number + 1}" for number in range(pod.hosts)]
     if st.session_state.get(key) != names[host]:
         st.session_state[key] = names[host]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pod-picker"):
         st.selectbox(
-            "Host", names, key=key, label_visibility="collapsed", width=120, on_change=lambda: look_at(names.index(st.session_state[key]))
+            "Host",
+            names,
+            key=key,
+            label_visibility="collapsed",
+            width=120,
+            on_change=lambda: moved(key, names[host], lambda name: look_at(names.index(name))),
         )
         st.html(f'<p class="iw-note">{html.escape(_hint(pod))}</p>', width="stretch")
 
