@@ -9,7 +9,7 @@ import pytest
 
 from twin.clock import DAY_S, HOUR_S, Clock
 from twin.fleet import Fleet
-from twin.workloads.host_trace import HostTrace, read, thinned
+from twin.workloads.host_trace import HostTrace, Trace, read, thinned
 from twin.workloads.model import Model, Settings, check_room
 
 MONDAY = Clock(datetime(2026, 7, 13, tzinfo=UTC))
@@ -71,6 +71,14 @@ def test_tenants_stay_or_go_as_a_whole_and_hold_the_share_that_is_asked(recorded
         held.append(kept.held_vcpus(12 * HOUR_S))
     assert np.mean(held) == pytest.approx(asked, rel=0.15)
     assert len(thinned(trace, 1e9, 0.0, 1).vcpus) == len(trace.vcpus)
+
+
+def test_tenants_hold_the_share_while_the_run_lasts_not_while_hosts_fill_up():
+    """Two days, of which the first is empty: 400 VMs of a vCPU stand all the second, half as many over both."""
+    begin_s, ones = np.full(400, DAY_S), np.ones(400, dtype=np.int64)
+    trace = Trace(begin_s, begin_s + DAY_S, ones, ones, np.arange(400), 2 * DAY_S)
+    kept = [len(thinned(trace, 100.0, DAY_S, seed).vcpus) for seed in range(10)]
+    assert np.mean(kept) == pytest.approx(100.0, rel=0.1)
 
 
 def test_the_run_goes_on_where_the_past_ends(recorded, site: Fleet):

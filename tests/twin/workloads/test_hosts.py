@@ -178,6 +178,24 @@ def test_one_that_finds_no_host_is_turned_away_and_counted(hall):
     assert waits.height + frames["vms"].height == len(model.host_vms.vcpus)
 
 
+def test_one_that_was_turned_away_before_the_run_does_not_come_back(hall):
+    """Those who stand at the beginning found a host in the days before; nobody is turned away at that moment."""
+    model = _model(hall, host_streams=[{**STREAM, "vcpus_share": 1.0, "size_shares": {16: 0.5, 32: 0.5}}])
+    past, vms, _ = model.past_hosts()
+    assert len(np.unique(past.vm)) < len(vms.vcpus), "some found no host in the past"
+    standing = model.host_vms.arrive_s == 0.0
+    model.advance(1e-6)
+    assert standing.sum() == len(model.host_standing()[0]) > 0
+
+
+def test_the_days_before_a_monday_are_a_weekend(hall):
+    """Few come at weekends: of the three days before, the Friday brings most."""
+    model = _model(hall, host_streams=[{**STREAM, "arrival_weekend_share": 0.2, "arrival_swing_share": 0.0}])
+    past, *_ = model.past_hosts()
+    came = np.histogram(past.t_s[past.begins & (past.t_s > 0.0)], np.arange(4) * DAY_S)[0]
+    assert came[0] > 2 * came[1:].max()
+
+
 def test_a_vm_may_still_fill_a_named_host_and_no_other_goes_there(hall):
     groups = [{"workload": "kept", "servers": ["host-1..host-30"], "load": STEADY}]
     model = _model(hall, vms=groups, host_streams=[{**STREAM, "vcpus_share": 0.4, "load": STEADY}])

@@ -155,6 +155,25 @@ def test_more_headroom_makes_devices_larger_and_saves_less(seen):
     assert option(design, ample).metrics[SAVING] < option(design, plain).metrics[SAVING]
 
 
+def test_a_pod_that_needs_more_dram_than_it_saves_is_not_chosen_unless_it_is_named(seen):
+    """With devices twice as large as the past asked no pod saves anything."""
+    here = seen()
+    answered = answer(asked(headroom_share=1.0), here)
+    assert answered.chosen is None
+    assert answered.nearest.metrics[SAVING] < 0.0
+    assert "DRAM saved at least 0" in answered.why
+    named = answer(asked(headroom_share=1.0, design=answered.nearest.name), here)
+    assert named.chosen.metrics[SAVING] == answered.nearest.metrics[SAVING]
+
+
+def test_a_site_that_moves_nothing_is_judged_without_moves(seen):
+    here, design = seen(), designs.parse("block-design-13x4n4")
+    moves, stays = (option(design, Site.of(here, 0.0, migrate)).metrics for migrate in (True, False))
+    assert moves["memory.migrated_bytes"] > 0.0 == stays["memory.migrated_bytes"]
+    assert moves["memory.overflow_events"] < stays["memory.overflow_events"]
+    assert moves[SAVING] > stays[SAVING]
+
+
 def test_devices_are_of_one_size_where_hosts_are_and_of_each_pods_own_otherwise(seen):
     design = designs.parse("block-design-13x4n4")
     assert isinstance(device_bytes(design, Site.of(seen(saving_against="uniform_sku"), 0.05, True)), int)
