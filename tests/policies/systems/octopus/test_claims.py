@@ -86,6 +86,11 @@ def test_claims_on_prices_latencies_and_cables_move_with_the_calibration(tmp_pat
 def test_net_saving_moves_with_demand_and_prices(seen, past_of):
     past = past_of(96, vms=40)
     ours = evidence.net(seen(past))
+    own = "against every host at its own peak"
+    for label in ("six islands of 16", "switch pod of 24"):
+        by_hand = 0.5 * ours[f"DRAM saved, {label}, {own}"] - ours[f"cost of {label}, USD per host"] / 30_000
+        assert ours[f"net saving, {label}, {own}"] == pytest.approx(by_hand)
+    assert ours[evidence.SWITCH_NET] == -ours[f"net saving, switch pod of 24, {own}"]
     assert ours[evidence.NET] < ours["DRAM saved, six islands of 16, against every host at its own peak"]
     steady = replace(past, vms=replace(past.vms, memory_bytes=np.full_like(past.vms.memory_bytes, 8 * GIB)))
     assert evidence.net(seen(steady))[evidence.NET] != ours[evidence.NET]
@@ -109,6 +114,7 @@ def test_allocators_move_with_demand_and_moving_beats_staying_at_no_headroom(see
         found[f"(25,4,1), moved on overflow, {share}% headroom: of the ideal against every host at its own peak"] for share in (0, 2, 5, 10)
     ]
     assert saved == sorted(saved, reverse=True)
+    assert saved[0] > saved[-1]
     assert not any(label.startswith("6 islands") for label in found), "a site of 26 hosts fills no pod of 96"
     assert evidence.allocators(seen(past_of(26, seed=4, vms=80)))[evidence.MOVED] != found[evidence.MOVED]
 
