@@ -21,7 +21,7 @@ def statement(design: Mapping[str, Any]) -> str:
     """Return in one line what is built, or that nothing can be."""
     chosen = design["chosen"]
     if chosen is None:
-        return "No pod keeps every bound"
+        return "No pod keeps every bound" if design["nearest"] else "No pod is built"
     return f"{chosen['name']}: {summary(chosen)}"
 
 
@@ -53,8 +53,12 @@ def basis(design: Mapping[str, Any]) -> str:
     """Return by what a design is counted: prices, baseline of the saving, how many designs were looked at."""
     against = AGAINST.get(design["saving_against"], design["saving_against"])
     looked = design["considered"]
-    count = f"{looked} design{'' if looked == 1 else 's'} looked at"
-    return f"{count}; prices {design['prices']}, {METRICS['memory.dram_saving_share'].label} against {against}, as predicted on past demand"
+    count = f"{looked} design{'' if looked == 1 else 's'} looked at; " if looked else ""
+    shown = [each for each in (*design["front"], design["chosen"], design["nearest"]) if each]
+    saving = f", {METRICS['memory.dram_saving_share'].label} against {against}, as predicted on past demand"
+    if not any("memory.dram_saving_share" in each["metrics"] for each in shown):
+        saving = "; what it saves a run shows" if shown else ""
+    return f"{count}prices {design['prices']}{saving}"
 
 
 def misses(design: Mapping[str, Any]) -> list[str]:

@@ -275,7 +275,9 @@ def _knobs(policy_name: str, system: System, values: Mapping[str, Any]) -> Knobs
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        _refuse(policy_name, system.id, f"{where} = {first['input']!r}: {first['msg'].lower()}")
+        # What a system says of its own knobs stands as it was written.
+        said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
+        _refuse(policy_name, system.id, f"{where} = {first['input']!r}: {said}")
 
 
 def _refuse(policy_name: str, system_id: str, what: str) -> NoReturn:

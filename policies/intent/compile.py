@@ -9,7 +9,7 @@ from policies.intent.holders import Given, by_name, concerned, given, improves, 
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
 from policies.intent.model import Expectation, Finding, Intent
-from policies.intent.pods import designing, held_against, nothing_pooled, preferring
+from policies.intent.pods import designing, filling, held_against, nothing_pooled, preferring
 from policies.intent.readback import bound_words
 from policies.intent.references import settled
 from policies.policy import TODAY, Held, PolicySet, ScopeSpec
@@ -58,6 +58,7 @@ def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, n
     findings = held_against(intent, site)
     intent = settled(intent, site.references)
     findings += _settings(intent, levers, reasons)
+    filling(levers, reasons)
     chosen = given(intent, site)
     chosen = [*chosen, *by_name(intent, chosen)]
     policy = composed(intent, chosen, PolicySet(name=name, levers=_stacks(levers)), reasons, today=today)

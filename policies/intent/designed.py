@@ -49,15 +49,19 @@ def designed(scenario: Scenario, policy: PolicySet, seed: int, home: Path | None
 
 def _answer(policy: PolicySet, scenario: Scenario, seed: int) -> Answer:
     """Return what a policy set would build; beside one that is named, those that could be built instead."""
-    named = study.design(policy, scenario, seed)
+    catalogue.check(policy, scenario.entities())
+    free = loosened(policy)
+    try:
+        named = study.design(policy, scenario, seed)
+    except ValueError as error:
+        # A pod by name that has no price here, or whose cables are too long: that is the answer.
+        return Answer((), None, str(error).rstrip("."))
     if named is None:
         return plain(policy, scenario, seed)
-    free = loosened(policy)
     if free == policy or named.chosen is None:
         return named
     found = study.design(free, scenario, seed)
-    assert found is not None
-    return beside(named.chosen, named.why, found)
+    return named if found is None else beside(named.chosen, named.why, found)
 
 
 def beside(chosen: Option, why: str, free: Answer) -> Answer:

@@ -10,7 +10,7 @@ from policies.policy import PolicySet
 from twin.units import show
 
 LEVER: Final = "pod_topology"
-_NONE: Final = "No pod keeps every bound"
+_NONE: Final = "No pod "
 _PINNED: Final = " is written into the policy set"
 # Knobs that say which pod is taken and how large its devices are: they turn nothing once both are written down.
 _OF_CHOICE: Final = ("prefer", "headroom_share")
@@ -64,13 +64,16 @@ def as_built(policy: PolicySet) -> str:
 
 
 def findings_of(design: Mapping[str, Any] | None) -> list[Finding]:
-    """Return what an operator must know of a design: what the policy set now holds, or that none keeps every bound, a question."""
+    """Return what an operator must know of a design: what the policy set now holds, or that there is none, which is a question."""
     if design is None:
         return []
     chosen = design["chosen"]
     if chosen is None:
-        text = f"{_NONE}, so none is built: {design['why']}."
-        return [Finding(severity="question", about=LEVER, text=f"{text[:360]} Which bound gives way?")]
+        near = bool(design["nearest"])
+        text = f"{_NONE}{'keeps every bound, so none is built' if near else 'is built'}: {design['why']}"
+        return [
+            Finding(severity="question", about=LEVER, text=f"{text[:360]}. {'Which bound gives way?' if near else 'Which else is meant?'}")
+        ]
     each = sorted(chosen["knobs"].get("device_bytes", ()))
     sizes = " to ".join(dict.fromkeys(show(size, "x_bytes") for size in (*each[:1], *each[-1:])))
     text = f"{chosen['name']} with devices of {sizes}{_PINNED}: every seed and run builds this one."
@@ -79,7 +82,11 @@ def findings_of(design: Mapping[str, Any] | None) -> list[Finding]:
 
 def without_design(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings less those of ``findings_of``."""
-    return [item for item in findings if item.about != LEVER or not (_PINNED in item.text or item.text.startswith(_NONE))]
+    return [item for item in findings if item.about != LEVER or not (_PINNED in item.text or _asks(item))]
+
+
+def _asks(finding: Finding) -> bool:
+    return finding.severity == "question" and finding.text.startswith(_NONE)
 
 
 def _with(policy: PolicySet, knobs: Mapping[str, Any]) -> PolicySet:

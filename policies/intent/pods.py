@@ -14,6 +14,7 @@ from twin.metrics import METRICS
 from twin.units import show
 
 _TOPOLOGY: Final = "pod_topology"
+_ALLOCATION: Final = "pool_allocation"
 # Objective -> what a designer of pods prefers among the designs that keep every bound.
 _PREFERRED: Final = {
     ("memory.cost_usd_per_host", "minimize"): "cost",
@@ -83,6 +84,21 @@ def held_against(intent: Intent, site: Site) -> list[Finding]:
         text = f"At the prices of {site.memory.prices} {reference.words} costs {show(reference.value, wish.metric)} per host: {bound} here."
         found.append(Finding(severity="info", about=wish.metric, text=text))
     return found
+
+
+def filling(levers: dict[str, list[Held]], reasons: dict[str, str]) -> None:
+    """Let who was named to design the pod fill it, too, or tell them that another does: what they predict hangs on it."""
+    if not levers.get(_TOPOLOGY):
+        return
+    named = levers[_TOPOLOGY][0]
+    card = catalogue.card(named.system)
+    if card.answer is None or _ALLOCATION not in card.levers:
+        return
+    if _ALLOCATION not in levers:
+        levers[_ALLOCATION] = [Held(system=card.id)]
+        reasons[_ALLOCATION] = f"{card.name} fills the pod that it designs"
+    elif "migrate" in card.knobs.model_fields and levers[_ALLOCATION][0].system != card.id:
+        levers[_TOPOLOGY] = [named.model_copy(update={"knobs": {"migrate": False, **named.knobs}})]
 
 
 def nothing_pooled(policy: PolicySet) -> list[Finding]:

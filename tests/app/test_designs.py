@@ -98,6 +98,18 @@ def test_the_command_line_says_why_no_pod_exists(place: Path, here: Path, capsys
     assert "nearest" in said
 
 
+def test_what_the_command_line_writes_builds_the_pod_that_it_tells(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = _json(capsys, QUESTION, "--scenario", str(place), "--save")
+    chosen, knobs = found["design"]["chosen"], found["policy_set"]["levers"]["pod_topology"][0]["knobs"]
+    assert {name: knobs[name] for name in chosen["knobs"]} == chosen["knobs"]
+    assert any(chosen["name"] in finding["text"] for finding in found["findings"])
+    kept = lifecycle.record(here, found["intent_id"])
+    assert kept.policy == found["policy_set"]
+    code, none = _json(capsys, "pool memory across 24 hosts for at most 300 dollars per host", "--scenario", str(place), "--save")
+    assert (code, none["state"]) == (0, "questioned")
+    assert [item["severity"] for item in none["findings"]] == ["question"]
+
+
 def test_requests_that_build_nothing_and_lines_of_many_have_no_design(
     place: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +132,16 @@ def test_an_export_holds_every_cable_of_every_pod(rented: Scenario) -> None:
     pods = list(csv.DictReader(io.StringIO(found["pods.csv"].decode())))
     assert [pods[1][name] for name in ("pod", "first_host", "last_host", "devices")] == ["pod-2", "host-9", "host-16", "8"]
     assert "`wiring.csv`" in found["README.md"].decode()
+
+
+def test_an_export_speaks_of_one_pod_in_its_knobs_and_its_cables(rented: Scenario) -> None:
+    octopus = PolicySet(levers={"pod_topology": (Held(system="octopus", knobs={"hosts_at_least": 24}),)})
+    found = files(octopus, rented)
+    knobs = json.loads(found["policy.json"])["levers"]["pod_topology"][0]["knobs"]
+    pods = list(csv.DictReader(io.StringIO(found["pods.csv"].decode())))
+    assert {row["design"] for row in pods} == {knobs["design"]}
+    assert [float(row["device_gib"]) for row in pods] == [size / 2**30 for size in knobs["device_bytes"]]
+    assert files(PolicySet.model_validate(json.loads(found["policy.json"])), rented)["pods.csv"] == found["pods.csv"]
 
 
 def test_an_export_without_a_pod_has_no_cables(rented: Scenario) -> None:

@@ -32,6 +32,15 @@ class OctopusKnobs(Knobs):
     ] = 0.05
     migrate: Annotated[bool, Field(description="move slices of other VMs aside where none of a host's devices has room")] = True
 
+    @field_validator("design")
+    @classmethod
+    def _there_is_such_a_pod(cls, value: str) -> str:
+        if value:
+            from twin.memory import designs  # most knobs name none
+
+            designs.parse(value)
+        return value
+
     @field_validator("device_bytes")
     @classmethod
     def _of_a_design(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:

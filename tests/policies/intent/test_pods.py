@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from app.export import files
 from policies import catalogue
 from policies.intent import lifecycle
 from policies.intent.compile import Compiled, compile_intent
@@ -14,14 +13,13 @@ from policies.intent.designed import designed
 from policies.intent.explore import explore
 from policies.intent.interpret.reader import Site
 from policies.intent.model import Intent, read_back
-from policies.intent.pinning import as_built, asks_for_design, loosened, pinned, pins
+from policies.intent.pinning import as_built, asks_for_design, findings_of, loosened, pinned, pins, without_design
 from policies.intent.pods import other_pods
 from policies.intent.references import references
 from policies.intent.versions import Actor, site_of
 from policies.policy import TODAY, Held, PolicySet
 from policies.study import pod
 from twin.scenario import Scenario
-from twin.scenario import load as rented_of
 from twin.scenario import read as read_scenario
 from twin.store.ledger import Ledger
 from twin.store.runs import list_runs
@@ -236,8 +234,6 @@ def test_the_chosen_pod_and_its_devices_are_the_same_on_every_seed(ana: Actor, n
     built = {_pod_of(run_id, tmp_path) for run_id in trial.candidate_run_ids}
     assert built == {(knobs["design"], tuple(knobs["device_bytes"]))}  # type: ignore[arg-type]
     lifecycle.approve(tmp_path, record.intent_id, actor=ana, at=noon)
-    wired = files(policy, rented_of(place))
-    assert knobs["design"] in wired["pods.csv"].decode()
 
 
 def test_a_trial_writes_the_pod_down_before_it_runs(ana: Actor, noon: datetime, tmp_path: Path) -> None:
@@ -327,7 +323,8 @@ def test_sizes_without_a_design_or_for_another_number_of_pods_are_refused(rented
         levers={"pod_topology": (Held(system="octopus", knobs={"design": "block-design-25x8n4", "device_bytes": [1 << 35] * 2}),)}
     )
     with pytest.raises(ValueError, match="2 sizes of devices for 3 pods"):
-        designed(rented, three, 7)
+        pod(three, rented, 7)
+    assert "2 sizes of devices for 3 pods" in (designed(rented, three, 7) or {})["why"]
 
 
 @pytest.mark.slow
@@ -341,3 +338,52 @@ def test_candidates_that_are_explored_hold_their_pod_by_name_and_none_twice(read
     # Whichever seed it is tried on, the pod is that of the scenario's own past.
     own = next(item for item in found.candidates if item.policy.policy_id == held.policy_id)
     assert own.policy == held.model_copy(update={"name": own.policy.name})
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("use islands-64x8n4", "islands-64x8n4"),
+        ("build the pod block-design-25x8n4", "block-design-25x8n4"),
+        ("use an islands pod of 96 hosts", "islands-96x8n4"),
+        ("build a bibd of 21 hosts", "block-design-21x5n5"),
+        ("a 37-host block design please", "block-design-37x12n4"),
+        ("use a biregular pod for 48 hosts", "biregular-48x8n4"),
+    ],
+)
+def test_one_design_is_asked_for_by_its_name_or_by_kind_and_hosts(text: str, name: str, read) -> None:  # type: ignore[no-untyped-def]
+    assert read(text).intent.settings == {"pod_topology": {"system": "octopus", "design": name}}
+
+
+def test_a_design_that_there_is_not_is_asked_about_with_the_nearest(compiled, read) -> None:  # type: ignore[no-untyped-def]
+    (asked,) = [item for item in compiled("build a bibd of 14 hosts").findings if item.severity == "question"]
+    assert "13 is no multiple of 3; nearest: block-design-13x4n4" in asked.text
+    assert read("use anything but islands-96x8n4").intent.settings == {}
+
+
+def test_a_design_that_cannot_be_bought_is_answered_with_the_reason(compiled, rented: Scenario) -> None:  # type: ignore[no-untyped-def]
+    policy = compiled("build a bibd of 21 hosts").policy
+    found = designed(rented, policy, 7)
+    assert found is not None
+    assert found["chosen"] is None
+    (asked,) = findings_of(found)
+    assert asked.severity == "question"
+    assert "No pod is built: prices v3-recalled have no device of 5 ports" in asked.text
+    assert without_design([asked]) == []
+
+
+def test_half_of_what_the_plain_pod_costs_is_a_bound_and_no_plain_pod(read) -> None:  # type: ignore[no-untyped-def]
+    intent = read("halve the cost per host of the fully connected pod").intent
+    assert intent.settings == {}
+    assert [(wish.metric, wish.value, wish.relative) for wish in intent.expectations] == [("memory.cost_usd_per_host", -0.5, True)]
+    (wish,) = read("no migration of pooled memory").intent.expectations
+    assert (wish.metric, wish.op, wish.value) == ("memory.migrated_bytes", "<=", 0.0)
+
+
+def test_who_is_named_to_design_the_pod_fills_it_or_knows_that_another_does(compiled) -> None:  # type: ignore[no-untyped-def]
+    alone = compiled("use octopus for a pod of 25 hosts").policy
+    assert [held.system for held in alone.levers["pool_allocation"]] == ["octopus"]
+    other = compiled("go with octopus for the pod topology and least loaded for pool allocation").policy
+    assert [held.system for held in other.levers["pool_allocation"]] == ["least_loaded"]
+    # Least loaded moves nothing: what is predicted for the pod must not count on it.
+    assert other.levers["pod_topology"][0].knobs["migrate"] is False
