@@ -158,15 +158,26 @@ def _chosen_words(chosen: Option, front: Sequence[Option], prefer: str, site: Si
 
 def _none_words(found: Sequence[Option], nearest: Option | None, search: _Search) -> str:
     if nearest is None:
-        first = next(iter(search.refused.items()), None)
-        return f"no pod can be built here: {first[0]}: {first[1]}" if first else "no pod can be built here"
+        return "no pod can be built here" + "".join(f": {name}: {_reason(search, name)}" for name in list(search.refused)[:1])
     alone = [limit for limit in search.limits if any(set(shortfall(each.metrics, search.limits)) == {limit} for each in found)]
-    words = [
-        f"{METRICS[limit.metric].label} {'at most' if limit.op == '<=' else 'at least'} {show(limit.bound, limit.metric)}"
-        for limit in alone
-    ]
+    words = [_limit_words(limit) for limit in alone]
     binds = f"; it is {' or '.join(words)} that binds: without it there is one" if alone else "; more than one limit binds"
-    return f"none of {len(found)} pods keeps to all limits{binds}. Nearest is {nearest.name} ({nearest.title}): {'; '.join(nearest.misses)}"
+    missed = f"Nearest is {nearest.name} ({nearest.title}): {'; '.join(nearest.misses)}"
+    return f"none of {len(found)} pods keeps to all limits{binds}. {missed}{_refused_words(search)}"
+
+
+def _refused_words(search: _Search) -> str:
+    """Return why a pod that has the hosts which are asked for cannot be built, "" where there is none: it may be what is missing."""
+    hosts = [limit for limit in search.limits if limit.metric == HOSTS]
+    able = [name for name in search.refused if not shortfall({HOSTS: float(designs.parse(name).hosts)}, hosts)]
+    if not able:
+        return ""
+    more = f", nor {len(able) - 1} more of such hosts" if len(able) > 1 else ""
+    return f". {able[0]} cannot be built here{more}: {_reason(search, able[0])}"
+
+
+def _reason(search: _Search, name: str) -> str:
+    return search.refused[name].removeprefix(f"pod {name}: ")
 
 
 def _limit_words(limit: Target) -> str:

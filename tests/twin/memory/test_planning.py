@@ -82,6 +82,17 @@ def test_what_happens_before_is_not_counted_but_felt():
     assert (late.device_peak_slices <= whole.device_peak_slices).all()
 
 
+def test_peaks_before_are_forgotten():
+    """Two VMs stand one after the other on one host; only the second, smaller one stands later."""
+    events = HostEvents(np.array([0.0, 100.0, 100.0]), np.array([0, 0, 1]), np.zeros(3, dtype=np.int64), np.array([True, False, True]))
+    vms = HostVms(np.array([40, 12]) * GIB, np.ones(2, dtype=np.int64), np.zeros(2))
+    late = replay(POD, PastDemand(15, vms, events, 1000.0), Terms(0.5, GIB), least_loaded, False, None, from_s=500.0)
+    assert late.host_peak_bytes[0] == 12 * GIB
+    assert late.host_peak_local_bytes[0] == late.host_peak_unpooled_bytes[0] == 6 * GIB
+    assert late.host_peak_slices[0] == late.pod_peak_slices[0] == 6
+    assert late.device_peak_slices.sum() == 6
+
+
 def test_a_size_may_be_one_for_all_each_pods_or_each_devices():
     past, terms = past_of(5), Terms(0.5, GIB)
     one, pods, each = (replay(POD, past, terms, least_loaded, True, size) for size in (20, np.array([20, 20]), np.full(14, 20)))

@@ -1,6 +1,7 @@
 """Which pod Octopus builds: the front, the limits, what binds, and refusals in words."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -119,6 +120,18 @@ def test_a_pod_whose_cables_are_too_long_is_refused_with_how_many(seen):
     assert answered.chosen is None
     assert "block-design-25x8n4: 1" in answered.refused["block-design-25x8n4"].replace("pod ", "")
     assert "cables are longer than 1.5 m" in answered.refused["block-design-25x8n4"]
+    assert "no pod can be built here: " in answered.why
+    assert "cables are longer than 1.5 m" in answered.why
+
+
+def test_where_cables_not_hosts_are_what_is_missing_the_answer_says_so(seen):
+    """Pods of up to 13 hosts can be wired with so much slack, and none of the 24 that are asked for."""
+    why = answer(asked(at_least(HOSTS, 24)), seen(cable_slack_m=0.75)).why
+    assert "hosts in the pod at least 24 that binds" in why
+    named = re.search(r"\. (\S+-\d+x\dn4) cannot be built here, nor \d+ more of such hosts: (.*)$", why)
+    assert designs.parse(named[1]).hosts >= 24
+    assert "cables are longer than 1.5 m" in named[2]
+    assert "cannot be built here" not in answer(asked(at_least(HOSTS, 500)), seen()).why
 
 
 def test_a_pod_asked_for_by_name_is_built_and_says_what_it_misses(seen):
