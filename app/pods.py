@@ -1,4 +1,4 @@
-"""The pod under design: what the URL asks for, and what can be built of it."""
+"""The pod under design: what the URL asks for, what can be built of it."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A pod's figure or matrix: what the pointer is on is lit at once, in both."""
+"""A figure or matrix of a pod: what the pointer is on is lit in both."""
 
 import zlib
 from collections.abc import Callable

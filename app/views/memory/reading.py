@@ -1,4 +1,4 @@
-"""What follows from a pod: layout, cost, latency, demand; each worked out once."""
+"""What follows from a pod: layout, cost, latency, demand; each once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
