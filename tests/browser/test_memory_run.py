@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from policies import study
 from policies.policy import TODAY, Held, PolicySet
@@ -41,6 +41,16 @@ def _worked_out(ready: Any, page: Page) -> None:
         ready.settled(page)
 
 
+def _chosen(page: Page, panel: Locator, steps: int) -> None:
+    """Choose from a panel's list by key."""
+    panel.locator("input").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_be_visible()
+    for _ in range(steps - 1):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+
 @pytest.fixture(scope="module")
 def lossy(ready: Any) -> str:
     """Two hours with pods, of which a device and a cable are lost for a while; return the scenario's name."""
@@ -64,9 +74,7 @@ def test_todays_policy_has_no_pool_and_the_page_says_what_hosts_need(ready: Any)
         panel = page.locator(".st-key-panel-pool-hosts")
         expect(panel).to_contain_text("has no pool: this is what hosts need")
         expect(panel.locator("h2")).to_contain_text(re.compile(r"\d+ hosts need [\d.]+\sTB together at most, at \d\d:\d\d"))
-        panel.locator("input").focus()
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("Enter")
+        _chosen(page, panel, 1)
         expect(page).to_have_url(re.compile(r"device=host-1(&|$)"))
         panel.scroll_into_view_if_needed()
         ready.settled(page)
@@ -92,10 +100,7 @@ def test_every_pod_is_worked_out_once_and_a_click_or_a_key_shows_one(ready: Any)
         expect(page).to_have_url(re.compile("pod=block-design-13x4n4"))
         expect(page.locator(".st-key-panel-pod-topology h2")).to_contain_text("Host 1 reaches all 12 others")
         ready.settled(page)
-        page.locator(f"{FRONT} input").focus()
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("Enter")
+        _chosen(page, page.locator(FRONT), 2)
         expect(page).not_to_have_url(re.compile("pod=block-design-13x4n4"))
         page.reload()
         ready.settled(page)
