@@ -22,7 +22,8 @@ def statement(design: Mapping[str, Any]) -> str:
     chosen = design["chosen"]
     if chosen is None:
         return "No pod keeps every bound" if design["nearest"] else "No pod is built"
-    return f"{chosen['name']}: {summary(chosen)}"
+    alone = round(chosen.get("details", {}).get("hosts_without_pod", 0.0))
+    return f"{chosen['name']}: {summary(chosen)}{f'; {alone} of the hosts are in no pod' if alone else ''}"
 
 
 def summary(option: Mapping[str, Any]) -> str:
@@ -55,7 +56,7 @@ def basis(design: Mapping[str, Any]) -> str:
     looked = design["considered"]
     count = f"{looked} design{'' if looked == 1 else 's'} looked at; " if looked else ""
     shown = [each for each in (*design["front"], design["chosen"], design["nearest"]) if each]
-    saving = f", {METRICS['memory.dram_saving_share'].label} against {against}, as predicted on past demand"
+    saving = f", {METRICS['memory.dram_saving_share'].label} by the hosts in pods against {against}, as predicted on past demand"
     if not any("memory.dram_saving_share" in each["metrics"] for each in shown):
         saving = "; what it saves a run shows" if shown else ""
     return f"{count}prices {design['prices']}{saving}"

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.commands import pools
 from app.commands.policies import policy_of
 from app.commands.terminal import Answer, home, progress_bar, table
 from twin.metrics import METRICS
@@ -26,6 +27,7 @@ def run(arguments: Namespace) -> Answer:
     run_id = study.run(scenario, policy, seed, place, progress=progress_bar())
     metrics = dict(runs.load(run_id, place).metrics)
     lines = [f"run {run_id}: {scenario.name} under {policy.name}, seed {seed}", *_metrics(metrics), *_basis(scenario)]
+    lines += pools.of_run(run_id, policy, scenario, seed, place)
     return Answer({"run_id": run_id, "metrics": metrics}, lines)
 
 
@@ -67,7 +69,9 @@ def compare(arguments: Namespace) -> Answer:
     ]
     paired = f"{len(seeds)} paired seed{'s' if len(seeds) > 1 else ''}"
     head = f"{scenario.name}: {labels[1]} against {labels[0]}, {paired}, mean difference with its 95 % interval"
-    return Answer(value, [head, *table(rows, ("metric", labels[0], labels[1], "difference", "interval", ""), right=(1, 2, 3, 4))])
+    lines = [head, *table(rows, ("metric", labels[0], labels[1], "difference", "interval", ""), right=(1, 2, 3, 4))]
+    pooled = pools.of_runs(dict(zip(labels, (first, second), strict=True)), found.run_ids, found.seeds, place)
+    return Answer(value, [*lines, *pooled, *([pools.basis(scenario)] if pooled else [])])
 
 
 def _labels(first: str, second: str) -> tuple[str, str]:
@@ -90,7 +94,9 @@ def sweep(arguments: Namespace) -> Answer:
 
     rows = run_sweep(Path(arguments.file), home(), workers=arguments.workers, backend=arguments.backend, progress=progress_bar())
     value = [asdict(row) for row in rows]
-    shown = ("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s", "serving.cost_usd_per_h")
+    shown: tuple[str, ...] = ("plant.gpu_temp_max_c", "plant.row_power_peak_w", "serving.ttft_p99_s", "serving.cost_usd_per_h")
+    if any("memory.pod_hosts" in row.metrics for row in rows):
+        shown = ("memory.pod_hosts", "memory.cost_usd_per_host", "memory.dram_saving_share", "memory.overflow_events")
     lines = [
         (
             row.run_id,
