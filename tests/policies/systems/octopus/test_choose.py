@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from policies.catalogue import check
+from policies.policy import Held, PolicySet
 from policies.system import Target
 from policies.systems.octopus.choose import answer
 from policies.systems.octopus.knobs import OctopusKnobs
@@ -150,8 +152,12 @@ def test_a_pod_asked_for_by_name_is_built_and_says_what_it_misses(seen):
     ],
 )
 def test_a_name_that_cannot_be_built_is_refused_in_one_line(seen, name, words):
-    with pytest.raises(ValueError, match=words) as refused:
+    def held() -> None:
+        check(PolicySet(name="named", levers={"pod_topology": (Held(system="octopus", knobs={"design": name}),)}), {})
         answer(asked(design=name), seen())
+
+    with pytest.raises(ValueError, match=words) as refused:
+        held()
     assert "\n" not in str(refused.value)
 
 
