@@ -53,6 +53,15 @@ def built(run_id: str, home: Path) -> str:
     return f"{pods.height} x {first['design']}, each {first['hosts']} hosts and {first['devices']} devices of {sizes}{rest}"
 
 
+def design_of(run_id: str, home: Path) -> str:
+    """Return the name of the pod of a run, "" where there is none."""
+    from twin.store import runs
+
+    tables = runs.load(run_id, home).tables
+    pods = tables["pods"].select("design").head(1).collect() if "pods" in tables else None
+    return "" if pods is None or pods.is_empty() else str(pods.item())
+
+
 def basis(scenario: "Scenario") -> str:
     """Return by what pods' figures are counted in a scenario."""
     from twin.memory.saving import BASELINES

@@ -190,7 +190,8 @@ def explore(arguments: Namespace) -> Answer:
     for finding in findings:
         if finding.severity == "block":
             raise ValueError(f"refused: {finding.text}")
-    if asked.empty():
+    open_ = any(finding.severity == "question" for finding in findings)
+    if asked.empty() or (open_ and not compiled.policy.levers and not asked.expectations):
         question = next((finding.text for finding in findings if finding.severity == "question"), "it names nothing that the twin knows")
         raise ValueError(f"nothing in it can be tried yet: {question}")
     from policies.intent.explore import explore as search
@@ -199,11 +200,22 @@ def explore(arguments: Namespace) -> Answer:
     scenario = load(arguments.scenario)
     found = search(home(), scenario, asked, compiled.policy, seed=arguments.seed, candidates=arguments.candidates, progress=progress_bar())
     value = found.json_dict()
+    from app.commands.pools import design_of
+
+    pods = [design_of(item.run_id, home()) for item in found.candidates]
     rows = [
-        (item.policy.name, item.run_id, item.reach, sum(bool(row.met) for row in item.rows), _stands(item)) for item in found.candidates
+        (
+            item.policy.name,
+            item.run_id,
+            item.reach,
+            *([pod or "none"] if any(pods) else []),
+            sum(bool(row.met) for row in item.rows),
+            _stands(item),
+        )
+        for item, pod in zip(found.candidates, pods, strict=True)
     ]
-    heads = ("candidate", "run", "tried on", f"of {len(asked.expectations)}", "")
-    lines = [read_back(asked, place.site.references), *table(rows, heads, right=(3,))]
+    heads = ("candidate", "run", "tried on", *(["pod"] if any(pods) else []), f"of {len(asked.expectations)}", "")
+    lines = [read_back(asked, place.site.references), *table(rows, heads, right=(len(heads) - 2,))]
     if found.best is None and found.nearest_miss is not None:
         lines.append(f"none meets it; the nearest is {found.candidates[found.nearest_miss].policy.name}, what binds is {found.binds}")
     return Answer(value, lines, 0 if found.best is not None else NONE_MEETS)

@@ -1,6 +1,6 @@
 """Candidates around a compiled policy set, tried on the twin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +12,7 @@ from policies.intent.contenders import contenders, kind_words, neighbours
 from policies.intent.designed import designed
 from policies.intent.judge import Row, Values, binding, judge, meets, shortfall
 from policies.intent.model import Intent
-from policies.intent.pinning import as_built, loosened, pinned
+from policies.intent.pinning import as_built, loosened, pinned, taking
 from policies.intent.references import settled
 from policies.intent.versions import site_of
 from policies.policy import TODAY, PolicySet, Schedule
@@ -166,10 +166,13 @@ class _Trial:
     cancel: Cancel | None
 
     def settled(self, policies: Sequence[PolicySet], known: Sequence[PolicySet] = ()) -> list[tuple[PolicySet, PolicySet]]:
-        """Return policy sets with their pod written down, each with what it was; what builds and does the same as another is left out."""
+        """Return policy sets with their pod written down, each with what it was; what builds and does the same as another is left out.
+
+        Where no pod keeps every bound the nearest is tried: what it misses is then measured.
+        """
         seen, out = {as_built(item) for item in known}, []
         for policy in policies:
-            held = pinned(policy, designed(self.scenario, policy, self.scenario.seed, self.home))
+            held = _buildable(policy, designed(self.scenario, policy, self.scenario.seed, self.home))
             if as_built(held) not in seen:
                 seen.add(as_built(held))
                 out.append((held, policy))
@@ -203,6 +206,12 @@ class _Trial:
         aim = None if intent.objective is None else after(intent.objective.metric, (), None)
         endpoints = self.scenario.entities()["endpoint"]
         return Candidate(policy, run_id, reach, judge(intent, before, after), aim, let_down(endpoints, before, after))
+
+
+def _buildable(policy: PolicySet, design: Mapping[str, Any] | None) -> PolicySet:
+    if design is None or design["chosen"] is not None or design["nearest"] is None:
+        return pinned(policy, design)
+    return taking(policy, design["nearest"]).model_copy(update={"name": f"{policy.name[:60]}: the nearest pod"})
 
 
 def let_down(endpoints: Sequence[str], today: Values, candidate: Values) -> tuple[str, ...]:

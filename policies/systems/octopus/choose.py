@@ -36,7 +36,7 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
     if not able:
         hosts = f"{len(seen.host_ids)} host{'' if len(seen.host_ids) == 1 else 's'}"
         return Answer((), None, f"no pod of at most {knobs.host_ports_at_most} ports a host fits a site of {hosts}")
-    search = _Search(site, (*limits, _SAVES))
+    search = _Search(site, tuple(dict.fromkeys((*limits, _SAVES))))
     hopeful = [design for design in able if search.may_keep(design)]
     found = search.assess(hopeful)
     kept = [each for each in found if not shortfall(each.metrics, search.limits)]
@@ -128,7 +128,10 @@ def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None
         return len(missed), max(missed.values()), each.metrics[COST], each.name
 
     nearest = min(found, key=far)
-    return replace(nearest, misses=tuple(said(nearest.metrics, limit) for limit in shortfall(nearest.metrics, limits)))
+    missed = list(shortfall(nearest.metrics, limits))
+    # That DRAM is saved at all goes without saying where a bound on it is missed, too.
+    told = [limit for limit in missed if limit != _SAVES or sum(other.metric == SAVING for other in missed) == 1]
+    return replace(nearest, misses=tuple(said(nearest.metrics, limit) for limit in told))
 
 
 def _named(name: str, site: Site, limits: Sequence[Target], hosts: int) -> Answer:
@@ -150,7 +153,7 @@ def _sum_words(each: Option, site: Site) -> str:
 
 
 def _chosen_words(chosen: Option, front: Sequence[Option], prefer: str, site: Site, search: _Search, able: int) -> str:
-    within = " within the limits" if len(search.limits) > 1 else ""
+    within = " within the limits" if set(search.limits) - {_SAVES} else ""
     beaten = f"; {len(front)} are beaten by none in cost, saving and hosts at once" if len(front) > 1 else ""
     left = f"; {len(search.refused)} cannot be built here" if search.refused else ""
     return f"{chosen.name} ({chosen.title}) {_WISH[prefer]} of {able} designs{within}: {_sum_words(chosen, site)}{beaten}{left}"
@@ -161,9 +164,17 @@ def _none_words(found: Sequence[Option], nearest: Option | None, search: _Search
         return "no pod can be built here" + "".join(f": {name}: {_reason(search, name)}" for name in list(search.refused)[:1])
     alone = [limit for limit in search.limits if any(set(shortfall(each.metrics, search.limits)) == {limit} for each in found)]
     words = [_limit_words(limit) for limit in alone]
-    binds = f"; it is {' or '.join(words)} that binds: without it there is one" if alone else "; more than one limit binds"
+    none_saves = all(each.metrics[SAVING] < 0.0 for each in found)
+    binds = (
+        f"; it is {_limit_words(_SAVES)} that binds: none saves any here"
+        if none_saves
+        else f"; it is {' or '.join(words)} that binds: without it there is one"
+        if alone
+        else "; more than one limit binds"
+    )
     missed = f"Nearest is {nearest.name} ({nearest.title}): {'; '.join(nearest.misses)}"
-    return f"none of {len(found)} pods keeps to all limits{binds}. {missed}{_refused_words(search)}"
+    none = f"none of {len(found)} pods keeps" if len(found) > 1 else "the one pod that fits does not keep"
+    return f"{none} to all limits{binds}. {missed}{_refused_words(search)}"
 
 
 def _refused_words(search: _Search) -> str:

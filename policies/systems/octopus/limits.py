@@ -51,7 +51,10 @@ def said(metrics: Mapping[str, float], limit: Target) -> str:
     'pod cost per host 1505\\xa0USD, at most 1400\\xa0USD is allowed (7.5 % off)'
     """
     value, allowed = (show(number, limit.metric) for number in (metrics[limit.metric], limit.bound))
-    off_share = abs(metrics[limit.metric] - limit.bound) / max(abs(limit.bound), _ROUNDING)
     words = f"at most {allowed} is allowed" if limit.op == "<=" else f"at least {allowed} is asked"
+    if not limit.bound:
+        # How far it is from nothing is the value itself.
+        return f"{METRICS[limit.metric].label} {value}, {words}"
+    off_share = abs(metrics[limit.metric] - limit.bound) / abs(limit.bound)
     off = f"{100.0 * off_share:.0f}" if off_share >= 0.1 else f"{100.0 * off_share:.2g}"
     return f"{METRICS[limit.metric].label} {value}, {words} ({off} % off)"

@@ -72,3 +72,10 @@ def test_a_sweep_of_pods_shows_what_pods_are_compared_by(place: Path, capsys: py
     assert "DRAM saved" in lines[0]
     assert len(lines) == 3
     assert all("1277" in line for line in lines[1:])
+
+
+def test_a_request_whose_only_wish_is_in_question_is_not_explored(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "use islands-64x8n5", "--scenario", f"{place}/rented.toml"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nearest: islands-64x8n4" in error

@@ -387,3 +387,14 @@ def test_who_is_named_to_design_the_pod_fills_it_or_knows_that_another_does(comp
     assert [held.system for held in other.levers["pool_allocation"]] == ["least_loaded"]
     # Least loaded moves nothing: what is predicted for the pod must not count on it.
     assert other.levers["pod_topology"][0].knobs["migrate"] is False
+
+
+@pytest.mark.slow
+def test_where_no_pod_keeps_every_bound_exploring_tries_the_nearest(read, rented: Scenario, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    intent = read("pool memory across 24 hosts for at most 300 dollars per host").intent
+    policy = compile_intent(intent, site_of(rented)).policy
+    nearest = (designed(rented, policy, rented.seed, tmp_path) or {})["nearest"]["name"]
+    found = explore(tmp_path, rented, intent, policy, candidates=2)
+    assert found.best is None
+    first = found.candidates[0]
+    assert (first.policy.name, _pod_of(first.run_id, tmp_path)[0]) == ("candidate: the nearest pod", nearest)

@@ -213,3 +213,17 @@ def test_the_same_past_gives_the_same_answer_and_another_one_does_not(seen, past
     assert answer(asked(), seen(larger)).told() != one
     assert Site.of(seen(past), 0.05, True) == Site.of(seen(past_of(30)), 0.05, True)
     assert Site.of(seen(past), 0.05, True) != Site.of(seen(replace(past, span_s=past.span_s + 1.0)), 0.05, True)
+
+
+def test_where_no_pod_saves_anything_that_is_said_once_and_without_a_share_of_nothing(seen, past_of):
+    # So few VMs that one of them is a host's whole peak: devices only add to it.
+    answered = answer(asked(at_least(SAVING, 0.05)), seen(past_of(2, vms=2)))
+    assert answered.chosen is None
+    assert (
+        "the one pod that fits does not keep to all limits; it is DRAM saved at least 0\u00a0% that binds: none saves any here"
+        in answered.why
+    )
+    (miss,) = answered.nearest.misses
+    assert "at least 5.00" in miss
+    (plain,) = answer(asked(), seen(past_of(2, vms=2))).nearest.misses
+    assert "off" not in plain
