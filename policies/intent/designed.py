@@ -53,11 +53,11 @@ def _answer(policy: PolicySet, scenario: Scenario, seed: int) -> Answer:
     free = loosened(policy)
     try:
         named = study.design(policy, scenario, seed)
+        if named is None:
+            return plain(policy, scenario, seed)
     except ValueError as error:
         # A pod by name that has no price here, or whose cables are too long: that is the answer.
         return Answer((), None, str(error).rstrip("."))
-    if named is None:
-        return plain(policy, scenario, seed)
     if free == policy or named.chosen is None:
         return named
     found = study.design(free, scenario, seed)

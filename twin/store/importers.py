@@ -57,7 +57,7 @@ def import_file(kind: str, path: Path, name: str, home: Path, options: Mapping[s
     if unknown:
         raise ValueError(f"--{unknown[0]} says nothing about a {kind}; leave it out")
     if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(f"{path}: {'is a folder; name a file in it' if path.is_dir() else 'no such file'}")
     if kind in MERGED:
         return MERGED[kind](path, name, home / "imports" / kind / f"{name}.parquet", options)
     contents = READERS[kind](path, options)

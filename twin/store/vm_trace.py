@@ -197,7 +197,7 @@ def _about(frame: pl.DataFrame) -> list[str]:
     tenants, cut = frame["tenant"].n_unique(), int(frame["cut_off"].sum())
     vcpus, size = frame["vcpus"].cast(pl.Float64), int(calibration("workloads")["host"]["vcpus"]["value"])
     per_vcpu = float(frame["memory_gb"].sum()) / float(vcpus.sum())
-    lines = [f"{frame.height:,} VMs of {tenants:,} tenants, {float(vcpus.mean()):.2g} vCPUs each, {per_vcpu:.3g} GB a vCPU"]  # type: ignore[arg-type]
+    lines = [f"{frame.height:,} VMs of {tenants:,} tenants, {float(vcpus.mean()):,.1f} vCPUs each, {per_vcpu:.3g} GB a vCPU"]  # type: ignore[arg-type]
     lines += [f"{cut:,} still ran when the recording ended"] if cut else []
     if (full_s := _full_s(frame)) >= HOUR_S:
         after = "run it from later on (from_s), after that and the days to design pods from"
@@ -245,5 +245,8 @@ def _begun(path: Path) -> bytes:
 
 def _is_vmtable(begun: bytes) -> bool:
     """Return whether the first row is one of Azure's table of VMs: eleven values, of which the fourth and fifth are numbers."""
-    row = next(csv.reader([begun.decode("utf-8", errors="replace").partition("\n")[0]]), [])
+    try:
+        row = next(csv.reader([begun.decode("utf-8", errors="replace").partition("\n")[0]]), [])
+    except csv.Error:
+        return False
     return len(row) == len(_VMTABLE) and all(value.strip().isdigit() for value in row[3:5])

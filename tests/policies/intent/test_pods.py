@@ -366,6 +366,10 @@ def test_a_design_that_cannot_be_bought_is_answered_with_the_reason(compiled, re
     found = designed(rented, policy, 7)
     assert found is not None
     assert found["chosen"] is None
+    dear = read_scenario({**rented.spec.model_dump(mode="json"), "memory": {"cable_slack_m": 1.0}}, "rented")
+    plain = designed(dear, PolicySet(levers={"pod_topology": (Held(system="switch", knobs={"hosts": 24}),)}), 7)
+    assert plain is not None
+    assert (plain["chosen"], "1.5 m" in plain["why"]) == (None, True)
     (asked,) = findings_of(found)
     assert asked.severity == "question"
     assert "No pod is built: prices v3-recalled have no device of 5 ports" in asked.text

@@ -150,3 +150,11 @@ def test_a_trace_that_begins_with_nobody_says_for_how_long_hosts_fill_up(tmp_pat
     assert len(fills[0]) == 1
     assert "hosts fill up for 9 h" in fills[0][0]
     assert not fills[1]
+
+
+@pytest.mark.parametrize("content", [b"\x00\r\x01,\r\xff" * 40, b"arrive_s,end_s\r1,2\r"])
+def test_what_is_no_table_at_all_is_one_line(tmp_path, content):
+    file = tmp_path / "trace.csv"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^trace\.csv: [^\n]+$"):
+        read(file)
