@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 
 def of_run(run_id: str, policy: PolicySet, scenario: "Scenario", seed: int, home: Path) -> list[str]:
-    """Return which pod a run built and what its saving is held against, or why none was; nothing where none was asked for."""
+    """Return which pod a run built and what its saving is held against, or why none was; nothing where none was asked for.
+
+    Faults of what the pod does not have are told in any case: they took nothing.
+    """
     from policies.intent.pinning import asks_for_design
 
+    missed = _missed(run_id, home) if scenario.faults_of("memory") else []
     if not asks_for_design(policy):
-        return []
-    return [f"pod: {built(run_id, home) or _why(policy, scenario, seed)}", basis(scenario)]
+        return missed
+    return [f"pod: {built(run_id, home) or _why(policy, scenario, seed)}", *missed, basis(scenario)]
 
 
 def of_runs(policies: Mapping[str, PolicySet], run_ids: Mapping[str, Sequence[str]], seeds: Sequence[int], home: Path) -> list[str]:
@@ -68,6 +72,14 @@ def basis(scenario: "Scenario") -> str:
 
     memory = scenario.spec.memory
     return f"DRAM saved is of the hosts in pods, against {BASELINES[memory.saving_against]}; prices {memory.prices}"
+
+
+def _missed(run_id: str, home: Path) -> list[str]:
+    from twin.store import runs
+
+    told = runs.load(run_id, home).tables["events"].collect().rows(named=True)
+    names = dict.fromkeys(str(row["entity_id"]) for row in told if str(row["kind"]).startswith("no_such_") and row["domain"] == "memory")
+    return [f"fault without effect: this run's pods have no {name}" for name in names]
 
 
 def _why(policy: PolicySet, scenario: "Scenario", seed: int) -> str:

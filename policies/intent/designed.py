@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -33,7 +34,9 @@ def designed(scenario: Scenario, policy: PolicySet, seed: int, home: Path | None
         return None
     place = None if home is None else home / "designs" / f"{_key(scenario, policy, seed)}.json"
     if place is not None and place.is_file():
-        return dict(json.loads(place.read_text(encoding="utf-8")))
+        # One that was cut off is worked out anew.
+        with suppress(ValueError):
+            return dict(json.loads(place.read_text(encoding="utf-8")))
     told = _answer(policy, scenario, seed).told()
     found = {"lever": LEVER, "system": policy.levers[LEVER][0].system, "prices": scenario.spec.memory.prices}
     found |= {"saving_against": scenario.spec.memory.saving_against, **told}

@@ -79,3 +79,11 @@ def test_a_request_whose_only_wish_is_in_question_is_not_explored(place: Path, c
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nearest: islands-64x8n4" in error
+
+
+def test_a_fault_of_what_the_pod_does_not_have_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fault = '\n[[faults]]\nkind = "cxl_device_loss"\ntarget = "device-{}"\nfrom_s = "2 min"\n'
+    (place / "faults.toml").write_text(SCENARIO + fault.format(7) + fault.format(999))
+    line = "fault without effect: this run's pods have no device-999"
+    assert line in said(place, capsys, "run", "@faults.toml", "--policy", "@one.json")
+    assert {line, line.replace("999", "7")} <= set(said(place, capsys, "run", "@faults.toml"))
