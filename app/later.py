@@ -1,4 +1,4 @@
-"""What takes more than a blink: worked out once, beside the page, in a thread."""
+"""What takes more than a blink: worked out once, beside the page."""
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -38,11 +38,12 @@ class _Desk:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ask(self, key: Key, work: Callable[[], Any]) -> "Future[Any]":
-        """Return the answer to come, begun where nobody has asked before."""
+    def ask(self, key: Key, work: Callable[[], Any]) -> "tuple[Future[Any], bool]":
+        """Return the answer to come, and whether it was begun just now: where nobody has asked before."""
         with self._changed:
-            future = self._asked.get(key)
+            future, begun = self._asked.get(key), False
             if future is None:
+                begun = True
                 future = self._asked[key] = Future()
                 self._waiting.append((key, work))
                 self._forget()
@@ -50,7 +51,7 @@ class _Desk:
                     self._thread = threading.Thread(target=self._work, name="later", daemon=True)
                     self._thread.start()
                 self._changed.notify()
-            return future
+            return future, begun
 
     def over(self, key: Key) -> bool:
         """Return whether an answer has come in, or its question was let go and must be asked again."""
@@ -81,14 +82,14 @@ _DESK: Final = _Desk()
 
 
 def ask(family: str, about: Hashable, work: Callable[[], Any], *, wait_s: float = 0.0) -> Answer:
-    """Return what ``work`` gives, where it was asked before or takes no longer than ``wait_s``; else it is begun.
+    """Return what ``work`` gives, where it was asked before or takes no longer than ``wait_s``, which is waited once; else it is begun.
 
     ``about`` says all that it depends on. A ValueError of ``work`` is an answer, too: why there is none.
     """
     key = (family, about)
-    future = _DESK.ask(key, work)
+    future, begun = _DESK.ask(key, work)
     try:
-        return Answer(key, future.result(timeout=wait_s))
+        return Answer(key, future.result(timeout=wait_s if begun else 0.0))
     except TooLate:
         return Answer(key, ready=False)
     except ValueError as error:

@@ -19,8 +19,10 @@ def _live() -> None:
     now = state.context()
     draft = pods.draft(reading.settings_of(now), reading.first_of(now))
     found = pods.find(draft.ask)
-    parts.page_title(title(draft, found), under(draft, found), legend=False)
-    place, waiting = st.container(key="memory-waiting"), []
+    # Asked before anything is drawn: what comes in while the page is drawn draws it once more.
+    waiting = reading.asked(now, draft, found)
+    parts.page_title(title(now, draft, found), under(draft, found), legend=False)
+    place = st.container(key="memory-waiting")
     left, right = st.columns([234, 934], gap="small")
     with left:
         designer.designer(draft, found)
@@ -48,13 +50,21 @@ def _live() -> None:
         later.follow(waiting, state.in_step, key="memory")
 
 
-def title(draft: Draft, found: Found) -> str:
-    """Return what the pod is and what it costs."""
+def title(now: state.Context, draft: Draft, found: Found) -> str:
+    """Return what the pod is, whether it holds the demand before the run, and what it costs; as far as it is known."""
     if found.pod is None or found.design is None:
         return "No pod of these numbers can be built"
-    figures = reading.figures(found.pod, draft)[0]
-    name = named(found)
-    return name if figures.cost_usd is None else f"{name} costs {grouped(round(figures.cost_usd))} USD a host"
+    name, figures = named(found), reading.figures(found.pod, draft)[0]
+    if figures.too_long:
+        return f"{name} has {count(figures.too_long, 'cable')} too long for copper"
+    if figures.cost_usd is None:
+        return name
+    usd = f"{grouped(round(figures.cost_usd))} USD a host"
+    tried = reading.option(now, found.design.name, draft).value
+    if tried is None:
+        return f"{name} costs {usd}"
+    overflow = tried.metrics["memory.overflow_events"]
+    return f"{name} holds the demand for {usd}" if overflow <= 0 else f"{name} costs {usd} and lacks room for some of the demand"
 
 
 def named(found: Found) -> str:

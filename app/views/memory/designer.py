@@ -1,16 +1,15 @@
 """The designer: kind, counts, ports, slack, pooled share, prices."""
 
 import html
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import streamlit as st
 
 from app import jobs, parts, pods, state
 from app.pods import Ask, Draft, Found
-from app.views.memory import reading, topology
+from app.views.memory import reading
+from app.views.memory.controls import select, slider
 from twin.memory import prices, wiring
 from twin.memory.designs import Design
 from twin.memory.pods import PodKind
@@ -30,16 +29,16 @@ def designer(draft: Draft, found: Found) -> None:
     """Show the controls; each answers at once and writes the URL."""
     with parts.panel("Design the pod", "pod-design"):
         ask = draft.ask
-        _select("Kind", tuple(KINDS), ask.kind, "pod-kind", lambda kind: KINDS[kind][0], lambda kind: pods.ask(pods.OF_KIND[kind]))
+        select("Kind", tuple(KINDS), ask.kind, "pod-kind", lambda kind: pods.ask(pods.OF_KIND[kind]), words=lambda kind: KINDS[kind][0])
         st.html(f'<p class="iw-note">{html.escape(KINDS[ask.kind][1])}</p>')
         _counts(ask, found)
-        _slider("Cable slack, m", draft.slack_m, (0.0, 0.5, 0.05), "pod-slack", lambda value: state.set_draft(slack=f"{value:g}"))
+        slider("Cable slack, m", draft.slack_m, (0.0, 0.5, 0.05), "pod-slack", lambda value: state.set_draft(slack=f"{value:g}"))
         st.html(f'<p class="iw-note">{html.escape(_cable_words(draft, found))}</p>')
         percent = round(100 * draft.pooled_share)
-        _slider("Pooled share of DRAM, %", percent, (0, 100, 5), "pod-pooled", lambda value: state.set_draft(pooled=f"{value / 100:g}"))
+        slider("Pooled share of DRAM, %", percent, (0, 100, 5), "pod-pooled", lambda value: state.set_draft(pooled=f"{value / 100:g}"))
         names = prices.names()
         now = draft.prices if draft.prices in names else names[0]
-        _select("Prices", names, now, "pod-prices", str, lambda name: state.set_draft(prices=name))
+        select("Prices", names, now, "pod-prices", lambda name: state.set_draft(prices=name))
         st.html(f'<p class="iw-note">{html.escape(_price_words(now))}</p>')
         if found.design is not None and found.pod is not None:
             _try(found.design, draft)
@@ -51,7 +50,7 @@ def _counts(ask: Ask, found: Found) -> None:
         case "islands":
             size = max(ask.hosts // max(ask.islands, 1), 1)
             _count("Hosts", ask, "hosts", (2 * ask.islands, max(pods.HOSTS_AT_MOST, ask.hosts), ask.islands))
-            _slider("Islands", ask.islands, (2, 12, 1), "pod-islands", lambda n: pods.ask(replace(ask, islands=n, hosts=n * size)))
+            slider("Islands", ask.islands, (2, 12, 1), "pod-islands", lambda n: pods.ask(replace(ask, islands=n, hosts=n * size)))
             st.html(f'<p class="iw-note">{size} hosts each</p>')
             _count("CXL ports a host", ask, "host_ports", (2, _MOST_PORTS, 1))
             st.html(f'<p class="iw-note">{ask.inside_ports} inside, {ask.host_ports - ask.inside_ports} outside</p>')
@@ -87,23 +86,7 @@ def _count(label: str, ask: Ask, field: str, span: tuple[int, int, int]) -> None
     def change(value: int) -> None:
         pods.ask(replace(ask, **{field: value}))  # type: ignore[arg-type]
 
-    _slider(label, getattr(ask, field), span, f"pod-{field.replace('_', '-')}", change)
-
-
-def _slider(label: str, value: Any, span: tuple[Any, Any, Any], key: str, change: Callable[[Any], None]) -> None:
-    low, high, step = span
-    key = f"{key}-{low:g}-{high:g}-{step:g}"
-    shown = min(max(value, low), high)
-    if st.session_state.get(key) != shown:
-        st.session_state[key] = shown
-    st.slider(label, low, high, step=step, key=key, on_change=lambda: topology.moved(key, shown, change))
-
-
-def _select(label: str, options: tuple[Any, ...], value: Any, key: str, words: Callable[[Any], str], change: Callable[[Any], None]) -> None:
-    if st.session_state.get(key) != value:
-        st.session_state[key] = value
-    moved = partial(topology.moved, key, value, change)
-    st.selectbox(label, options, key=key, format_func=words, on_change=moved, label_visibility="collapsed")
+    slider(label, getattr(ask, field), span, f"pod-{field.replace('_', '-')}", change)
 
 
 def _cable_words(draft: Draft, found: Found) -> str:

@@ -20,6 +20,7 @@ from policies.intent.judge import standing
 from policies.intent.model import Expectation
 from policies.intent.references import references, settled
 from twin.memory import latency
+from twin.memory.saving import BASELINES
 from twin.metrics import METRICS
 from twin.units import MINUS, show
 
@@ -61,7 +62,7 @@ def properties(now: state.Context, draft: Draft, found: Found) -> list[Answer]:
         sheet(grid(_HEADS, [_cells(row) for row in drawn]), key="pod-properties-rows")
         for words in dict.fromkeys(filter(None, (mine.why, demand.why, "" if need.why == demand.why else need.why))):
             st.html(f'<p class="iw-note">{parts.mark("at risk", "")} {html.escape(words)}</p>')
-        st.html(f'<p class="iw-note">{html.escape(_notes(mine, demand))}</p>')
+        st.html(f'<p class="iw-note">{html.escape(_notes(now, demand))}</p>')
     return [layout, demand, need]
 
 
@@ -197,12 +198,13 @@ def properties_title(drawn: list[dict[str, Any]], wishes: list[tuple[str, Expect
     return "It keeps every bound" if asks else "Nobody bounds it; copper keeps cables within 1.5 m"
 
 
-def _notes(mine: Figures, demand: Answer) -> str:
+def _notes(now: state.Context, demand: Answer) -> str:
+    """Return what the numbers are held against and how strong they are: which baseline, what a call takes elsewhere."""
     switch, rdma = 1e6 * latency.rpc_switch_s(), 1e6 * latency.rpc_rdma_s()
-    words = f"A call over a switch takes {switch:.2f} µs, by RDMA in the rack {rdma:.2f} µs."
+    calls = f"A call over a switch takes {switch:.2f} µs, by RDMA in the rack {rdma:.2f} µs; latencies are from memory, not measured."
     if demand.value is None:
-        return words
-    metrics = demand.value.metrics
+        return calls
+    metrics, baseline = demand.value.metrics, BASELINES[reading.settings_of(now).saving_against]
     overflow, moved = metrics["memory.overflow_events"], show(metrics["memory.migrated_bytes"], "x_bytes")
     over = "nothing overflows" if overflow < 0.5 else f"{overflow:.0f} placements a day overflow"
-    return f"On the demand before the run {over}, {moved} a day are moved aside. {words}"
+    return f"DRAM is held against {baseline}, on the demand before the run: {over}, {moved} a day are moved aside. {calls}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from app import later, state
 from app.later import Answer
-from app.pods import FIRST, Ask, Draft, of, parse
+from app.pods import FIRST, Ask, Draft, Found, of, parse
 from policies.intent.references import plain_pod_usd_per_host
 from twin.memory import annealing, cost, latency, prices, wiring
 from twin.memory.designs import parse as parse_design
@@ -176,3 +176,10 @@ def option(now: state.Context, design_name: str, draft: Draft) -> Answer:
         return options.option(parse(design_name), options.Site.of(around, knobs.headroom_share, knobs.migrate))
 
     return later.ask("option", (design_name, draft.pooled_share, draft.prices, draft.slack_m, run_id), work)
+
+
+def asked(now: state.Context, draft: Draft, found: Found) -> list[Answer]:
+    """Return what several parts of the page show of a pod: its layout, and what it would have come to."""
+    if found.pod is None or found.design is None:
+        return []
+    return [laid(found.pod, draft.slack_m), option(now, found.design.name, draft)]

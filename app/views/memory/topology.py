@@ -1,8 +1,7 @@
 """The pod as a figure, its matrix beside it; a host is picked in either."""
 
 import html
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import streamlit as st
@@ -13,6 +12,7 @@ from app.charts.pod import links, name_of, pod_svg
 from app.charts.tokens import LIGHT
 from app.pods import Draft
 from app.views.memory import reading
+from app.views.memory.controls import select
 from app.widgets.pod import pod_drawing
 from twin.memory.pods import Pod
 
@@ -81,27 +81,10 @@ def toggle(draft: Draft, name: str) -> None:
     state.set_draft(lost=" ".join(lost) or None)
 
 
-def moved(key: str, shown: Any, change: Callable[[Any], None]) -> None:
-    """Hear of a control that was drawn with a value. One that is gone tells it once more with the next run of a fragment: no move."""
-    value = st.session_state.get(key, shown)
-    if value != shown:
-        change(value)
-
-
 def _picker(pod: Pod, host: int) -> None:
-    key = f"pod-host-{pod.hosts}"
     names = [f"host-{number + 1}" for number in range(pod.hosts)]
-    if st.session_state.get(key) != names[host]:
-        st.session_state[key] = names[host]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pod-picker"):
-        st.selectbox(
-            "Host",
-            names,
-            key=key,
-            label_visibility="collapsed",
-            width=120,
-            on_change=lambda: moved(key, names[host], lambda name: look_at(names.index(name))),
-        )
+        select("Host", names, names[host], f"pod-host-{pod.hosts}", lambda name: look_at(names.index(name)), width=120)
         st.html(f'<p class="iw-note">{html.escape(_hint(pod))}</p>', width="stretch")
 
 

@@ -9,6 +9,7 @@ from app.charts.pod import links, lit_by, name_of, node_of, pod_svg
 from app.charts.rings import HEIGHT, WIDTH, cables, places
 from app.charts.tokens import DARK, LIGHT
 from twin.memory.blocks import block_design
+from twin.memory.islands import islands
 from twin.memory.pods import NO_ISLAND, Pod
 
 
@@ -23,28 +24,7 @@ def _switched(hosts: int, switches: int, each: int) -> Pod:
     return Pod("switched", "switch", reach, devices, switches, 1, np.full(hosts, NO_ISLAND), np.full(devices, NO_ISLAND), switches)
 
 
-def _two_islands() -> Pod:
-    """Two Fano planes of seven hosts, one port of each to seven devices between them."""
-    plane = block_design(7, 3).reach
-    across = np.array([14 + host for host in range(7)])[:, None]
-    reach = np.vstack([np.hstack([plane, across]), np.hstack([plane + 7, np.roll(across, 1)])])
-    return _with(reach)
-
-
-def _with(reach: np.ndarray) -> Pod:
-    # Devices inside have three ports and those between two, which no pod of ours has: seven more hosts of one port would even it out.
-    members = np.repeat([0, 1], 7)
-    outside = np.concatenate([np.repeat([0, 1], 7), np.full(7, NO_ISLAND)])
-    pod = object.__new__(Pod)
-    for name, value in {
-        "name": "two", "kind": "islands", "reach": reach, "devices": 21, "host_ports": 4, "device_ports": 3, "host_islands": members,
-        "device_islands": outside, "switches": 0,
-    }.items():  # fmt: skip
-        object.__setattr__(pod, name, value)
-    return pod
-
-
-PODS = {"block": block_design(25, 4), "full": _full(8, 8), "switched": _switched(24, 8, 8), "islands": _two_islands()}
+PODS = {"block": block_design(25, 4), "full": _full(8, 8), "switched": _switched(24, 8, 8), "islands": islands(3, 7, 3, 1)}
 
 
 @pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
@@ -90,10 +70,9 @@ def test_a_host_lights_its_devices_and_everybody_one_hop_away() -> None:
     assert len(own) == 8
     assert len(peers) == 8 * 3
     assert {node for node in lit if node[0] == "h"} == {f"h{i}" for i in range(25)}
-    _, _, lit = lit_by(PODS["islands"], 0)
-    assert {node for node in lit if node[0] == "h"} == {f"h{i}" for i in range(7)} | {
-        f"h{i}" for i in range(7, 14) if PODS["islands"].reach[i][3] == PODS["islands"].reach[0][3]
-    }
+    pod = PODS["islands"]
+    _, _, lit = lit_by(pod, 0)
+    assert {node for node in lit if node[0] == "h"} == {f"h{i}" for i in np.flatnonzero(pod.overlap[0])}
 
 
 def test_what_is_lost_is_crossed_out_in_the_limits_red() -> None:
@@ -121,8 +100,8 @@ def test_the_matrix_has_a_cell_for_every_device_that_a_host_reaches(pod: Pod) ->
 def test_the_matrix_puts_islands_first_and_external_devices_after_a_gap() -> None:
     pod = PODS["islands"]
     grid = grid_of(pod)
-    assert grid.inside == 14
-    assert sorted(grid.order[:14].tolist()) == list(range(14))
+    assert grid.inside == 21
+    assert sorted(grid.order[:21].tolist()) == list(range(21))
     step = np.diff(np.sort(grid.left))
-    assert int(np.argmax(step)) == 13
-    assert grid.groups == ((0, 6), (7, 13))
+    assert int(np.argmax(step)) == 20
+    assert grid.groups == ((0, 6), (7, 13), (14, 20))
