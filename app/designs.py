@@ -28,7 +28,11 @@ def statement(design: Mapping[str, Any]) -> str:
 
 def summary(option: Mapping[str, Any]) -> str:
     """Return an option's figures as a phrase."""
-    words = {"memory.pod_hosts": "{} hosts", "memory.cost_usd_per_host": "{} per host", "memory.dram_saving_share": "{} of DRAM saved"}
+    words = {
+        "memory.pod_hosts": "{} hosts",
+        "memory.cost_usd_per_host": "{} per host",
+        "memory.dram_saving_share": "{} of DRAM saved as predicted",
+    }
     metrics = option["metrics"]
     found = [words.get(name, "{}").format(show(metrics[name], name)) for name in COLUMNS.values() if name in metrics]
     return ", ".join(found[:4])

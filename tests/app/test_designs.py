@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import shutil
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -184,9 +186,34 @@ def test_the_intents_page_shows_the_pod_and_its_front(tried: Path, monkeypatch: 
     assert designs.statement(design) in " ".join(str(item.proto) for item in at.main)
 
 
+def test_another_pod_is_taken_on_the_intents_page_and_is_a_new_version(
+    tried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "copy"
+    shutil.copytree(tried, home, ignore=shutil.ignore_patterns("jobs"))
+    monkeypatch.setenv("INTENTWIN_HOME", str(home))
+    design = lifecycle.design(home, "I-01")
+    assert design is not None
+    _job_done(home, {"design": design})
+    at = AppTest.from_string(PAGE, default_timeout=60)
+    at.query_params["intent"] = "I-01"
+    at.run()
+    other = at.selectbox("build-I-01-1").options[0]
+    assert other != design["chosen"]["name"]
+    at.button("build-I-01-1-go").click().run()
+    assert not at.exception
+    kept = lifecycle.record(home, "I-01")
+    assert kept.version == 2
+    assert dict(kept.policy or {})["levers"]["pod_topology"][0]["knobs"]["design"] == other
+    # The pod of the new version is told beside the server; it ends before its store does.
+    while (job := jobs.latest(home, "design", intent_id="I-01", version=2)) is None or not job.over:
+        time.sleep(0.1)
+    assert (job.result or {})["design"]["chosen"]["name"] == other
+
+
 def _job_done(home: Path, result: dict[str, Any]) -> None:
     """Leave in a store what a job that worked out the design of I-01 leaves there."""
     place = jobs.folder(home) / "20260714-120000-abcdef"
-    place.mkdir()
+    place.mkdir(parents=True)
     jobs.write(place / "spec.json", {"kind": "design", "spec": {"intent_id": "I-01", "version": 1}, "home": str(home), "created_s": 0.0})
     jobs.write(place / "progress.json", {"state": "done", "done_share": 1.0, "text": "", "result": result})
