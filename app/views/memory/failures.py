@@ -7,17 +7,18 @@ import polars as pl
 import streamlit as st
 
 from app import later, parts, state
+from app.charts.grid import grid, word
 from app.charts.pod import links, node_of
 from app.charts.statements import count, named
 from app.later import Answer
 from app.pods import Draft
 from app.views.memory import reading, topology
-from app.widgets.rows import Head, rows
+from app.widgets.sheet import sheet
 from twin.memory.pods import Pod
 from twin.units import show
 
 _NAMED: Final = 8
-_HEADS: Final = (Head("what", "While it is gone", "strong", "34%"), Head("much", "", "value", "20%"), Head("who", "Who", "muted"))
+_HEADS: Final = (word("While it is gone"), word("", "n"), word("Who"))
 
 
 def failures(now: state.Context, draft: Draft, pod: Pod) -> list[Answer]:
@@ -32,7 +33,8 @@ def failures(now: state.Context, draft: Draft, pod: Pod) -> list[Answer]:
     with parts.panel(failures_title(lost, found), "pod-failures", data=_frame(failure) if failure is not None else None):
         _controls(draft, pod, lost)
         if failure is not None:
-            rows(_HEADS, told(failure), state.colours(), key="pod-failure-rows")
+            cells = [[word(line["what"], "label"), word(line["much"], "n b"), word(line["who"], "m s wrap")] for line in told(failure)]
+            sheet(grid(_HEADS, cells), key="pod-failure-rows")
             st.html(
                 '<p class="iw-note">At the peak of the demand before the run; what lay on a lost part is taken to be spread evenly over a '
                 "host’s devices, the need is the least capacity that holds all of it.</p>"
@@ -84,7 +86,7 @@ def _words(name: str) -> str:
     return f"port {port} of {host.replace('-', ' ')}" if port else name.replace("-", " ")
 
 
-def told(failure: Any) -> list[dict[str, Any]]:
+def told(failure: Any) -> list[dict[str, str]]:
     """Return the lines of the table: what, how much, who."""
     hosts = len(failure.devices_lost)
     before, after = show(failure.need_before_bytes, "x_bytes"), show(failure.need_after_bytes, "x_bytes")

@@ -54,7 +54,7 @@ def test_the_page_says_what_the_pod_is_and_whether_it_holds_the_demand(stored: P
     assert "Host 4 reaches all 24 others in one hop" in words
     figure, matrix = _sent(at, "intentwin.pod")
     assert figure["host"] == matrix["host"] == "h3"
-    table = _sent(at, "intentwin.sheet")[-1]["html"]
+    table = next(sent["html"] for sent in _sent(at, "intentwin.sheet") if "Property, unit" in sent["html"])
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
     found = {row[0]: row[1:4] for row in rows if row}
     assert found["Cost a host, USD"][:2] == ["1\u00a0277", "2\u00a0882"]
@@ -95,9 +95,9 @@ def test_moving_a_slider_drafts_another_pod_and_the_url_says_which(stored: Path)
 def test_what_is_lost_is_told_and_can_be_put_back(stored: Path) -> None:
     at = _opened(pod="block-design-25x8n4", lost="device-7")
     assert "Losing device 7 costs four hosts a way to memory and six one-hop pairs" in _words(at)
-    lines = {row["what"]: row for sent in _sent(at, "intentwin.rows") for row in sent["rows"] if "much" in row}
-    assert lines["Hosts that lose a device"]["much"] == "4 of 25"
-    assert lines["One-hop pairs lost"]["much"] == "6"
+    told = next(sent["html"] for sent in _sent(at, "intentwin.sheet") if "While it is gone" in sent["html"])
+    assert re.search(r"Hosts that lose a device</td><td[^>]*>4 of 25<", told)
+    assert re.search(r"One-hop pairs lost</td><td[^>]*>6<", told)
     next(button for button in at.button if button.label == "Put back device 7").click()
     at.run()
     assert "lost" not in at.query_params
