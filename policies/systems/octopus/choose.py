@@ -17,7 +17,7 @@ from twin.memory.saving import BASELINES
 from twin.metrics import METRICS
 from twin.units import show
 
-_WISH: Final = {"saving": "saves the most DRAM", "cost": "costs the least per host", "hosts": "has the most hosts"}
+_WISH: Final = {"saving": "saves the most DRAM over the site", "cost": "costs the least per host", "hosts": "has the most hosts"}
 # A pod that needs more DRAM than it saves is never chosen; who wants it names it.
 _SAVES: Final = Target(metric=SAVING, op=">=", bound=0.0)
 
@@ -41,8 +41,8 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
     found = search.assess(hopeful)
     kept = [each for each in found if not shortfall(each.metrics, search.limits)]
     if kept:
-        chosen = min(kept, key=_ORDER[knobs.prefer])
         front = _front(kept)
+        chosen = min(front, key=_order(knobs.prefer, len(seen.host_ids)))
         why = _chosen_words(chosen, front, knobs.prefer, site, search, len(able))
         return Answer(front, chosen, why, None, len(able), search.refused)
     # Nothing keeps every limit: say what comes nearest, wherever it is.
@@ -111,11 +111,20 @@ def _front(kept: Sequence[Option]) -> tuple[Option, ...]:
     return tuple(sorted(front, key=lambda each: (each.metrics[COST], each.name)))
 
 
-_ORDER: Final[Mapping[str, Callable[[Option], tuple[Any, ...]]]] = {
-    "saving": lambda each: (-each.metrics[SAVING], each.metrics[COST], each.name),
-    "cost": lambda each: (each.metrics[COST], -each.metrics[SAVING], each.name),
-    "hosts": lambda each: (-each.metrics[HOSTS], -each.metrics[SAVING], each.name),
-}
+def over_site(metrics: Mapping[str, float], hosts: int) -> float:
+    """Return the saving that pods of a size bring over all hosts of a site: those that fill no whole pod save nothing."""
+    size = int(metrics[HOSTS])
+    return metrics[SAVING] * (hosts // size * size) / hosts
+
+
+def _order(prefer: str, hosts: int) -> Callable[[Option], tuple[Any, ...]]:
+    """Return by what the preferred option comes first."""
+    orders: dict[str, Callable[[Option], tuple[Any, ...]]] = {
+        "saving": lambda each: (-over_site(each.metrics, hosts), each.metrics[COST], each.name),
+        "cost": lambda each: (each.metrics[COST], -over_site(each.metrics, hosts), each.name),
+        "hosts": lambda each: (-each.metrics[HOSTS], -each.metrics[SAVING], each.name),
+    }
+    return orders[prefer]
 
 
 def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None:
