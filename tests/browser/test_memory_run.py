@@ -14,6 +14,8 @@ from twin.sources import data_dir, toml
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+OPENINGS = 10
+TWO_FRAMES = "() => new Promise((told) => requestAnimationFrame(() => requestAnimationFrame(told)))"
 FRONT, UNBEATEN, FILLINGS = ".st-key-panel-pod-front", ".st-key-panel-pod-unbeaten", ".st-key-panel-pod-fillings"
 PLACE = """(name) => {
     const drawn = document.querySelector('.st-key-fig-pod-front .js-plotly-plot'), box = drawn.getBoundingClientRect();
@@ -42,13 +44,25 @@ def _worked_out(ready: Any, page: Page) -> None:
 
 
 def _chosen(page: Page, panel: Locator, steps: int) -> None:
-    """Choose from a panel's list by key."""
-    panel.locator("input").focus()
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("option").first).to_be_visible()
-    for _ in range(steps - 1):
-        page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
+    """Choose from a panel's list by key; one that was shut by something that moved under it is opened anew."""
+    field = panel.get_by_role("combobox")
+    options = page.locator("[role=listbox]").get_by_role("option")
+    for _ in range(OPENINGS):
+        field.focus()
+        # Focus scrolls, and a list shuts where the page scrolls after it was opened: the scroll is told by the second frame.
+        page.evaluate(TWO_FRAMES)
+        if not options.count():
+            page.keyboard.press("ArrowDown")
+        try:
+            expect(options.first).to_be_visible(timeout=3_000)
+        except AssertionError:
+            continue
+        for _ in range(steps - 1):
+            page.keyboard.press("ArrowDown")
+        if options.count():
+            page.keyboard.press("Enter")
+            return
+    pytest.fail(f"the list did not stay open in {OPENINGS} tries")
 
 
 @pytest.fixture(scope="module")
