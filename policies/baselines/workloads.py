@@ -1,4 +1,4 @@
-"""The plain holder of VM placement: best fit on GPUs, blind to heat."""
+"""The plain holders of VMs: best fit on GPUs, blind to heat; opaque."""
 
 from typing import Annotated, Final
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from policies.system import Knobs, Surroundings, System
-from twin.workloads.levers import PlacementObservation, VmAsked
+from twin.workloads.levers import OffersAction, OffersObservation, PlacementObservation, VmAsked
 
 
 class BestFitKnobs(Knobs):
@@ -28,6 +28,19 @@ class BestFit:
         return self._sign * (seen.gpus_free - asked.gpus).astype(np.float64)
 
 
+class Opaque:
+    """Asks nobody and offers nothing: every VM keeps its size, its clock and its price, whatever it hints."""
+
+    def __init__(self, knobs: Knobs, surroundings: Surroundings) -> None:
+        del knobs, surroundings
+
+    def offer(self, seen: OffersObservation) -> OffersAction:
+        """Return that every VM is left alone."""
+        count = len(seen.vm)
+        one, none = np.ones(count), np.zeros(count, dtype=np.int64)
+        return OffersAction(granted=none, size_share=one, clock_share=one.copy(), take=none.copy(), cause=none.copy())
+
+
 BASELINES: Final = (
     System(
         id="best_fit",
@@ -38,5 +51,15 @@ BASELINES: Final = (
         costs=(),
         knobs=BestFitKnobs,
         build=BestFit,
+    ),
+    System(
+        id="opaque",
+        name="opaque VMs",
+        question="What if the platform knows nothing of its VMs and tells them nothing?",
+        levers={"offers": "holder"},
+        serves=(),
+        costs=(),
+        knobs=Knobs,
+        build=Opaque,
     ),
 )

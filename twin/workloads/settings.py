@@ -8,6 +8,7 @@ from twin.clock import HOUR_S
 from twin.workloads.host_streams import HostStream
 from twin.workloads.host_trace import HostTrace
 from twin.workloads.load import Load
+from twin.workloads.negotiation.settings import Settings as Negotiation
 from twin.workloads.streams import VmStream
 
 
@@ -40,7 +41,8 @@ class Settings(BaseModel):
     ``host_streams`` of them, or those of a recorded trace.
 
     ``noise_hold_s`` is how long a VM's random deviation lasts. With ``follow_capacity`` a site that was given more servers than
-    it was built for also carries as many more VMs and requests; without it the same demand finds more room.
+    it was built for also carries as many more VMs and requests; without it the same demand finds more room. ``negotiation`` says
+    whose VMs give hints and are offered other treatments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class Settings(BaseModel):
     host_trace: HostTrace | None = None
     noise_hold_s: Annotated[float, Field(ge=60)] = HOUR_S
     follow_capacity: bool = False
+    negotiation: Negotiation = Negotiation()
 
     @property
     def coming(self) -> tuple[tuple[str, str], ...]:

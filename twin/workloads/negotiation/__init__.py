@@ -1,0 +1,1 @@
+"""Hints up, notices down, prices out: what platform and VMs agree on."""
