@@ -150,7 +150,8 @@ class OffersObservation:
     ``twin.workloads.negotiation.treatments``), ``size_share`` the cores over those that were asked for, ``clock_share`` the clock.
     ``running`` is False while a VM is evicted or shut down, ``noticed`` True while a notice of that stands open, ``declined``
     True where its workload asked for another one to be taken. ``busy_share`` is its load now, ``peak_share`` the highest of an
-    ordinary day, of its cores; ``power_w`` what it draws now beyond an idle machine. ``changed`` marks VMs that are new or whose hints in force changed since the last tick.
+    ordinary day, of its cores; ``power_w`` what it draws now beyond an idle machine. ``changed`` marks VMs that are new or whose
+    hints in force changed since the last tick.
     """
 
     t_s: float
