@@ -17,7 +17,8 @@ BASELINES: Final[dict[str, str]] = {
 class Saving:
     """DRAM that hosts in pods need, with and without the pool, and shares of it that are not bought.
 
-    ``total_share`` is of all their DRAM, ``pooled_share`` of the part that is pooled alone. The ideal ones are those of devices
+    ``total_share`` is of all their DRAM, ``pooled_share`` of the part that is pooled alone, ``site_share`` of the DRAM of all hosts,
+    those outside of pods included, which save nothing. The ideal ones are those of devices
     that just hold the pod's peak, filled evenly. Bytes are ``baseline_bytes`` without a pool, ``local_bytes`` in hosts and
     ``device_bytes`` on devices with it.
     """
@@ -25,6 +26,7 @@ class Saving:
     against: Baseline
     total_share: float
     pooled_share: float
+    site_share: float
     ideal_total_share: float
     ideal_pooled_share: float
     baseline_bytes: int
@@ -64,13 +66,17 @@ def saving(done: Replay, against: Baseline) -> Saving:
     pool, best = size * _slices(_largest(done), tiling.pod.devices, against), size * _slices(done.pod_peak_slices, 1, against)
     without = provisioned(size * done.host_peak_slices[inside], against)
     overflown = provisioned(local, against) - provisioned(unpooled, against)
+    alone, bought = provisioned(peaks, against), provisioned(local, against) + pool
+    # Whoever is in no pod keeps the DRAM that the baseline gives them.
+    everywhere = provisioned(done.host_peak_bytes, against)
     return Saving(
         against=against,
         total_share=saved_share(peaks, local, pool, against),
         pooled_share=1.0 - (pool + overflown) / without if without else 0.0,
+        site_share=1.0 - (bought + everywhere - alone) / everywhere if everywhere else 0.0,
         ideal_total_share=saved_share(peaks, unpooled, best, against),
         ideal_pooled_share=1.0 - best / without if without else 0.0,
-        baseline_bytes=provisioned(peaks, against),
+        baseline_bytes=alone,
         local_bytes=provisioned(local, against),
         device_bytes=pool,
     )

@@ -9,13 +9,13 @@ import streamlit as st
 
 from app import parts, pods, state
 from app.charts.options import BEATEN, BEST, COST, HOSTS, MISSED, SAVING, options, options_title
-from app.charts.pareto import front as unbeaten
 from app.charts.statements import count
 from app.pods import Draft, Found
 from app.views.memory import kept, properties
 from app.widgets.rows import Head, rows
 from policies.system import Target
 from policies.systems.octopus.limits import ENFORCED, said, shortfall
+from policies.systems.octopus.unbeaten import SITE_SAVING, Figures, beats, figures
 from twin.memory import designs
 from twin.memory.saving import BASELINES
 from twin.units import show
@@ -26,13 +26,14 @@ _LATENCY: Final = "memory.access_latency_s"
 _KIND: Final = "front"
 SWITCHED: Final = "switch-24x8n1-p32"
 _HEADS: Final = (
-    Head("pod", "Pod", "strong", "30%"),
-    Head("hosts", "Hosts", "number", "8%", narrow=False),
+    Head("pod", "Pod", "strong", "27%"),
+    Head("hosts", "Hosts", "number", "7%", narrow=False),
     Head("cost", "Cost a host", "number", "11%"),
-    Head("own", "Saved, own peaks", "value", "14%"),
-    Head("worst", "Saved, worst host", "number", "14%", narrow=False),
-    Head("latency", "Latency", "number", "10%", narrow=False),
-    Head("moved", "Moved a day", "number", "13%", narrow=False),
+    Head("own", "Saved, own peaks", "value", "13%"),
+    Head("worst", "Saved, worst host", "number", "13%", narrow=False),
+    Head("site", "Saved on the site", "number", "12%", narrow=False),
+    Head("latency", "Latency", "number", "8%", narrow=False),
+    Head("moved", "Moved a day", "number", "9%", narrow=False),
 )
 
 
@@ -72,7 +73,10 @@ def listed(now: state.Context, draft: Draft, found: Found) -> None:
     mine = frame.filter((pl.col("stands") == BEST) | (pl.col("name") == here))
     with parts.panel(listed_title(frame), "pod-unbeaten", data=mine):
         own, worst = BASELINES["sum_of_peaks"], BASELINES["uniform_sku"]
-        st.html(f'<p class="iw-note">Saved against {own}, and against {worst}. Click a pod to see it above.</p>')
+        site = "own peaks" if known.answer["against"] == "sum_of_peaks" else "worst host"
+        inside = f"Saved by the hosts in pods against {own}, and against {worst}"
+        words = f"{inside}; on the site ({site}) by all of them, of which those in no pod save nothing."
+        st.html(f'<p class="iw-note">{words} Click a pod to see it above.</p>')
         _table(mine, here)
 
 
@@ -80,7 +84,7 @@ def listed_title(frame: pl.DataFrame) -> str:
     """Return how many pods none beats."""
     best = len(frame.filter(pl.col("stands") == BEST))
     words = count(best, "pod").capitalize() if best else "No pod"
-    return f"{words} that none beats in cost, saving and hosts" if best else "No pod keeps every bound"
+    return f"{words} that none beats in cost, hosts and saving, in pods and on the site" if best else "No pod keeps every bound"
 
 
 def _limits(now: state.Context, draft: Draft) -> list[Target]:
@@ -90,31 +94,29 @@ def _limits(now: state.Context, draft: Draft) -> list[Target]:
 
 
 def standing(found: Sequence[Mapping[str, Any]], limits: Sequence[Target]) -> pl.DataFrame:
-    """Return a row per pod: its metrics, what it saves by each baseline, and how it stands among those that keep every limit.
+    """Return a row per pod: its metrics, what it saves by each baseline and on the site, and how it stands among those within every limit.
 
-    ``stands`` is best (none beats it in cost, saving and hosts), beaten or missed; ``why`` names what beats it, or the limit that
-    it misses the most.
+    ``stands`` is best (none beats it in cost, hosts, and saving in pods and on the site, as Octopus has it), beaten or missed; ``why``
+    names what beats it, or the limit that it misses the most.
     """
     each = [
         {
             "name": option["name"],
             "title": option["title"],
-            **option["metrics"],
+            **figures(option["metrics"], option["details"]),
             **{name: option["details"].get(f"in_pods_{name}_total_share") for name in BASELINES},
             "label": _label(option["name"]),
             "missed": _missed(option["metrics"], limits),
         }
         for option in found
     ]
-    frame = pl.DataFrame(each, infer_schema_length=None)
-    able = frame.filter(pl.col("missed") == "")
-    best = set(able.filter(unbeaten(able, COST, SAVING, HOSTS))["name"]) if len(able) else set()
-    winners = able.filter(pl.col("name").is_in(list(best))).sort(COST)
-    why, stands = [], []
-    for row in frame.iter_rows(named=True):
-        stands.append(BEST if row["name"] in best else MISSED if row["missed"] else BEATEN)
-        why.append(row["missed"] or ("none beats it" if row["name"] in best else _beaten(row, winners)))
-    return frame.with_columns(pl.Series("stands", stands), pl.Series("why", why)).drop("missed").sort(COST, "name")
+    able = sorted((row for row in each if not row["missed"]), key=lambda row: row[COST])
+    best = [row for row in able if not any(beats(other, row) for other in able)]
+    names = {row["name"] for row in best}
+    for row in each:
+        row["stands"] = BEST if row["name"] in names else MISSED if row["missed"] else BEATEN
+        row["why"] = row["missed"] or ("none beats it" if row["name"] in names else _beaten(row, best))
+    return pl.DataFrame(each, infer_schema_length=None).drop("missed").sort(COST, "name")
 
 
 def _label(name: str) -> str:
@@ -127,10 +129,9 @@ def _missed(metrics: Mapping[str, float], limits: Sequence[Target]) -> str:
     return said(metrics, max(missed, key=lambda limit: missed[limit])) if missed else ""
 
 
-def _beaten(row: Mapping[str, Any], winners: pl.DataFrame) -> str:
+def _beaten(row: Figures, best: Sequence[Mapping[str, Any]]) -> str:
     """Return who beats a pod, the cheapest of those that do."""
-    better = winners.filter((pl.col(COST) <= row[COST]) & (pl.col(SAVING) >= row[SAVING]) & (pl.col(HOSTS) >= row[HOSTS]))
-    return f"beaten by {better['title'][0]}" if len(better) else "beaten"
+    return f"beaten by {next(other['title'] for other in best if beats(other, row))}"
 
 
 def table(frame: pl.DataFrame, refused: Mapping[str, str]) -> pl.DataFrame:
@@ -146,14 +147,24 @@ def _under(answer: Mapping[str, Any], frame: pl.DataFrame, limits: Sequence[Targ
     """Return what the figure counts by, how many pods stand where, and the limit that binds."""
     days = f"{answer['days']:.0f} day{'' if round(answer['days']) == 1 else 's'}"
     words = [
-        f"Saved against {answer['against_words']}, by prices {answer['prices']}, on {days} of demand before the run; "
-        "the larger the dot, the more hosts.",
+        f"Saved by the hosts in pods against {answer['against_words']}, by prices {answer['prices']}, on {days} of demand before the "
+        "run; the larger the dot, the more hosts.",
+        on_the_site(frame),
         binding(frame, limits),
     ]
     if answer["refused"]:
         name, why = next(iter(answer["refused"].items()))
         words.append(f"{count(len(answer['refused']), 'design').capitalize()} cannot be built here, such as {name}: {why}.")
     return " ".join(filter(None, words))
+
+
+def on_the_site(frame: pl.DataFrame) -> str:
+    """Return which of the pods that none beats saves the most on the site, "" where there is none: what Octopus prefers."""
+    best = frame.filter(pl.col("stands") == BEST).sort(SITE_SAVING, COST, descending=[True, False])
+    if best.is_empty():
+        return ""
+    title, saved = best.select("title", SITE_SAVING).row(0)
+    return f"Hosts that fill no whole pod save nothing: on the site {title} saves the most, {show(saved, SAVING)}."
 
 
 def binding(frame: pl.DataFrame, limits: Sequence[Target]) -> str:
@@ -206,6 +217,7 @@ def _table(frame: pl.DataFrame, here: str) -> None:
             "hosts": f"{row[HOSTS]:.0f}",
             "cost": f"{row[COST]:,.0f}\u00a0USD".replace(",", "\u00a0"),
             "latency": show(row[_LATENCY], _LATENCY),
+            "site": show(row[SITE_SAVING], SAVING),
             "moved": show(row[_MOVED], _MOVED) if row[_MOVED] else "0",
             **{key: show(row[name], "x_share") for key, name in (("own", "sum_of_peaks"), ("worst", "uniform_sku"))},
         }

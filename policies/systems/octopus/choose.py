@@ -10,6 +10,7 @@ from policies.systems.octopus import options
 from policies.systems.octopus.knobs import OctopusKnobs
 from policies.systems.octopus.limits import COST, HOSTS, LATENCY, SAVING, bound, limits_of, said, shortfall
 from policies.systems.octopus.options import Site
+from policies.systems.octopus.unbeaten import SITE_SAVING, Figures, beats, figures
 from twin.memory import designs, latency
 from twin.memory.designs import Design
 from twin.memory.levers import TopologyObservation
@@ -17,13 +18,13 @@ from twin.memory.saving import BASELINES
 from twin.metrics import METRICS
 from twin.units import show
 
-_WISH: Final = {"saving": "saves the most DRAM over the site", "cost": "costs the least per host", "hosts": "has the most hosts"}
+_WISH: Final = {"saving": "saves the most DRAM on the site", "cost": "costs the least per host", "hosts": "has the most hosts"}
 # A pod that needs more DRAM than it saves is never chosen; who wants it names it.
 _SAVES: Final = Target(metric=SAVING, op=">=", bound=0.0)
 
 
 def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
-    """Return the pods that none beats in cost per host, DRAM saved and hosts, the one to build, and why; or why there is none.
+    """Return the pods that none beats in cost, hosts and saving (in pods, on the site), the one to build, and why; or why there is none.
 
     The designs of the most hosts are laid out first; one that costs more than a pod which is better in all, whatever its cables,
     is not laid out. ValueError, one line, where a pod is named that cannot be built.
@@ -42,7 +43,7 @@ def answer(knobs: OctopusKnobs, seen: TopologyObservation) -> Answer:
     kept = [each for each in found if not shortfall(each.metrics, search.limits)]
     if kept:
         front = _front(kept)
-        chosen = min(front, key=_order(knobs.prefer, len(seen.host_ids)))
+        chosen = min(front, key=_ORDER[knobs.prefer])
         why = _chosen_words(chosen, front, knobs.prefer, site, search, len(able))
         return Answer(front, chosen, why, None, len(able), search.refused)
     # Nothing keeps every limit: say what comes nearest, wherever it is.
@@ -80,15 +81,16 @@ class _Search:
     def assess(self, able: Iterable[Design], *, whole: bool = False) -> list[Option]:
         """Return the options of designs, the most saving first; those that another one beats for certain are left out."""
         mine = [design for design in able if design.name not in self.refused]
-        mine.sort(key=lambda design: (-options.saved_share(design, self.site), options.least_usd(design, self.site), design.name))
+        mine.sort(key=lambda design: (-options.saved(design, self.site).total_share, options.least_usd(design, self.site), design.name))
         out: list[Option] = []
         for design in mine:
             least = {
                 HOSTS: float(design.hosts),
                 COST: options.least_usd(design, self.site),
-                SAVING: options.saved_share(design, self.site),
+                SAVING: options.saved(design, self.site).total_share,
+                SITE_SAVING: options.saved(design, self.site).site_share,
             }
-            if not whole and (shortfall({**least, LATENCY: 0.0}, self._of(SAVING)) or any(_beats(each.metrics, least) for each in out)):
+            if not whole and (shortfall({**least, LATENCY: 0.0}, self._of(SAVING)) or any(beats(_figures(each), least) for each in out)):
                 continue
             try:
                 out.append(options.option(design, self.site))
@@ -100,31 +102,21 @@ class _Search:
         return [limit for limit in self.limits if limit.metric == metric]
 
 
-def _beats(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Return whether one is nowhere worse than another in cost, saving and hosts, and somewhere better."""
-    mine, its = ((values[SAVING], values[HOSTS], -values[COST]) for values in (one, other))
-    return all(a >= b for a, b in zip(mine, its, strict=True)) and mine != its
+def _figures(each: Option) -> Figures:
+    return figures(each.metrics, each.details)
 
 
 def _front(kept: Sequence[Option]) -> tuple[Option, ...]:
-    front = [each for each in kept if not any(_beats(other.metrics, each.metrics) for other in kept)]
+    front = [each for each in kept if not any(beats(_figures(other), _figures(each)) for other in kept)]
     return tuple(sorted(front, key=lambda each: (each.metrics[COST], each.name)))
 
 
-def over_site(metrics: Mapping[str, float], hosts: int) -> float:
-    """Return the saving that pods of a size bring over all hosts of a site: those that fill no whole pod save nothing."""
-    size = int(metrics[HOSTS])
-    return metrics[SAVING] * (hosts // size * size) / hosts
-
-
-def _order(prefer: str, hosts: int) -> Callable[[Option], tuple[Any, ...]]:
-    """Return by what the preferred option comes first."""
-    orders: dict[str, Callable[[Option], tuple[Any, ...]]] = {
-        "saving": lambda each: (-over_site(each.metrics, hosts), each.metrics[COST], each.name),
-        "cost": lambda each: (each.metrics[COST], -over_site(each.metrics, hosts), each.name),
-        "hosts": lambda each: (-each.metrics[HOSTS], -each.metrics[SAVING], each.name),
-    }
-    return orders[prefer]
+# What is preferred for its saving is the one that saves the most on the site.
+_ORDER: Final[Mapping[str, Callable[[Option], tuple[Any, ...]]]] = {
+    "saving": lambda each: (-each.details[SITE_SAVING], each.metrics[COST], each.name),
+    "cost": lambda each: (each.metrics[COST], -each.details[SITE_SAVING], each.name),
+    "hosts": lambda each: (-each.metrics[HOSTS], -each.details[SITE_SAVING], each.name),
+}
 
 
 def _nearest(found: Sequence[Option], limits: Sequence[Target]) -> Option | None:
@@ -156,14 +148,18 @@ def _named(name: str, site: Site, limits: Sequence[Target], hosts: int) -> Answe
 
 
 def _sum_words(each: Option, site: Site) -> str:
-    saved = show(each.metrics[SAVING], SAVING)
+    saved, everywhere = (show(share, SAVING) for share in (each.metrics[SAVING], each.details[SITE_SAVING]))
     against = BASELINES[site.settings.saving_against]
-    return f"{saved} of DRAM saved against {against}, {show(each.metrics[COST], COST)} per host by prices {site.settings.prices}"
+    # Hosts that fill no whole pod save nothing.
+    site_words = f" ({everywhere} on the site, hosts in no pod included)" if each.details["hosts_without_pod"] else ""
+    return (
+        f"{saved} of DRAM saved against {against}{site_words}, {show(each.metrics[COST], COST)} per host by prices {site.settings.prices}"
+    )
 
 
 def _chosen_words(chosen: Option, front: Sequence[Option], prefer: str, site: Site, search: _Search, able: int) -> str:
     within = " within the limits" if set(search.limits) - {_SAVES} else ""
-    beaten = f"; {len(front)} are beaten by none in cost, saving and hosts at once" if len(front) > 1 else ""
+    beaten = f"; {len(front)} are beaten by none in cost, saving (in pods and on the site) and hosts at once" if len(front) > 1 else ""
     left = f"; {len(search.refused)} cannot be built here" if search.refused else ""
     return f"{chosen.name} ({chosen.title}) {_WISH[prefer]} of {able} designs{within}: {_sum_words(chosen, site)}{beaten}{left}"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from policies.system import Option
 from policies.systems.octopus.limits import COST, HOSTS, LATENCY, SAVING
+from policies.systems.octopus.unbeaten import SITE_SAVING
 from twin.memory import cost, latency, planning, prices, saving, sizing
 from twin.memory.demand import PastDemand
 from twin.memory.designs import Design
@@ -88,10 +89,9 @@ def replayed(design: Design, site: Site) -> planning.Replay:
     return planning.replay(design.build(), site.past, site.terms, pickers.least_loaded, site.migrate, slices)
 
 
-def saved_share(design: Design, site: Site) -> float:
-    """Return the DRAM that the hosts in pods would not have bought, against the site's baseline, as a run says it."""
-    done = replayed(design, site)
-    return saving.saving(done, site.settings.saving_against).total_share
+def saved(design: Design, site: Site) -> saving.Saving:
+    """Return the DRAM that would not be bought, against the site's baseline: by the hosts in pods, as a run says it, and on the site."""
+    return saving.saving(replayed(design, site), site.settings.saving_against)
 
 
 @lru_cache(maxsize=512)
@@ -105,7 +105,7 @@ def option(design: Design, site: Site) -> Option:
     metrics = {
         HOSTS: float(pod.hosts),
         COST: figures.cost_usd_per_host,
-        SAVING: saved_share(design, site),
+        SAVING: saved(design, site).total_share,
         LATENCY: figures.access_latency_s,
         MIGRATED: float(done.migrated_slices.sum()) * site.settings.slice_bytes * by_day,
         OVERFLOWS: float(done.overflow_events.sum()) * by_day,
@@ -126,6 +126,7 @@ def option(design: Design, site: Site) -> Option:
         "two_hop_share": figures.two_hop_share,
         "expansion_share": figures.expansion_share,
         "blast_hosts": float(figures.blast_hosts),
+        SITE_SAVING: saved(design, site).site_share,
         "rpc_s": latency.rpc_s(1, figures.access_latency_s),
     }
     knobs = {"design": design.name, "device_bytes": sizes if isinstance(sizes, tuple) else (sizes,)}

@@ -162,10 +162,11 @@ def test_a_pod_that_is_too_large_for_the_site_is_refused_in_a_line(store: Any, h
         _answered("fillings", kept.spec(now, draft, design="biregular-128x8n4"), home)
 
 
-def _option(name: str, cost: float, saving: float, hosts: float) -> dict[str, Any]:
+def _option(name: str, cost: float, saving: float, hosts: float, on_site: float | None = None) -> dict[str, Any]:
     metrics = {"memory.cost_usd_per_host": cost, "memory.dram_saving_share": saving, "memory.pod_hosts": hosts}
     metrics |= {"memory.access_latency_s": 2.6e-7, "memory.migrated_bytes": 0.0, "memory.overflow_events": 0.0}
     details = {"in_pods_sum_of_peaks_total_share": saving, "in_pods_uniform_sku_total_share": 2 * saving}
+    details["site_saving_share"] = saving if on_site is None else on_site
     return {"name": name, "title": name, "metrics": metrics, "details": details}
 
 
@@ -192,6 +193,19 @@ def test_a_pod_stands_by_what_beats_it_or_by_the_limit_that_it_misses_most() -> 
     assert found["islands-96x8n4"]["stands"] == MISSED
     assert "pod cost per host" in found["islands-96x8n4"]["why"]
     assert "cost per host at most 1300\u00a0USD turns 2 away" in front.binding(frame, limits).replace("1,300", "1300")
+
+
+def test_a_pod_that_leaves_fewer_hosts_without_one_is_beaten_by_none_that_saves_more_in_its_pods() -> None:
+    """Of 96 hosts pods of 57 leave 39, which save nothing: a dearer pod of fewer hosts and less saving in it saves more on the site."""
+    large, small = _option("large", 900.0, 0.10, 57.0, 0.10 * 57 / 96), _option("small", 1000.0, 0.08, 24.0)
+    frame = front.standing([large, small], [])
+    assert set(frame["stands"]) == {BEST}
+    assert front.on_the_site(frame).replace("\u00a0", " ") == (
+        "Hosts that fill no whole pod save nothing: on the site small saves the most, 8.00 %."
+    )
+    assert front.listed_title(frame) == "Two pods that none beats in cost, hosts and saving, in pods and on the site"
+    full = front.standing([_option("large", 900.0, 0.10, 57.0, 0.09), small], [])
+    assert {row["name"]: row["stands"] for row in full.iter_rows(named=True)} == {"large": BEST, "small": BEATEN}
 
 
 def test_data_holds_both_savings_and_what_cannot_be_built() -> None:

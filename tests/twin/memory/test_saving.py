@@ -1,5 +1,7 @@
 """DRAM that is not bought: against which baseline, and of which part."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,23 @@ def test_hosts_that_peak_one_after_the_other_share_what_each_needs_for_a_while()
     assert found.total_share == pytest.approx(0.2)
     assert found.pooled_share == pytest.approx(0.4)
     assert found.of_ideal == pytest.approx(1.0)
+
+
+def test_hosts_in_no_pod_save_nothing_on_the_site():
+    """Two hosts share what each needs for a while, of 20 GiB 4; a third one that fills no pod keeps its 6, or as much as the worst."""
+    past = turns()
+    events = HostEvents(
+        np.append(past.events.t_s, 95.0), np.append(past.events.vm, 4), np.append(past.events.host, 2), np.append(past.events.begins, True)
+    )
+    three = replace(past, hosts=3, vms=HostVms(np.array([2, 2, 8, 8, 6]) * GIB, np.ones(5, dtype=np.int64), np.zeros(5)), events=events)
+    done = replay(shared_by_all(2), three, Terms(0.5, GIB), least_loaded, False, None)
+    assert (done.host_peak_bytes // GIB).tolist() == [10, 10, 6]
+    found = saving(done, "sum_of_peaks")
+    assert (found.total_share, found.site_share) == pytest.approx((4 / 20, 4 / 26))
+    found = saving(done, "uniform_sku")
+    assert (found.total_share, found.site_share) == pytest.approx((4 / 20, 4 / 30))
+    inside = saving(replay(shared_by_all(2), turns(), Terms(0.5, GIB), least_loaded, False, None), "sum_of_peaks")
+    assert inside.site_share == inside.total_share
 
 
 def test_what_overflows_is_bought_in_the_host():

@@ -9,10 +9,11 @@ import pytest
 from policies.catalogue import check
 from policies.policy import Held, PolicySet
 from policies.system import Target
-from policies.systems.octopus.choose import answer, over_site
+from policies.systems.octopus.choose import answer
 from policies.systems.octopus.knobs import OctopusKnobs
 from policies.systems.octopus.limits import COST, HOSTS, LATENCY, SAVING, shortfall
 from policies.systems.octopus.options import Site, device_bytes, option
+from policies.systems.octopus.unbeaten import SITE_SAVING
 from twin.memory import cost, designs, prices, wiring
 
 GIB = 1 << 30
@@ -31,7 +32,7 @@ def asked(*targets, **knobs):
 
 
 def beats(one, other):
-    mine, its = ((each.metrics[SAVING], each.metrics[HOSTS], -each.metrics[COST]) for each in (one, other))
+    mine, its = ((each.metrics[SAVING], each.details[SITE_SAVING], each.metrics[HOSTS], -each.metrics[COST]) for each in (one, other))
     return mine != its and all(a >= b for a, b in zip(mine, its, strict=True))
 
 
@@ -62,7 +63,7 @@ def test_the_question_of_24_hosts_is_answered_with_a_pod_within_its_cost(seen):
 @pytest.mark.parametrize(
     ("prefer", "best"),
     [
-        ("saving", lambda each: -over_site(each.metrics, 30)),
+        ("saving", lambda each: -each.details[SITE_SAVING]),
         ("cost", lambda each: each.metrics[COST]),
         ("hosts", lambda each: -each.metrics[HOSTS]),
     ],
@@ -72,10 +73,17 @@ def test_what_is_preferred_is_the_best_of_the_front_in_that(seen, prefer, best):
     assert best(answered.chosen) == min(best(each) for each in answered.front)
 
 
-def test_hosts_that_fill_no_whole_pod_count_against_a_pod():
-    assert over_site({HOSTS: 57.0, SAVING: 0.08}, 96) == pytest.approx(0.08 * 57 / 96)
-    assert over_site({HOSTS: 25.0, SAVING: 0.08}, 96) == pytest.approx(0.08 * 75 / 96)
-    assert over_site({HOSTS: 48.0, SAVING: 0.08}, 96) == pytest.approx(0.08)
+def test_hosts_that_fill_no_whole_pod_count_against_a_pod(seen):
+    """Of 30 hosts pods of 13 leave four, those of 25 leave five and those of 3 none: what a pod saves is not what the site saves."""
+    site = Site.of(seen(), 0.05, True)
+    none, four, five = (option(designs.parse(name), site) for name in ("complete-3x2n2", "block-design-13x4n4", "block-design-25x8n4"))
+    assert [each.details["hosts_without_pod"] for each in (none, four, five)] == [0.0, 4.0, 5.0]
+    assert none.details[SITE_SAVING] == none.metrics[SAVING]
+    for each in (four, five):
+        assert 0.0 < each.details[SITE_SAVING] < each.metrics[SAVING]
+    named = answer(asked(design=five.name), seen()).why
+    assert "on the site, hosts in no pod included" in named
+    assert "on the site, hosts" not in answer(asked(design=none.name), seen()).why
 
 
 def test_a_tighter_limit_of_cost_never_saves_more(seen):
@@ -83,7 +91,7 @@ def test_a_tighter_limit_of_cost_never_saves_more(seen):
     saved = []
     for usd in (4000.0, 1300.0, 800.0, 500.0):
         chosen = answer(asked(at_most(COST, usd)), here).chosen
-        saved.append(-math.inf if chosen is None else over_site(chosen.metrics, 30))
+        saved.append(-math.inf if chosen is None else chosen.details[SITE_SAVING])
     assert saved == sorted(saved, reverse=True)
     assert saved[0] > saved[-1]
 
