@@ -30,8 +30,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_real_trace_stands_on_the_example_fleet(test_data: Path, home: Path) -> None:
     path = test_data / "traces" / "azure_v1_vm_arrivals.parquet"
-    if not path.is_file():
-        pytest.skip("the trace is not here")
     import_file("vm-trace", path, "azure-v1", home)
     scenario = read(_scenario({"name": "azure-v1", "workloads": ["web", "search"], "vcpus_share": 0.7}))
     assert scenario.entities()["workload"] == ("web", "search")
@@ -46,8 +44,6 @@ def test_the_real_trace_stands_on_the_example_fleet(test_data: Path, home: Path)
 def test_real_demand_fills_a_pod_that_was_designed_on_the_days_before_it(test_data: Path, home: Path) -> None:
     """Facts: devices sized and judged by the same 6.2 days save 13.5 % on 96 hosts and never overflow; here the run is new demand."""
     path = test_data / "traces" / "azure_v1_vm_arrivals.parquet"
-    if not path.is_file():
-        pytest.skip("the trace is not here")
     import_file("vm-trace", path, "azure-v1", home)
     scenario = read(_scenario({"name": "azure-v1", "workloads": ["web"]}, fleet="octopus", horizon_s=86_400, tick_s=300))
     built = {"system": "octopus", "knobs": {"design": "islands-96x8n4"}}

@@ -129,8 +129,6 @@ def test_a_database_of_something_else_is_one_line(tmp_path):
 def test_the_real_trace_is_kept_whole(test_data, tmp_path):
     """669,435 VMs over 9.16 days, 5.6 % of them cut off (facts sheet on CXL pods, 5)."""
     path = test_data / "traces" / "azure_v1_vm_arrivals.parquet"
-    if not path.is_file():
-        pytest.skip("the trace is not here")
     report = import_file("vm-trace", path, "azure-v1", tmp_path)
     assert report.rows == 669_435
     assert report.span_s / 86_400.0 == pytest.approx(9.16, abs=0.01)

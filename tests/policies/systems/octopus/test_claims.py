@@ -131,8 +131,6 @@ def test_topology_loses_nothing_until_one_host_asks_for_more_than_its_devices_sh
 
 def test_on_the_real_trace_the_finding_is_what_the_claims_say(test_data):
     azure = runpy.run_path(str(ROOT / "tests" / "azure.py"))
-    if not azure["file_of"](test_data).is_file():
-        pytest.skip("the trace of VMs is not among the real data")
     from policies.baselines.pickers import least_loaded
 
     terms, warm_s = Terms(0.5, GIB), 3 * 86_400.0
