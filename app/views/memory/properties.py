@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
@@ -20,6 +21,8 @@ from policies.intent.judge import standing
 from policies.intent.model import Expectation
 from policies.intent.references import references, settled
 from twin.memory import latency
+from twin.memory.pods import Pod
+from twin.memory.reach import BEYOND, Reach
 from twin.memory.saving import BASELINES
 from twin.metrics import METRICS
 from twin.units import MINUS, show
@@ -62,7 +65,7 @@ def properties(now: state.Context, draft: Draft, found: Found) -> list[Answer]:
         sheet(grid(_HEADS, [_cells(row) for row in drawn]), key="pod-properties-rows")
         for words in dict.fromkeys(filter(None, (mine.why, demand.why, "" if need.why == demand.why else need.why))):
             st.html(f'<p class="iw-note">{parts.mark("at risk", "")} {html.escape(words)}</p>')
-        st.html(f'<p class="iw-note">{html.escape(_notes(now, demand))}</p>')
+        st.html(f'<p class="iw-note">{html.escape(_notes(now, pod, demand))}</p>')
     return [layout, demand, need]
 
 
@@ -89,6 +92,7 @@ def _lines(now: state.Context, draft: Draft, mine: Figures, layout: Answer, dema
         Line("Cost a host, USD", *both("cost_usd"), _usd, "lower", "memory.cost_usd_per_host", wait=not layout.ready),
         Line("Pooled access, ns", *both("access_s"), _ns, "lower", "memory.access_latency_s"),
         Line("One-hop call, µs", *both("rpc_s"), _us, "lower"),
+        Line("Two-hop call, µs", *both("rpc_two_hops_s"), _us, "lower"),
         Line("One-hop pairs, %", *both("one_hop_share"), _percent, "higher"),
         Line("Two-hop pairs, %", *both("two_hop_share"), _percent, "higher"),
         Line("Longest cable, m", *both("longest_m"), lambda m: f"{m:.2f}", "lower", limit=limit_m, wait=not layout.ready),
@@ -198,10 +202,31 @@ def properties_title(drawn: list[dict[str, Any]], wishes: list[tuple[str, Expect
     return "It keeps every bound" if asks else "Nobody bounds it; copper keeps cables within 1.5 m"
 
 
-def _notes(now: state.Context, demand: Answer) -> str:
-    """Return what the numbers are held against and how strong they are: which baseline, what a call takes elsewhere."""
+def hops_words(reach: Reach) -> str:
+    """Return how many hops, which is devices that a call passes, hosts are apart; each pair of hosts counts once.
+
+    >>> from twin.memory.blocks import block_design
+    >>> from twin.memory.reach import reach_of
+    >>> hops_words(reach_of(block_design(25, 4)))
+    'Any two hosts are one hop apart.'
+    """
+    # The upper triangle holds every pair once.
+    pairs = reach.hops[np.triu_indices(len(reach.hops), 1)]
+    words = {1: "are one hop apart", 2: "two", 3: "three", BEYOND: "farther or not tied at all"}
+    shares = {hops: float(np.mean(pairs == hops)) for hops in words if (pairs == hops).any()}
+    if set(shares) <= {1}:
+        return "Any two hosts are one hop apart."
+    told = [f"{show(share, 'x_share')} {words[hops]}" for hops, share in shares.items()]
+    return f"Of all pairs of hosts {', '.join(told)}."
+
+
+def _notes(now: state.Context, pod: Pod, demand: Answer) -> str:
+    """Return what the numbers are held against and how strong they are: which baseline, who is how far, what a call takes elsewhere."""
     switch, rdma = 1e6 * latency.rpc_switch_s(), 1e6 * latency.rpc_rdma_s()
-    calls = f"A call over a switch takes {switch:.2f} µs, by RDMA in the rack {rdma:.2f} µs; latencies are from memory, not measured."
+    apart = f"{hops_words(reading.reach(pod))} A host between two passes a call on."
+    calls = (
+        f"{apart} A call over a switch takes {switch:.2f} µs, by RDMA in the rack {rdma:.2f} µs; latencies are from memory, not measured."
+    )
     if demand.value is None:
         return calls
     metrics, baseline = demand.value.metrics, BASELINES[reading.settings_of(now).saving_against]

@@ -33,6 +33,7 @@ class Figures:
     blast_hosts: int
     access_s: float
     rpc_s: float
+    rpc_two_hops_s: float
     longest_m: float | None
     too_long: int
     cost_usd: float | None
@@ -98,8 +99,8 @@ def figures(pod: Pod, draft: Draft) -> tuple[Figures, Answer]:
         except ValueError as error:
             why = str(error)
     longest, too_long = (layout.longest_m, layout.too_long) if layout else (None, 0)
-    rpc_s = latency.rpc_s(1, access_s)
-    return Figures(hops.one_hop_share, hops.two_hop_share, hops.blast_hosts, access_s, rpc_s, longest, too_long, paid, why), found
+    calls_s = latency.rpc_s(1, access_s), latency.rpc_s(2, access_s)
+    return Figures(hops.one_hop_share, hops.two_hop_share, hops.blast_hosts, access_s, *calls_s, longest, too_long, paid, why), found
 
 
 def plain_usd(draft: Draft) -> float | None:

@@ -12,11 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from app import later, pods
 from app.later import Answer
-from app.views.memory import controls, designer, failures, named, topology
+from app.views.memory import controls, designer, failures, named, properties, topology
 from app.views.memory.properties import Line, _row, properties_title
 from policies.intent.model import Expectation
 from twin.memory import designs
 from twin.memory.failures import what_if
+from twin.memory.reach import Reach
 
 PAGE = "from app import state\nfrom app.views import memory\nstate.publish()\nmemory.show()\n"
 
@@ -61,6 +62,18 @@ def test_the_page_says_what_the_pod_is_and_whether_it_holds_the_demand(stored: P
     assert found["One-hop pairs, %"][:2] == ["100", "100"]
     assert found["Pooled access, ns"][0] == "267"
     assert "every host with the DRAM of its own peak" in words
+
+
+def test_calls_over_one_and_two_hops_stand_beside_who_is_how_many_hops_away(stored: Path) -> None:
+    """A call takes four accesses of 267 ns and 130 ns a device, and 300 ns in a host that passes it on (facts sheet on CXL pods)."""
+    at = _opened(pod="islands-96x8n4")
+    table = next(sent["html"] for sent in _sent(at, "intentwin.sheet") if "Property, unit" in sent["html"])
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    found = {row[0]: row[1] for row in rows if row}
+    assert (found["One-hop call, µs"], found["Two-hop call, µs"]) == ("1.20", "2.70")
+    assert "Of all pairs of hosts 25.3 % are one hop apart, 74.6 % two, 0.154 % three." in _words(at)
+    alone = properties.hops_words(Reach(np.array([[0, 1, 4], [1, 0, 4], [4, 4, 0]]), 0.0, 2, 3))
+    assert alone.replace("\u00a0", " ") == "Of all pairs of hosts 33.3 % are one hop apart, 66.7 % farther or not tied at all."
 
 
 def test_the_page_opens_without_any_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
