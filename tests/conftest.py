@@ -37,6 +37,18 @@ def tiny_run(tiny_scenario: Scenario) -> Run:
 
 
 @pytest.fixture(scope="session")
+def rented_toml() -> Path:
+    """File of a small scenario: the example's hosts for half an hour, three quarters of their vCPUs rented out."""
+    return Path(__file__).with_name("rented.toml")
+
+
+@pytest.fixture(scope="session")
+def rented(rented_toml: Path) -> Scenario:
+    """That scenario, read."""
+    return load(rented_toml)
+
+
+@pytest.fixture(scope="session")
 def hall() -> Callable[..., Scenario]:
     """Make a hall of so many servers for so many seconds, without serving; see tests/hall.py."""
     spec = importlib.util.spec_from_file_location("hall", Path(__file__).with_name("hall.py"))

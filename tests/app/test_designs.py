@@ -19,21 +19,9 @@ from app.export import files
 from app.report.render import report
 from policies.intent import lifecycle
 from policies.policy import TODAY, Held, PolicySet
-from twin.scenario import Scenario, load
+from twin.scenario import Scenario
 
 QUESTION = "pool memory across 24 hosts for at most 10 % more per host"
-SCENARIO = """
-name = "rented"
-fleet = "example"
-start = 2026-07-14T13:00:00
-timezone = "America/Phoenix"
-horizon_s = "30 min"
-tick_s = 60
-seed = 7
-[[workloads.host_streams]]
-workload = "rented"
-vcpus_share = 0.75
-"""
 EIGHT = PolicySet(name="eight", levers={"pod_topology": (Held(system="fully_connected", knobs={"hosts": 8}),)})
 PAGE = """
 from app import state
@@ -44,22 +32,10 @@ intents.show()
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("scenario") / "rented.toml"
-    path.write_text(SCENARIO)
-    return path
-
-
-@pytest.fixture(scope="module")
-def rented(place: Path) -> Scenario:
-    return load(str(place))
-
-
-@pytest.fixture(scope="module")
-def tried(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tried(rented_toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one intent for a pod that was tried, and its design worked out."""
     home, actor, at = tmp_path_factory.mktemp("home"), lifecycle.Actor("ana", "operator"), datetime(2026, 7, 14, 12, tzinfo=UTC)
-    record = lifecycle.capture(home, QUESTION, scenario=place, actor=actor, at=at)
+    record = lifecycle.capture(home, QUESTION, scenario=rented_toml, actor=actor, at=at)
     lifecycle.try_on_twin(home, record.intent_id, actor=actor, at=at)
     return home
 
@@ -75,50 +51,52 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_the_command_line_answers_with_a_pod(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = _json(capsys, QUESTION, "--scenario", str(place))
+def test_the_command_line_answers_with_a_pod(rented_toml: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = _json(capsys, QUESTION, "--scenario", str(rented_toml))
     assert code == 0
     assert set(found) == {"intent", "findings", "policy_set", "design"}
     assert found["intent"]["kind"] == "functional"
     assert found["design"]["chosen"]["metrics"]["memory.pod_hosts"] >= 24
     assert not here.exists()
-    assert main(["intent", QUESTION, "--scenario", str(place)]) == 0
+    assert main(["intent", QUESTION, "--scenario", str(rented_toml)]) == 0
     said = capsys.readouterr().out
     assert f"design: {found['design']['chosen']['name']}: " in said
     assert "higher than the fully connected pod of 8 hosts, 2882" in said
     assert "basis: " in said
 
 
-def test_the_command_line_says_why_no_pod_exists(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_says_why_no_pod_exists(rented_toml: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "pool memory across 24 hosts for at most 300 dollars per host"
-    code, found = _json(capsys, text, "--scenario", str(place))
+    code, found = _json(capsys, text, "--scenario", str(rented_toml))
     assert (code, found["design"]["chosen"], found["design"]["front"]) == (0, None, [])
-    assert main(["intent", text, "--scenario", str(place)]) == 0
+    assert main(["intent", text, "--scenario", str(rented_toml)]) == 0
     said = capsys.readouterr().out
     assert "design: No pod keeps every bound" in said
     assert "why: none of " in said
     assert "nearest" in said
 
 
-def test_what_the_command_line_writes_builds_the_pod_that_it_tells(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, found = _json(capsys, QUESTION, "--scenario", str(place), "--save")
+def test_what_the_command_line_writes_builds_the_pod_that_it_tells(
+    rented_toml: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, found = _json(capsys, QUESTION, "--scenario", str(rented_toml), "--save")
     chosen, knobs = found["design"]["chosen"], found["policy_set"]["levers"]["pod_topology"][0]["knobs"]
     assert {name: knobs[name] for name in chosen["knobs"]} == chosen["knobs"]
     assert any(chosen["name"] in finding["text"] for finding in found["findings"])
     kept = lifecycle.record(here, found["intent_id"])
     assert kept.policy == found["policy_set"]
-    code, none = _json(capsys, "pool memory across 24 hosts for at most 300 dollars per host", "--scenario", str(place), "--save")
+    code, none = _json(capsys, "pool memory across 24 hosts for at most 300 dollars per host", "--scenario", str(rented_toml), "--save")
     assert (code, none["state"]) == (0, "questioned")
     assert [item["severity"] for item in none["findings"]] == ["question"]
 
 
 def test_requests_that_build_nothing_and_lines_of_many_have_no_design(
-    place: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    rented_toml: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "design" not in _json(capsys, "keep GPUs under 80 C", "--scenario", str(place))[1]
-    assert "design" not in _json(capsys, "use a fully connected pod of 6 hosts", "--scenario", str(place))[1]
+    assert "design" not in _json(capsys, "keep GPUs under 80 C", "--scenario", str(rented_toml))[1]
+    assert "design" not in _json(capsys, "use a fully connected pod of 6 hosts", "--scenario", str(rented_toml))[1]
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n"))
-    assert main(["intent", "-", "--scenario", str(place), "--json"]) == 0
+    assert main(["intent", "-", "--scenario", str(rented_toml), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"intent", "findings", "policy_set"}
 
 

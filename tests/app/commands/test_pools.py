@@ -7,18 +7,6 @@ import pytest
 
 from app.cli import main
 
-SCENARIO = """
-name = "rented"
-fleet = "example"
-start = 2026-07-14T13:00:00
-timezone = "America/Phoenix"
-horizon_s = "10 min"
-tick_s = 60
-seed = 7
-[[workloads.host_streams]]
-workload = "rented"
-vcpus_share = 0.75
-"""
 LOOSE = {"name": "loose", "levers": {"pod_topology": [{"system": "octopus", "knobs": {"hosts_at_least": 24}}]}}
 NONE = {"name": "none", "levers": {"pod_topology": [{"system": "octopus", "knobs": {"hosts_at_least": 97}}]}}
 ONE = {
@@ -28,9 +16,9 @@ ONE = {
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(rented_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path / "home"))
-    (tmp_path / "rented.toml").write_text(SCENARIO)
+    (tmp_path / "rented.toml").write_text(rented_toml.read_text().replace("30 min", "10 min"))
     for policy in (LOOSE, NONE, ONE):
         (tmp_path / f"{policy['name']}.json").write_text(json.dumps(policy))
     return tmp_path
@@ -83,7 +71,7 @@ def test_a_request_whose_only_wish_is_in_question_is_not_explored(place: Path, c
 
 def test_a_fault_of_what_the_pod_does_not_have_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fault = '\n[[faults]]\nkind = "cxl_device_loss"\ntarget = "device-{}"\nfrom_s = "2 min"\n'
-    (place / "faults.toml").write_text(SCENARIO + fault.format(7) + fault.format(999))
+    (place / "faults.toml").write_text((place / "rented.toml").read_text() + fault.format(7) + fault.format(999))
     line = "fault without effect: this run's pods have no device-999"
     assert line in said(place, capsys, "run", "@faults.toml", "--policy", "@one.json")
     assert {line, line.replace("999", "7")} <= set(said(place, capsys, "run", "@faults.toml"))
