@@ -21,7 +21,7 @@ from twin.units import show
 ICON: Final = Path(__file__).resolve().parent / "static" / "icon.png"
 STEP_S: Final = 600.0
 # Pages with a time axis of their own: the bar then shows outside temperature and load, never a second handle.
-OWN_TIME: Final = ("overview", "thermal", "serving")
+OWN_TIME: Final = ("overview", "thermal", "serving", "workloads")
 
 
 _PAGES: Final[dict[str, Any]] = {}

@@ -14,7 +14,10 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
         ("thermal", "Thermal & power", "thermometer", "Where is it hot, and how far from the limits?"),
         ("memory", "Memory", "memory", "Which pod should I build, and does it hold the demand?"),
     ),
-    "Platform": (("serving", "Serving stages", "bar_chart", "Where do requests wait?"),),
+    "Platform": (
+        ("serving", "Serving stages", "bar_chart", "Where do requests wait?"),
+        ("workloads", "Workloads", "layers", "What did the platform and the workloads tell each other, and what did it save?"),
+    ),
     "Decide": (
         ("compare", "Compare", "compare_arrows", "Which policy should I roll out?"),
         ("reports", "Reports", "description", "What do I take to the change board?"),

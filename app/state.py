@@ -19,7 +19,8 @@ Shown = Literal["today", "candidate"]
 DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
 _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT)
+_TALK: Final = ("chain", "said", "whose", "answer", "span", "slot")
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
@@ -160,6 +161,17 @@ def drafted() -> Mapping[str, str]:
 def set_draft(**values: str | None) -> None:
     """Change what the Memory page drafts; None lets a part go."""
     _set(**{key: value for key, value in values.items() if key in _DRAFT})
+
+
+def listened() -> Mapping[str, str]:
+    """Return what the Workloads page listens to, as the URL carries it: chain, said (kinds), whose, answer, span, slot (pool)."""
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    return {key: kept[key] for key in _TALK if key in kept}
+
+
+def listen(**values: str | None) -> None:
+    """Change what the Workloads page listens to; None lets a part go."""
+    _set(**{key: value for key, value in values.items() if key in _TALK})
 
 
 def context() -> Context:

@@ -1,0 +1,244 @@
+"""Chains of messages: from a cause over notices and answers to effects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from app.charts.statements import count, plainly
+from twin.units import show
+
+KINDS: Final = ("event", "hint", "notice", "answer", "action", "effect")
+ANSWERS: Final = ("open", "accepted", "declined", "ignored")
+# What a page opens on where nobody has chosen: the more of a story a chain tells, the better.
+_TELLING: Final = ("effect", "action", "notice", "answer", "event")
+_NOUNS: Final[Mapping[str, str]] = {
+    "eviction": "eviction",
+    "scale_up_offer": "offer of more cores",
+    "scale_down_request": "scale-down request",
+    "overclock_offer": "overclock offer",
+    "overclock_end": "end of overclocking",
+    "underclock_notice": "lower clock",
+    "maintenance": "maintenance",
+    "power_emergency": "power emergency",
+    "region_move_offer": "offer to move region",
+    "rightsize_recommendation": "smaller size advised",
+    "price_change": "price change",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the five dots of a chain: when, what, and a line under it; ``t_s`` None where there was none."""
+
+    kind: str
+    t_s: float | None
+    title: str
+    under: str
+
+
+def noun(name: str) -> str:
+    """Return a notice, a hint key or an event as people say it.
+
+    >>> noun("scale_down_request"), noun("vm_priority")
+    ('scale-down request', 'vm priority')
+    """
+    return _NOUNS.get(name, name.replace("_", " "))
+
+
+def answer_of(value: float | None, name: str) -> str:
+    """Return what an answer says, by its number or, where it has none, by its name.
+
+    >>> answer_of(2.0, "eviction"), answer_of(None, "ignored")
+    ('declined', 'ignored')
+    """
+    if name in ANSWERS:
+        return name
+    number = -1 if value is None or value != value else int(value)
+    return ANSWERS[number] if 0 <= number < len(ANSWERS) else "open"
+
+
+def summary(messages: pl.DataFrame) -> pl.DataFrame:
+    """Return a row a chain: ``chain_id``, ``t_s``, ``end_s``, ``name``, ``place_id``, ``words`` (of its first message), ``weight``.
+
+    ``weight`` counts the kinds of messages in it, hints left out: a chain of one hint weighs nothing.
+    """
+    if messages.is_empty():
+        return pl.DataFrame()
+    whole = messages.sort("t_s", "message_id").group_by("chain_id", maintain_order=True)
+    kinds = pl.col("kind").filter(pl.col("kind").is_in(_TELLING)).n_unique().alias("weight")
+    firsts = [pl.col(name).first() for name in ("t_s", "kind", "name", "words")]
+    place = pl.col("place_id").filter(pl.col("place_id") != "").first().fill_null("")
+    reach = pl.col("t_s").max().alias("end_s")
+    watts = pl.col("value").filter(pl.col("kind") == "effect").fill_nan(None).sum().alias("value")
+    return whole.agg(*firsts, place, reach, kinds, watts, pl.col("vms").max())
+
+
+def nearest(chains: pl.DataFrame, window: tuple[float, float]) -> int | None:
+    """Return the chain to open: the one that tells the most of those that begin in a window, else the nearest one; None without any."""
+    telling = chains.filter(pl.col("weight") > 1) if not chains.is_empty() else chains
+    if telling.is_empty():
+        return None
+    inside = telling.filter(pl.col("t_s").is_between(*window))
+    middle = sum(window) / 2
+    if not inside.is_empty():
+        return int(inside.sort("weight", "value", "vms", descending=True, maintain_order=True)["chain_id"][0])
+    return int(telling.sort((pl.col("t_s") - middle).abs(), maintain_order=True)["chain_id"][0])
+
+
+def beside(chains: pl.DataFrame, t_s: float, chain_id: int | None) -> tuple[int | None, int | None]:
+    """Return the telling chains before and after a chain, or before and after a moment where there is none."""
+    telling = chains.filter((pl.col("weight") > 1) | (pl.col("chain_id") == (-1 if chain_id is None else chain_id)))
+    ids = telling["chain_id"].to_list()
+    if chain_id in ids:
+        index = ids.index(chain_id)
+        return (ids[index - 1] if index else None), (ids[index + 1] if index + 1 < len(ids) else None)
+    times = telling["t_s"].to_list()
+    before = [one for one, at in zip(ids, times, strict=True) if at < t_s]
+    after = [one for one, at in zip(ids, times, strict=True) if at >= t_s]
+    return (before[-1] if before else None), (after[0] if after else None)
+
+
+def steps(chain: pl.DataFrame) -> list[Step]:
+    """Return the five dots of a chain of messages: cause, notices, answers, what was done, what it brought."""
+    by = {kind: chain.filter(pl.col("kind") == kind).sort("t_s", "message_id") for kind in KINDS}
+    cause = chain.sort("t_s", "message_id").head(1)
+    return [_cause(cause), _notices(by["notice"]), _answers(by["answer"]), _actions(by["action"]), _effect(by["effect"])]
+
+
+def _cause(first: pl.DataFrame) -> Step:
+    if first.is_empty():
+        return Step("event", None, "No cause", "")
+    row = first.row(0, named=True)
+    return Step("event", float(row["t_s"]), _up(noun(row["name"])), plainly(str(row["words"])))
+
+
+def _notices(found: pl.DataFrame) -> Step:
+    if found.is_empty():
+        return Step("notice", None, "No notice", "nobody had to be told")
+    reach = float((found["reached_s"] - found["t_s"]).max() or 0.0)  # type: ignore[arg-type]
+    vms = int(found["vms"].sum())
+    return Step("notice", float(found["t_s"][0]), _up(count(len(found), "notice")), f"{show(reach, 'x_s')} to reach {count(vms, 'VM')}")
+
+
+def _answers(found: pl.DataFrame) -> Step:
+    if found.is_empty():
+        return Step("answer", None, "No answers", "none was given")
+    said = [answer_of(row["value"], row["name"]) for row in found.iter_rows(named=True)]
+    vms = found["vms"].to_list()
+    sums = {word: sum(number for one, number in zip(said, vms, strict=True) if one == word) for word in ANSWERS}
+    words = [f"{sums[word]} {short}" for word, short in (("accepted", "yes"), ("declined", "no"), ("ignored", "silent")) if sums[word]]
+    return Step("answer", float(found["t_s"][0]), "Answers", ", ".join(words) or "open")
+
+
+def _actions(found: pl.DataFrame) -> Step:
+    if found.is_empty():
+        return Step("action", None, "Nothing done", "it was withdrawn or declined")
+    names = list(dict.fromkeys(noun(name) for name in found["name"].to_list()))
+    vms = int(found["vms"].sum())
+    return Step("action", float(found["t_s"][0]), _up(names[0] if len(names) == 1 else f"{len(names)} kinds of action"), count(vms, "VM"))
+
+
+def _effect(found: pl.DataFrame) -> Step:
+    if found.is_empty():
+        return Step("effect", None, "No effect measured", "")
+    row = found.row(-1, named=True)
+    return Step("effect", float(row["t_s"]), _up(effect_words(row)), plainly(str(row["words"])))
+
+
+def effect_words(row: Mapping[str, Any]) -> str:
+    """Return what an effect brought: watts where it is about power, cores where it is about room, else what it is called."""
+    value = row["value"]
+    if value is None or value != value:
+        return noun(str(row["name"]))
+    if "core" in str(row["name"]) or "core" in str(row["words"]):
+        return f"{value:,.0f} cores back".replace(",", "\u00a0")
+    return f"{show(abs(float(value)), 'x_w')} {'back' if value >= 0 else 'more'}"
+
+
+def title(chain: pl.DataFrame) -> str:
+    """Return what a chain led from and to, and how long that took."""
+    dots = steps(chain)
+    notices, effect = dots[1], dots[4]
+    if effect.t_s is not None and notices.t_s is not None and dots[0].t_s is not None:
+        took = show(effect.t_s - dots[0].t_s, "x_s")
+        return f"From cause to effect: {notices.title.lower()} brought {_down(effect.title)} in {took}"
+    if notices.t_s is not None:
+        return f"{dots[0].title}: {notices.title.lower()}, {dots[2].under or 'no answer'}; {dots[3].title.lower()}"
+    return f"{dots[0].title}, and nothing followed"
+
+
+def table(chain: pl.DataFrame, notices: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row a workload and kind of notice of a chain: ``workload_id``, ``notice``, ``answer``, ``done``, ``lead_s``, ``returned_w``.
+
+    ``notices`` are the rows of the notices table that belong to the chain's messages; leads are the shortest of those whose event took
+    place. What was returned comes from the messages of what was done, where they say so.
+    """
+    told = chain.filter(pl.col("kind") == "notice").sort("t_s", "message_id")
+    out: list[dict[str, Any]] = []
+    for (workload, name), group in told.group_by("workload_id", "name", maintain_order=True):
+        ids = group["message_id"].to_list()
+        mine = notices.filter(pl.col("message_id").is_in(ids)) if not notices.is_empty() else notices
+        later = chain.filter((pl.col("workload_id") == workload) & (pl.col("t_s") >= float(group["t_s"][0])))
+        out.append(
+            {
+                "workload_id": str(workload),
+                "notice": noun(str(name)),
+                "vms": int(group["vms"].sum()),
+                **_answered(later.filter(pl.col("kind") == "answer"), mine),
+                **_done(later.filter(pl.col("kind") == "action"), mine),
+            }
+        )
+    return out
+
+
+def _answered(answers: pl.DataFrame, notices: pl.DataFrame) -> dict[str, Any]:
+    if not notices.is_empty():
+        counted = dict(notices.group_by("answer").len().iter_rows())
+    else:
+        counted = {}
+        for row in answers.iter_rows(named=True):
+            word = answer_of(row["value"], row["name"])
+            counted[word] = counted.get(word, 0) + int(row["vms"])
+    found = [(word, counted[word]) for word in ("accepted", "declined", "ignored") if counted.get(word)]
+    words = found[0][0] if len(found) == 1 else ", ".join(f"{number} {word}" for word, number in found)
+    return {"answer": words or "open", "answer_first": found[0][0] if found else "open"}
+
+
+def _done(actions: pl.DataFrame, notices: pl.DataFrame) -> dict[str, Any]:
+    words = "; ".join(dict.fromkeys(plainly(str(one)) for one in actions["words"].to_list() if one))
+    if not words and not notices.is_empty():
+        ended = dict(notices.group_by("outcome").len().iter_rows())
+        words = ", ".join(f"{number} {word}" for word, number in sorted(ended.items()))
+    values = actions["value"].fill_nan(None).drop_nulls() if not actions.is_empty() else pl.Series([], dtype=pl.Float64)
+    happened = notices.filter(pl.col("outcome") == "done") if not notices.is_empty() else notices
+    lead = None if happened.is_empty() else (happened["event_s"] - happened["reached_s"]).min()
+    return {
+        "done": words or "nothing",
+        "lead_s": None if lead is None else float(lead),  # type: ignore[arg-type]
+        "returned": float(values.sum()) if len(values) else None,
+    }
+
+
+def kept(messages: pl.DataFrame, kinds: Sequence[str], workload: str, answer: str) -> pl.DataFrame:
+    """Return the messages that a filter lets through: of these kinds, of one workload (all where empty), of chains with this answer."""
+    found = messages
+    if kinds:
+        found = found.filter(pl.col("kind").is_in(kinds))
+    if workload:
+        found = found.filter((pl.col("workload_id") == workload) | (pl.col("workload_id") == ""))
+    if answer:
+        mine = messages.filter(pl.col("kind") == "answer")
+        said = pl.Series([answer_of(value, name) for value, name in mine.select("value", "name").iter_rows()], dtype=pl.String)
+        chains = mine.filter(said == answer)["chain_id"].unique()
+        found = found.filter(pl.col("chain_id").is_in(chains.implode()))
+    return found
+
+
+def _up(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _down(words: str) -> str:
+    return words[:1].lower() + words[1:]
