@@ -14,7 +14,7 @@ from policies.baselines.pickers import least_loaded
 from twin.clock import Clock, Window
 from twin.faults import Fault
 from twin.fleet import Fleet
-from twin.memory.demand import HostEvents, HostVms, Ints
+from twin.memory.demand import HostEvents, HostVms, Ints, PastDemand
 from twin.memory.levers import PoolAction, TopologyAction
 from twin.memory.model import Model, Settings
 from twin.memory.readings import READINGS
@@ -61,6 +61,18 @@ def _stream(seed: int, hosts: int, vms: int, span_s: float, largest_gib: int = 2
     end_s = begin_s + np.round(rng.exponential(span_s / 3, vms), 1) + 0.1
     sizes = rng.integers(1, largest_gib + 1, vms)
     return Stand(rng.integers(0, hosts, vms), begin_s, end_s, sizes, rng.integers(1, 5, vms))
+
+
+def _past(seed: int, hosts: int = 15, vms: int = 300, largest: int = 20) -> PastDemand:
+    """Return VMs below ``largest`` GiB that came at random within 900 of 1000 s, to stay for 200 s on average."""
+    rng = np.random.default_rng(seed)
+    begin = rng.random(vms) * 900.0
+    t_s = np.concatenate([begin, begin + rng.exponential(200.0, vms)])
+    order = np.argsort(t_s, kind="stable")
+    order = order[t_s[order] <= 1000.0]
+    vm, none = np.tile(np.arange(vms), 2)[order], np.zeros(vms)
+    events = HostEvents(t_s[order], vm, rng.integers(0, hosts, vms)[vm], (np.arange(2 * vms) < vms)[order])
+    return PastDemand(hosts, HostVms(rng.integers(1, largest, vms) * GIB, none.astype(np.int64), none), events, 1000.0)
 
 
 def _steady(hosts: int, gib: int, vcpus: int = 8, bound_share: float = 0.2) -> Stand:
@@ -140,6 +152,12 @@ def steady(fleet: Fleet) -> Callable[..., Stand]:
 def coming(fleet: Fleet) -> Callable[..., Stand]:
     """``coming(seed, vms, span_s, largest_gib)``: VMs that come and go."""
     return lambda seed, *rest, **more: _stream(seed, len(fleet.host_ids), *rest, **more)
+
+
+@pytest.fixture(scope="session")
+def past_of() -> Callable[..., PastDemand]:
+    """``past_of(seed, hosts, vms, largest)``: what stood on hosts for 1000 s before."""
+    return _past
 
 
 @pytest.fixture(scope="session")

@@ -22,20 +22,9 @@ GIB = 1 << 30
 POD = block_design(7, 3)
 
 
-def past_of(seed, hosts=15, vms=400):
-    rng = np.random.default_rng(seed)
-    begin = rng.random(vms) * 900.0
-    t_s = np.concatenate([begin, begin + rng.exponential(200.0, vms)])
-    order = np.argsort(t_s, kind="stable")
-    order = order[t_s[order] <= 1000.0]
-    vm, none = np.tile(np.arange(vms), 2)[order], np.zeros(vms)
-    events = HostEvents(t_s[order], vm, rng.integers(0, hosts, vms)[vm], (np.arange(2 * vms) < vms)[order])
-    return PastDemand(hosts, HostVms(rng.integers(1, 20, vms) * GIB, none.astype(np.int64), none), events, 1000.0)
-
-
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), capacity=st.sampled_from([None, 12, 25]), migrate=st.booleans())
-def test_series_lie_within_the_peaks_and_say_what_hosts_ask_for(seed, capacity, migrate):
+def test_series_lie_within_the_peaks_and_say_what_hosts_ask_for(past_of, seed, capacity, migrate):
     past, terms = past_of(seed), Terms(0.5, GIB)
     done = replay(POD, past, terms, least_loaded, migrate, capacity, from_s=200.0, sample_s=50.0)
     assert done.t_s.tolist() == list(range(250, 1001, 50))
@@ -56,7 +45,7 @@ def test_series_lie_within_the_peaks_and_say_what_hosts_ask_for(seed, capacity, 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_greedy_is_never_better_than_the_optimum_at_any_sample(seed):
+def test_greedy_is_never_better_than_the_optimum_at_any_sample(past_of, seed):
     past = past_of(seed, hosts=7)
     done = replay(POD, past, Terms(0.5, GIB), least_loaded, False, None, sample_s=200.0)
     for demand, loads in zip(done.host_series, done.device_series, strict=True):
@@ -64,7 +53,7 @@ def test_greedy_is_never_better_than_the_optimum_at_any_sample(seed):
     assert done.device_peak_slices.max() >= done.pod_peak_slices[0] / POD.devices
 
 
-def test_peaks_do_not_depend_on_how_often_is_sampled():
+def test_peaks_do_not_depend_on_how_often_is_sampled(past_of):
     past, terms = past_of(5), Terms(0.5, GIB)
     fine, coarse = (replay(POD, past, terms, least_loaded, True, 20, sample_s=sample_s) for sample_s in (7.0, 333.0))
     assert fine.device_peak_slices.tolist() == coarse.device_peak_slices.tolist()
@@ -73,7 +62,7 @@ def test_peaks_do_not_depend_on_how_often_is_sampled():
     assert fine.migrated_slices.sum() > 0
 
 
-def test_what_happens_before_is_not_counted_but_felt():
+def test_what_happens_before_is_not_counted_but_felt(past_of):
     past, terms = past_of(5), Terms(0.5, GIB)
     whole, late = (replay(POD, past, terms, least_loaded, False, 14, from_s=from_s) for from_s in (0.0, 500.0))
     assert 0 < late.overflow_slices.sum() < whole.overflow_slices.sum()
@@ -93,7 +82,7 @@ def test_peaks_before_are_forgotten():
     assert late.device_peak_slices.sum() == 6
 
 
-def test_a_size_may_be_one_for_all_each_pods_or_each_devices():
+def test_a_size_may_be_one_for_all_each_pods_or_each_devices(past_of):
     past, terms = past_of(5), Terms(0.5, GIB)
     one, pods, each = (replay(POD, past, terms, least_loaded, True, size) for size in (20, np.array([20, 20]), np.full(14, 20)))
     assert one.device_slices.tolist() == pods.device_slices.tolist() == each.device_slices.tolist()
@@ -102,7 +91,7 @@ def test_a_size_may_be_one_for_all_each_pods_or_each_devices():
     assert apart.device_peak_slices[:7].max() <= 15 < apart.device_peak_slices[7:].max()
 
 
-def test_a_replay_that_begins_after_its_past_is_refused():
+def test_a_replay_that_begins_after_its_past_is_refused(past_of):
     with pytest.raises(ValueError, match="from_s 1000 lies outside"):
         replay(POD, past_of(1), Terms(0.5, GIB), least_loaded, False, None, from_s=1000.0)
 

@@ -24,17 +24,6 @@ def shared_by_all(hosts):
     return Pod(f"all-{hosts}", "fully_connected", np.tile([0, 1], (hosts, 1)), 2, 2, hosts, none, none[:2])
 
 
-def past_of(seed, hosts=16, vms=300):
-    rng = np.random.default_rng(seed)
-    begin = rng.random(vms) * 900.0
-    t_s = np.concatenate([begin, begin + rng.exponential(200.0, vms)])
-    order = np.argsort(t_s, kind="stable")
-    order = order[t_s[order] <= 1000.0]
-    vm, none = np.tile(np.arange(vms), 2)[order], np.zeros(vms)
-    events = HostEvents(t_s[order], vm, rng.integers(0, hosts, vms)[vm], (np.arange(2 * vms) < vms)[order])
-    return PastDemand(hosts, HostVms(rng.integers(1, 20, vms) * GIB, none.astype(np.int64), none), events, 1000.0)
-
-
 def turns():
     """Two hosts that need 8 GiB each, one after the other, and 2 GiB all the time."""
     t_s, vm = np.array([0.0, 0.0, 10.0, 50.0, 60.0, 90.0]), np.array([0, 1, 2, 2, 3, 3])
@@ -96,8 +85,8 @@ def test_the_two_baselines_are_named_and_differ_where_hosts_do():
 @pytest.mark.parametrize("against", ["sum_of_peaks", "uniform_sku"])
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_the_ideal_saving_never_falls_when_pods_are_joined(against, seed):
-    past, shares = past_of(seed), []
+def test_the_ideal_saving_never_falls_when_pods_are_joined(past_of, against, seed):
+    past, shares = past_of(seed, hosts=16), []
     for hosts in (1, 2, 4, 8, 16):
         done = replay(shared_by_all(hosts), past, Terms(0.5, GIB), least_loaded, False, None)
         found = saving(done, against)
@@ -110,7 +99,7 @@ def test_the_ideal_saving_never_falls_when_pods_are_joined(against, seed):
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), slices=st.integers(2, 20), migrate=st.booleans())
-def test_no_pool_needs_less_than_all_memory_at_its_peak(seed, slices, migrate):
+def test_no_pool_needs_less_than_all_memory_at_its_peak(past_of, seed, slices, migrate):
     # What overflows is bought in the host, so a pool that is too small is no way round.
     past = past_of(seed, hosts=7)
     done = replay(block_design(7, 3), past, Terms(0.5, GIB), least_loaded, migrate, slices)

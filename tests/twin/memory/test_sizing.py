@@ -7,24 +7,12 @@ from hypothesis import strategies as st
 
 from policies.baselines.pickers import least_loaded
 from twin.memory.blocks import block_design
-from twin.memory.demand import HostEvents, HostVms, PastDemand
 from twin.memory.planning import replay
 from twin.memory.sizing import bought_bytes, device_bytes, host_peaks, pod_slices
 from twin.memory.terms import Terms
 
 GIB = 1 << 30
 POD = block_design(7, 3)
-
-
-def past_of(seed, hosts=15, vms=300, largest=20):
-    rng = np.random.default_rng(seed)
-    begin = rng.random(vms) * 900.0
-    t_s = np.concatenate([begin, begin + rng.exponential(200.0, vms)])
-    order = np.argsort(t_s, kind="stable")
-    order = order[t_s[order] <= 1000.0]
-    vm, none = np.tile(np.arange(vms), 2)[order], np.zeros(vms)
-    events = HostEvents(t_s[order], vm, rng.integers(0, hosts, vms)[vm], (np.arange(2 * vms) < vms)[order])
-    return PastDemand(hosts, HostVms(rng.integers(1, largest, vms) * GIB, none.astype(np.int64), none), events, 1000.0)
 
 
 def by_the_clock(past, terms, from_s):
@@ -44,7 +32,7 @@ def by_the_clock(past, terms, from_s):
 @pytest.mark.parametrize("vms", [1, 6, 300])
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), from_s=st.sampled_from([0.0, 300.0, 950.0]), headroom=st.sampled_from([0.0, 0.05, 0.1, 0.5]))
-def test_the_size_is_the_pods_peak_over_its_devices_or_a_hosts_over_its_own(vms, seed, from_s, headroom):
+def test_the_size_is_the_pods_peak_over_its_devices_or_a_hosts_over_its_own(past_of, vms, seed, from_s, headroom):
     """Few VMs lie on few hosts, whose own devices must hold them; the first event of all may be the peak."""
     past, terms = past_of(seed, vms=vms), Terms(0.5, GIB)
     of_pod, of_host = by_the_clock(past, terms, from_s)
@@ -55,7 +43,7 @@ def test_the_size_is_the_pods_peak_over_its_devices_or_a_hosts_over_its_own(vms,
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_what_was_sized_for_holds_with_moves(seed):
+def test_what_was_sized_for_holds_with_moves(past_of, seed):
     past, terms = past_of(seed, vms=800, largest=6), Terms(1.0, GIB)
     slices = pod_slices(POD, past, terms, 0.05)
     done = replay(POD, past, terms, least_loaded, True, slices)
@@ -63,7 +51,7 @@ def test_what_was_sized_for_holds_with_moves(seed):
     assert (done.device_peak_slices.reshape(2, 7) <= slices[:, None]).all()
 
 
-def test_a_device_is_never_of_no_size():
+def test_a_device_is_never_of_no_size(past_of):
     past = past_of(1)
     assert pod_slices(POD, past, Terms(0.0, GIB), 0.05).tolist() == [1, 1]
 
@@ -82,7 +70,7 @@ def test_the_slices_of_many_vms_are_about_the_share_of_their_memory(share):
     assert Terms(share, GIB).slices(memory).sum() * GIB / memory.sum() == pytest.approx(share, rel=0.01)
 
 
-def test_devices_are_bought_as_hosts_are_each_pod_its_own_or_one_size_for_all():
+def test_devices_are_bought_as_hosts_are_each_pod_its_own_or_one_size_for_all(past_of):
     past, terms = past_of(5), Terms(0.5, GIB)
     each = (pod_slices(POD, past, terms, 0.05) * GIB).tolist()
     assert bought_bytes(POD, past, terms, 0.05, "sum_of_peaks") == tuple(each)
@@ -91,7 +79,7 @@ def test_devices_are_bought_as_hosts_are_each_pod_its_own_or_one_size_for_all():
 
 @given(st.integers(0, 500), st.sampled_from([0.0, 0.3, 1.0]))
 @settings(max_examples=10, deadline=None)
-def test_the_peak_of_a_host_is_the_highest_that_stood_there(seed, share):
+def test_the_peak_of_a_host_is_the_highest_that_stood_there(past_of, seed, share):
     past, terms = past_of(seed), Terms(share, GIB)
     pooled = terms.slices(past.vms.memory_bytes) * GIB
     now = np.zeros((2, past.hosts), dtype=np.int64)
