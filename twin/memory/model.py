@@ -63,6 +63,10 @@ class Model:
         self._pool = Pool(self._tiling, terms, self._vms.memory_bytes, slices_each)
         before = None if past is None else sizing.host_peaks(past, terms)
         self._recorder = Recorder(settings, self._tiling, action, self._figures, self._pod_w, self._host_vcpus, before)
+        # What is bought for each host, shape H: in a pod what is never pooled, else all of it.
+        self._bought_bytes = np.zeros(self._tiling.hosts)
+        if before is not None:
+            self._bought_bytes = np.where(self._tiling.pooled, before[1], before[0]).astype(np.float64)
         self._selling = Selling(self._vms.vcpus, self._tiling.hosts)
         self._slowing = Slowing(self._vms, settings.slice_bytes, self._tiling.hosts)
         self._standing: HostEvents | None = None
@@ -143,6 +147,18 @@ class Model:
         self.rack_power_w: Floats = racks.astype(np.float64)
 
     # -- what holders see, what is kept -----------------------------------------------
+
+    @property
+    def host_free_bytes(self) -> Floats:
+        """Return the memory that each host (H) could still give: of what past demand had bought for it, and its part of its pod's.
+
+        A host's part of a device is that of all hosts that reach it, divided evenly.
+        """
+        pool, size = self._pool, float(self.settings.slice_bytes)
+        local = pool.hosts[:, slices.LOCAL_BYTES] + pool.hosts[:, slices.OVERFLOWN] * size
+        held = local + np.where(self._tiling.pooled, 0.0, pool.hosts[:, slices.POOLED] * size)
+        free = np.where(pool.open_devices, pool.capacity - pool.used, 0) * size
+        return np.asarray(np.maximum(self._bought_bytes - held, 0.0) + self._tiling.by_host(free.astype(np.float64)))
 
     def observe(self) -> PoolObservation:
         """Return the pool as it is now."""

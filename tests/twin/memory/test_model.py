@@ -14,7 +14,7 @@ from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.memory import slices
 from twin.memory.blocks import block_design
-from twin.memory.demand import HostEvents, HostVms
+from twin.memory.demand import HostEvents, HostVms, PastDemand
 from twin.memory.levers import PoolAction, TopologyAction
 from twin.memory.model import Model, Settings
 from twin.memory.plain import fully_connected, switched
@@ -65,6 +65,25 @@ def test_devices_of_each_pod_draw_by_their_own_size(fleet: Fleet, drive: Drive, 
     expected = np.bincount(fleet.host_racks[:91], weights=hosts, minlength=len(fleet.rack_ids))
     np.testing.assert_allclose(run.model.rack_power_w, expected)
     np.testing.assert_array_equal(run.model.observe().device_slices, np.repeat(64 * np.arange(1, 8), 13))
+
+
+@pytest.mark.parametrize("pod", [TopologyAction(None), SMALL], ids=["alone", "pooled"])
+def test_what_a_vm_takes_is_no_longer_free_where_it_stands(fleet: Fleet, pod: TopologyAction) -> None:
+    hosts, size = len(fleet.host_ids), 16 * GIB
+    vms = HostVms(np.array([size, size]), np.array([4, 4]), np.zeros(2))
+    stood = HostEvents(np.zeros(2), np.arange(2), np.array([0, 1]), np.ones(2, dtype=np.bool_))
+    model = Model(Settings(), fleet, vms, 40, ())
+    model.build(pod, PastDemand(hosts, vms, stood, SPAN_S))
+    before = model.host_free_bytes
+    begins = HostEvents(np.array([1.0]), np.array([0]), np.array([0]), np.ones(1, dtype=np.bool_))
+    model.advance(10.0, begins, least_loaded, PoolAction(np.zeros(len(model.device_ids)), migrate=False))
+    taken = before - model.host_free_bytes
+    # Alone the host gives all of it; in a pod what it keeps to itself, and every host that reaches the devices a part of the rest.
+    assert taken.sum() == pytest.approx(size)
+    assert taken[0] >= size * (1.0 - model.settings.pooled_share)
+    assert (taken[1:] > 0.0).any() == (pod.pod is not None)
+    if pod.pod is None:
+        assert before.tolist() == [size, size, *[0.0] * (hosts - 2)]
 
 
 def test_half_of_memory_on_four_port_devices_slows_a_fifth_memory_bound_vm_by_a_seventh(drive: Drive, steady: Make) -> None:
