@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twin.sources import calibration
 from twin.workloads.host_streams import HostDrawn, default_memory_bytes
-from twin.workloads.load import Load
+from twin.workloads.load import Load, kept_wave
 from twin.workloads.settings import VmGroup
 
 Floats = NDArray[np.float64]
@@ -54,6 +54,11 @@ class HostPopulation:
     def ids(self) -> tuple[str, ...]:
         """Return ids such as ``search/host-vm-12``; made when they are first asked for."""
         return tuple(f"{self.workload_ids[workload]}/host-vm-{i}" for i, workload in enumerate(self.workload.tolist()))
+
+    def day_shares(self) -> Floats:
+        """Return mean and peak of each VM's load over a weekday without noise, as shares of its vCPUs, shape (2, V)."""
+        mean, swing = kept_wave(self.mean_share, self.swing_share)
+        return np.stack([mean, mean + swing])
 
     def exogenous(self) -> str:
         """Return a hash of what no policy can change: which VMs arrive when, how large they are and when they leave."""

@@ -30,3 +30,9 @@ class Load(BaseModel):
 def wave_share(mean_share: Floats, swing_share: Floats, peak_hour: Floats, hour: NDArray[np.floating] | float) -> Floats:
     """Return the daily wave of a load on a weekday, without noise; shapes are broadcast."""
     return np.asarray(mean_share + swing_share * np.cos((hour - peak_hour) * (2.0 * np.pi / 24.0)))
+
+
+def kept_wave(mean_share: Floats, swing_share: Floats) -> tuple[Floats, Floats]:
+    """Return mean and swing of waves that stay within 0 to 1, as VMs on hosts keep theirs."""
+    mean = np.clip(mean_share, 0.0, 1.0)
+    return mean, np.minimum(swing_share, np.minimum(mean, 1.0 - mean))

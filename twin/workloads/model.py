@@ -17,13 +17,15 @@ from twin.workloads.host_population import HostPopulation, filling
 from twin.workloads.host_streams import HostStream
 from twin.workloads.hosting import HostEvents
 from twin.workloads.hosts import Hosts
-from twin.workloads.levers import PastVms, VmAsked
-from twin.workloads.load import Load, wave_share
+from twin.workloads.levers import OFFER_CLOCK_HIGH, OFFER_CLOCK_LOW, SIZE_HIGH, PastVms, VmAsked
+from twin.workloads.load import Load
 from twin.workloads.population import carried, place, populate
 from twin.workloads.population import check_room as check_servers
 from twin.workloads.recording import Book
+from twin.workloads.running import Running
 from twin.workloads.settings import Settings, VmGroup
 from twin.workloads.streams import VmStream
+from twin.workloads.vm_load import VmLoad
 
 __all__ = [
     "FAULT_KINDS",
@@ -69,9 +71,7 @@ class Model:
         self._leaves_s = self.vms.end_s[self._leaving]
         self._asked = self._left = 0
         self.waiting: list[int] = []
-        # By VM: opaque or not, with nobody at the end; and its place among those whose load is computed.
-        self._opaque_or_nobody = np.append(self.vms.opaque, False)
-        self._position = np.zeros(len(self.vm_ids), dtype=np.int64)
+        self._load, self._running = VmLoad(self.vms, clock, settings.noise_hold_s, self._bursts), Running(len(self.vm_ids))
         self._book = Book(self.vms, fleet, filling())
         self.hosts = Hosts(settings, fleet, clock, horizon_s, self._bursts, seed)
         self._named()
@@ -87,7 +87,6 @@ class Model:
                 hosts.append(index)
             self._book.stands(vm, kind, index)
         self._hosts = np.array(hosts, dtype=np.int64)
-        self._host_vms = np.flatnonzero(self.vms.gpus == 0)
 
     # -- who has a place ------------------------------------------------------
 
@@ -145,6 +144,7 @@ class Model:
         self.gpu_vm[mine][self.gpu_vm[mine] == vm] = NOBODY
         self.gpus_free[server] += self.vms.gpus[vm]
         self.vm_server[vm] = NOBODY
+        self._running.forget(np.array([vm]))
         self._book.ended(vm, t_s)
         return True
 
@@ -169,55 +169,103 @@ class Model:
     # -- load -----------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Gather what the load is computed from: opaque VMs on GPUs, then those on hosts."""
-        vms = self.vms
+        """Take note of whose the GPUs are now."""
+        self._load.settle(self.gpu_vm, self.vm_server)
         # Which GPUs belong to VMs whose inside cannot be reached, shape G.
-        self.gpu_opaque = self._opaque_or_nobody[self.gpu_vm]
-        self._gpus = np.flatnonzero(self.gpu_opaque)
-        busy = np.flatnonzero(vms.opaque & (self.vm_server != NOBODY))
-        self._position[busy] = np.arange(len(busy))
-        self._gpu_position = self._position[self.gpu_vm[self._gpus]]
-        self._busy = np.concatenate([busy, self._host_vms])
-        self._mean, self._swing, self._peak = vms.mean_share[self._busy], vms.swing_share[self._busy], vms.peak_hour[self._busy]
-        self._weekend = vms.weekend_share[self._busy]
-        self._hits = [vms.workload[self._busy] == self._index(fault.target) for fault in self._bursts]
-        self._hold = -1
-
-    def _index(self, workload: str) -> int:
-        return self.workload_ids.index(workload) if workload in self.workload_ids else NOBODY
-
-    def _noise(self, until_s: float) -> Floats:
-        """Return every busy VM's noise: linear between draws, so that a shorter tick sees the same load."""
-        position = until_s / self.settings.noise_hold_s
-        whole = int(position)
-        if whole != self._hold:
-            column, share = self.vms.noise_column[self._busy], self.vms.noise_share[self._busy]
-            self._now, self._next = (self.vms.noise[whole + step][column] * share for step in (0, 1))
-            self._hold = whole
-        return np.asarray(self._now + (position - whole) * (self._next - self._now))
+        self.gpu_opaque = self._load.gpu_opaque
+        self._owned = np.flatnonzero(self.gpu_vm != NOBODY)
 
     def advance(self, until_s: float) -> None:
         """Set every VM's load for the tick that ends at ``until_s``."""
-        hour, weekday = float(self.clock.hour(until_s)), int(self.clock.weekday(until_s))
-        wave = wave_share(self._mean, self._swing, self._peak, hour)
-        share = (wave * self._weekend if weekday >= 5 else wave) + self._noise(until_s)
-        for fault, hit in zip(self._bursts, self._hits, strict=True):
-            if fault.active(until_s):
-                share = np.where(hit, share + fault.severity, share)
-        self._share = np.clip(share, 0.0, 1.0)
-        self.hosts.advance(until_s, hour, weekday >= 5)
+        self._load.advance(until_s)
+        self.hosts.advance(until_s, float(self.clock.hour(until_s)), int(self.clock.weekday(until_s)) >= 5)
 
     def gpu_share(self) -> Floats:
-        """Return the load of opaque VMs on each GPU, shape G, zero elsewhere."""
-        share = np.zeros(len(self.gpu_vm))
-        share[self._gpus] = self._share[self._gpu_position]
-        return share
+        """Return the load of opaque VMs on each GPU, shape G, zero elsewhere and where a VM is away."""
+        return self._load.gpu_share(len(self.gpu_vm), self._running.carried())
 
     def host_share(self) -> Floats:
         """Return the load of each CPU host, shape H."""
         share = np.zeros(len(self.fleet.host_ids))
-        share[self._hosts] = self._share[len(self._share) - len(self._host_vms) :]
+        share[self._hosts] = self._load.filling_share() * self.hosts.running.carried()[: len(self._hosts)]
         return self.hosts.share(share)
+
+    # -- what is done to VMs: pool 0 is hosts, pool 1 GPU servers; VMs are numbered in their own population ---------------------
+
+    def standing(self, pool: int) -> tuple[Ints, Ints]:
+        """Return the VMs that have a place now, by number, and the host or server of each; also those that are away."""
+        if pool == 0:
+            return self.hosts.standing()
+        running = self.running
+        return running, self.vm_server[running]
+
+    def away(self, pool: int, vm: Ints, t_s: float) -> None:
+        """Let VMs stop at the beginning of a tick: their load goes, and memory on hosts; the place stays theirs until their end.
+
+        A VM of an endpoint keeps its instances here: ``gpus_away`` tells which GPUs do not answer.
+        """
+        self._set_away(pool, vm, t_s, away=True)
+
+    def back(self, pool: int, vm: Ints, t_s: float) -> None:
+        """Let VMs that are away go on at the beginning of a tick, where they were."""
+        self._set_away(pool, vm, t_s, away=False)
+
+    def _set_away(self, pool: int, vm: Ints, t_s: float, *, away: bool) -> None:
+        if abs(t_s - self.hosts.t_s) > 1e-6:
+            raise ValueError(f"VMs leave and come back where a tick begins, now at {self.hosts.t_s:g} s and not at {t_s:g} s")
+        if pool == 0:
+            self.hosts.set_away(vm, away)
+        else:
+            self._running.set_away(self._placed(vm), away)
+
+    def work(self, pool: int, vm: Ints, share: Floats) -> None:
+        """Let VMs that stand carry so much of their load from the coming tick on: what their size and clock make of it, each given once."""
+        share = _within(share, 0.0, SIZE_HIGH * OFFER_CLOCK_HIGH, "work")
+        if pool == 0:
+            self.hosts.set_work(vm, share)
+        else:
+            self._running.set_work(self._placed(vm), share)
+
+    def cap(self, vm: Ints, clock_share: Floats) -> None:
+        """Cap the clock of VMs that stand on GPU servers, 1 for the top clock; more than that asks for a boost."""
+        self._running.set_clock(self._placed(vm), _within(clock_share, OFFER_CLOCK_LOW, OFFER_CLOCK_HIGH, "the clock"))
+
+    def _placed(self, vm: Ints) -> Ints:
+        if (self.vm_server[vm] == NOBODY).any():
+            raise ValueError(f"{self.vm_ids[int(vm[np.argmin(self.vm_server[vm])])]} stands on no server now; leave it out")
+        return vm
+
+    def gpu_caps(self) -> Floats:
+        """Return the clock that each GPU's VM is given, shape G, 1 where nothing was said."""
+        return np.append(self._running.clock, 1.0)[self.gpu_vm]
+
+    def gpus_away(self) -> Bools:
+        """Return which GPUs belong to VMs that are away, shape G."""
+        return np.append(self._running.away, False)[self.gpu_vm]
+
+    def busy(self, pool: int, vm: Ints) -> Floats:
+        """Return the load now of VMs that stand, of what they rent and before what they carry, shape N; away ones as if they were not.
+
+        NaN for VMs of endpoints, whose load serving knows: see ``over_gpus``.
+        """
+        if pool == 1:
+            return self._load.of(vm)
+        busy, fill = self.hosts.busy(vm), vm < self.host_vms.named
+        busy[fill] = self._load.filling_share()[vm[fill]]
+        return busy
+
+    def peaks(self, pool: int) -> Floats:
+        """Return mean and peak of every VM's load over a weekday without noise, of what it rents, shape (2, V)."""
+        return self.host_vms.day_shares() if pool == 0 else self.vms.day_shares()
+
+    def over_gpus(self, vm: Ints, values: Floats) -> Floats:
+        """Return the sum of a quantity (G) over the GPUs of VMs that stand on GPU servers, shape N."""
+        sums = np.bincount(self.gpu_vm[self._owned], weights=values[self._owned].astype(np.float64), minlength=len(self.vm_ids))
+        return np.asarray(sums[vm], dtype=np.float64)
+
+    def host_rented_vcpus(self) -> Ints:
+        """Return the vCPUs of the VMs that run on each host, shape H: as many as they asked for, without those that are away."""
+        return self.hosts.rented_vcpus()
 
     # -- VMs on hosts -----------------------------------------------------------
 
@@ -262,12 +310,13 @@ class Model:
         self.hosts.close(sink)
 
     def snapshot(self) -> State:
-        """Return who owns which GPUs, who waits, and what is not written yet; the load is a function of time."""
+        """Return who owns which GPUs, who waits, what was done to VMs and what is not written yet; the load is a function of time."""
         return {
             "gpu_vm": self.gpu_vm.copy(),
             "waiting": np.array(self.waiting, dtype=np.int64),
             "asked": self._asked,
             "left": self._left,
+            "running": self._running.snapshot(),
             "book": self._book.snapshot(),
             "hosts": self.hosts.snapshot(),
         }
@@ -282,8 +331,16 @@ class Model:
         self.waiting = [int(vm) for vm in state["waiting"]]
         self._asked, self._left = int(state["asked"]), int(state["left"])
         self._book.restore(state["book"])
+        self._running.restore(state["running"])
         self.hosts.restore(state["hosts"])
         self._settle()
+        self._load.advance(self.hosts.t_s)
+
+
+def _within(share: Floats, low: float, high: float, what: str) -> Floats:
+    if not np.all((share >= low) & (share <= high)):
+        raise ValueError(f"{what} of VMs is a share from {low:g} to {high:g}; one of them is not")
+    return share
 
 
 def check_room(settings: Settings, fleet: Fleet, horizon_s: float = 0.0) -> None:

@@ -53,6 +53,11 @@ class Population:
     named: int
     grouped: int
 
+    def day_shares(self) -> Floats:
+        """Return mean and peak of each VM's load over a weekday without noise, shape (2, V); of an endpoint's VM what it declares."""
+        mean = np.clip(self.mean_share, 0.0, 1.0)
+        return np.stack([mean, np.clip(self.mean_share + self.swing_share, 0.0, 1.0)])
+
     def exogenous(self) -> str:
         """Return a hash of what no policy can change: which VMs arrive when, how large they are and when they leave."""
         digest = hashlib.sha256(json.dumps(self.ids[self.named :]).encode())
