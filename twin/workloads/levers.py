@@ -1,7 +1,7 @@
 """What a holder of a workload lever may see and move."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -125,7 +125,7 @@ class Spare:
 
     ``reserve_cores`` is what customers who pay the regular price ask for now beyond the VMs that stand, ``coming_cores`` the most
     that they will ask for within the longest lead time of an eviction; both are met before any surplus VM. ``host_idle_vcpus``
-    are rented and idle.
+    are rented and idle. ``others_cores`` are held by VMs outside of the negotiation.
     """
 
     total_cores: Floats
@@ -137,6 +137,7 @@ class Spare:
     row_power_w: Floats
     row_budget_w: Floats
     carbon_kg_per_kwh: float
+    others_cores: Floats = field(default_factory=lambda: np.zeros(len(POOLS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ class OffersObservation:
     Shapes: N VMs that have a place (also those that are taken back and wait for it again), D deployments, W workloads.
     ``vm`` are their numbers, ``place`` is a host of pool 0 or a server of pool 1, ``row`` its row. ``hints`` gives the value in
     force of each key of ``twin.workloads.negotiation.keys`` (shape N): the narrowest scope's, the default where nothing is said
-    or where hints contradict one another. ``granted`` are the treatments in force (a sum of powers of two, see
+    or where hints contradict one another. ``deployment_vms`` (D) counts the VMs of each deployment that have a place. ``taken_off``
+    is what each treatment takes off its price, None for the packaged discounts. ``granted`` are the treatments in force (a sum of powers of two, see
     ``twin.workloads.negotiation.treatments``), ``size_share`` the cores over those that were asked for, ``clock_share`` the clock.
     ``running`` is False while a VM is evicted or shut down, ``noticed`` True while a notice of that stands open, ``declined``
     True where its workload asked for another one to be taken. ``busy_share`` is its load now, ``peak_share`` the highest of an
@@ -180,6 +182,7 @@ class OffersObservation:
     deployment_vms: Ints
     surplus_unlimited: bool
     spare: Spare
+    taken_off: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
