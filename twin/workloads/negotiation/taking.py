@@ -1,0 +1,188 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
+"""Hints taken one after the other: the compiled part of the store."""
+
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+TAKEN, CONFIRMED, STALE, CONTRADICTORY, LIMITED, FLAPPING = range(6)
+HOUR_S: Final = 3600.0
+WORKLOAD, DEPLOYMENT, VM = range(3)
+
+
+class Slots(NamedTuple):
+    """What each workload, deployment and VM (a row each, in this order) has said last of each key, shape (S, K).
+
+    ``changes`` counts those of a static key in the ``hour``.
+    """
+
+    value: Floats
+    said_s: Floats
+    version: NDArray[np.int32]
+    sayer: NDArray[np.int8]
+    changes: NDArray[np.int32]
+    hour: NDArray[np.int32]
+
+
+class Around(NamedTuple):
+    """Whose a VM is. ``first`` row of each scope; ``rows`` (V, 3) of a VM; ``members`` from ``starts`` on are a wider row's VMs."""
+
+    first: Ints
+    rows: Ints
+    members: Ints
+    starts: Ints
+
+
+class Terms(NamedTuple):
+    """What holds for keys: defaults and kind (K); ``rules`` (R, 2) name a key and the one whose value within ``bounds`` overrules it.
+
+    ``budget_key`` is no VM's to say.
+    """
+
+    default: Floats
+    runtime: NDArray[np.bool_]
+    rules: Ints
+    bounds: Floats
+    budget_key: int
+    flapping_per_h: int
+
+
+class Held(NamedTuple):
+    """What is in force, shape (K, V), and per VM: rules that overrule one of its hints, those where both were said, what is new."""
+
+    value: Floats
+    overruled: NDArray[np.uint8]
+    clashing: NDArray[np.uint8]
+    changed: NDArray[np.bool_]
+
+
+class Batch(NamedTuple):
+    """Hints, shape B; see ``hint.Hints``."""
+
+    t_s: Floats
+    scope: Ints
+    of: Ints
+    key: Ints
+    value: Floats
+    sayer: Ints
+
+
+@register_jitable
+def _source(value, around, terms, v, k):
+    """Return the row whose value of a key holds at a VM, the narrowest scope's; -1 where nobody says anything."""
+    for scope in (VM, DEPLOYMENT, WORKLOAD):
+        row = around.rows[v, scope]
+        if not np.isnan(value[row, k]) and not (scope == VM and k == terms.budget_key):
+            return row
+    return -1
+
+
+@register_jitable
+def _said(value, around, terms, v, k):
+    row = _source(value, around, terms, v, k)
+    return value[row, k] if row >= 0 else terms.default[k]
+
+
+@register_jitable
+def _bit(bits, r, on):
+    return bits | np.uint8(1 << r) if on else bits & np.uint8(255 - (1 << r))
+
+
+@register_jitable
+def _settle(value, around, terms, held, v, k):
+    """Put the value in force of a key at a VM: the narrowest scope's, the default where another key overrules it."""
+    now = _said(value, around, terms, v, k)
+    for r in range(len(terms.rules)):
+        if terms.rules[r, 0] != k:
+            continue
+        against = terms.rules[r, 1]
+        other = _said(value, around, terms, v, against)
+        bites = now > terms.default[k] and terms.bounds[r, 0] <= other <= terms.bounds[r, 1]
+        held.overruled[v] = _bit(held.overruled[v], r, bites)
+        held.clashing[v] = _bit(held.clashing[v], r, bites and _source(value, around, terms, v, against) >= 0)
+    for r in range(len(terms.rules)):
+        if terms.rules[r, 0] == k and held.overruled[v] & (1 << r):
+            now = terms.default[k]
+    held.changed[v] |= held.value[k, v] != now
+    held.value[k, v] = now
+
+
+@register_jitable
+def _refresh(value, around, terms, held, v, k):
+    """Bring a key up to date at a VM, and keys that it may overrule; return whether it has a part in a contradiction."""
+    _settle(value, around, terms, held, v, k)
+    contradicts = False
+    for r in range(len(terms.rules)):
+        if terms.rules[r, 1] == k:
+            _settle(value, around, terms, held, v, terms.rules[r, 0])
+        if k == terms.rules[r, 0] or k == terms.rules[r, 1]:
+            contradicts |= (held.clashing[v] & (1 << r)) != 0
+    return contradicts
+
+
+@register_jitable
+def _restless(slots, terms, row, k, t_s):
+    """Count a change of a static key; return whether there were too many in this hour."""
+    now = np.int32(t_s / HOUR_S)
+    if slots.hour[row, k] != now:
+        slots.hour[row, k], slots.changes[row, k] = now, 0
+    if slots.changes[row, k] >= terms.flapping_per_h:
+        return True
+    slots.changes[row, k] += 1
+    return False
+
+
+@register_jitable
+def _spread(slots, around, terms, held, scope, of, k):
+    """Let a new value reach the VMs that it is about; return whether it contradicts another at one of them."""
+    row, contradicts = around.first[scope] + of, False
+    low, high = (of, of + 1) if scope == VM else (around.starts[row], around.starts[row + 1])
+    for m in range(low, high):
+        v = m if scope == VM else around.members[m]
+        clashes = _refresh(slots.value, around, terms, held, v, k)
+        contradicts |= clashes and _source(slots.value, around, terms, v, k) == row
+    return contradicts
+
+
+def _take(batch: Batch, slots: Slots, around: Around, terms: Terms, held: Held, outcome: NDArray[np.int8]) -> None:
+    for i in range(len(batch.t_s)):
+        row, k, t_s, new = around.first[batch.scope[i]] + batch.of[i], batch.key[i], batch.t_s[i], batch.value[i]
+        if t_s < slots.said_s[row, k]:
+            outcome[i] = STALE
+            continue
+        was = slots.value[row, k]
+        same = was == new or (np.isnan(was) and np.isnan(new))
+        if not same and not terms.runtime[k] and _restless(slots, terms, row, k, t_s):
+            outcome[i] = FLAPPING
+            continue
+        slots.said_s[row, k], slots.sayer[row, k], slots.value[row, k] = t_s, batch.sayer[i], new
+        slots.version[row, k] += 1
+        if same:
+            outcome[i] = CONFIRMED
+            continue
+        contradicts = _spread(slots, around, terms, held, batch.scope[i], batch.of[i], k)
+        outcome[i] = CONTRADICTORY if contradicts else TAKEN
+
+
+def _renew(value: Floats, around: Around, terms: Terms, held: Held) -> None:
+    for v in range(len(around.rows)):
+        for k in range(len(terms.default)):
+            _settle(value, around, terms, held, v, k)
+
+
+@cache
+def taker() -> Any:
+    """Return the compiled ``take(batch, slots, around, terms, held, outcome)``: hints in their order, what became of each."""
+    return njit(cache=True)(_take)
+
+
+@cache
+def renewer() -> Any:
+    """Return the compiled ``renew(value, around, terms, held)``: everything in force anew from what was said."""
+    return njit(cache=True)(_renew)
