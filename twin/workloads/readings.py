@@ -1,4 +1,4 @@
-"""The tables that workloads write."""
+"""The tables that workloads write, and the metrics read off them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,6 +7,8 @@ import polars as pl
 
 from twin.metrics import Reading
 from twin.tables import Column, Table
+from twin.workloads.negotiation import readings as negotiation_readings
+from twin.workloads.negotiation import tables as negotiation_tables
 
 _TIME: Final = Column("t_s", pl.Float64, "seconds since the start of the run")
 _WHO: Final = (Column("vm_id", pl.String, "the VM"), Column("workload_id", pl.String, "whose it is"))
@@ -51,5 +53,5 @@ VM_WAITS: Final = Table(
     telemetry=False,
 )
 
-TABLES: Final = (VMS, VM_ENDS, VM_WAITS)
-READINGS: Final[Mapping[str, Reading]] = {}
+TABLES: Final = (VMS, VM_ENDS, VM_WAITS, *negotiation_tables.TABLES)
+READINGS: Final[Mapping[str, Reading]] = negotiation_readings.READINGS

@@ -86,11 +86,11 @@ BILLS: Final = Table(
         _HOUR,
         _WHOSE,
         Column("vm_hours", pl.Float64, "hours of VMs that had a place"),
-        Column("core_hours", pl.Float64, "cores times hours, as they were asked for"),
-        Column("regular_usd", pl.Float64, "what they would cost at the regular price"),
+        Column("core_hours", pl.Float64, "cores, as they were asked for, times the hours that they ran"),
+        Column("regular_usd", pl.Float64, "what the hours that they ran would cost at the regular price"),
         Column("billed_usd", pl.Float64, "what they are billed"),
         Column("carbon_kg", pl.Float64, "emissions of their power, where and at the clock they ran"),
-        Column("regular_carbon_kg", pl.Float64, "the same as opaque VMs"),
+        Column("regular_carbon_kg", pl.Float64, "the same work done by opaque VMs"),
         Column("away_vm_hours", pl.Float64, "VM-hours evicted or shut down"),
         Column("broken_vm_hours", pl.Float64, "VM-hours in which a requirement was violated; they are billed at the regular price"),
     ),
@@ -126,9 +126,9 @@ OFFERS: Final = Table(
 )
 CAPACITY: Final = Table(
     "vm_capacity",
-    "one row per five minutes and pool",
+    "one row per five minutes and pool: means",
     (
-        _TIME,
+        Column("t_s", pl.Float64, "end of the five minutes, seconds since the start of the run"),
         Column("pool", pl.String, "hosts (in vCPUs), servers (in GPUs)"),
         Column("total_cores", pl.Float64, "all of them"),
         Column("regular_cores", pl.Float64, "held by VMs at their regular size or below"),
@@ -136,8 +136,8 @@ CAPACITY: Final = Table(
         Column("harvest_cores", pl.Float64, "held by harvest VMs at the size that they have now"),
         Column("reserve_cores", pl.Float64, "asked for by customers who are yet to come"),
         Column("turned_away_cores", pl.Float64, "of the reserve, what found no room"),
-        Column("surplus_cores", pl.Float64, "what nobody holds"),
-        Column("evicted_cores", pl.Float64, "of VMs that wait for room again"),
+        Column("surplus_cores", pl.Float64, "what nobody holds or asks for"),
+        Column("evicted_cores", pl.Float64, "of VMs that wait for room or power again"),
     ),
     telemetry=False,
 )

@@ -1,0 +1,73 @@
+"""What a VM draws as it is treated, and what that emits where it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.sources import calibration
+from twin.workloads.negotiation.treatments import AUTOSCALED, OVERSUBSCRIBED, RIGHTSIZED, TREATMENTS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+# An idle core draws half of what a busy one does; so does a GPU of a VM.
+IDLE_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Another region: what a core costs there and what a kilowatt-hour emits, over this one."""
+
+    name: str
+    price_share: float
+    carbon_share: float
+
+
+@cache
+def regions() -> tuple[Region, ...]:
+    """Return the other regions, the cheapest first."""
+    found = [
+        Region(name, float(each["price_share"]["value"]), float(each["carbon_share"]["value"]))
+        for name, each in calibration("negotiation")["region"].items()
+    ]
+    return tuple(sorted(found, key=lambda region: (region.price_share, region.carbon_share, region.name)))
+
+
+def watts(cores: Ints, pool: Ints) -> Floats:
+    """Return what VMs draw at full load, shape V: ``cores`` are vCPUs on hosts (pool 0) and GPUs on servers (pool 1)."""
+    entries = calibration("negotiation")["carbon"]
+    each = np.array([entries["watts_per_core"]["value"], entries["watts_per_gpu"]["value"]], dtype=np.float64)
+    return np.asarray(cores * each[pool])
+
+
+class Draw:
+    """Power of VMs under their grants, and of opaque VMs that do the same work; both in shares of the power at full load.
+
+    A core draws half when idle and the rest in proportion to its work, at any clock: a clock alone saves nothing, it only bounds
+    what gets done. A size other than 1 is what the holder set, and more than 1 does more work. Where a grant gives cores back
+    that the holder does not take off the VM's size (rightsizing, oversubscription, and core-hours by autoscaling), they are
+    gone by as much as the price says, and their idle power with them.
+    """
+
+    def __init__(self, taken_off: Mapping[str, float]) -> None:
+        grants = np.arange(1 << len(TREATMENTS))
+        held = {name: np.where(grants & bit, 1.0 - taken_off[name], 1.0) for name, bit in _GIVES_BACK.items()}
+        self._size = held["rightsizing"] * held["oversubscription"]
+        self._count = held["autoscaling"]
+
+    def shares(self, granted: Ints, size_share: Floats, clock_share: Floats, busy_share: Floats) -> tuple[Floats, Floats]:
+        """Return what VMs draw, and what opaque ones would for the same work, of any one shape."""
+        size = np.where(size_share == 1.0, self._size[granted], size_share)
+        grown = np.maximum(size_share, 1.0)
+        wanted = busy_share * grown
+        done = np.minimum(wanted, size * clock_share)
+        # How many VMs of the size that was asked for do this work in the same time.
+        alike = np.divide(done, busy_share, out=grown, where=busy_share > 0.0)
+        now = IDLE_SHARE * size * self._count[granted] + (1.0 - IDLE_SHARE) * done
+        return now, IDLE_SHARE * alike + (1.0 - IDLE_SHARE) * done
+
+
+_GIVES_BACK: Final = {"rightsizing": RIGHTSIZED, "oversubscription": OVERSUBSCRIBED, "autoscaling": AUTOSCALED}
