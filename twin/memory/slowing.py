@@ -29,6 +29,8 @@ class Slowing:
         """Take VMs that ended off their hosts, and add those that began and still stand; the pool has taken the events already."""
         ended, left = events.vm[~events.begins], events.host[~events.begins]
         np.subtract.at(self._of_host, left, self._of_vm[ended])
+        # A VM can come back: what it added is gone.
+        self._of_vm[ended] = 0
         began = events.begins & (pool.slot_of[events.vm] != slices.NONE)
         vms, host = events.vm[began], events.host[began]
         self._of_vm[vms] = self._parts(vms, pool.held[pool.slot_of[vms]].sum(axis=1))

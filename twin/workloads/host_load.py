@@ -51,7 +51,7 @@ class HostLoad:
         """Let VMs that stand on hosts carry so much of their load; each is given once."""
         if len(vm):
             self._add(vm, host, np.full(len(vm), -1))
-            self._running.set_work(vm, work)
+            self._running.work[vm] = work
             self._add(vm, host, np.ones(len(vm), dtype=np.int64))
             self._settle()
 

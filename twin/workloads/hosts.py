@@ -105,7 +105,7 @@ class Hosts:
     def set_away(self, vm: Ints, away: bool) -> None:
         """Let VMs that stand leave, or come back, at the beginning of the coming tick."""
         self._check(vm)
-        self.running.set_away(vm, away)
+        self.running.away[vm] = away
 
     def set_work(self, vm: Ints, share: Floats) -> None:
         """Let VMs that stand carry so much of their load from the coming tick on."""
@@ -114,7 +114,7 @@ class Hosts:
         vm, share = vm[changed], share[changed]
         counts = self._counts(vm)
         self._load.change(vm[counts], self.vm_host[vm[counts]], share[counts])
-        self.running.set_work(vm[~counts], share[~counts])
+        self.running.work[vm[~counts]] = share[~counts]
 
     def _counts(self, vm: Ints) -> Bools:
         """Return which VMs that stand add to the load of their hosts now: not those away, and nobody before the first tick."""

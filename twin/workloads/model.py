@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import GPUS_PER_SERVER, Fleet
+from twin.fleet import Fleet
 from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.history import past_vms
@@ -22,10 +22,9 @@ from twin.workloads.load import Load
 from twin.workloads.population import carried, place, populate
 from twin.workloads.population import check_room as check_servers
 from twin.workloads.recording import Book
-from twin.workloads.running import Running
+from twin.workloads.servers import Servers
 from twin.workloads.settings import Settings, VmGroup
 from twin.workloads.streams import VmStream
-from twin.workloads.vm_load import VmLoad
 
 __all__ = [
     "FAULT_KINDS",
@@ -46,7 +45,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 FAULT_KINDS: Final = ("traffic_burst",)
-NOBODY: Final = -1
 
 
 class Model:
@@ -62,27 +60,25 @@ class Model:
         self._bursts = [fault for fault in faults if fault.kind in FAULT_KINDS]
         self.vms = populate(settings, fleet, clock, horizon_s, seed)
         self.workload_ids, self.vm_ids = self.vms.workload_ids, self.vms.ids
-        self.gpu_vm = np.full(len(fleet.gpu_servers), NOBODY, dtype=np.int64)
-        self.gpus_free = np.full(len(fleet.server_ids), GPUS_PER_SERVER, dtype=np.int64)
-        self.vm_server = np.full(len(self.vm_ids), NOBODY, dtype=np.int64)
+        self.servers = Servers(self.vms, len(fleet.server_ids), clock, settings.noise_hold_s, self._bursts)
         # VMs without a named place in the order in which they ask, and all of them in the order in which they leave.
         self._asks_s = self.vms.arrive_s[self.vms.order]
         self._leaving = np.argsort(self.vms.end_s, kind="stable")
         self._leaves_s = self.vms.end_s[self._leaving]
         self._asked = self._left = 0
         self.waiting: list[int] = []
-        self._load, self._running = VmLoad(self.vms, clock, settings.noise_hold_s, self._bursts), Running(len(self.vm_ids))
         self._book = Book(self.vms, fleet, filling())
         self.hosts = Hosts(settings, fleet, clock, horizon_s, self._bursts, seed)
         self._named()
-        self._settle()
+        self.servers.settle()
+        self._pools: tuple[Hosts, Servers] = self.hosts, self.servers
 
     def _named(self) -> None:
         _, places = place(self.settings, self.fleet)
         hosts: list[int] = []
         for vm, (kind, index) in enumerate(places):
             if kind == 0:
-                self._own(vm, index)
+                self.servers.own(vm, index)
             else:
                 hosts.append(index)
             self._book.stands(vm, kind, index)
@@ -102,7 +98,7 @@ class Model:
             freed |= self._leave(int(vm), t_s)
         self._asked, self._left = came, gone
         if freed:
-            self._settle()
+            self.servers.settle()
         return bool(self.waiting) and (freed or bool(new))
 
     def asked(self, vm: int) -> VmAsked:
@@ -111,12 +107,11 @@ class Model:
 
     def put(self, vm: int, server: int, t_s: float) -> None:
         """Give a VM that waits the lowest free GPUs of a server. ``settle`` once all are put."""
-        if self.gpus_free[server] < self.vms.gpus[vm]:
+        if self.servers.gpus_free[server] < self.vms.gpus[vm]:
             place = self.fleet.server_ids[server]
-            raise ValueError(f"{self.vm_ids[vm]} needs {self.vms.gpus[vm]} GPUs, {place} has {self.gpus_free[server]} free")
+            raise ValueError(f"{self.vm_ids[vm]} needs {self.vms.gpus[vm]} GPUs, {place} has {self.servers.gpus_free[server]} free")
         self.waiting.remove(vm)
-        first = self._own(vm, server)
-        self._book.placed(vm, server, first, t_s)
+        self._book.placed(vm, server, self.servers.own(vm, server), t_s)
 
     def settle(self, t_s: float) -> None:
         """Take note of who was put where. At the start, those who carry serving and found no place are turned away."""
@@ -124,43 +119,45 @@ class Model:
             for vm in [vm for vm in self.waiting if not self.vms.opaque[vm]]:
                 self.waiting.remove(vm)
                 self._book.waited(vm, t_s, "turned away")
-        self._settle()
-
-    def _own(self, vm: int, server: int) -> int:
-        first = server * GPUS_PER_SERVER
-        free = np.flatnonzero(self.gpu_vm[first : first + GPUS_PER_SERVER] == NOBODY)[: int(self.vms.gpus[vm])]
-        self.gpu_vm[first + free] = vm
-        self.gpus_free[server] -= len(free)
-        self.vm_server[vm] = server
-        return int(free[0])
+        self.servers.settle()
 
     def _leave(self, vm: int, t_s: float) -> bool:
-        server = int(self.vm_server[vm])
-        if server == NOBODY:
+        if not self.servers.leave(vm):
             self.waiting.remove(vm)
             self._book.waited(vm, t_s, "gave up")
             return False
-        mine = slice(server * GPUS_PER_SERVER, (server + 1) * GPUS_PER_SERVER)
-        self.gpu_vm[mine][self.gpu_vm[mine] == vm] = NOBODY
-        self.gpus_free[server] += self.vms.gpus[vm]
-        self.vm_server[vm] = NOBODY
-        self._running.forget(np.array([vm]))
         self._book.ended(vm, t_s)
         return True
 
     @property
+    def gpu_vm(self) -> Ints:
+        """Return the VM that owns each GPU, shape G, -1 for nobody."""
+        return self.servers.gpu_vm
+
+    @property
+    def gpus_free(self) -> Ints:
+        """Return how many GPUs of each server nobody owns, shape S."""
+        return self.servers.gpus_free
+
+    @property
+    def vm_server(self) -> Ints:
+        """Return the server of each VM, shape V, -1 for none."""
+        return self.servers.vm_server
+
+    @property
+    def gpu_opaque(self) -> Bools:
+        """Return which GPUs belong to VMs whose inside cannot be reached, shape G; another array once that changes."""
+        return self.servers.gpu_opaque
+
+    @property
     def running(self) -> Ints:
         """Return the VMs that stand on GPU servers, by number."""
-        return np.flatnonzero(self.vm_server != NOBODY)
+        return self.servers.standing()[0]
 
     @property
     def placements(self) -> Mapping[str, tuple[int, ...]]:
         """Return the servers that carry each serving endpoint's VMs, in the order of the VMs."""
-        out: dict[str, list[int]] = {}
-        for vm, endpoint in self.vms.endpoints.items():
-            if self.vm_server[vm] != NOBODY:
-                out.setdefault(endpoint, []).append(int(self.vm_server[vm]))
-        return {endpoint: tuple(servers) for endpoint, servers in out.items()}
+        return self.servers.placements()
 
     def past(self, expected: Mapping[str, Floats], power_share: float) -> PastVms:
         """Return what past VMs drew; see ``twin.workloads.history``."""
@@ -168,36 +165,26 @@ class Model:
 
     # -- load -----------------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Take note of whose the GPUs are now."""
-        self._load.settle(self.gpu_vm, self.vm_server)
-        # Which GPUs belong to VMs whose inside cannot be reached, shape G.
-        self.gpu_opaque = self._load.gpu_opaque
-        self._owned = np.flatnonzero(self.gpu_vm != NOBODY)
-
     def advance(self, until_s: float) -> None:
         """Set every VM's load for the tick that ends at ``until_s``."""
-        self._load.advance(until_s)
+        self.servers.load.advance(until_s)
         self.hosts.advance(until_s, float(self.clock.hour(until_s)), int(self.clock.weekday(until_s)) >= 5)
 
     def gpu_share(self) -> Floats:
         """Return the load of opaque VMs on each GPU, shape G, zero elsewhere and where a VM is away."""
-        return self._load.gpu_share(len(self.gpu_vm), self._running.carried())
+        return self.servers.share()
 
     def host_share(self) -> Floats:
         """Return the load of each CPU host, shape H."""
         share = np.zeros(len(self.fleet.host_ids))
-        share[self._hosts] = self._load.filling_share() * self.hosts.running.carried()[: len(self._hosts)]
+        share[self._hosts] = self.servers.load.filling_share() * self.hosts.running.carried()[: len(self._hosts)]
         return self.hosts.share(share)
 
     # -- what is done to VMs: pool 0 is hosts, pool 1 GPU servers; VMs are numbered in their own population ---------------------
 
     def standing(self, pool: int) -> tuple[Ints, Ints]:
         """Return the VMs that have a place now, by number, and the host or server of each; also those that are away."""
-        if pool == 0:
-            return self.hosts.standing()
-        running = self.running
-        return running, self.vm_server[running]
+        return self._pools[pool].standing()
 
     def away(self, pool: int, vm: Ints, t_s: float) -> None:
         """Let VMs stop at the beginning of a tick: their load goes, and memory on hosts; the place stays theirs until their end.
@@ -213,55 +200,42 @@ class Model:
     def _set_away(self, pool: int, vm: Ints, t_s: float, *, away: bool) -> None:
         if abs(t_s - self.hosts.t_s) > 1e-6:
             raise ValueError(f"VMs leave and come back where a tick begins, now at {self.hosts.t_s:g} s and not at {t_s:g} s")
-        if pool == 0:
-            self.hosts.set_away(vm, away)
-        else:
-            self._running.set_away(self._placed(vm), away)
+        self._pools[pool].set_away(vm, away)
 
     def work(self, pool: int, vm: Ints, share: Floats) -> None:
         """Let VMs that stand carry so much of their load from the coming tick on: what their size and clock make of it, each given once."""
-        share = _within(share, 0.0, SIZE_HIGH * OFFER_CLOCK_HIGH, "work")
-        if pool == 0:
-            self.hosts.set_work(vm, share)
-        else:
-            self._running.set_work(self._placed(vm), share)
+        self._pools[pool].set_work(vm, _within(share, 0.0, SIZE_HIGH * OFFER_CLOCK_HIGH, "the work"))
 
     def cap(self, vm: Ints, clock_share: Floats) -> None:
         """Cap the clock of VMs that stand on GPU servers, 1 for the top clock; more than that asks for a boost."""
-        self._running.set_clock(self._placed(vm), _within(clock_share, OFFER_CLOCK_LOW, OFFER_CLOCK_HIGH, "the clock"))
-
-    def _placed(self, vm: Ints) -> Ints:
-        if (self.vm_server[vm] == NOBODY).any():
-            raise ValueError(f"{self.vm_ids[int(vm[np.argmin(self.vm_server[vm])])]} stands on no server now; leave it out")
-        return vm
+        self.servers.set_clock(vm, _within(clock_share, OFFER_CLOCK_LOW, OFFER_CLOCK_HIGH, "the clock"))
 
     def gpu_caps(self) -> Floats:
         """Return the clock that each GPU's VM is given, shape G, 1 where nothing was said."""
-        return np.append(self._running.clock, 1.0)[self.gpu_vm]
+        return self.servers.caps()
 
     def gpus_away(self) -> Bools:
         """Return which GPUs belong to VMs that are away, shape G."""
-        return np.append(self._running.away, False)[self.gpu_vm]
+        return self.servers.away()
 
     def busy(self, pool: int, vm: Ints) -> Floats:
         """Return the load now of VMs that stand, of what they rent and before what they carry, shape N; away ones as if they were not.
 
         NaN for VMs of endpoints, whose load serving knows: see ``over_gpus``.
         """
-        if pool == 1:
-            return self._load.of(vm)
-        busy, fill = self.hosts.busy(vm), vm < self.host_vms.named
-        busy[fill] = self._load.filling_share()[vm[fill]]
+        busy = self._pools[pool].busy(vm)
+        if pool == 0:
+            fill = vm < self.host_vms.named
+            busy[fill] = self.servers.load.filling_share()[vm[fill]]
         return busy
 
     def peaks(self, pool: int) -> Floats:
         """Return mean and peak of every VM's load over a weekday without noise, of what it rents, shape (2, V)."""
-        return self.host_vms.day_shares() if pool == 0 else self.vms.day_shares()
+        return self._pools[pool].vms.day_shares()
 
     def over_gpus(self, vm: Ints, values: Floats) -> Floats:
         """Return the sum of a quantity (G) over the GPUs of VMs that stand on GPU servers, shape N."""
-        sums = np.bincount(self.gpu_vm[self._owned], weights=values[self._owned].astype(np.float64), minlength=len(self.vm_ids))
-        return np.asarray(sums[vm], dtype=np.float64)
+        return self.servers.over_gpus(vm, values)
 
     def host_rented_vcpus(self) -> Ints:
         """Return the vCPUs of the VMs that run on each host, shape H: as many as they asked for, without those that are away."""
@@ -312,29 +286,22 @@ class Model:
     def snapshot(self) -> State:
         """Return who owns which GPUs, who waits, what was done to VMs and what is not written yet; the load is a function of time."""
         return {
-            "gpu_vm": self.gpu_vm.copy(),
+            **self.servers.snapshot(),
             "waiting": np.array(self.waiting, dtype=np.int64),
             "asked": self._asked,
             "left": self._left,
-            "running": self._running.snapshot(),
             "book": self._book.snapshot(),
             "hosts": self.hosts.snapshot(),
         }
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
-        self.gpu_vm = np.array(state["gpu_vm"], dtype=np.int64)
-        owned = np.flatnonzero(self.gpu_vm != NOBODY)
-        self.vm_server[:] = NOBODY
-        self.vm_server[self.gpu_vm[owned]] = owned // GPUS_PER_SERVER
-        self.gpus_free = np.sum(self.gpu_vm.reshape(-1, GPUS_PER_SERVER) == NOBODY, axis=1).astype(np.int64)
         self.waiting = [int(vm) for vm in state["waiting"]]
         self._asked, self._left = int(state["asked"]), int(state["left"])
         self._book.restore(state["book"])
-        self._running.restore(state["running"])
+        self.servers.restore(state)
         self.hosts.restore(state["hosts"])
-        self._settle()
-        self._load.advance(self.hosts.t_s)
+        self.servers.load.advance(self.hosts.t_s)
 
 
 def _within(share: Floats, low: float, high: float, what: str) -> Floats:

@@ -14,25 +14,13 @@ class Running:
     """What was done to the VMs of one population, shape V; to begin with nothing was: they run with their whole load at the top clock.
 
     ``away`` marks VMs that keep their place and do not run. ``work`` is what a VM's load is multiplied with while it runs, ``clock``
-    the share of the top clock that it is given. Read the arrays, do not write them.
+    the share of the top clock that it is given.
     """
 
     def __init__(self, vms: int) -> None:
         self.away: Bools = np.zeros(vms, dtype=np.bool_)
         self.work: Floats = np.ones(vms)
         self.clock: Floats = np.ones(vms)
-
-    def set_away(self, vm: Ints, away: bool) -> None:
-        """Let VMs stop, or go on."""
-        self.away[vm] = away
-
-    def set_work(self, vm: Ints, share: Floats) -> None:
-        """Let VMs carry so much of their load."""
-        self.work[vm] = share
-
-    def set_clock(self, vm: Ints, share: Floats) -> None:
-        """Let VMs run at such a clock."""
-        self.clock[vm] = share
 
     def forget(self, vm: Ints) -> None:
         """Leave nothing of VMs that ended."""
