@@ -51,6 +51,16 @@ def path(commands: str, *, fill: str = "none", stroke: str = "none", width: floa
     return f'<path d="{commands}" fill="{fill}" stroke="{stroke}" stroke-width="{number(width)}"{dashed}/>'
 
 
+def marked(drawn: str, box: tuple[float, float, float, float], pick: str, says: str, *, faint: bool = False) -> str:
+    """Return a drawing that can be pointed at and picked within a box (x, y, width, height), see ``app.widgets.talk``."""
+    x, y, width, height = box
+    weak = ' opacity="0.72"' if faint else ""
+    return (
+        f'<g data-pick="{escape(pick, quote=True)}" data-says="{escape(says, quote=True)}"{weak}>'
+        f"{rect(x, y, width, height, 'transparent')}{drawn}</g>"
+    )
+
+
 def document(width: float, height: float, parts: Iterable[str], title: str) -> str:
     """Return a whole SVG that scales to its container; ``title`` is what a screen reader says."""
     look = f"max-width:{number(width)}px;display:block;font-variant-numeric:tabular-nums"
