@@ -44,7 +44,7 @@ class Hosts:
         # Events up to these positions: begun at the start, after the last advance, written; and those turned away that are written.
         self._first, self._now = int(np.searchsorted(self._events.t_s, 0.0, "right")), 0
         self._written = self._told = 0
-        self.t_s, self._hour, self._weekend = 0.0, 0.0, False
+        self.t_s, self._hour, self._weekend = 0.0, float(clock.hour(0.0)), int(clock.weekday(0.0)) >= 5
         self._stand(self._first)
         self._last = self._events.part(0, 0)
 
