@@ -16,7 +16,9 @@ IMPORTS: Final = (
     "device-prices", "executors", "workload-classes",
 )  # fmt: skip
 # The kinds that a domain of this version reads; the others are refused with these.
-READABLE: Final = ("fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile", "vm-trace", "device-prices")
+READABLE: Final = (
+    "fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile", "vm-trace", "device-prices", "workload-classes",
+)  # fmt: skip
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141
 

@@ -29,6 +29,7 @@ from twin.serving.readings import REQUESTS
 from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
 from twin.workloads import model as workloads_model
+from twin.workloads.negotiation import checking as negotiating
 
 # Temperatures under such names are differences: 9 F of them are 5 C.
 _DIFFERENCE = re.compile(r"(offset|swing|noise|spread|rise|preheat|hysteresis|margin|approach|blend|near_air_handler)")
@@ -215,6 +216,7 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
     sensed = {spec.plant.telemetry, spec.plant.replay, start.telemetry if start else None} - {None}
     named += [("telemetry", str(name)) for name in sorted(map(str, sensed))]
     named += [("vm-trace", spec.workloads.host_trace.name)] if spec.workloads.host_trace else []
+    named += negotiating.inputs(spec.workloads.negotiation)
     return {f"{kind}/{name}": digest(imported(kind, name).read_bytes()) for kind, name in named}
 
 
@@ -236,6 +238,7 @@ def _check_places(scenario: Scenario) -> None:
     for key, owner in scenario.spec.workloads.coming:
         if owner in serving:
             raise ValueError(f"workloads.{key}: {owner!r} is an endpoint; VMs that come and go are rented, give them another name")
+    negotiating.check(scenario.spec.workloads.negotiation, scenario.entities()["workload"], endpoints)
     if mixed := serving & {group.workload for group in scenario.spec.workloads.vms if group.kind == "iaas"}:
         raise ValueError(f"workloads.vms: {min(mixed)!r} is an endpoint; iaas VMs are rented, give them another name")
 

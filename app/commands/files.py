@@ -22,11 +22,19 @@ _USES = {
     "grid-carbon": 'plant.cooling.carbon_kg_per_kwh = "import:{name}"',
     "device-prices": 'memory.prices = "import:{name}"',
     "vm-trace": 'workloads.host_trace = {{ name = "{name}", workloads = ["web"] }}',
+    "workload-classes": 'workloads.negotiation.classes = "import:{name}"',
     "llm-trace": 'demand = {{ kind = "trace", name = "{name}" }}  (of an endpoint)',
     "latency-profile": 'latency = "imported:{name}"  (of an endpoint)',
     "telemetry": 'plant.telemetry = "{name}" (fitted to it), plant.replay = "{name}" or plant.start_from = {{ telemetry = "{name}" }}',
 }
-_ROWS = {"device-prices": "prices", "fleet": "machines", "weather": "hours", "grid-carbon": "hours", "vm-trace": "VMs"}
+_ROWS = {
+    "device-prices": "prices",
+    "fleet": "machines",
+    "weather": "hours",
+    "grid-carbon": "hours",
+    "vm-trace": "VMs",
+    "workload-classes": "classes",
+}
 
 
 def import_(arguments: Namespace) -> Answer:

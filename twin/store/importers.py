@@ -150,6 +150,13 @@ def _device_prices(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(parts, parts.height, 0.0, notes)
 
 
+def _workload_classes(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import classes_file
+
+    classes, notes = classes_file.read(path)
+    return Contents(classes, classes.height, 0.0, notes)
+
+
 def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import vm_trace
 
@@ -189,6 +196,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "grid-carbon": _grid_carbon,
     "device-prices": _device_prices,
     "vm-trace": _vm_trace,
+    "workload-classes": _workload_classes,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),

@@ -17,8 +17,6 @@ AGENTS: Final[tuple[Agent, ...]] = ("batch", "microservices", "functions", "endp
 HIGHEST: Final[Mapping[str, int]] = MappingProxyType(
     {"stateless": 2, "deploy": 1, "availability": 2, "preemption": 2, "delay": 1, "region": 2}
 )
-# Shares of a table add up to 1 within this.
-ROUNDED_SHARE: Final = 1e-6
 _Third = Annotated[int, Field(ge=0, le=2)]
 _Yes = Annotated[int, Field(ge=0, le=1)]
 

@@ -16,8 +16,8 @@ from twin.workloads.population import Population
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HOSTS, SERVERS = 0, 1
-# Marks are dealt so that of so many VMs of a deployment, as they are numbered, each part of that size of 0 to 1 has one: what a share
-# of the VMs says for itself is said by that share, however few they are.
+# Marks are dealt so that of so many VMs of one size and deployment, as they are numbered, each part of that width of 0 to 1 has one:
+# what a share of the VMs says for itself is said by very nearly that share of VMs and cores, however few they are.
 _DEALT: Final = 16
 MARKS: Final = 8
 
@@ -79,14 +79,13 @@ def tenants(settings: Settings, on_servers: Population, on_hosts: HostPopulation
     """
     classes, asked = named(settings.classes), settings.tenants
     parts = (_servers(settings, on_servers), _hosts(settings, on_hosts))
-    workload = np.concatenate([part.workload for part in parts])
+    workload, cores = (np.concatenate([getattr(part, name) for part in parts]) for name in ("workload", "cores"))
     pool = np.repeat([SERVERS, HOSTS], [len(part.outer) for part in parts]).astype(np.int64)
     deployments = [tenant.deployments for tenant in asked]
     first = np.concatenate([[0], np.cumsum(deployments)]).astype(np.int64)
     names = tuple(f"{tenant.id}/deployment-{number + 1}" for tenant in asked for number in range(tenant.deployments))
-    deployment, marks = _dealt(settings, workload, pool, first, seed)
+    deployment, marks = _dealt(settings, workload, pool, cores, first, seed)
     mean = np.clip(np.concatenate([part.mean_share for part in parts]), 0.0, 1.0)
-    cores = np.concatenate([part.cores for part in parts])
     price = np.where(pool == SERVERS, settings.regular_usd_per_gpu_h, settings.regular_usd_per_vcpu_h)
     return Tenants(
         workload_ids=tuple(tenant.id for tenant in asked),
@@ -142,7 +141,7 @@ def _hosts(settings: Settings, vms: HostPopulation) -> _Part:
     )  # fmt: skip
 
 
-def _dealt(settings: Settings, workload: Ints, pool: Ints, first: Ints, seed: int) -> tuple[Ints, Floats]:
+def _dealt(settings: Settings, workload: Ints, pool: Ints, cores: Ints, first: Ints, seed: int) -> tuple[Ints, Floats]:
     """Return the deployment and the marks of each VM."""
     deployment, marks = np.zeros(len(workload), dtype=np.int64), np.zeros((len(workload), MARKS))
     for number, tenant in enumerate(settings.tenants):
@@ -155,7 +154,9 @@ def _dealt(settings: Settings, workload: Ints, pool: Ints, first: Ints, seed: in
             deployment[mine] = first[number] + own.astype(np.int64)
             for each in range(tenant.deployments):
                 these = mine[deployment[mine] == first[number] + each]
-                marks[these] = _even(len(these), MARKS, _DEALT, stream(seed, *names, str(each)))
+                for size in np.unique(cores[these]).tolist():
+                    alike = these[cores[these] == size]
+                    marks[alike] = _even(len(alike), MARKS, _DEALT, stream(seed, *names, str(each), str(size)))
     return deployment, marks
 
 
