@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from twin.sources import calibration
 from twin.stack import State
 from twin.workloads.negotiation import hint
 from twin.workloads.negotiation.store import check
-from twin.workloads.negotiation.taking import VM
+from twin.workloads.negotiation.taking import COMPILED, VM
 from twin.workloads.negotiation.tenants import Tenants
 
 Floats = NDArray[np.float64]
@@ -136,5 +135,5 @@ def _carry(numbers: Any, salt: Any, agreed: Any, buckets: Floats, accepted: Bool
 @cache
 def _carrier() -> Callable[..., None]:
     """Return the compiled carrying; compiled at the first call and kept on disk."""
-    carrier: Callable[..., None] = njit(cache=True)(_carry)
+    carrier: Callable[..., None] = COMPILED(_carry)
     return carrier

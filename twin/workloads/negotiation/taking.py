@@ -14,6 +14,9 @@ Ints = NDArray[np.int64]
 TAKEN, CONFIRMED, STALE, CONTRADICTORY, LIMITED, FLAPPING = range(6)
 HOUR_S: Final = 3600.0
 WORKLOAD, DEPLOYMENT, VM = range(3)
+# Nothing here makes an array or keeps one, so references to the arguments need no counting: it would take as long as the rest.
+COMPILED: Final[Any] = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
+_jitable: Any = register_jitable(_nrt=False)
 
 
 class Slots(NamedTuple):
@@ -73,7 +76,7 @@ class Batch(NamedTuple):
     sayer: Ints
 
 
-@register_jitable
+@_jitable
 def _source(value, around, terms, v, k):
     """Return the row whose value of a key holds at a VM, the narrowest scope's; -1 where nobody says anything."""
     for scope in (VM, DEPLOYMENT, WORKLOAD):
@@ -83,18 +86,18 @@ def _source(value, around, terms, v, k):
     return -1
 
 
-@register_jitable
+@_jitable
 def _said(value, around, terms, v, k):
     row = _source(value, around, terms, v, k)
     return value[row, k] if row >= 0 else terms.default[k]
 
 
-@register_jitable
+@_jitable
 def _bit(bits, r, on):
     return bits | np.uint8(1 << r) if on else bits & np.uint8(255 - (1 << r))
 
 
-@register_jitable
+@_jitable
 def _settle(value, around, terms, held, v, k):
     """Put the value in force of a key at a VM: the narrowest scope's, the default where another key overrules it."""
     now = _said(value, around, terms, v, k)
@@ -113,7 +116,7 @@ def _settle(value, around, terms, held, v, k):
     held.value[k, v] = now
 
 
-@register_jitable
+@_jitable
 def _refresh(value, around, terms, held, v, k):
     """Bring a key up to date at a VM, and keys that it may overrule; return whether it has a part in a contradiction."""
     _settle(value, around, terms, held, v, k)
@@ -126,7 +129,7 @@ def _refresh(value, around, terms, held, v, k):
     return contradicts
 
 
-@register_jitable
+@_jitable
 def _restless(slots, terms, row, k, t_s):
     """Count a change of a static key; return whether there were too many in this hour."""
     now = np.int32(t_s / HOUR_S)
@@ -138,7 +141,7 @@ def _restless(slots, terms, row, k, t_s):
     return False
 
 
-@register_jitable
+@_jitable
 def _spread(slots, around, terms, held, scope, of, k):
     """Let a new value reach the VMs that it is about; return whether it contradicts another at one of them."""
     row, contradicts = around.first[scope] + of, False
@@ -179,10 +182,10 @@ def _renew(value: Floats, around: Around, terms: Terms, held: Held) -> None:
 @cache
 def taker() -> Any:
     """Return the compiled ``take(batch, slots, around, terms, held, outcome)``: hints in their order, what became of each."""
-    return njit(cache=True)(_take)
+    return COMPILED(_take)
 
 
 @cache
 def renewer() -> Any:
     """Return the compiled ``renew(value, around, terms, held)``: everything in force anew from what was said."""
-    return njit(cache=True)(_renew)
+    return COMPILED(_renew)
