@@ -52,8 +52,7 @@ def _price_cut_share(asked: Asked) -> float | None:
     sums = _hourly(asked, "regular_usd", "billed_usd")
     if sums is None or not sums[0]:
         return None
-    # The same additions in another order leave a rest in the last digits where nothing is taken off.
-    return max(0.0, 1.0 - sums[1] / sums[0])
+    return 1.0 - sums[1] / sums[0]
 
 
 def _broken_requirements(asked: Asked) -> float | None:
