@@ -37,6 +37,7 @@ class HostLoad:
         self._sums = np.zeros((self._terms.shape[1], hosts), dtype=np.int64)
         self._rented_vcpus = np.zeros(hosts, dtype=np.int64)
         holds = int(np.ceil(horizon_s / hold_s)) + 2
+        self._own: dict[bool, Floats] = {}
         self._comes = len(vms.vcpus) > vms.named
         self._noise = stream(seed, "workloads", "host-load").standard_normal((holds if self._comes else 2, hosts))
         self._settle()
@@ -44,31 +45,40 @@ class HostLoad:
     def apply(self, events: HostEvents) -> None:
         """Take note of who began and who ended."""
         if len(events):
-            self._add(events.vm, events.host, np.where(events.begins, 1, -1))
+            self._rent(events.vm, events.host, np.where(events.begins, 1, -1))
             self._settle()
 
     def change(self, vm: Ints, host: Ints, work: Floats) -> None:
         """Let VMs that stand on hosts carry so much of their load; each is given once."""
         if len(vm):
-            self._add(vm, host, np.full(len(vm), -1))
+            before = self._carried(vm)
             self._running.work[vm] = work
-            self._add(vm, host, np.ones(len(vm), dtype=np.int64))
+            self._add(host, self._carried(vm) - before)
             self._settle()
 
     def restart(self, vm: Ints, host: Ints) -> None:
         """Forget who stood where, and take note of who stands."""
         self._sums[:] = 0
         self._rented_vcpus[:] = 0
-        self._add(vm, host, np.ones(len(vm), dtype=np.int64))
+        self._rent(vm, host, np.ones(len(vm), dtype=np.int64))
         self._settle()
 
-    def _add(self, vm: Ints, host: Ints, sign: Ints) -> None:
-        """Add VMs to hosts, or take them off: by what each carries, so that it takes away again what it brought."""
-        work = self._running.work[vm]
-        for column in range(self._terms.shape[1]):
-            times = work * work if column == _SQUARES else work
-            np.add.at(self._sums[column], host, sign * np.rint(self._terms[vm, column] * times).astype(np.int64))
+    def _rent(self, vm: Ints, host: Ints, sign: Ints) -> None:
+        self._add(host, sign * self._carried(vm))
         np.add.at(self._rented_vcpus, host, sign * self._vcpus[vm])
+
+    def _carried(self, vm: Ints) -> Ints:
+        """Return what VMs add to their hosts with the work that they carry, by kind: the same numbers whenever it is asked."""
+        terms, work = self._terms[vm].T, self._running.work[vm]
+        if (work == 1.0).all():
+            return terms
+        times = np.broadcast_to(work, terms.shape).copy()
+        times[_SQUARES] *= work
+        return np.rint(terms * times).astype(np.int64)
+
+    def _add(self, host: Ints, values: Ints) -> None:
+        for sums, value in zip(self._sums, values, strict=True):
+            np.add.at(sums, host, value)
 
     def _settle(self) -> None:
         """Make shares of a host of the sums, by kind and host."""
@@ -97,16 +107,21 @@ class HostLoad:
         Of a host's noise every VM has the part that is expected of it when the sum is known: its variance over the host's deviation.
         So vCPUs x work x load of a host's VMs add up to the load of the host.
         """
-        turn = hour * (2.0 * math.pi / 24.0)
-        weights = np.zeros(self._terms.shape[1])
-        weights[slice(3, 6) if weekend else slice(0, 3)] = 1.0, math.cos(turn), math.sin(turn)
-        for index, fault in enumerate(self._faults):
-            weights[_BURSTS + index] = fault.severity if fault.active(t_s) else 0.0
+        turn, own = hour * (2.0 * math.pi / 24.0), self._of_own(weekend)[vm]
         deviation = self._deviation * host_vcpus()
         by_host = np.divide(self._drawn(t_s), deviation, out=np.zeros(len(deviation)), where=deviation > 0.0)
-        terms = self._terms[vm]
-        busy = terms @ weights + terms[:, _SQUARES] * self._running.work[vm] * by_host[host]
-        return np.asarray(np.clip(busy / (_PARTS * self._vcpus[vm]), 0.0, 1.0))
+        busy = own[:, :3] @ np.array([1.0, math.cos(turn), math.sin(turn)]) + own[:, 3] * self._running.work[vm] * by_host[host]
+        for index, fault in enumerate(self._faults):
+            if fault.active(t_s):
+                busy += fault.severity * (self._terms[vm, _BURSTS + index] > 0)
+        return np.asarray(np.clip(busy, 0.0, 1.0))
+
+    def _of_own(self, weekend: bool) -> Floats:
+        """Return mean, cosine, sine and noise squared of each VM over its own vCPUs, shape (V, 4); made when it is first asked for."""
+        if weekend not in self._own:
+            columns = [3, 4, 5, _SQUARES] if weekend else [0, 1, 2, _SQUARES]
+            self._own[weekend] = self._terms[:, columns] / (_PARTS * self._vcpus[:, None])
+        return self._own[weekend]
 
     def _drawn(self, t_s: float) -> Floats:
         """Return the noise of each host before it is multiplied with its deviation: linear between draws."""

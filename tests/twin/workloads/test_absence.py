@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.clock import HOUR_S, Clock
+from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.tables import Sink
 from twin.workloads.model import Model, Settings
@@ -192,11 +193,12 @@ def test_a_vm_that_ends_leaves_nothing_behind(site):
 
 
 def test_loads_of_vms_add_up_to_the_load_of_their_host(site):
-    """With noise, in the week and at the weekend, whatever each carries: nobody's load is at an edge here."""
+    """With noise and a burst, in the week and at the weekend, whatever each carries: nobody's load is at an edge here."""
+    burst = (Fault(kind="traffic_burst", target="web", from_s=0.0, severity=0.1),)
     load = {"mean_share": 0.4, "swing_share": 0.1, "noise_share": 0.04, "weekend_share": 0.8, "spread_share": 0.02, "spread_h": 3.0}
     for day in (13, 18):
         asked = Settings.model_validate({"host_streams": [{**STREAM, "load": load}]})
-        model = Model(asked, site, Clock(datetime(2026, 7, day, tzinfo=UTC)), HORIZON_S, (), 3)
+        model = Model(asked, site, Clock(datetime(2026, 7, day, tzinfo=UTC)), HORIZON_S, burst, 3)
         model.advance(HOUR_S)
         vm, host = model.standing(HOSTS)
         work = np.random.default_rng(1).choice([0.5, 1.0, 1.2], len(vm))
