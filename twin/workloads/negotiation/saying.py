@@ -42,8 +42,8 @@ class Saying:
     is worth to its owner (``vm_priority``), around a level of its own; times and levels are drawn by windows of time.
     """
 
-    def __init__(self, tenants: Tenants, settings: Settings, classes: Classes, seed: int) -> None:
-        self._tenants, self._seed, self._per_h = tenants, seed, settings.hints_per_h
+    def __init__(self, tenants: Tenants, settings: Settings, classes: Classes, horizon_s: float, seed: int) -> None:
+        self._tenants, self._horizon_s, self._seed, self._per_h = tenants, horizon_s, seed, settings.hints_per_h
         self._window_s = next((w for w in _WINDOWS_S if self._per_h * w / HOUR_S <= _MOST_PER_VM), _WINDOWS_S[-1])
         self._windows: dict[int, tuple[Floats, Ints, Floats]] = {}
         levels = [classes[tenant.workload_class].levels for tenant in settings.tenants]
@@ -84,6 +84,7 @@ class Saying:
 
     def _between(self, from_s: float, to_s: float) -> Iterator[tuple[Floats, Ints, Floats]]:
         """Yield times, VMs and values of the windows that a time reaches into."""
+        to_s = min(to_s, self._horizon_s)
         if not self._per_h or to_s <= from_s:
             return
         first, last = int(from_s // self._window_s), int(np.ceil(to_s / self._window_s))
