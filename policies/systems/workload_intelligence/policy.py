@@ -1,0 +1,90 @@
+"""Offers: what hints open and capacity and power allow, the cheapest."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.system import Surroundings
+from policies.systems.workload_intelligence.conditions import codes, eligible_by_code
+from policies.systems.workload_intelligence.grants import Choice
+from policies.systems.workload_intelligence.growth import Growth
+from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
+from policies.systems.workload_intelligence.limits import HOSTS, open_now
+from policies.systems.workload_intelligence.plan import CALM, CAPACITY, HINT, POWER, Memory, Plan
+from policies.systems.workload_intelligence.power import Relief
+from policies.systems.workload_intelligence.surplus import Surplus
+from policies.systems.workload_intelligence.tariff import RIGHT_SIZE, number
+from twin.stack import State
+from twin.workloads.levers import OffersAction, OffersObservation
+from twin.workloads.negotiation.treatments import HARVEST, OVERCLOCKED, RIGHTSIZED, UNDERCLOCKED, discounts
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+# An overclocked VM keeps its clock until its load has fallen by so much.
+_CALMER_SHARE = 0.1
+
+
+class WorkloadIntelligence:
+    """Gives every VM the cheapest set of optimisations that its hints in force open and that nothing is short for.
+
+    It looks at every VM anew each tick, so that a hint counts from the next tick on, and never at who the VM is: only at its
+    hints, its load and its place. It remembers whom it has taken, and sizes.
+    """
+
+    def __init__(self, knobs: WorkloadIntelligenceKnobs, surroundings: Surroundings) -> None:
+        self._knobs = knobs
+        self._memory, self._surplus = Memory(), Surplus(knobs)
+        self._relief, self._growth = Relief(knobs, len(surroundings.row_ids)), Growth(knobs)
+        self._choice, self._taken_off = Choice(discounts()), discounts()
+
+    def offer(self, seen: OffersObservation) -> OffersAction:
+        """Return the treatment of every VM that is seen."""
+        if seen.taken_off is not None and seen.taken_off != self._taken_off:
+            self._choice, self._taken_off = Choice(seen.taken_off), seen.taken_off
+        code = codes(seen.hints, (seen.peak_share <= RIGHT_SIZE) & (seen.pool == HOSTS))
+        short = self._relief.short if len(self._relief.short) == len(seen.spare.row_power_w) else seen.spare.row_power_w < 0.0
+        offered = open_now(seen, eligible_by_code()[code], self._choice, self._knobs, short)
+        plan = self._memory.recall(seen, self._choice.best[offered])
+        self._relief.decide(seen, plan)
+        right = np.where(plan.granted & RIGHTSIZED, RIGHT_SIZE, 1.0)
+        self._surplus.decide(seen, plan, right, self._relief.short)
+        self._memory.keep(seen, plan)
+        size, size_cause = self._sizes(seen, plan, right)
+        clock, clock_cause = self._clocks(seen, plan)
+        cause = np.where(plan.here, np.where(clock_cause != CALM, clock_cause, size_cause), plan.cause)
+        return OffersAction(plan.granted, size, clock, plan.take, cause, self._choice.why(code, offered))
+
+    def _sizes(self, seen: OffersObservation, plan: Plan, right: Floats) -> tuple[Floats, Ints]:
+        """Return sizes, and what each is for."""
+        harvest = (plan.granted & HARVEST) != 0
+        shrunk = self._surplus.harvest_share[seen.pool]
+        grown = self._growth.sizes(seen, harvest & plan.here & (shrunk == 1.0), self._relief.short)
+        size = np.where(harvest, np.where(shrunk < 1.0, shrunk, grown), right)
+        return size, np.where(harvest & (shrunk < 1.0), CAPACITY, np.where(right < 1.0, HINT, CALM))
+
+    def _clocks(self, seen: OffersObservation, plan: Plan) -> tuple[Floats, Ints]:
+        """Return clocks, and what each is for."""
+        over = (plan.granted & OVERCLOCKED) != 0
+        busy_share = self._knobs.boost_busy_share - np.where(seen.clock_share > 1.0, _CALMER_SHARE, 0.0)
+        asked = seen.hints["want_boost"] > 0
+        fast = over & (asked | (seen.busy_share >= busy_share))
+        clock = np.where(fast, number("clock", "over_share"), 1.0)
+        clock = np.where(plan.granted & UNDERCLOCKED, number("clock", "under_share"), clock)
+        clock = np.where(plan.slow, number("clock", "emergency_share"), clock)
+        told = (fast & asked) | ((plan.granted & UNDERCLOCKED) != 0)
+        return clock, np.where(plan.slow, POWER, np.where(told, HINT, CALM))
+
+    def snapshot(self) -> State:
+        """Return what it remembers."""
+        return {
+            "memory": self._memory.snapshot(),
+            "surplus": self._surplus.snapshot(),
+            "relief": self._relief.snapshot(),
+            "growth": self._growth.snapshot(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot's state."""
+        self._memory.restore(state["memory"])
+        self._surplus.restore(state["surplus"])
+        self._relief.restore(state["relief"])
+        self._growth.restore(state["growth"])
