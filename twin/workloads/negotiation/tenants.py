@@ -58,7 +58,7 @@ class Tenants:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """VMs of one population that negotiate, shape N: their numbers there, and which tenant each belongs to."""
+    """VMs of one population that negotiate, shape N: their numbers there, which tenant each belongs to, mean and peak load (2, N)."""
 
     outer: Ints
     workload: Ints
@@ -66,8 +66,7 @@ class _Part:
     memory_bytes: Ints
     arrive_s: Floats
     end_s: Floats
-    mean_share: Floats
-    swing_share: Floats
+    day_shares: Floats
     ids: Callable[[], tuple[str, ...]]
 
 
@@ -85,7 +84,7 @@ def tenants(settings: Settings, on_servers: Population, on_hosts: HostPopulation
     first = np.concatenate([[0], np.cumsum(deployments)]).astype(np.int64)
     names = tuple(f"{tenant.id}/deployment-{number + 1}" for tenant in asked for number in range(tenant.deployments))
     deployment, marks = _dealt(settings, workload, pool, cores, first, seed)
-    mean = np.clip(np.concatenate([part.mean_share for part in parts]), 0.0, 1.0)
+    mean, peak = np.concatenate([part.day_shares for part in parts], axis=1)
     price = np.where(pool == SERVERS, settings.regular_usd_per_gpu_h, settings.regular_usd_per_vcpu_h)
     return Tenants(
         workload_ids=tuple(tenant.id for tenant in asked),
@@ -103,7 +102,7 @@ def tenants(settings: Settings, on_servers: Population, on_hosts: HostPopulation
         arrive_s=np.concatenate([part.arrive_s for part in parts]),
         end_s=np.concatenate([part.end_s for part in parts]),
         mean_share=mean,
-        peak_share=np.minimum(mean + np.concatenate([part.swing_share for part in parts]), 1.0),
+        peak_share=peak,
         usd_per_h=cores * price,
         marks=marks,
     )
@@ -125,19 +124,18 @@ def _servers(settings: Settings, vms: Population) -> _Part:
     mine = np.flatnonzero((workload >= 0) & (vms.gpus > 0))
     return _Part(
         mine, workload[mine], vms.gpus[mine], np.zeros(len(mine), dtype=np.int64), vms.arrive_s[mine], vms.end_s[mine],
-        vms.mean_share[mine], vms.swing_share[mine], lambda: tuple(vms.ids[vm] for vm in mine.tolist()),
+        vms.day_shares()[:, mine], lambda: tuple(vms.ids[vm] for vm in mine.tolist()),
     )  # fmt: skip
 
 
 def _hosts(settings: Settings, vms: HostPopulation) -> _Part:
-    """Return the VMs on hosts. Their wave is kept within 0 to 1, as their hosts feel it."""
+    """Return the VMs on hosts."""
     index = {tenant.id: number for number, tenant in enumerate(settings.tenants)}
     workload = np.array([index.get(name, -1) for name in vms.workload_ids] + [-1], dtype=np.int64)[vms.workload]
     mine = np.flatnonzero(workload >= 0)
-    mean = np.clip(vms.mean_share[mine], 0.0, 1.0)
     return _Part(
         mine, workload[mine], vms.vcpus[mine], vms.memory_bytes[mine], vms.arrive_s[mine], vms.end_s[mine],
-        mean, np.minimum(vms.swing_share[mine], np.minimum(mean, 1.0 - mean)), lambda: tuple(vms.ids[vm] for vm in mine.tolist()),
+        vms.day_shares()[:, mine], lambda: tuple(vms.ids[vm] for vm in mine.tolist()),
     )  # fmt: skip
 
 
