@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 GRID_S: Final = 300.0
+LOOK_S: Final = 60.0
 # Which VMs had a requirement broken in the hour that ends then, shape V.
 Broken = Callable[[float], Bools]
 _STANDS, _RUNS, _GRANTED = 1, 2, 2
@@ -60,8 +61,9 @@ class Bills:
     """Bills VMs by the hours that they run under each grant; an hour in which a requirement of theirs was broken is regular.
 
     An hour while a VM is away is neither billed nor counted at the regular price, so that evictions save nothing. Carbon is
-    counted the same way. Rows of ``bills``, ``vm_bills`` and ``offers`` come hour by hour, those of ``vm_capacity`` every five
-    minutes; what is left at the end of a run is a shorter row.
+    counted the same way, from loads that are looked at once a minute. Grants count from the second on; the reasons of what is
+    not granted are heard every five minutes. Rows of ``bills``, ``vm_bills`` and ``offers`` come hour by hour, those of
+    ``vm_capacity`` every five minutes; what is left at the end of a run is a shorter row.
     """
 
     def __init__(self, tenants: Tenants, taken_off: Mapping[str, float]) -> None:
@@ -72,7 +74,10 @@ class Bills:
         self._state, self._since_s = np.zeros(count, dtype=np.int64), np.zeros(count)
         # One more than what the holder says, so that 0 is that it says nothing.
         self._why = np.zeros((count, _WHY_WIDTH), dtype=np.int16)
+        # Kilograms by workload: as treated, and as opaque VMs that do the same work.
         self._carbon_kg = np.zeros((2, len(tenants.workload_ids)))
+        # The five minutes and the minute in which reasons and loads were looked at last; a snapshot begins new ones.
+        self._heard = self._looked = -1.0
         self._parts: list[_Part] = []
         self._rows: dict[str, list[dict[str, NDArray[np.generic]]]] = {}
         self._capacity = Capacity()
@@ -80,12 +85,10 @@ class Bills:
     def account(self, from_s: float, until_s: float, treated: Treated, broken: Broken) -> None:
         """Count a tick; where an hour ends in it, ``broken`` is asked and the hour is billed."""
         self._note(from_s, treated)
-        kg_per_s = self._emissions(treated)
-        now = (treated.vm, treated.granted, treated.size_share, treated.running, treated.moved)
-        held = holders(self._tenants, treated.pools, *now)
+        self._look(from_s, treated)
         for begin_s, end_s in _pieces(from_s, until_s):
-            self._carbon_kg += kg_per_s * (end_s - begin_s)
-            self._capacity.add(end_s - begin_s, treated.pools, held)
+            self._carbon_kg += self._kg_per_s * (end_s - begin_s)
+            self._capacity.add(end_s - begin_s, treated.pools, self._held)
             if end_s % GRID_S == 0.0:
                 self._capacity.close(end_s)
             if end_s % HOUR_S == 0.0:
@@ -103,19 +106,13 @@ class Bills:
         state = np.zeros_like(self._state)
         state[vm] = (treated.granted << _GRANTED) | np.where(treated.running, _RUNS | _STANDS, _STANDS)
         other = state != self._state
-        why = None
-        if treated.why is not None:
-            why = np.zeros((len(vm), _WHY_WIDTH), dtype=np.int16)
-            np.add(treated.why, 1, out=why[:, : len(TREATMENTS)], casting="unsafe")
-            said, known = why.view(np.int64), self._why[vm].view(np.int64)
-            for word in range(said.shape[1]):
-                other[vm] |= said[:, word] != known[:, word]
-        changed = np.flatnonzero(other)
-        if len(changed):
-            self._end(changed, t_s)
-            self._state[changed] = state[changed]
-            if why is not None:
-                self._why[vm] = why
+        fresh, self._heard = t_s // GRID_S != self._heard, t_s // GRID_S
+        seen = np.arange(len(vm)) if fresh else np.flatnonzero(other[vm])
+        why = _packed(treated.why, seen)
+        other[vm[seen]] |= (why.view(np.int64) != self._why[vm[seen]].view(np.int64)).any(axis=1)
+        self._end(np.flatnonzero(other), t_s)
+        self._why[vm[seen]] = why
+        self._state = state
 
     def _end(self, vm: Ints, t_s: float) -> None:
         """End the stretches of some VMs, and begin new ones."""
@@ -126,15 +123,20 @@ class Bills:
             self._parts.append(_Part(ended, self._state[ended], hours[stood], self._why[ended]))
         self._since_s[vm] = t_s
 
-    def _emissions(self, treated: Treated) -> Floats:
-        """Return kilograms a second by workload: as treated, and as opaque VMs that do the same work; shape (2, W)."""
+    def _look(self, t_s: float, treated: Treated) -> None:
+        """Look at loads and holders: once a minute, for shorter ticks see the same."""
+        if t_s // LOOK_S == self._looked:
+            return
+        self._looked = t_s // LOOK_S
         vm, workloads = treated.vm, len(self._tenants.workload_ids)
-        share, alike = self._draw.shares(treated.granted, treated.size_share, treated.clock_share, treated.busy_share)
-        running_w = self._watts[vm] * treated.running
-        here = np.where(treated.moved, self._away_share, 1.0) if treated.moved.any() else 1.0
-        whose = self._tenants.workload[vm]
-        power_w = [np.bincount(whose, weights=running_w * each, minlength=workloads) for each in (share * here, alike)]
-        return np.stack(power_w) / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
+        now = (vm, treated.granted, treated.size_share, treated.running, treated.moved)
+        self._held = holders(self._tenants, treated.pools, *now)
+        draws, alike = self._draw.shares(treated.granted, treated.size_share, treated.clock_share, treated.busy_share)
+        if treated.moved.any():
+            draws = draws * np.where(treated.moved, self._away_share, 1.0)
+        running_w, whose = self._watts[vm] * treated.running, self._tenants.workload[vm]
+        power_w = [np.bincount(whose, weights=running_w * each, minlength=workloads) for each in (draws, alike)]
+        self._kg_per_s = np.stack(power_w) / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
 
     def _bill(self, t_s: float, broken: Broken) -> None:
         """Make the rows of an hour that has ended."""
@@ -179,6 +181,14 @@ class Bills:
             table: [{name: np.array(values) for name, values in rows.items()} for rows in parts] for table, parts in state["rows"].items()
         }
         self._capacity.restore(state["capacity"])
+
+
+def _packed(why: Ints | None, seen: Ints) -> NDArray[np.int16]:
+    """Return some VMs' reasons one higher and in whole words, shape (M, _WHY_WIDTH): 0 is that a holder says nothing."""
+    packed = np.zeros((len(seen), _WHY_WIDTH), dtype=np.int16)
+    if why is not None:
+        np.add(why[seen], 1, out=packed[:, : len(TREATMENTS)], casting="unsafe")
+    return packed
 
 
 def _pieces(from_s: float, until_s: float) -> Iterator[tuple[float, float]]:

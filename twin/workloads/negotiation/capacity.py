@@ -11,13 +11,18 @@ from twin.tables import Sink
 from twin.workloads.levers import POOLS
 from twin.workloads.negotiation.tables import CAPACITY
 from twin.workloads.negotiation.tenants import Tenants
-from twin.workloads.negotiation.treatments import HARVEST, SPOT, SURPLUS
+from twin.workloads.negotiation.treatments import HARVEST, SPOT, TREATMENTS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 REGULAR_CORES, SPOT_CORES, HARVEST_CORES, RESERVE_CORES, TURNED_AWAY_CORES, SURPLUS_CORES, EVICTED_CORES = range(7)
 _COLUMNS: Final = ("regular_cores", "spot_cores", "harvest_cores", "reserve_cores", "turned_away_cores", "surplus_cores", "evicted_cores")
+
+_KINDS: Final = 3
+_GRANTS: Final = np.arange(1 << len(TREATMENTS))
+# By grant: 0 regular, 1 spot, 2 harvest.
+_KIND: Final = np.where(_GRANTS & HARVEST, 2, np.where(_GRANTS & SPOT, 1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,17 @@ def holders(tenants: Tenants, pools: Pools, vm: Ints, granted: Ints, size_share:
     Regular, spot, harvest, surplus and what the reserve gets are all cores of a pool, and more where harvest VMs have grown into
     cores that are rented and idle. A VM that was moved to another region holds none, one that is away waits for them.
     """
-    count, pool, asked = len(POOLS), tenants.pool[vm], tenants.cores[vm].astype(np.float64)
-    here = asked * ~moved
-    now = here * size_share * running
-    mine = [np.bincount(pool, weights=now * chosen, minlength=count) for chosen in _kinds(granted)]
+    pool, now = tenants.pool[vm], tenants.cores[vm] * size_share
+    now[~running | moved] = 0.0
+    cells = np.bincount(_KIND[granted] + pool * _KINDS, weights=now, minlength=len(POOLS) * _KINDS)
+    mine = cells.reshape(len(POOLS), _KINDS).T
     regular, spot, harvest = pools.others_cores + mine[0], mine[1], mine[2]
     free = np.maximum(pools.total_cores - regular - spot - harvest, 0.0)
     turned_away = np.maximum(pools.reserve_cores - free, 0.0)
     surplus = free - pools.reserve_cores + turned_away
-    evicted = np.bincount(pool, weights=here * ~running, minlength=count)
+    away = np.flatnonzero(~running & ~moved)
+    evicted = np.bincount(pool[away], weights=tenants.cores[vm[away]], minlength=len(POOLS))
     return np.stack([regular, spot, harvest, pools.reserve_cores, turned_away, surplus, evicted])
-
-
-def _kinds(granted: Ints) -> tuple[Bools, Bools, Bools]:
-    return (granted & SURPLUS) == 0, (granted & SPOT) != 0, (granted & HARVEST) != 0
 
 
 class Capacity:

@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 # An idle core draws half of what a busy one does; so does a GPU of a VM.
 IDLE_SHARE: Final = 0.5
+# Above zero, so that work can be divided by it.
+_LEAST_BUSY_SHARE: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,11 @@ class Draw:
     def shares(self, granted: Ints, size_share: Floats, clock_share: Floats, busy_share: Floats) -> tuple[Floats, Floats]:
         """Return what VMs draw, and what opaque ones would for the same work, of any one shape."""
         size = np.where(size_share == 1.0, self._size[granted], size_share)
-        grown = np.maximum(size_share, 1.0)
-        wanted = busy_share * grown
-        done = np.minimum(wanted, size * clock_share)
-        # How many VMs of the size that was asked for do this work in the same time.
-        alike = np.divide(done, busy_share, out=grown, where=busy_share > 0.0)
-        now = IDLE_SHARE * size * self._count[granted] + (1.0 - IDLE_SHARE) * done
-        return now, IDLE_SHARE * alike + (1.0 - IDLE_SHARE) * done
+        busy = np.maximum(busy_share, _LEAST_BUSY_SHARE)
+        done = np.minimum(busy * np.maximum(size_share, 1.0), size * clock_share)
+        work = (1.0 - IDLE_SHARE) * done
+        # So many VMs of the size that was asked for do this work in the same time.
+        return IDLE_SHARE * size * self._count[granted] + work, IDLE_SHARE * (done / busy) + work
 
 
 _GIVES_BACK: Final = {"rightsizing": RIGHTSIZED, "oversubscription": OVERSUBSCRIBED, "autoscaling": AUTOSCALED}

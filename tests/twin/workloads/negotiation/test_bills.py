@@ -105,6 +105,12 @@ def test_a_reason_that_changes_alone_is_seen(till: Make, tenants_of: Make) -> No
     assert dict(web.select("state", "vm_hours").rows()) == {"better": 0.75, "short": 0.25}
 
 
+def test_a_holder_that_says_nothing_any_more_leaves_no_reasons(till: Make, tenants_of: Make) -> None:
+    why = np.full((3, len(TREATMENTS)), REASONS.index("short"))
+    offers = till(tenants_of(3)).go(HOUR_S, why=why).go(2 * HOUR_S).tables()["offers"]
+    assert offers["t_s"].unique().to_list() == [HOUR_S]
+
+
 def test_a_treatment_that_its_holder_grants_and_the_platform_refuses_is_forbidden(till: Make, tenants_of: Make) -> None:
     tenants = tenants_of(3)
     offers = till(tenants).go(HOUR_S, why=np.zeros((3, len(TREATMENTS)), dtype=np.int64)).tables()["offers"]

@@ -66,10 +66,10 @@ def test_all_cores_of_a_pool_are_somebodys(treated: Make, tenants_of: Make, seed
 
 def test_rows_are_means_of_five_minutes(till: Make, tenants_of: Make) -> None:
     tenants = tenants_of(3)
-    capacity = till(tenants).go(100.0, granted=[SPOT, 0, 0]).go(300.0).go(450.0).tables()["vm_capacity"]
+    capacity = till(tenants).go(120.0, granted=[SPOT, 0, 0]).go(300.0).go(450.0).tables()["vm_capacity"]
     hosts = capacity.filter(capacity["pool"] == "hosts")
     assert hosts["t_s"].to_list() == [300.0, 450.0]
-    assert hosts["spot_cores"].to_list() == pytest.approx([tenants.cores[0] / 3.0, 0.0])
+    assert hosts["spot_cores"].to_list() == pytest.approx([tenants.cores[0] * 0.4, 0.0])
 
 
 def test_a_pool_that_is_not_there_has_no_rows(till: Make, tenants_of: Make) -> None:
