@@ -23,6 +23,7 @@ _USES = {
     "device-prices": 'memory.prices = "import:{name}"',
     "vm-trace": 'workloads.host_trace = {{ name = "{name}", workloads = ["web"] }}',
     "workload-classes": 'workloads.negotiation.classes = "import:{name}"',
+    "hints-log": 'workloads.negotiation.messages = "import:{name}"',
     "llm-trace": 'demand = {{ kind = "trace", name = "{name}" }}  (of an endpoint)',
     "latency-profile": 'latency = "imported:{name}"  (of an endpoint)',
     "telemetry": 'plant.telemetry = "{name}" (fitted to it), plant.replay = "{name}" or plant.start_from = {{ telemetry = "{name}" }}',
@@ -34,6 +35,7 @@ _ROWS = {
     "grid-carbon": "hours",
     "vm-trace": "VMs",
     "workload-classes": "classes",
+    "hints-log": "hints and answers",
 }
 
 

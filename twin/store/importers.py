@@ -157,6 +157,13 @@ def _workload_classes(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(classes, classes.height, 0.0, notes)
 
 
+def _hints_log(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import hints_file
+
+    log, notes = hints_file.read(path)
+    return Contents(log, log.height, _span_s(log) if log.height else 0.0, notes)
+
+
 def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import vm_trace
 
@@ -197,6 +204,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "device-prices": _device_prices,
     "vm-trace": _vm_trace,
     "workload-classes": _workload_classes,
+    "hints-log": _hints_log,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
