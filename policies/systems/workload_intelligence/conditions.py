@@ -79,11 +79,11 @@ def codes(hints: Mapping[str, Floats], fits: Bools) -> Ints:
 
     ``hints`` are the values in force (N) by key, ``fits`` says where half of the cores would be enough.
     """
-    found = np.zeros(len(fits), dtype=np.int64)
+    found = np.zeros(len(fits), dtype=np.uint16)
     for index, clause in enumerate(CLAUSES):
         met = fits if clause.key == FITS else clause.holds(hints[clause.key])
-        found |= met.astype(np.int64) << index
-    return found
+        found |= met * np.uint16(1 << index)
+    return found.astype(np.int64)
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.systems.workload_intelligence.conditions import BETTER, CLAUSES, GRANTED, SHORT, eligible_by_code, reason_by_code
+from twin.stack import read_only
 from twin.workloads.negotiation.treatments import SLOTS, SURPLUS, TREATMENTS, price_share
 
 Ints = NDArray[np.int64]
@@ -37,6 +38,7 @@ class Choice:
         self.best = np.array([ranked[(ranked & ~mask) == 0][0] for mask in range(_SETS)], dtype=np.int64)
         self._row = np.full(_SETS << len(CLAUSES), -1, dtype=np.int32)
         self._rows = np.zeros((0, len(TREATMENTS)), dtype=np.int64)
+        self._asked, self._answered = np.zeros(0, dtype=np.int64), self._rows
 
     def why(self, code: Ints, offered: Ints) -> Ints:
         """Return why each VM has each optimisation or not, shape (N, T), as ``OffersAction.why`` wants it.
@@ -44,13 +46,16 @@ class Choice:
         ``offered`` are the optimisations that its hints open to it and that are not short, shape N.
         """
         both = code * _SETS + offered
+        if np.array_equal(both, self._asked):
+            return self._answered
         row = self._row[both]
         unknown = np.unique(both[row < 0])
         if len(unknown):
             self._row[unknown] = len(self._rows) + np.arange(len(unknown))
             self._rows = np.concatenate([self._rows, self._reasons(unknown // _SETS, unknown % _SETS)])
             row = self._row[both]
-        return np.asarray(self._rows[row])
+        self._asked, self._answered = both, read_only(self._rows[row])
+        return self._answered
 
     def _reasons(self, code: Ints, offered: Ints) -> Ints:
         bits = np.arange(len(TREATMENTS))

@@ -30,7 +30,7 @@ def open_now(seen: OffersObservation, eligible: Ints, choice: Choice, knobs: Wor
     return offered
 
 
-def _without(offered: Ints, chosen: Bools | Ints, treatment: int) -> None:
+def _without(offered: Ints, chosen: Ints, treatment: int) -> None:
     offered[chosen] &= ~treatment
 
 
@@ -47,26 +47,28 @@ def _beyond(seen: OffersObservation, wanted: Ints, treatment: int, share: float)
     return np.concatenate(found)
 
 
-def _crowded(seen: OffersObservation, wanted: Ints) -> Bools:
+def _crowded(seen: OffersObservation, wanted: Ints) -> Ints:
     """Return VMs that cannot be oversubscribed: on servers, and on hosts that have fewer idle cores than that would use."""
-    asks = np.asarray((wanted & OVERSUBSCRIBED) != 0)
-    if not asks.any():
-        return asks
-    hosts = len(seen.spare.host_free_vcpus)
-    here = asks & (seen.pool == HOSTS)
-    cores = np.bincount(seen.place[here], weights=seen.cores[here], minlength=hosts)
+    asks = np.flatnonzero(wanted & OVERSUBSCRIBED)
+    on_host = seen.pool[asks] == HOSTS
+    crowded: Ints = asks[~on_host]
+    here = asks[on_host]
+    if not len(here):
+        return crowded
+    place = seen.place[here]
+    cores = np.bincount(place, weights=seen.cores[here], minlength=len(seen.spare.host_free_vcpus))
     used = number("discount", "oversubscription") * cores
     room = seen.spare.host_free_vcpus + seen.spare.host_idle_vcpus
     keeps, starts = room >= _KEEPS_SHARE * used, room >= used
-    crowded: Bools = asks & (seen.pool != HOSTS)
+    if starts.all():
+        return crowded
     held = (seen.granted[here] & OVERSUBSCRIBED) != 0
-    crowded[here] = ~np.where(held, keeps[seen.place[here]], starts[seen.place[here]])
-    return crowded
+    return np.concatenate([crowded, here[~np.where(held, keeps[place], starts[place])]])
 
 
 def _unpowered(seen: OffersObservation, wanted: Ints, knobs: WorkloadIntelligenceKnobs, row_short: Bools) -> Ints:
     """Return VMs whose row has no power for a higher clock: all where it is short, else those that want it least and came last."""
-    asks = np.flatnonzero((wanted & OVERCLOCKED) != 0)
+    asks = np.flatnonzero(wanted & OVERCLOCKED)
     spare = seen.spare
     rows = len(spare.row_power_w)
     over = drawn_share("over_share") - 1.0

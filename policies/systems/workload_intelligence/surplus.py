@@ -44,6 +44,8 @@ class Surplus:
         tier = plan.granted & SURPLUS
         for pool in range(len(POOLS)):
             mine = seen.pool == pool
+            if not mine.any():
+                continue
             staying = mine & plan.here
             spare = seen.spare
             regular = spare.others_cores[pool] + held[mine & (tier == 0) & ((plan.take != MOVE) | seen.running)].sum()

@@ -14,7 +14,6 @@ from twin.workloads.levers import OffersAction, OffersObservation, Spare
 from twin.workloads.negotiation import keys
 
 HOSTS, VCPUS, GIB = 4, 64, 1 << 30
-# A VM that lets everything be done with it.
 WILLING = {
     "stateless": 2.0,
     "scale_out_in": 1.0,
@@ -26,8 +25,6 @@ WILLING = {
     "delay_tolerance_s": 3600.0,
     "region_independence": 2.0,
 }
-SPOT = {"preemptible": 1.0, "availability_nines": 2.0, "preemptibility_share": 1.0}
-HARVEST = {**SPOT, "scale_up_down": 1.0, "delay_tolerance_s": 3600.0}
 
 
 def _seen(count: int = 8, hints: dict[str, Any] | None = None, spare: dict[str, Any] | None = None, **changes: Any) -> OffersObservation:
@@ -84,7 +81,13 @@ def seen() -> Callable[..., OffersObservation]:
     return _seen
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def willing() -> dict[str, float]:
+    """Hints of a VM that lets everything be done with it."""
+    return dict(WILLING)
+
+
+@pytest.fixture(scope="session")
 def holder(around: Surroundings) -> Callable[..., WorkloadIntelligence]:
     """Make a holder with some knobs."""
     return lambda **knobs: WorkloadIntelligence(WorkloadIntelligenceKnobs(**knobs), around)

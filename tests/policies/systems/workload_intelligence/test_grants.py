@@ -21,17 +21,6 @@ from twin.workloads.negotiation.treatments import (
     price_share,
 )
 
-WILLING = {
-    "stateless": 2.0,
-    "scale_out_in": 1.0,
-    "scale_up_down": 1.0,
-    "deploy_time_s": 600.0,
-    "availability_nines": 2.0,
-    "preemptibility_share": 1.0,
-    "preemptible": 1.0,
-    "delay_tolerance_s": 3600.0,
-    "region_independence": 2.0,
-}
 # From the most careful hint of each key to the most permissive one.
 STEPS = {
     "stateless": (0.0, 1.0, 2.0),
@@ -113,14 +102,14 @@ def test_the_cheapest_set_is_taken_even_where_spot_would_be_open():
     assert Choice({**discounts(), "spot": 0.9}).best[without_harvest].tolist() == [SPOT]
 
 
-def test_why_says_the_missing_hint_and_turning_it_on_opens_the_optimisation():
+def test_why_says_the_missing_hint_and_turning_it_on_opens_the_optimisation(willing):
     choice, fits = Choice(discounts()), np.array([True])
     for treatment, clauses in CONDITIONS.items():
         for clause in clauses:
             if not clause.key:
                 continue
             default = keys.KEYS[keys.INDEX[clause.key]].default
-            hints = {key.name: np.array([WILLING.get(key.name, key.default)]) for key in keys.KEYS}
+            hints = {key.name: np.array([willing.get(key.name, key.default)]) for key in keys.KEYS}
             hints[clause.key] = np.array([1.0 if clause.key == "data_residency" else default])
             code = codes(hints, fits)
             reason = int(choice.why(code, eligible_by_code()[code])[0, INDEX[treatment]])
@@ -129,9 +118,9 @@ def test_why_says_the_missing_hint_and_turning_it_on_opens_the_optimisation():
             assert [each.key for each in missing({name: float(value[0]) for name, value in hints.items()}, treatment)] == [clause.key]
 
 
-def test_why_tells_granted_from_better_and_short():
+def test_why_tells_granted_from_better_and_short(willing):
     choice = Choice(discounts())
-    hints = {key.name: np.full(2, WILLING.get(key.name, key.default)) for key in keys.KEYS}
+    hints = {key.name: np.full(2, willing.get(key.name, key.default)) for key in keys.KEYS}
     code = codes(hints, np.ones(2, dtype=np.bool_))
     eligible = eligible_by_code()[code]
     why = choice.why(code, eligible & np.array([-1, ~HARVEST]))
@@ -143,8 +132,8 @@ def test_why_tells_granted_from_better_and_short():
     assert words[1][INDEX["oversubscription"]] == "better"
 
 
-def test_a_vm_that_needs_its_size_is_told_so_without_a_hint_to_give():
-    code = codes({key.name: np.array([WILLING.get(key.name, key.default)]) for key in keys.KEYS}, np.array([False]))
+def test_a_vm_that_needs_its_size_is_told_so_without_a_hint_to_give(willing):
+    code = codes({key.name: np.array([willing.get(key.name, key.default)]) for key in keys.KEYS}, np.array([False]))
     reason = int(Choice(discounts()).why(code, eligible_by_code()[code])[0, INDEX["rightsizing"]])
     assert (REASONS[reason % 8], reason // 8) == ("short", 0)
 
