@@ -13,8 +13,7 @@ from twin.workloads.negotiation.tenants import Tenants
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-TAKEN, CONFIRMED, STALE, CONTRADICTORY, LIMITED, FLAPPING = range(6)
-# What becomes of a hint, by its number. Limited ones never come here: the bus refuses them.
+# What becomes of a hint, by its number in ``taking``. Limited ones never come here: the bus refuses them.
 OUTCOMES: Final = ("taken", "confirmed", "stale", "contradictory", "limited", "flapping")
 # A hint that another one contradicts is not followed: key, the key against it, and the values of that which are against it.
 RULES: Final = (

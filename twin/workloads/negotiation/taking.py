@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+# As ``store.OUTCOMES`` has them.
 TAKEN, CONFIRMED, STALE, CONTRADICTORY, LIMITED, FLAPPING = range(6)
 HOUR_S: Final = 3600.0
 WORKLOAD, DEPLOYMENT, VM = range(3)

@@ -11,16 +11,7 @@ from hypothesis import strategies as st
 from twin.store import states
 from twin.workloads.negotiation import hint, keys
 from twin.workloads.negotiation.hint import AGENT, OUTSIDE, TEMPLATE, Hints
-from twin.workloads.negotiation.store import (
-    CONFIRMED,
-    CONTRADICTORY,
-    FLAPPING,
-    OUTCOMES,
-    STALE,
-    TAKEN,
-    Said,
-    Store,
-)
+from twin.workloads.negotiation.store import OUTCOMES, Said, Store
 from twin.workloads.negotiation.tenants import Tenants
 
 Told = tuple[float, int, int, int, float, int]
@@ -294,7 +285,7 @@ def test_a_store_that_goes_on_from_a_snapshot_is_the_same(few: Few) -> None:
     assert np.array_equal(second.in_force(), whole.in_force())
     assert [found.tolist() for found in second.contradictory()] == [found.tolist() for found in whole.contradictory()]
     assert states.pack(second.snapshot()) == states.pack(whole.snapshot())
-    assert {TAKEN, CONFIRMED, STALE, CONTRADICTORY, FLAPPING} >= set(expected.tolist())
+    assert {OUTCOMES[index] for index in expected} == {"taken", "contradictory"}
 
 
 def test_what_is_in_force_cannot_be_written_by_who_reads_it(few: Few) -> None:
@@ -303,3 +294,23 @@ def test_what_is_in_force_cannot_be_written_by_who_reads_it(few: Few) -> None:
         store.in_force()[0, 0] = 2.0
     with pytest.raises(ValueError, match="read-only"):
         store.changed[0] = True
+
+
+def test_nobody_negotiates_without_vms(few: Few) -> None:
+    store = Store(few(of_deployment=()))
+    assert outcomes(store, hints((0.0, DEPLOYMENT, 1, "stateless", 2.0), (1.0, WORKLOAD, 0, "stateless", 2.0))) == ["taken", "taken"]
+    assert store.in_force().shape == (len(keys.KEYS), 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(said=st.lists(told(), max_size=20), own=told())
+def test_a_hint_changes_only_the_vms_that_it_is_about(few: Few, said: list[Told], own: Told) -> None:
+    tenants = few()
+    store = Store(tenants)
+    store.put(batch(said))
+    before = store.in_force().copy()
+    store.settle()
+    store.put(batch([own]))
+    mine = (tenants.workload, tenants.deployment, np.arange(len(tenants)))[own[1]] == own[2]
+    assert not (store.in_force() != before).any(axis=0)[~mine].any()
+    assert not store.changed[~mine].any()
