@@ -1,0 +1,133 @@
+"""Who answers for workloads: small stated rules by kind of agent."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.sources import calibration
+from twin.stack import State
+from twin.workloads.negotiation import hint, keys, notices
+from twin.workloads.negotiation.batch import Answers, Batch, hinted
+from twin.workloads.negotiation.hint import Hints
+from twin.workloads.negotiation.notices import ACCEPTED, DECLINED, OPEN
+from twin.workloads.negotiation.replicas import Replicas
+from twin.workloads.negotiation.situation import Situation, situation
+from twin.workloads.negotiation.tenants import Tenants
+from twin.workloads.negotiation.warm_pool import WarmPool
+
+__all__ = ["AGENTS", "Agents", "Situation", "situation"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+AGENTS: Final = ("silent", "batch", "microservices", "functions", "endpoint")
+SILENT, BATCH, MICROSERVICES, FUNCTIONS, ENDPOINT = range(len(AGENTS))
+_TAKING: Final = tuple(notices.INDEX[name] for name in ("eviction", "power_emergency", "maintenance", "region_move_offer"))
+_OFFERS: Final = tuple(notices.INDEX[name] for name in ("scale_up_offer", "overclock_offer"))
+_DEPLOYMENT: Final = keys.SCOPES.index("deployment")
+
+
+class Agents:
+    """The agents of all workloads: they hear notices and answer, and say by themselves what the platform may want to know.
+
+    A batch scheduler, a microservice deployment and a function platform are state machines of their own (see their modules). A serving
+    *endpoint* gives what is asked of it while its objectives are met, and takes offers while they are not. A *silent* one never
+    answers: what it hinted holds.
+    """
+
+    def __init__(self, tenants: Tenants, seed: int) -> None:
+        kind = np.array([AGENTS.index(name) for name in tenants.agent], dtype=np.int64)
+        self._of = kind[tenants.workload]
+        of_deployment = kind[tenants.deployment_workload]
+        self._deployments = {which: np.flatnonzero(of_deployment == which) for which in (MICROSERVICES, ENDPOINT)}
+        self._workload = tenants.workload
+        self._batch = Batch(len(tenants), seed)
+        self._replicas = Replicas(len(tenants), len(tenants.deployment_ids))
+        self._pool = WarmPool(tenants.arrive_s)
+        self._endpoint_drain_s = float(calibration("negotiation")["agent"]["endpoint"]["drain_s"]["value"])
+        self._strained = np.zeros(len(tenants.deployment_ids), dtype=np.bool_)
+        self._here = tuple(bool((kind == which).any()) for which in range(len(AGENTS)))
+        # Work that was lost as VMs were taken, in seconds of running, shape W.
+        self.lost_s = np.zeros(len(tenants.workload_ids))
+
+    def hints(self, from_s: float, to_s: float, fares: Situation) -> Hints:
+        """Return what agents say of their own accord about a stretch of time, in the order of time."""
+        said: list[Hints] = []
+        of = self._of[fares.vm]
+        if self._here[BATCH]:
+            mine = of == BATCH
+            said += self._batch.advance(from_s, to_s, fares.vm[mine], fares.running[mine])
+        if self._here[MICROSERVICES]:
+            said += self._replicas.advance(to_s, self._deployments[MICROSERVICES], fares)
+        if self._here[FUNCTIONS]:
+            said += self._pool.advance(to_s, np.flatnonzero(of == FUNCTIONS), fares)
+        if self._here[ENDPOINT]:
+            said.append(self._strain(to_s, np.flatnonzero(of == ENDPOINT), fares))
+        return hint.joined([each for each in said if len(each)])
+
+    def _strain(self, to_s: float, at: Ints, fares: Situation) -> Hints:
+        """Return which endpoints begin or cease to want a boost: they do while they miss their objectives."""
+        missed = np.zeros(len(self._strained), dtype=np.bool_)
+        missed[fares.deployment[at[~fares.slo_ok[at]]]] = True
+        flips = self._deployments[ENDPOINT]
+        flips = flips[missed[flips] != self._strained[flips]]
+        self._strained[flips] = missed[flips]
+        return hinted(np.full(len(flips), to_s), _DEPLOYMENT, flips, "want_boost", missed[flips].astype(np.float64))
+
+    def answers(self, kind: int, at: Ints, reached_s: Floats, lead_s: float, may_decline: Bools, fares: Situation) -> Answers:
+        """Return the answer of each VM (a position in ``fares``) to a notice of a kind, and after how many seconds it gives it.
+
+        ``kind`` is an index of ``notices.NAMES``. OPEN is no answer. Where it may not decline it does not.
+        """
+        answer, after_s = np.full(len(at), OPEN), np.full(len(at), np.nan)
+        taking, offer = kind in _TAKING, kind in _OFFERS
+        of = self._of[fares.vm[at]]
+        for which in (BATCH, MICROSERVICES, FUNCTIONS, ENDPOINT):
+            mine = of == which
+            if not mine.any():
+                continue
+            who, reached, may, t_s = at[mine], reached_s[mine], may_decline[mine], float(reached_s[mine].min())
+            if which == BATCH:
+                told = self._batch.answers(reached, who, taking, lead_s, may, fares)
+            elif which == MICROSERVICES:
+                told = self._replicas.answers(t_s, who, taking, offer, reached + lead_s, may, fares)
+            elif which == FUNCTIONS:
+                told = self._pool.answers(t_s, who, fares)
+            else:
+                told = self._endpoint(who, offer, may, fares)
+            answer[mine], after_s[mine] = told
+        return answer, after_s
+
+    def _endpoint(self, at: Ints, offer: bool, may_decline: Bools, fares: Situation) -> Answers:
+        well = fares.slo_ok[at]
+        accepts = (~well if offer else well) | ~may_decline
+        return np.where(accepts, ACCEPTED, DECLINED), np.full(len(at), self._endpoint_drain_s)
+
+    def taken(self, at: Ints, fares: Situation) -> float:
+        """Let VMs go, and return the work that is lost with them, in seconds of running."""
+        vm = fares.vm[at]
+        of = self._of[vm]
+        workers, replicas = vm[of == BATCH], at[of == MICROSERVICES]
+        lost_s = self._batch.taken(workers)
+        np.add.at(self.lost_s, self._workload[workers], lost_s)
+        self._replicas.gone(fares.deployment[replicas], fares.cores[replicas])
+        return float(lost_s.sum())
+
+    def back(self, vm: Ints, t_s: float) -> None:
+        """Let VMs begin anew that have come back."""
+        of = self._of[vm]
+        self._replicas.back(vm[of == MICROSERVICES], t_s)
+        self._pool.back(vm[of == FUNCTIONS], t_s)
+
+    def snapshot(self) -> State:
+        """Return the state of every agent."""
+        parts = {"batch": self._batch.snapshot(), "replicas": self._replicas.snapshot(), "pool": self._pool.snapshot()}
+        return {**parts, "strained": self._strained.copy(), "lost_s": self.lost_s.copy()}
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot's state."""
+        self._batch.restore(state["batch"])
+        self._replicas.restore(state["replicas"])
+        self._pool.restore(state["pool"])
+        self._strained, self.lost_s = np.array(state["strained"], dtype=np.bool_), np.array(state["lost_s"])
