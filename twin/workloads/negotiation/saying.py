@@ -1,4 +1,4 @@
-"""What workloads say: with their deployments, of single VMs, and as they run."""
+"""What workloads say: with deployments, of single VMs, while they run."""
 
 from collections.abc import Iterator
 from typing import Final
