@@ -29,13 +29,14 @@ class Growth:
 
     def __init__(self, knobs: WorkloadIntelligenceKnobs) -> None:
         self._knobs = knobs
-        self._size, self._since_s = np.ones(0), np.zeros(0)
+        # By host: the size, when it last changed, and the vCPUs that nobody has rented.
+        self._size, self._since_s, self._free = np.ones(0), np.zeros(0), np.zeros(0)
 
     def sizes(self, seen: OffersObservation, harvest: Bools, row_short: Bools) -> Floats:
         """Return the size of VMs (N) over what was asked for; 1 where it is no harvest VM that runs on a host."""
         hosts = len(seen.spare.host_free_vcpus)
         if len(self._size) != hosts:
-            self._size, self._since_s = np.ones(hosts), np.full(hosts, _NEVER_S)
+            self._size, self._since_s, self._free = np.ones(hosts), np.full(hosts, _NEVER_S), np.zeros(hosts)
         mine = np.flatnonzero(harvest & (seen.pool == HOSTS) & seen.running)
         size = np.ones(len(seen.vm))
         if not len(mine):
@@ -53,10 +54,11 @@ class Growth:
         """Return the size of harvest VMs by host."""
         hosts, place, now = len(self._size), seen.place[mine], seen.size_share[mine]
         cores = seen.cores[mine].astype(np.float64)
-        load = cores * np.maximum(now - 1.0, 0.0) * seen.busy_share[mine]
+        grown = cores * np.maximum(now - 1.0, 0.0)
         asked = np.maximum(_sums(place, cores, hosts), 1.0)
         per_core = np.maximum(_sums(place, seen.memory_bytes[mine].astype(np.float64), hosts) / asked, 1.0)
-        room = np.minimum(self._room(seen, _sums(place, load, hosts)), seen.spare.host_free_memory_bytes / per_core)
+        room = self._room(seen, _sums(place, grown, hosts), _sums(place, grown * seen.busy_share[mine], hosts))
+        room = np.minimum(room, seen.spare.host_free_memory_bytes / per_core)
         down, up = (_stepped(part * room / asked) for part in (1.0, 1.0 - _MARGIN_SHARE))
         rested = seen.t_s - self._since_s >= self._knobs.grow_hold_s
         wanted = np.where(down < self._size, down, np.where(rested, np.maximum(up, self._size), self._size))
@@ -68,13 +70,21 @@ class Growth:
         powered = self._powered(seen, _sums(seen.row[mine], more_w, len(row_short)))
         return np.where(powered[row], wanted, np.minimum(wanted, self._size))
 
-    def _room(self, seen: OffersObservation, grown_load: Floats) -> Floats:
-        """Return vCPUs of each host that nobody uses and nobody will ask for, with those that harvest VMs have grown into."""
+    def _room(self, seen: OffersObservation, grown: Floats, load: Floats) -> Floats:
+        """Return vCPUs of each host that harvest VMs may grow into; they have grown into ``grown``, of which ``load`` are busy.
+
+        What is free is told less what has been grown into, and not at all once that reaches into rented vCPUs: then what was free
+        before counts. A host without an idle vCPU may be asked for more than it has: growth is halved until one is idle.
+        """
         spare = seen.spare
-        free = spare.host_free_vcpus
+        known = (spare.host_free_vcpus > 0.0) | (grown == 0.0)
+        self._free = np.where(known, spare.host_free_vcpus + grown, self._free)
+        unused = spare.host_free_vcpus + spare.host_idle_vcpus
+        free = np.minimum(self._free, unused + load)
         coming = 0.0 if seen.surplus_unlimited else max(spare.reserve_cores[HOSTS], spare.coming_cores[HOSTS])
         kept = min(coming / max(float(free.sum()), 1.0), 1.0)
-        return np.asarray(free * (1.0 - kept) + self._knobs.idle_share * (spare.host_idle_vcpus + grown_load))
+        room = free * (1.0 - kept) + self._knobs.idle_share * (unused + load - free)
+        return np.where((unused < 1.0) & (grown > 0.0), np.minimum(room, 0.5 * grown), room)
 
     def _powered(self, seen: OffersObservation, more_w: Floats) -> Bools:
         """Return rows that have power for so much more."""
@@ -82,12 +92,13 @@ class Growth:
         return np.asarray((seen.spare.row_power_w + more_w <= bound_w) | (more_w == 0.0))
 
     def snapshot(self) -> State:
-        """Return the sizes by host, and since when."""
-        return {"size": self._size.copy(), "since_s": self._since_s.copy()}
+        """Return what is known by host."""
+        return {"size": self._size.copy(), "since_s": self._since_s.copy(), "free": self._free.copy()}
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
         self._size, self._since_s = np.array(state["size"], dtype=np.float64), np.array(state["since_s"], dtype=np.float64)
+        self._free = np.array(state["free"], dtype=np.float64)
 
 
 def _stepped(share: Floats) -> Floats:

@@ -100,15 +100,24 @@ def test_harvest_vms_grow_into_free_vcpus_as_far_as_memory_and_power_go(holder, 
 
 
 def test_harvest_vms_give_grown_cores_back_at_once_and_grow_again_after_a_while(holder, seen, after):
-    mine = holder()
-    first = seen(4, HARVESTED, busy_share=np.full(4, 0.9), spare={"host_free_vcpus": np.full(4, 32.0)})
-    grown = mine.offer(first)
-    full = seen(4, HARVESTED, busy_share=np.full(4, 0.9), spare={"host_free_vcpus": np.zeros(4)})
-    shrunk = mine.offer(after(full, grown))
-    # What grew and is busy counts as idle when it goes: half of 7.2 busy vCPUs may be used.
-    assert (shrunk.size_share == 1.25).all()
-    assert (mine.offer(after(first, shrunk, 120.0)).size_share == 1.25).all()
-    assert (mine.offer(after(first, shrunk, 720.0)).size_share == 2.0).all()
+    mine, busy = holder(), {"busy_share": np.full(4, 0.9)}
+    empty = {"host_free_vcpus": np.full(4, 32.0), "host_idle_vcpus": np.full(4, 4.0)}
+    # Of 32 free ones 8 have been grown into.
+    grown_into = {**empty, "host_free_vcpus": np.full(4, 24.0)}
+    full = {"host_free_vcpus": np.zeros(4), "host_idle_vcpus": np.zeros(4)}
+    action = mine.offer(seen(4, HARVESTED, spare=empty, **busy))
+    assert (action.size_share == 2.0).all()
+    action = mine.offer(after(seen(4, HARVESTED, spare=full, **busy), action))
+    assert (action.size_share == 1.5).all(), "no vCPU is idle: half of it goes back"
+    held = mine.offer(after(seen(4, HARVESTED, spare=grown_into, **busy), action))
+    assert (held.size_share == 1.5).all()
+    assert (mine.offer(after(seen(4, HARVESTED, spare=grown_into, **busy), held, 660.0)).size_share == 2.0).all()
+
+
+def test_harvest_vms_use_some_of_the_vcpus_that_are_rented_and_idle(holder, seen):
+    idle = {"host_free_vcpus": np.zeros(4), "host_idle_vcpus": np.array([0.0, 4.0, 8.0, 16.0])}
+    action = holder().offer(seen(4, HARVESTED, busy_share=np.full(4, 0.9), spare=idle))
+    assert action.size_share.tolist() == [1.0, 1.0, 1.25, 1.75]
 
 
 def test_a_hint_that_is_taken_back_ends_its_grant_at_the_next_tick(holder, seen, after):
