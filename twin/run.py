@@ -236,6 +236,8 @@ def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     endpoints = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints)
     memory = world.pooling.memory
     pools = {"pod": memory.pod_ids, "device": memory.device_ids}
+    if (negotiation := world.negotiating.model) is not None:
+        pools |= {"tenant": negotiation.tenants.workload_ids, "tenant_vm": negotiation.tenants.vm_ids()}
     return {**known, **pools, "endpoint": endpoints, "instance": world.serving.instance_ids}
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twin.deciding import Deciding
 from twin.metrics import Scope
+from twin.negotiating import Negotiating
 from twin.placing import Placing
 from twin.plant import model as plant_model
 from twin.plant.levers import CLOCK_HIGH, CLOCK_LOW
@@ -86,6 +87,7 @@ class World:
         )
         self._deciding = Deciding(self.serving, self.clips)
         self.pooling = Pooling(scenario, self.workloads, self.plant, phases[0])
+        self.negotiating = Negotiating(scenario, self.workloads, self.plant, self.pooling.memory, self.clips, seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
@@ -121,22 +123,26 @@ class World:
         """Advance every domain to ``until_s`` and record it."""
         phase = self._current()
         self._place(phase)
+        self.negotiating.step(phase, self.t_s, until_s)
         self.workloads.advance(until_s)
         if self._serves:
             self._serve(phase, until_s)
         self.pooling.step(phase, until_s, self._opens_window())
-        caps = self._emergency()
-        self.plant.advance(until_s, self._load(), caps)
+        caps, offered = self._emergency(), self.negotiating.gpu_caps()
+        self.plant.advance(until_s, self._load(), caps if offered is None else np.minimum(caps, offered))
+        self.negotiating.account(until_s)
         if self._serves:
             np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
         self.t_s = until_s
         for model in self._writing:
             model.record(sink)
+        self.negotiating.record(sink)
 
     def _serve(self, phase: Phase, until_s: float) -> None:
         """Decide where a window opens, and serve until a time."""
         if self._opens_window():
             self._deciding.decide(phase, self._seen)
+            self.negotiating.look(self._seen)
             self._hottest[:] = 0.0
         slowest = self._gather.lowest(self.plant.gpu_clock_share)
         self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
@@ -147,6 +153,7 @@ class World:
         if self._serves:
             self.serving.close(sink)
         self.pooling.memory.close(sink)
+        self.negotiating.close(sink)
         self.plant.close(sink)
 
     def _current(self) -> Phase:
@@ -209,7 +216,8 @@ class World:
 
     def _load(self) -> plant_model.GpuLoad:
         served = self.serving.gpu_load() if self._serves else self._unserved
-        opaque = self.workloads.gpu_opaque
+        # GPUs of VMs that are away are empty.
+        opaque = self.workloads.gpu_opaque & ~self.workloads.gpus_away()
         return plant_model.GpuLoad(
             prefill_share=served.prefill_share,
             decode_share=served.decode_share,
@@ -233,6 +241,7 @@ class World:
             "workloads": self.workloads.snapshot(),
             "serving": self.serving.snapshot(),
             "memory": self.pooling.memory.snapshot(),
+            "negotiation": self.negotiating.snapshot(),
             "plant": self.plant.snapshot(),
             "holders": held,
             "hottest_c": self._hottest.copy(),
@@ -246,6 +255,7 @@ class World:
         self.serving.begin_gaps()
         self.plant.restore(state["plant"])
         self.pooling.restore(state["memory"])
+        self.negotiating.restore(state["negotiation"])
         self._hottest = np.array(state["hottest_c"], dtype=np.float64)
         self.clips.counts = {key: int(value) for key, value in state["clips"].items()}
         for system, holder in self._current().holders().items():

@@ -63,7 +63,7 @@ class Model:
         self._limit_c = read_only(np.repeat(limit_c(self.arrays.models.view(np.recarray))[fleet.server_models], 8))
         self._row_pdus, self._pdu_ups_share = read_only(fleet.row_pdus.copy()), read_only(fleet.pdu_ups_share.copy())
         self._gpu_servers, self._server_rows = read_only(fleet.gpu_servers), read_only(fleet.server_rows)
-        self.gpu_tdp_w = np.repeat(self.arrays.models["tdp_w"][fleet.server_models], 8)
+        self.gpu_tdp_w, self.gpu_idle_w = (np.repeat(self.arrays.models[name][fleet.server_models], 8) for name in ("tdp_w", "idle_w"))
         self._pace = Pace(self.arrays)
         self._low_priority = named_servers(settings.throttling.graded, fleet)
         if self._low_priority is not None:
