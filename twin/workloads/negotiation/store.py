@@ -22,7 +22,10 @@ RULES: Final = (
     ("want_boost", "delay_tolerance_s", float(np.nextafter(0.0, 1.0)), np.inf),
     ("region_independence", "data_residency", 1.0, 1.0),
 )
-_WIDTHS: Final = {"said_s": np.float64, "version": np.int32, "sayer": np.int8, "changes": np.int32, "hour": np.int32}
+# What is known of a key at a place lies side by side, 32 bytes: hints come from anywhere, and each reads and writes all of it.
+_SLOT: Final = np.dtype(
+    [("value", "f8"), ("said_s", "f8"), ("version", "i4"), ("changes", "i4"), ("hour", "i4"), ("sayer", "i1")], align=True
+)
 
 
 class Said(NamedTuple):
@@ -56,8 +59,9 @@ class Store:
             int(calibration("negotiation")["hints"]["flapping_per_h"]["value"]),
         )
         shape = (int(self._sizes.sum()), len(names))
-        zeros = {name: np.zeros(shape, width) for name, width in _WIDTHS.items()}
-        self._slots = taking.Slots(**{**zeros, "value": np.full(shape, np.nan)})
+        table = np.zeros(shape, _SLOT)
+        table["value"] = np.nan
+        self._slots = taking.Slots(*(table[name] for name in taking.Slots._fields))
         force = np.repeat(self._terms.default[:, None], vms, axis=1)
         self._held = taking.Held(force, np.zeros(vms, np.uint8), np.zeros(vms, np.uint8), np.zeros(vms, np.bool_))
 
