@@ -128,6 +128,20 @@ def fillings(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str,
     return {"fillings": [each.told() for each in found], "days": site.past.span_s / 86_400.0}
 
 
+def hints(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run a stored run again with other hints. Spec: run_id, edits (as the URL carries them), name."""
+    from app import hint_edits
+    from policies import variants
+    from twin.workloads.negotiation.classes import named
+
+    settings = variants.scenario_of(spec["run_id"], home).spec.workloads.negotiation
+    written = settings.model_dump(mode="json")["tenants"]
+    edits = hint_edits.read(spec["edits"], [each["id"] for each in written], list(named(settings.classes)))
+    tenants = [hint_edits.changed(each, edits.get(each["id"], {})) for each in written]
+    run_id = variants.negotiated(spec["run_id"], tenants, home, name=spec["name"], progress=_told(report), cancel=report.cancelled)
+    return {"run_id": run_id}
+
+
 def _seen(spec: Mapping[str, Any], home: Path, report: Reporter) -> Any:
     """Return the hosts with what stood on them before a run. Spec: run_id (empty for none), scenario, seed, settings of memory."""
     from dataclasses import replace
@@ -163,4 +177,5 @@ KINDS: Final[Mapping[str, Worker]] = {
     "design": design,
     "front": front,
     "fillings": fillings,
+    "hints": hints,
 }

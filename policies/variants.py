@@ -1,9 +1,12 @@
 """A stored run asked again: with something lost, or with parts of TAPAS."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
+from json import dumps
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from policies import pool, study
 from policies.ablations import ablations
@@ -153,6 +156,28 @@ def what_if(  # noqa: PLR0913 - a question, and how it is watched
         start=start,
         label="what if",
     )
+
+
+def negotiated(
+    run_id: str,
+    tenants: Sequence[Mapping[str, Any]],
+    home: Path,
+    *,
+    name: str,
+    progress: pool.Report | None = None,
+    cancel: pool.Cancel | None = None,
+) -> str:
+    """Run a stored run's scenario as a whole with other ``tenants`` in its negotiation, under its own policy; return the new run's id.
+
+    The scenario gets a name of its own, so that nobody takes its runs for those of the one that it came from.
+    """
+    scenario = scenario_of(run_id, home)
+    raw = scenario.spec.model_dump(mode="json")
+    raw["workloads"]["negotiation"]["tenants"] = [dict(each) for each in tenants]
+    told = sha256(dumps(raw["workloads"]["negotiation"], sort_keys=True).encode()).hexdigest()[:6]
+    raw["name"] = f"{scenario.name.split('-hints-')[0][:27]}-hints-{told}"
+    edited = read(raw, f"run {run_id}")
+    return study.run(edited, schedule_of(run_id, home, name), scenario.seed, home, progress=progress, cancel=cancel, label="hints")
 
 
 def ablate(run_id: str, home: Path, *, progress: pool.Report | None = None, cancel: pool.Cancel | None = None) -> dict[str, str]:

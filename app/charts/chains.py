@@ -11,7 +11,8 @@ from twin.units import show
 
 KINDS: Final = ("event", "hint", "notice", "answer", "action", "effect")
 ANSWERS: Final = ("open", "accepted", "declined", "ignored")
-# What a page opens on where nobody has chosen: the more of a story a chain tells, the better.
+# What a page opens on where nobody has chosen: what was urgent, then what tells the most of a story.
+_URGENT: Final[Mapping[str, int]] = {"power_emergency": 3, "capacity_short": 2, "maintenance": 1, "region": 1}
 _TELLING: Final = ("effect", "action", "notice", "answer", "event")
 _NOUNS: Final[Mapping[str, str]] = {
     "eviction": "eviction",
@@ -25,6 +26,10 @@ _NOUNS: Final[Mapping[str, str]] = {
     "region_move_offer": "offer to move region",
     "rightsize_recommendation": "smaller size advised",
     "price_change": "price change",
+    "capacity_short": "capacity short",
+    "offers": "offers",
+    "region": "other regions",
+    "hint": "hints changed",
 }
 
 
@@ -62,7 +67,8 @@ def answer_of(value: float | None, name: str) -> str:
 def summary(messages: pl.DataFrame) -> pl.DataFrame:
     """Return a row a chain: ``chain_id``, ``t_s``, ``end_s``, ``name``, ``place_id``, ``words`` (of its first message), ``weight``.
 
-    ``weight`` counts the kinds of messages in it, hints left out: a chain of one hint weighs nothing.
+    ``weight`` counts the kinds of messages in it, hints left out: a chain of one hint weighs nothing. ``urgent`` is higher the less
+    a cause can wait; ``value`` is the sum of what effects were measured.
     """
     if messages.is_empty():
         return pl.DataFrame()
@@ -72,32 +78,43 @@ def summary(messages: pl.DataFrame) -> pl.DataFrame:
     place = pl.col("place_id").filter(pl.col("place_id") != "").first().fill_null("")
     reach = pl.col("t_s").max().alias("end_s")
     watts = pl.col("value").filter(pl.col("kind") == "effect").fill_nan(None).sum().alias("value")
-    return whole.agg(*firsts, place, reach, kinds, watts, pl.col("vms").max())
+    urgent = pl.col("name").replace_strict(_URGENT, default=0, return_dtype=pl.Int64).alias("urgent")
+    return whole.agg(*firsts, place, reach, kinds, watts, pl.col("vms").max()).with_columns(urgent)
+
+
+def telling(chains: pl.DataFrame) -> pl.DataFrame:
+    """Return the chains worth going to: those that could not wait and led to something; where there is none, all that led to something."""
+    if chains.is_empty():
+        return chains
+    led = chains.filter(pl.col("weight") > 1)
+    urgent = led.filter(pl.col("urgent") > 0)
+    return led if urgent.is_empty() else urgent
 
 
 def nearest(chains: pl.DataFrame, window: tuple[float, float]) -> int | None:
-    """Return the chain to open: the one that tells the most of those that begin in a window, else the nearest one; None without any."""
-    telling = chains.filter(pl.col("weight") > 1) if not chains.is_empty() else chains
-    if telling.is_empty():
+    """Return the chain to open: the most urgent, then most telling one in a window, else the nearest one; None without any."""
+    if chains.is_empty():
         return None
-    inside = telling.filter(pl.col("t_s").is_between(*window))
-    middle = sum(window) / 2
+    inside = chains.filter(pl.col("weight") > 1, pl.col("t_s") <= window[1], pl.col("end_s") >= window[0])
     if not inside.is_empty():
-        return int(inside.sort("weight", "value", "vms", descending=True, maintain_order=True)["chain_id"][0])
-    return int(telling.sort((pl.col("t_s") - middle).abs(), maintain_order=True)["chain_id"][0])
+        best = inside.sort("urgent", "weight", "value", "vms", descending=True, maintain_order=True)
+        return int(best["chain_id"][0])
+    found = telling(chains)
+    if found.is_empty():
+        return None
+    return int(found.sort((pl.col("t_s") - sum(window) / 2).abs(), maintain_order=True)["chain_id"][0])
 
 
 def beside(chains: pl.DataFrame, t_s: float, chain_id: int | None) -> tuple[int | None, int | None]:
     """Return the telling chains before and after a chain, or before and after a moment where there is none."""
-    telling = chains.filter((pl.col("weight") > 1) | (pl.col("chain_id") == (-1 if chain_id is None else chain_id)))
-    ids = telling["chain_id"].to_list()
-    if chain_id in ids:
-        index = ids.index(chain_id)
-        return (ids[index - 1] if index else None), (ids[index + 1] if index + 1 < len(ids) else None)
-    times = telling["t_s"].to_list()
-    before = [one for one, at in zip(ids, times, strict=True) if at < t_s]
-    after = [one for one, at in zip(ids, times, strict=True) if at >= t_s]
-    return (before[-1] if before else None), (after[0] if after else None)
+    found = telling(chains)
+    if found.is_empty():
+        return None, None
+    mine = chains.filter(pl.col("chain_id") == (-1 if chain_id is None else chain_id))
+    key = (t_s, -1) if mine.is_empty() else (float(mine["t_s"][0]), int(mine["chain_id"][0]))
+    order = sorted(zip(found["t_s"].to_list(), found["chain_id"].to_list(), strict=True))
+    before, after = [one for one in order if one < key], [one for one in order if one > key]
+    return (before[-1][1] if before else None), (after[0][1] if after else None)
 
 
 def steps(chain: pl.DataFrame) -> list[Step]:
@@ -144,7 +161,9 @@ def _effect(found: pl.DataFrame) -> Step:
     if found.is_empty():
         return Step("effect", None, "No effect measured", "")
     row = found.row(-1, named=True)
-    return Step("effect", float(row["t_s"]), _up(effect_words(row)), plainly(str(row["words"])))
+    words = plainly(str(row["words"])) if len(found) == 1 else f"measured {len(found)} times"
+    total = {**row, "value": float(found["value"].fill_nan(0.0).sum())}
+    return Step("effect", float(row["t_s"]), _up(effect_words(total)), words)
 
 
 def effect_words(row: Mapping[str, Any]) -> str:
@@ -152,7 +171,7 @@ def effect_words(row: Mapping[str, Any]) -> str:
     value = row["value"]
     if value is None or value != value:
         return noun(str(row["name"]))
-    if "core" in str(row["name"]) or "core" in str(row["words"]):
+    if "core" in str(row["name"]):
         return f"{value:,.0f} cores back".replace(",", "\u00a0")
     return f"{show(abs(float(value)), 'x_w')} {'back' if value >= 0 else 'more'}"
 

@@ -146,6 +146,9 @@ def _message(
     ink = tokens.candidate if mine else tokens.today
     x, kind = _x(scene, frame, float(row["t_s"])), str(row["kind"])
     start, end = _lane(row, "sender", lanes), _lane(row, "receiver", lanes)
+    if kind == "effect":
+        # What was measured is told upwards, whoever measured it.
+        start = lanes["global"]
     match kind:
         case "hint" | "notice":
             drawn = [_arrow(x, start, end, ink, 1.6 if mine else 1.0)]

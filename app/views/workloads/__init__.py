@@ -1,9 +1,13 @@
 """What did platform and workloads tell each other; what did it save?"""
 
+import polars as pl
 import streamlit as st
 
-from app import parts, state
-from app.views.workloads import reading
+from app import later, parts, state
+from app.charts.statements import named
+from app.views.workloads import chain, granted, hints, lanes, pools, prices, reading, requirements
+from app.views.workloads.reading import Listening
+from twin.units import show as shown
 
 
 def show() -> None:
@@ -23,3 +27,57 @@ def _live() -> None:
             "under [[workloads.negotiation.tenants]], and run it.",
             key="workloads-none",
         )
+        return
+    listen = reading.listening(now)
+    parts.page_title(title(listen), under(listen))
+    place = st.container(key="workloads-waiting")
+    left, right = st.columns([738, 430], gap="small")
+    with left:
+        lanes.lanes(listen)
+        chain.chain(listen)
+    with right:
+        granted.granted(listen)
+        prices.waterfall(listen)
+        requirements.requirements(listen)
+    waiting = hints.hints(listen)
+    left, right = st.columns([738, 430], gap="small")
+    with left:
+        pools.pools(listen)
+    with right:
+        waiting = [*waiting, prices.band(listen)]
+    with place:
+        later.follow(waiting, state.in_step, key="workloads")
+
+
+def title(listen: Listening) -> str:
+    """Return what workloads gave back where power was short, what they pay less, and whether a requirement is broken."""
+    cut = reading.cut_share(reading.bill(listen.home, listen.run_id))
+    pay = "pay the regular price" if cut is None or cut < 5e-5 else f"pay {100 * cut:.1f}\u00a0% less"
+    broken = requirements.title(requirements.worst(listen.home, listen.run_id))
+    found = reading.chains(listen.home, listen.run_id)
+    mine = found.filter(pl.col("chain_id") == listen.chain) if listen.chain is not None and not found.is_empty() else found.head(0)
+    if len(mine):
+        row = mine.row(0, named=True)
+        if row["urgent"] == 3 and (row["value"] or 0.0) > 0.0:
+            return f"Workloads gave {shown(float(row['value']), 'x_w')} back to {_down(named(row['place_id'], 'row'))} and {pay}"
+    return f"Workloads {pay}; {_down(broken)}"
+
+
+def under(listen: Listening) -> str:
+    """Return one line of context: the window, notices and answers in it, how many notices came in time, whose policy."""
+    clock = listen.now.clock
+    parts_ = [f"{clock.at(listen.window[0]):%H:%M}–{clock.at(listen.window[1]):%H:%M}"]
+    inside = reading.within(listen.home, listen.run_id, listen.window)
+    if not inside.is_empty():
+        told = inside.filter(pl.col("kind") == "notice")
+        parts_.append(f"{int(told['vms'].sum())} VMs were told of something")
+    honoured = state.metric(listen.run_id, "workloads.notices_honoured_share")
+    if honoured is not None:
+        late = "every event came after its lead time" if honoured >= 1.0 else f"{100 * honoured:.1f}\u00a0% of events after their lead time"
+        parts_.append(late)
+    policy = "today’s policy" if listen.now.shown == "today" else f"candidate {state.name_of(listen.run_id)}"
+    return " · ".join([*parts_, policy, f"seed {listen.now.seed}"])
+
+
+def _down(words: str) -> str:
+    return words[:1].lower() + words[1:]

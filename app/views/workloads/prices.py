@@ -1,0 +1,141 @@
+"""Panels of prices: what each optimisation takes off, and the band."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import polars as pl
+import streamlit as st
+
+from app import later, parts, state
+from app.charts import waterfall as drawn
+from app.charts.band import band_svg
+from app.charts.statements import plainly
+from app.later import Answer
+from app.views.workloads import reading
+from app.views.workloads.lanes import note
+from app.views.workloads.reading import Listening
+from app.widgets.drawing import drawing
+from twin.workloads.negotiation.treatments import TREATMENTS
+
+PAPER_SHARE: Final = 0.488
+
+
+@lru_cache(maxsize=64)
+def saved(home: str, run_id: str, whose: str) -> dict[str, float]:
+    """Return what each optimisation took off over the run, in USD, of all workloads or of one."""
+    offers = reading.table(run_id, "offers")
+    if offers.is_empty():
+        return {}
+    mine = offers.filter(pl.col("workload_id") == whose) if whose else offers
+    return {str(name): float(usd) for name, usd in mine.group_by("optimisation").agg(pl.col("saved_usd").sum()).iter_rows()}
+
+
+def waterfall(listen: Listening) -> None:
+    """Draw what each optimisation took off the regular price, in the order of application; the formula is a click away."""
+    sums = reading.bill(listen.home, listen.run_id, listen.whose)
+    if not sums:
+        return
+    found = drawn.steps(saved(listen.home, listen.run_id, listen.whose), sums["regular_usd"], sums["billed_usd"])
+    title = price_title(sum(step.points for step in found), listen.whose)
+    frame = pl.DataFrame({"optimisation": [step.name for step in found], "points": [step.points for step in found]})
+    with parts.panel(title, "workloads-prices", data=frame, sql=_SQL.format(run_id=listen.run_id), png=True):
+        if found:
+            tokens = state.colours()
+            drawing(
+                drawn.waterfall_svg(found, tokens, title), narrow=drawn.waterfall_svg(found, tokens, title, narrow=True),
+                key="workloads-waterfall",
+            )  # fmt: skip
+        regular, billed = sums["regular_usd"], sums["billed_usd"]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workloads-price-foot"):
+            note(f"Points of the regular price, in the order of application. {regular:,.0f} USD became {billed:,.0f} over the run."
+                 .replace(",", "\u00a0"))  # fmt: skip
+            _formula(listen)
+
+
+def price_title(points: float, whose: str) -> str:
+    """Return by how much prices fell, of all workloads or of one."""
+    who = f"{plainly(whose)}: together they cut" if whose else "Together they cut"
+    if points < 0.005:
+        return f"{plainly(whose)} pays the regular price" if whose else "Everybody pays the regular price"
+    return f"{who} prices by {points:.1f}\u00a0%"
+
+
+def _formula(listen: Listening) -> None:
+    link = st.popover("Formula", type="tertiary", key="workloads-formula", on_change="rerun")
+    if not link.open:
+        return
+    with link:
+        said = reading.settings(listen.run_id).get("discounts") or {}
+        off = {**_discounts(), **{str(key): float(value) for key, value in said.items()}}
+        st.markdown(
+            "Each hour, for each VM: **price = regular × ∏ (1 − discount)** over the optimisations that it has. It has at most one of "
+            "each slot; harvest and spot are prices net of everything else. An optimisation takes its share of what those before it "
+            "left, in this order. Where a requirement was broken, the hour is billed at the regular price."
+        )
+        st.dataframe(
+            pl.DataFrame(
+                {
+                    "optimisation": [each.title for each in TREATMENTS],
+                    "slot": [each.slot for each in TREATMENTS],
+                    "takes off, %": [100 * off[each.name] for each in TREATMENTS],
+                }
+            ),
+            hide_index=True, height=380,
+        )  # fmt: skip
+
+
+def _discounts() -> Mapping[str, float]:
+    from twin.workloads.negotiation.treatments import discounts
+
+    return discounts()
+
+
+def asked(listen: Listening) -> Answer:
+    """Return what the closed form makes of the classes of the scenario: the average cut, its band, each optimisation alone."""
+    said = reading.settings(listen.run_id)
+    classes, part, off = said.get("classes", "survey"), said.get("partial_share"), tuple(sorted((said.get("discounts") or {}).items()))
+
+    def work() -> Any:
+        from policies.systems.workload_intelligence.prices import Prices
+        from twin.workloads.negotiation.classes import named
+
+        prices = Prices(named(classes).values(), partial_share=part, taken_off=dict(off))
+        return prices.average(), prices.band(), prices.best_alone()
+
+    return later.ask("price-band", (str(state.home()), classes, part, off), work, wait_s=later.BLINK_S)
+
+
+def band(listen: Listening) -> Answer:
+    """Show where the average price cut lies for other samples of the survey, beside the published one and this run's."""
+    answer = asked(listen)
+    if not answer.ready or answer.why:
+        if answer.why:
+            parts.failed("The price band is not known", answer.why, key="workloads-band")
+        return answer
+    average, found, best = answer.value
+    mine = reading.cut_share(reading.bill(listen.home, listen.run_id))
+    low, high = 100 * found.low_share, 100 * found.high_share
+    title = f"All {_classes(listen)} classes of the survey would pay {100 * average:.1f}\u00a0% less, {low:.1f} to {high:.1f} by the sample"
+    with parts.panel(title, "workloads-band", png=True):
+        tokens = state.colours()
+        points = {"paper": PAPER_SHARE, "closed form": average, "best one each": best, **({} if mine is None else {"this run": mine})}
+        drawing(
+            band_svg(points, (found.low_share, found.high_share), tokens),
+            narrow=band_svg(points, (found.low_share, found.high_share), tokens, narrow=True), key="workloads-band-drawing",
+        )  # fmt: skip
+        note(
+            "Band: 5 to 95 of 100 draws of 188 answers. One number is fitted to the published average: how many VMs a partial hint covers. "
+            "This run has its own workloads and a surplus that ends."
+        )
+    return answer
+
+
+def _classes(listen: Listening) -> str:
+    classes = reading.settings(listen.run_id).get("classes", "survey")
+    return "twelve" if classes == "survey" else ""
+
+
+_SQL: Final = (
+    "SELECT optimisation, sum(saved_usd) AS saved_usd FROM offers WHERE run_id = '{run_id}' GROUP BY optimisation ORDER BY saved_usd DESC"
+)
