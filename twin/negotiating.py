@@ -18,6 +18,7 @@ from twin.tables import Sink
 from twin.workloads import model as workloads_model
 from twin.workloads.host_population import host_vcpus
 from twin.workloads.levers import (
+    EVICT,
     LEAVE,
     MOVE,
     OFFER_CLOCK_HIGH,
@@ -195,9 +196,13 @@ class Negotiating:
     def _apply(self, t_s: float, done: Done, seen: OffersObservation) -> None:
         """Let hosts, memory and GPUs feel what was done."""
         assert self.model is not None
-        tenants, workloads = self.model.tenants, self._workloads
+        tenants, workloads, platform = self.model.tenants, self._workloads, self.model.platform
+        # On servers a place that is wanted is given to who waits for it; all others keep theirs until they are back.
+        evicted = done.away[(tenants.pool[done.away] == _SERVERS) & (platform.taken[done.away] == EVICT)]
+        if len(evicted):
+            workloads.evict(tenants.outer[evicted])
         for pool in (_HOSTS, _SERVERS):
-            for vm, act in ((np.union1d(done.away, done.moved), workloads.away), (done.back, workloads.back)):
+            for vm, act in ((np.union1d(np.setdiff1d(done.away, evicted), done.moved), workloads.away), (done.back, workloads.back)):
                 if len(mine := vm[tenants.pool[vm] == pool]):
                     act(pool, tenants.outer[mine], t_s)
             self._work(pool, done, seen)
@@ -207,6 +212,8 @@ class Negotiating:
         assert self.model is not None
         tenants, platform, workloads = self.model.tenants, self.model.platform, self._workloads
         mine = seen.pool == pool
+        if pool == _SERVERS:
+            mine[mine] = workloads.vm_server[tenants.outer[seen.vm[mine]]] >= 0
         changed = np.isin(seen.vm, np.concatenate([done.resized, done.clocked])) & mine
         size, clock = platform.size_share[seen.vm], platform.clock_share[seen.vm]
         if pool == _SERVERS:

@@ -122,8 +122,11 @@ class World:
     def step(self, until_s: float, sink: Sink) -> None:
         """Advance every domain to ``until_s`` and record it."""
         phase = self._current()
+        owned = self.workloads.gpu_opaque
         self._place(phase)
         self.negotiating.step(phase, self.t_s, until_s)
+        if self.workloads.gpu_opaque is not owned:
+            self.plant.set_opaque(self.workloads.gpu_opaque)
         self.workloads.advance(until_s)
         if self._serves:
             self._serve(phase, until_s)
@@ -169,12 +172,9 @@ class World:
 
     def _place(self, phase: Phase) -> None:
         """Let VMs come and go, and ask where those go that wait: when there are new ones or new room, else window by window."""
-        owned = self.workloads.gpu_opaque
         due = self.workloads.turn(self.t_s) or (bool(self.workloads.waiting) and self._opens_window())
         if due:
             self._placing.place(phase.stack("vm_placement"), self.t_s)
-        if self.workloads.gpu_opaque is not owned:
-            self.plant.set_opaque(self.workloads.gpu_opaque)
 
     def _emergency(self) -> Floats:
         seen = self.plant.observe()

@@ -146,14 +146,14 @@ class OffersObservation:
 
     Shapes: N VMs that have a place (also those that are taken back and wait for it again), D deployments, W workloads.
     ``vm`` are their numbers, ``place`` is a host of pool 0 or a server of pool 1, ``row`` its row. ``hints`` gives the value in
-    force of each key of ``twin.workloads.negotiation.keys`` (shape N): the narrowest scope's, the default where nothing is said
-    or where hints contradict one another. ``deployment_vms`` (D) counts the VMs of each deployment that have a place. ``taken_off``
-    is what each treatment takes off its price, None for the packaged discounts. ``granted`` are the treatments in force (a sum of
+    force of each key of ``twin.workloads.negotiation.keys`` (shape N): the narrowest scope's, the default where nothing is said or
+    where hints contradict one another. ``deployment_vms`` (D) counts the VMs of each deployment that have a place. ``taken_off`` is
+    what each treatment takes off its price, None for the packaged discounts. ``granted`` are the treatments in force (a sum of
     powers of two, see ``twin.workloads.negotiation.treatments``), ``size_share`` the cores over those that were asked for,
-    ``clock_share`` the clock. ``running`` is False while a VM is evicted or shut down, ``noticed`` True while a notice of that stands open,
-    ``declined`` True where its workload asked for another one to be taken. ``busy_share`` is its load now, ``peak_share`` the highest of an
-    ordinary day, of its cores; ``power_w`` what it draws now beyond an idle machine. ``changed`` marks VMs that are new or whose
-    hints in force changed since the last tick.
+    ``clock_share`` the clock. ``running`` is False while a VM is evicted or shut down, ``moved`` True while it runs in another
+    region, ``noticed`` True while a notice of that stands open, ``declined`` True where its workload asked for another one to be
+    taken. ``busy_share`` is its load now, ``peak_share`` the highest of an ordinary day, of its cores; ``power_w`` what it draws
+    now beyond an idle machine. ``changed`` marks VMs that are new or whose hints in force changed since the last tick.
     """
 
     t_s: float
@@ -173,6 +173,7 @@ class OffersObservation:
     size_share: Floats
     clock_share: Floats
     running: Bools
+    moved: Bools
     noticed: Bools
     declined: Bools
     busy_share: Floats

@@ -101,6 +101,11 @@ class Model:
             self.servers.settle()
         return bool(self.waiting) and (freed or bool(new))
 
+    def evict(self, vm: Ints) -> None:
+        """Take their servers from VMs, which look for a place again, behind all who wait already."""
+        self.waiting += [each for each in vm.tolist() if self.servers.leave(each)]
+        self.servers.settle()
+
     def asked(self, vm: int) -> VmAsked:
         """Return what a VM that waits asks for."""
         return VmAsked(int(self.vms.workload[vm]), int(self.vms.gpus[vm]), bool(self.vms.opaque[vm]))

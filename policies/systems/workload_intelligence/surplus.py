@@ -48,7 +48,7 @@ class Surplus:
                 continue
             staying = mine & plan.here
             spare = seen.spare
-            regular = spare.others_cores[pool] + held[mine & (tier == 0) & ((plan.take != MOVE) | seen.running)].sum()
+            regular = spare.others_cores[pool] + held[mine & (tier == 0) & ~seen.moved].sum()
             asked = max(spare.reserve_cores[pool], spare.coming_cores[pool])
             left = spare.total_cores[pool] - asked - regular - held[staying & (tier == treatments.SPOT)].sum()
             self._of_pool(seen, plan, pool, left, row_short)
@@ -99,7 +99,7 @@ def _stepped(share: float) -> float:
 
 def _offer_regions(seen: OffersObservation, plan: Plan, mine: NDArray[np.bool_]) -> None:
     """Offer another region to as many VMs as would make room for those that wait; take it back when nobody waits."""
-    offered = mine & (plan.take == MOVE) & seen.running
+    offered = mine & (plan.take == MOVE) & ~seen.moved
     waiting = mine & (plan.take == EVICT) & (plan.cause == CAPACITY)
     needed = float(seen.cores[waiting].sum() - seen.cores[offered].sum())
     if not waiting.any():
