@@ -46,18 +46,22 @@ class Agents:
         self._replicas = Replicas(len(tenants), len(tenants.deployment_ids))
         self._pool = WarmPool(tenants.arrive_s)
         self._endpoint_drain_s = float(calibration("negotiation")["agent"]["endpoint"]["drain_s"]["value"])
+        # Who was taken and is not back: it neither works nor speaks.
+        self._away = np.zeros(len(tenants), dtype=np.bool_)
         self._strained = np.zeros(len(tenants.deployment_ids), dtype=np.bool_)
         self._here = tuple(bool((kind == which).any()) for which in range(len(AGENTS)))
         # Work that was lost as VMs were taken, in seconds of running, shape W.
         self.lost_s = np.zeros(len(tenants.workload_ids))
 
     def hints(self, from_s: float, to_s: float, fares: Situation) -> Hints:
-        """Return what agents say of their own accord about a stretch of time, in the order of time."""
+        """Return what agents say of their own accord about a stretch of time, in the order of time.
+
+        ``fares`` holds at its beginning; who is taken then is away for all of it.
+        """
         said: list[Hints] = []
-        of = self._of[fares.vm]
+        of = np.where(self._away[fares.vm], SILENT, self._of[fares.vm])
         if self._here[BATCH]:
-            mine = of == BATCH
-            said += self._batch.advance(from_s, to_s, fares.vm[mine], fares.running[mine])
+            said += self._batch.advance(from_s, to_s, fares.vm[of == BATCH])
         if self._here[MICROSERVICES]:
             said += self._replicas.advance(to_s, self._deployments[MICROSERVICES], fares)
         if self._here[FUNCTIONS]:
@@ -107,6 +111,7 @@ class Agents:
     def taken(self, at: Ints, fares: Situation) -> float:
         """Let VMs go, and return the work that is lost with them, in seconds of running."""
         vm = fares.vm[at]
+        self._away[vm] = True
         of = self._of[vm]
         workers, replicas = vm[of == BATCH], at[of == MICROSERVICES]
         lost_s = self._batch.taken(workers)
@@ -116,18 +121,24 @@ class Agents:
 
     def back(self, vm: Ints, t_s: float) -> None:
         """Let VMs begin anew that have come back."""
+        self._away[vm] = False
         of = self._of[vm]
         self._replicas.back(vm[of == MICROSERVICES], t_s)
         self._pool.back(vm[of == FUNCTIONS], t_s)
 
+    def forget(self, vm: Ints) -> None:
+        """Let VMs go for good."""
+        self._away[vm] = False
+
     def snapshot(self) -> State:
         """Return the state of every agent."""
         parts = {"batch": self._batch.snapshot(), "replicas": self._replicas.snapshot(), "pool": self._pool.snapshot()}
-        return {**parts, "strained": self._strained.copy(), "lost_s": self.lost_s.copy()}
+        return {**parts, "strained": self._strained.copy(), "away": self._away.copy(), "lost_s": self.lost_s.copy()}
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
         self._batch.restore(state["batch"])
         self._replicas.restore(state["replicas"])
         self._pool.restore(state["pool"])
-        self._strained, self.lost_s = np.array(state["strained"], dtype=np.bool_), np.array(state["lost_s"])
+        self._strained, self._away = (np.array(state[name], dtype=np.bool_) for name in ("strained", "away"))
+        self.lost_s = np.array(state["lost_s"], dtype=np.float64)

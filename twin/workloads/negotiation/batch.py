@@ -57,9 +57,8 @@ class Batch:
         """Return the work of VMs since their last checkpoint, in seconds of running."""
         return np.asarray(self._worked_s[vm] - self._saved_s[vm])
 
-    def advance(self, from_s: float, to_s: float, vm: Ints, running: Bools) -> list[Hints]:
-        """Let workers work, and return what they say: each checkpoint, and who is ready or no longer so."""
-        ran = vm[running]
+    def advance(self, from_s: float, to_s: float, ran: Ints) -> list[Hints]:
+        """Let those workers work that run, and return what they say: each checkpoint, and who is ready or no longer so."""
         self._worked_s[ran] += to_s - from_s
         full = ran[self.unsaved_s(ran) >= self._every_s]
         self._saved_s[full] += self._every_s * np.floor(self.unsaved_s(full) / self._every_s)

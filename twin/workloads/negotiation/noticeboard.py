@@ -103,12 +103,17 @@ class NoticeBoard:
         """Keep the message that told of an answer."""
         self._at["reply"][slot, vm] = message
 
-    def tell(self, vm: Ints, kind: int, answer: int, t_s: float) -> Ints:
-        """Take answers from outside to open notices of a kind (any where it is -1) before they fall due; return who gave one."""
+    def tell(self, vm: Ints, kind: int, answer: int, t_s: float, message: int = NOBODY) -> Ints:
+        """Take answers from outside to open notices before they fall due; return who gave one.
+
+        They are to notices of a kind and of a message, to those of any where either is -1.
+        """
         gave = np.zeros(len(vm), dtype=np.bool_)
         for slot in range(len(SLOTS)):
             fits = self._open[slot, vm] & (self._at["due_s"][slot, vm] >= t_s)
-            fits &= (self._at["kind"][slot, vm] == kind) | (kind == NOBODY)
+            for name, wanted in (("kind", kind), ("message", message)):
+                fits &= (self._at[name][slot, vm] == wanted) | (wanted == NOBODY)
+            fits &= (self._at["message"][slot, vm] == message) | (message == NOBODY)
             told = vm[fits]
             self._at["answer"][slot, told], self._at["answered_s"][slot, told], self._at["reply"][slot, told] = answer, t_s, NOBODY
             gave |= fits

@@ -1,7 +1,7 @@
 """The platform: sends notices, hears answers, acts when they are due."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from twin.workloads.levers import LEAVE, MOVE, OffersAction, OffersObservation
 from twin.workloads.negotiation.agents import Agents, Situation
 from twin.workloads.negotiation.chains import Chains
 from twin.workloads.negotiation.grants import Grants
-from twin.workloads.negotiation.hint import Hints
 from twin.workloads.negotiation.maintenance import Maintenance, Site
 from twin.workloads.negotiation.messages import MessageLog
 from twin.workloads.negotiation.noticeboard import (
@@ -133,16 +132,15 @@ class Platform:
         now = self._now
         now.granted[vm], now.size_share[vm], now.clock_share[vm], now.taken[vm] = 0, 1.0, 1.0, LEAVE
         self.board.forget(vm)
+        self.agents.forget(vm)
         self._until_s[vm] = np.inf
 
-    def told(self, t_s: float, vm: Ints, kind: int, answer: int) -> Ints:
-        """Take an answer from outside (ACCEPTED or DECLINED) to open notices of VMs, of a kind or of any (-1); return whose it was."""
-        return self.board.tell(vm, kind, answer, t_s)
+    def told(self, t_s: float, vm: Ints, kind: int, answer: int, message: int = NOBODY) -> Ints:
+        """Take an answer from outside (ACCEPTED or DECLINED) to open notices of VMs, and return whose it was.
 
-    def agents_say(self, seen: OffersObservation, fares: Situation) -> Hints:
-        """Return what agents say of their own accord while a tick lasts, after ``act``."""
-        runs = self.running[seen.vm]
-        return self.agents.hints(seen.t_s, seen.t_s + seen.tick_s, replace(fares, running=runs))
+        It may be to those of one ``kind`` or of one ``message`` alone; -1 is any.
+        """
+        return self.board.tell(vm, kind, message, answer, t_s)
 
     # -- the tick -------------------------------------------------------------------
 
@@ -206,6 +204,8 @@ class Platform:
             now.taken[vm] = RESTARTED if slot == HOST else tick.wish.take[at]
             self._until_s[vm] = tick.t_s + self._lasts_s if slot == HOST else np.inf
             lost_s = self.agents.taken(at, tick.fares)
+            if slot == MOVING:
+                self.agents.back(vm, tick.t_s)
         self._telling.did(self.board, slot, vm, now, before, lost_s, tick)
         self.board.close(slot, vm, tick.t_s, DONE)
 

@@ -63,7 +63,7 @@ class Requirements:
             self._hours[seen.vm] += (end_s - begin_s) / HOUR_S
             self._availability(end_s - begin_s, seen, platform.taken)
             self._budget(seen, platform.taken)
-            self._residency(seen, platform.moved)
+            self._residency(seen, platform.gone)
             self._delay(end_s - begin_s, seen, platform)
             self._leads(platform)
             self._fresh = False

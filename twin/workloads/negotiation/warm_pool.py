@@ -39,7 +39,7 @@ class WarmPool:
 
     def advance(self, to_s: float, at: Ints, fares: Situation) -> list[Hints]:
         """Return what invokers (positions in ``fares``) say at the end of a while: who is idle until when, and who no longer is."""
-        vm, idle = fares.vm[at], fares.running[at] & (fares.busy_share[at] < self._idle_share)
+        vm, idle = fares.vm[at], fares.busy_share[at] < self._idle_share
         was = self._idle_until_s[vm] > to_s
         begins, ends = vm[idle & ~was], vm[~idle & was]
         self._idle_until_s[begins], self._idle_until_s[ends] = to_s + self._idle_for_s, -1.0

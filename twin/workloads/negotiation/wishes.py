@@ -88,13 +88,12 @@ class Wishes:
         return np.flatnonzero(np.abs(wanted - held[self.vm]) > SAME)
 
     def at_once(self, slot: int, at: Ints, now: InForce) -> Ints:
-        """Return which of these positions change size or clock without a notice: they do not run, or come back from a slower clock."""
+        """Return which of these positions change size or clock without a notice: they do not run, or come back from less than they asked."""
         vm = self.vm[at]
         away = now.taken[vm] != LEAVE
-        if slot == CLOCK:
-            away = away | (
-                (now.clock_share[vm] < 1.0 - SAME) & (self.clock_share[at] > now.clock_share[vm]) & (self.clock_share[at] <= 1.0 + SAME)
-            )
+        # What was asked for is no offer that could be declined.
+        wanted, held = (self.size_share[at], now.size_share[vm]) if slot == SIZE else (self.clock_share[at], now.clock_share[vm])
+        away = away | ((held < 1.0 - SAME) & (wanted > held) & (wanted <= 1.0 + SAME))
         # What hints forbid ends at once.
         forbidden = self.barred[at] & ((self.size_share if slot == SIZE else self.clock_share)[at] == 1.0)
         return np.asarray(at[away | forbidden])

@@ -1,0 +1,256 @@
+"""The platform: notices precede what it does by their lead times, answers count, and hints are asked again before it acts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from twin.store.states import pack, unpack
+from twin.workloads.levers import CAUSES, EVICT, LEAVE, MOVE, SHUT
+from twin.workloads.negotiation import notices
+from twin.workloads.negotiation.notices import ACCEPTED, DECLINED
+from twin.workloads.negotiation.treatments import MA, SPOT
+
+CAPACITY, POWER = CAUSES.index("capacity"), CAUSES.index("power")
+FIRST = np.array([EVICT, 0, 0, 0, 0, 0])
+
+
+def _notices(stand: Any) -> pl.DataFrame:
+    return stand.tables()["notices"]
+
+
+def test_an_eviction_takes_place_thirty_seconds_after_its_notice_has_reached_the_vm(floor: Callable[..., Any]) -> None:
+    """Thirty seconds is what a public cloud gives its spot VMs (Scheduled Events, *Preempt*)."""
+    stand = floor(tick_s=1.0)
+    done = stand.ticks(40, take=FIRST, cause=CAPACITY)
+    when = [second for second, each in enumerate(done) if len(each.away)]
+    assert when == [31]
+    assert done[31].away.tolist() == [0]
+    row = _notices(stand).row(0, named=True)
+    assert row["kind"], row["cause"] == ("eviction", "capacity")
+    assert row["event_s"] - row["reached_s"] >= row["lead_s"] == 30.0
+    assert (row["honoured"], row["outcome"], row["answer"]) == (True, "done", "ignored")
+
+
+@pytest.mark.parametrize("tick_s", [1.0, 15.0, 60.0])
+def test_every_notice_precedes_its_event_by_its_lead_time_at_any_length_of_a_tick(floor: Callable[..., Any], tick_s: float) -> None:
+    stand = floor(vms=30, tick_s=tick_s, way_s=0.3)
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        wanted = {"size_share": rng.choice([0.5, 1.0, 2.0], 30), "clock_share": rng.choice([0.9, 1.0, 1.1], 30)}
+        stand.ticks(int(rng.integers(1, 45 // tick_s + 3)), take=rng.choice([LEAVE, LEAVE, EVICT, SHUT], 30), cause=CAPACITY, **wanted)
+    ended = _notices(stand)
+    done = ended.filter(pl.col("outcome") == "done")
+    assert set(done["kind"]) >= {"eviction", "power_emergency", "scale_up_offer", "scale_down_request", "underclock_notice"}
+    assert (done["event_s"] - done["reached_s"] >= done["lead_s"]).all()
+    assert ended["honoured"].all()
+
+
+def test_a_notice_that_is_no_longer_wanted_is_taken_back(floor: Callable[..., Any]) -> None:
+    stand = floor(tick_s=15.0)
+    stand.tick(take=FIRST, cause=CAPACITY)
+    assert stand.platform.noticed.tolist() == [True] + [False] * 5
+    assert not any(len(each.away) for each in stand.ticks(4))
+    assert _notices(stand)["outcome"].to_list() == ["withdrawn"]
+
+
+def test_hints_are_asked_again_before_a_vm_is_evicted(floor: Callable[..., Any]) -> None:
+    stand = floor(tick_s=15.0)
+    stand.tick(take=FIRST, cause=CAPACITY)
+    stand.hints["preemptible"] = 0
+    assert not any(len(each.away) for each in stand.ticks(4, take=FIRST, cause=CAPACITY))
+    assert _notices(stand)["outcome"].to_list() == ["unpermitted"]
+
+
+def test_a_vm_that_was_evicted_comes_back_where_its_hints_forbid_it_by_now(floor: Callable[..., Any]) -> None:
+    stand = floor(tick_s=30.0)
+    stand.ticks(4, take=FIRST, cause=CAPACITY)
+    assert stand.platform.taken[0] == EVICT
+    stand.hints["availability_nines"] = 4
+    assert stand.tick(take=FIRST, cause=CAPACITY).back.tolist() == [0]
+    assert stand.platform.running.all()
+
+
+@pytest.mark.parametrize(
+    ("take", "hints", "allowed"),
+    [
+        (EVICT, {"preemptible": 1, "availability_nines": 3}, True),
+        (EVICT, {"preemptible": 0}, False),
+        (EVICT, {"availability_nines": 4}, False),
+        (SHUT, {"availability_nines": 3, "preemptible": 0}, True),
+        (SHUT, {"availability_nines": 4}, False),
+        (MOVE, {"region_independence": 2}, True),
+        (MOVE, {"region_independence": 1}, False),
+        (MOVE, {"region_independence": 2, "data_residency": 1}, False),
+    ],
+)
+def test_nobody_is_taken_against_its_hints(floor: Callable[..., Any], take: int, hints: dict[str, int], allowed: bool) -> None:
+    stand = floor(tick_s=600.0)
+    stand.hints |= hints
+    done = stand.ticks(9, take=take)
+    assert any(len(each.away) + len(each.moved) for each in done) is allowed
+    assert (stand.platform.taken == (take if allowed else LEAVE)).all()
+
+
+def test_who_comes_back_needs_no_notice(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.ticks(4, take=FIRST)
+    done = stand.tick()
+    assert done.back.tolist() == [0]
+    assert len(_notices(stand)) == 1
+
+
+def test_cores_are_taken_back_no_further_than_was_said_and_given_no_further_than_is_wanted(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=6)
+    stand.tick(size_share=0.5)
+    stand.ticks(2, size_share=0.25)
+    assert stand.tick(size_share=0.25).resized.tolist() == list(range(6))
+    assert stand.platform.size_share.tolist() == [0.5] * 6
+    stand.ticks(4, size_share=0.25)
+    assert stand.platform.size_share.tolist() == [0.25] * 6
+    stand.tick(size_share=2.0)
+    stand.ticks(1, size_share=1.5)
+    assert stand.platform.size_share.tolist() == [1.5] * 6
+
+
+def test_clocks_go_down_with_a_notice_and_back_without(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.ticks(2, clock_share=0.6, cause=POWER)
+    assert stand.platform.clock_share.tolist() == [0.6] * 6
+    assert stand.tick().clocked.tolist() == list(range(6))
+    assert stand.platform.clock_share.tolist() == [1.0] * 6
+    stand.ticks(2, clock_share=1.1)
+    assert stand.platform.clock_share.tolist() == [1.1] * 6
+    stand.tick()
+    assert stand.platform.clock_share.tolist() == [1.1] * 6
+    stand.tick()
+    assert stand.platform.clock_share.tolist() == [1.0] * 6
+    kinds = _notices(stand)["kind"].unique(maintain_order=True).to_list()
+    assert kinds == ["power_emergency", "overclock_offer", "overclock_end"]
+
+
+def test_only_who_can_wait_runs_slower(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.hints["delay_tolerance_s"] = np.array([3600, 0, 3600, 0, 3600, 0])
+    stand.ticks(3, clock_share=0.9)
+    assert stand.platform.clock_share.tolist() == [0.9, 1.0] * 3
+    stand.hints["delay_tolerance_s"] = 0
+    assert stand.tick(clock_share=0.9).clocked.tolist() == [0, 2, 4]
+
+
+def test_an_answer_from_outside_declines_once_and_brings_forward_when_it_agrees(floor: Callable[..., Any]) -> None:
+    stand = floor(tick_s=5.0)
+    eviction = notices.INDEX["eviction"]
+    stand.tick(take=FIRST, cause=CAPACITY)
+    assert stand.platform.told(4.0, np.array([0]), eviction, DECLINED).tolist() == [0]
+    stand.tick(take=FIRST, cause=CAPACITY)
+    assert stand.platform.declined(stand.t_s).tolist() == [True] + [False] * 5
+    assert stand.platform.running[0]
+    # Asked again while its refusal holds, it cannot decline once more.
+    assert stand.platform.noticed[0]
+    stand.platform.told(9.0, np.array([0]), -1, DECLINED)
+    stand.ticks(8, take=FIRST, cause=CAPACITY)
+    assert not stand.platform.running[0]
+    stand.tick(take=0)
+    stand.tick(take=FIRST, cause=CAPACITY)
+    stand.platform.told(stand.t_s - 1.0, np.array([0]), eviction, ACCEPTED)
+    assert stand.tick(take=FIRST, cause=CAPACITY).away.tolist() == [0]
+    ended = _notices(stand)
+    assert ended["outcome"].to_list() == ["declined", "done", "done"]
+    assert ended["answer"].to_list() == ["declined", "declined", "accepted"]
+    assert ended["honoured"].all()
+
+
+def test_notices_of_a_vm_that_ends_lapse(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.tick(take=FIRST)
+    stand.platform.release(np.array([0]), stand.t_s)
+    stand.ticks(4, vm=np.arange(1, 6))
+    assert _notices(stand)["outcome"].to_list() == ["lapsed"]
+
+
+def test_maintenance_restarts_who_sold_availability_a_quarter_of_an_hour_after_its_notice(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=8, tick_s=30.0, maintenance_per_day=10.0)
+    granted = np.array([MA, MA, SPOT, SPOT, 0, 0, 0, 0])
+    done = stand.ticks(2880, granted=granted)
+    away, back = np.concatenate([each.away for each in done]), np.concatenate([each.back for each in done])
+    # Ten a day on each of the two hosts and two servers; a VM stands on one of them.
+    assert 4 * 4 <= len(away) <= 4 * 18
+    assert set(away) == {0, 1, 2, 3}
+    assert abs(len(away) - len(back)) <= 4
+    ended = _notices(stand).filter(pl.col("outcome") == "done")
+    assert set(ended["kind"]) == {"maintenance"}
+    assert (ended["event_s"] - ended["reached_s"]).min() >= 900.0
+    assert ended["honoured"].all()
+
+
+def test_a_notice_of_maintenance_that_comes_late_is_not_honoured(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=8, tick_s=30.0, maintenance_per_day=10.0, way_s=100.0)
+    stand.ticks(2880, granted=MA)
+    ended = _notices(stand).filter(pl.col("outcome") == "done")
+    assert len(ended) > 0
+    assert not ended["honoured"].any()
+    late = stand.tables()["requirements"].filter(pl.col("requirement") == "notice lead")
+    assert (late["broken_vm_hours"] > 0).all()
+    assert (late["bound"] == 900.0).all()
+
+
+def test_grants_are_written_when_they_change(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.ticks(2, granted=SPOT)
+    stand.ticks(2, granted=np.array([MA, SPOT, SPOT, SPOT, SPOT, 0]))
+    rows = stand.tables()["grants"]
+    assert rows["granted"].to_list() == ["spot"] * 6 + ["multi_availability", ""]
+    assert rows["t_s"].to_list() == [0.0] * 6 + [30.0] * 2
+
+
+def test_a_power_emergency_is_told_from_its_cause_to_the_watts_that_came_back(floor: Callable[..., Any]) -> None:
+    stand = floor(agents=("functions", "silent", "silent"))
+    take = np.array([SHUT, 0, SHUT, 0, 0, 0])
+    stand.row_power_w = np.array([291e3, 200e3])
+    stand.ticks(2, take=take, cause=np.where(take, POWER, 0))
+    stand.row_power_w = np.array([281e3, 200e3])
+    stand.tick(take=take, cause=np.where(take, POWER, 0))
+    stand.tick()
+    told = stand.tables()["messages"]
+    chain = told.filter(pl.col("chain_id") == 0)
+    assert chain["kind"].unique(maintain_order=True).to_list() == ["event", "notice", "answer", "action", "effect"]
+    assert chain["words"][0] == "row-1 draws 291.0 of 250.0 kW"
+    effect = chain.filter(pl.col("kind") == "effect").row(0, named=True)
+    assert effect["value"] == pytest.approx(10e3)
+    assert effect["place_id"] == "row-1"
+    answers = chain.filter(pl.col("kind") == "answer")
+    assert dict(zip(answers["workload_id"], answers["words"], strict=True)) == {"web": "accepted by 1 VM", "chat": "no answer from 1 VM"}
+    assert set(chain.filter(pl.col("name") == "back")["workload_id"]) == {"web", "chat"}
+
+
+def test_a_run_that_is_taken_up_again_says_and_does_the_same(floor: Callable[..., Any]) -> None:
+    def wanted(step: int) -> dict[str, Any]:
+        rng = np.random.default_rng(step // 4)
+        return {
+            "take": rng.choice([LEAVE, LEAVE, EVICT, SHUT], 24),
+            "size_share": rng.choice([0.5, 1.0, 2.0], 24),
+            "clock_share": rng.choice([0.9, 1.0, 1.1], 24),
+            "granted": rng.choice([MA, SPOT, 0], 24),
+            "cause": rng.integers(0, 3, 24),
+            "busy": rng.random(24),
+        }
+
+    plain: dict[str, Any] = {"vms": 24, "agents": ("microservices", "batch", "functions"), "tick_s": 20.0, "maintenance_per_day": 10.0}
+    whole = floor(**plain)
+    for step in range(300):
+        if step == 165:
+            states = [unpack(pack(part.snapshot())) for part in (whole.platform, whole.log, whole.requirements)]
+        whole.tick(**wanted(step))
+    again = floor(**plain)
+    for part, state in zip((again.platform, again.log, again.requirements), states, strict=True):
+        part.restore(state)
+    again.t_s = 165 * 20.0
+    for step in range(165, 300):
+        again.tick(**wanted(step))
+    one, other = whole.tables(), again.tables()
+    assert set(one) == set(other) == {"grants", "messages", "notices", "requirements"}
+    for name, table in one.items():
+        assert table.equals(other[name]), name
