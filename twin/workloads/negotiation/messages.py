@@ -72,6 +72,10 @@ class MessageLog:
     def _chain(self, cause: int) -> int:
         return int(self._chains[cause % REMEMBERED]) if cause >= max(self._next - REMEMBERED, 0) else cause
 
+    def unwritten(self) -> list[dict[str, Any]]:
+        """Return the messages since the last writing, in the columns of the table."""
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in self._rows]
+
     def write(self, sink: Sink) -> None:
         """Write what was said since the last time."""
         if self._rows:

@@ -20,8 +20,10 @@ from twin.workloads.negotiation.maintenance import Site
 from twin.workloads.negotiation.messages import MessageLog
 from twin.workloads.negotiation.notices import kinds
 from twin.workloads.negotiation.platform import Done, Platform
+from twin.workloads.negotiation.receiving import Receiving
 from twin.workloads.negotiation.requirements import Requirements
 from twin.workloads.negotiation.reserve import Reserve
+from twin.workloads.negotiation.session import Answers
 from twin.workloads.negotiation.settings import Settings
 from twin.workloads.negotiation.situation import situation
 from twin.workloads.negotiation.tenants import tenants
@@ -73,6 +75,7 @@ class Negotiation:
         self.hearing = Hearing(settings, self.tenants, self.log, horizon_s, seed)
         site = Site(fleet.row_ids, (fleet.host_ids, fleet.server_ids))
         self.platform = Platform(self.tenants, settings, self.log, seed, site=site, reach_s=self.hearing.bus.reach_s)
+        self._receiving = Receiving(settings.messages, self.tenants)
         self._reserve = Reserve(settings, clock, horizon_s, seed)
         self._taken_off = settings.taken_off()
         self._bills = Bills(self.tenants, self._taken_off)
@@ -90,9 +93,13 @@ class Negotiation:
         coming = self._reserve.highest(t_s, t_s + self._lead_s + 60.0)
         return self._reserve.share(t_s) * total_cores, coming * total_cores
 
-    def receive(self, said: hint.Hints) -> None:
-        """Take hints from outside; they are on their way from the time that they bear."""
-        self.hearing.say(said)
+    def receive(self, said: hint.Hints, answers: Answers | None = None) -> None:
+        """Take hints and answers of programs outside; they are on their way when the next tick begins."""
+        self._receiving.receive(said, answers)
+
+    def standing(self) -> Ints:
+        """Return the VMs that have a place, by number."""
+        return np.flatnonzero(self._standing)
 
     def observe(self, t_s: float, until_s: float, standing: Standing, spare: Spare) -> OffersObservation:
         """Return what the holder of offers may see at the beginning of a tick: everything that was heard by then."""
@@ -105,11 +112,21 @@ class Negotiation:
         self._standing, self.t_s = here, t_s
         self.platform.release(went, t_s)
         self.platform.admit(came, t_s)
+        self._heed(t_s)
         self.hearing.speak(t_s, until_s, came, here)
         self.hearing.hear(t_s)
         seen = self._seen(t_s, until_s, standing, spare)
         self.hearing.store.settle()
         return seen
+
+    def _heed(self, t_s: float) -> None:
+        """Send hints from outside on their way, and take answers to open notices."""
+        said, answers = self._receiving.until(t_s)
+        self.hearing.say(said)
+        for i in range(len(answers)):
+            vm = self._receiving.vms_of(int(answers.scope[i]), int(answers.of[i]))
+            kind, message = int(answers.notice[i]), int(answers.message[i])
+            self.platform.told(float(answers.t_s[i]), vm, kind, int(answers.answer[i]), message)
 
     def _seen(self, t_s: float, until_s: float, standing: Standing, spare: Spare) -> OffersObservation:
         vm, platform, whole = standing.vm, self.platform, self.tenants
@@ -133,6 +150,7 @@ class Negotiation:
             size_share=read_only(platform.size_share[vm]),
             clock_share=read_only(platform.clock_share[vm]),
             running=read_only(platform.running[vm]),
+            moved=read_only(platform.gone[vm]),
             noticed=read_only(platform.noticed[vm]),
             declined=read_only(platform.declined(t_s)[vm]),
             busy_share=read_only(standing.busy_share),
@@ -148,10 +166,11 @@ class Negotiation:
     def act(self, seen: OffersObservation, wanted: OffersAction, standing: Standing) -> Done:
         """Tell VMs what is wanted of them, take their answers, and do what is due; return whose treatment changed."""
         fares = situation(seen, standing.objective_met)
-        # What agents say of the coming tick is on its way while it lasts.
+        done = self.platform.act(seen.t_s, seen, wanted, fares)
+        # What agents of VMs that were left say of the coming tick is on its way while it lasts.
         self.hearing.say(self.platform.agents.hints(seen.t_s, seen.t_s + seen.tick_s, fares))
         self._why = wanted.why
-        return self.platform.act(seen.t_s, seen, wanted, fares)
+        return done
 
     def account(self, until_s: float, seen: OffersObservation) -> None:
         """Bill the tick that ends at ``until_s``, and hold what happened against what hints demand."""
@@ -198,6 +217,7 @@ class Negotiation:
             "standing": np.flatnonzero(self._standing),
             "log": self.log.snapshot(),
             "hearing": self.hearing.snapshot(),
+            "receiving": self._receiving.snapshot(),
             "platform": self.platform.snapshot(),
             "bills": self._bills.snapshot(),
             "requirements": self._requirements.snapshot(),
@@ -210,6 +230,7 @@ class Negotiation:
         self._standing[np.array(state["standing"], dtype=np.int64)] = True
         self.log.restore(state["log"])
         self.hearing.restore(state["hearing"])
+        self._receiving.restore(state["receiving"])
         self.platform.restore(state["platform"])
         self._bills.restore(state["bills"])
         self._requirements.restore(state["requirements"])

@@ -61,9 +61,14 @@ class Recording:
 
     def hint(self, t_s: float, scope: keys.Scope, of_id: str, key: str, said: Any) -> float:
         """Take down a hint and return its value as a number; None takes it back. ValueError, one line, where it is none."""
-        value = None if said is None else keys.value(key, said)
-        self._add((float(t_s), "hint", scope, of_id, key, value, None, None))
-        return float("nan") if value is None else value
+        return self.hints(t_s, [(scope, of_id, key, said)])[0]
+
+    def hints(self, t_s: float, said: Sequence[tuple[keys.Scope, str, str, Any]]) -> list[float]:
+        """Take down hints (scope, id, key, value) as ``hint`` does, all of them or none."""
+        values = [None if value is None else keys.value(key, value) for _, _, key, value in said]
+        rows = [(float(t_s), "hint", *about[:3], value, None, None) for about, value in zip(said, values, strict=True)]
+        self._add(*rows)
+        return [float("nan") if value is None else value for value in values]
 
     def answer(self, t_s: float, scope: keys.Scope, of_id: str, notice: str | int, said: Literal["accepted", "declined"]) -> None:
         """Take down an answer to a message, by its number, or to all open notices of a kind. ValueError where it is none."""
@@ -77,11 +82,11 @@ class Recording:
         """Write the log as Parquet; equal sessions give equal files."""
         write_table(path, self.frame())
 
-    def _add(self, row: tuple[Any, ...]) -> None:
-        if len(self._rows) >= MOST_ROWS:
+    def _add(self, *rows: tuple[Any, ...]) -> None:
+        if len(self._rows) + len(rows) > MOST_ROWS:
             raise ValueError(f"session: {MOST_ROWS:,} hints and answers, no log holds more; save it and begin another")
-        checked(pl.DataFrame([row], schema=SCHEMA, orient="row"), "session")
-        self._rows.append(row)
+        checked(pl.DataFrame(rows, schema=SCHEMA, orient="row"), "session")
+        self._rows.extend(rows)
 
 
 class Replay:
