@@ -25,6 +25,9 @@ class WorkloadIntelligenceKnobs(Knobs):
     ] = 0.05
     release_s: Annotated[float, Field(ge=0, le=7200, description="time between two steps in which a row gives power again")] = 300.0
     idle_share: Annotated[float, Field(ge=0, le=1, description="of rented vCPUs that idle, what harvest VMs of the host may use")] = 0.5
+    size_room_share: Annotated[
+        float, Field(ge=0, le=0.5, description="of its cores, what a smaller VM has left before it gets all of its cores again")
+    ] = 0.06
     grow_hold_s: Annotated[float, Field(ge=0, le=7200, description="time before harvest VMs of a host grow again")] = 600.0
     boost_busy_share: Annotated[float, Field(ge=0, le=1, description="load from which a VM that may be overclocked is, also unasked")] = 0.6
     move: Annotated[bool, Field(description="offer another region to VMs that may go there, while others wait here for room")] = True

@@ -19,8 +19,11 @@ from twin.workloads.negotiation.treatments import HARVEST, OVERCLOCKED, RIGHTSIZ
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 # An overclocked VM keeps its clock until its load has fallen by so much.
 _CALMER_SHARE = 0.1
+# And one that has got all of its cores keeps them until its load has fallen by so much.
+_STEADIER_SHARE = 0.02
 
 
 class WorkloadIntelligence:
@@ -40,7 +43,7 @@ class WorkloadIntelligence:
         """Return the treatment of every VM that is seen."""
         if seen.taken_off is not None and seen.taken_off != self._taken_off:
             self._choice, self._taken_off = Choice(seen.taken_off), seen.taken_off
-        code = codes(seen.hints, (seen.peak_share <= RIGHT_SIZE) & (seen.pool == HOSTS))
+        code = codes(seen.hints, self._fits(seen))
         short = self._relief.short if len(self._relief.short) == len(seen.spare.row_power_w) else seen.spare.row_power_w < 0.0
         offered = open_now(seen, eligible_by_code()[code], self._choice, self._knobs, short)
         plan = self._memory.recall(seen, self._choice.best[offered])
@@ -52,6 +55,15 @@ class WorkloadIntelligence:
         clock, clock_cause = self._clocks(seen, plan)
         cause = np.where(plan.here, np.where(clock_cause != CALM, clock_cause, size_cause), plan.cause)
         return OffersAction(plan.granted, size, clock, plan.take, cause, self._choice.why(code, offered))
+
+    def _fits(self, seen: OffersObservation) -> Bools:
+        """Return which VMs half of their cores are enough for: on an ordinary day, and with some room now.
+
+        A VM whose load comes near the half gets all of its cores, at their price, until it has fallen again.
+        """
+        most = (1.0 - self._knobs.size_room_share) * RIGHT_SIZE
+        now = np.where(seen.granted & RIGHTSIZED, most, most - _STEADIER_SHARE)
+        return np.asarray((seen.peak_share <= RIGHT_SIZE) & (seen.busy_share <= now) & (seen.pool == HOSTS))
 
     def _sizes(self, seen: OffersObservation, plan: Plan, right: Floats) -> tuple[Floats, Ints]:
         """Return sizes, and what each is for."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twin.workloads.levers import CAUSES, EVICT, LEAVE, MOVE, SHUT, OffersAction, OffersObservation
 from twin.workloads.negotiation import notices, permits
-from twin.workloads.negotiation.noticeboard import CLOCK, HOST, MOVING, NOBODY, SIZE, TAKE
+from twin.workloads.negotiation.noticeboard import HOST, MOVING, NOBODY, SIZE, TAKE
 from twin.workloads.negotiation.situation import Situation
 
 Floats = NDArray[np.float64]
@@ -49,11 +49,13 @@ class InForce:
 class Wishes:
     """What is wanted of the VMs of an observation and allowed by their hints, shape N; ``barred`` marks where hints forbid some of it.
 
-    A taking that is forbidden is none, a size or clock that is forbidden is the regular one.
+    A taking that is forbidden is none, a size or clock that is forbidden is the regular one. ``taking`` are the positions of those
+    that are to be taken.
     """
 
     vm: Ints
     take: Ints
+    taking: Ints
     size_share: Floats
     clock_share: Floats
     cause: Ints
@@ -80,15 +82,13 @@ class Wishes:
 
     def changed(self, slot: int, now: InForce) -> Ints:
         """Return the positions whose notice of a slot may be due to be sent: what is wanted is not what is."""
-        if slot == TAKE:
-            return np.flatnonzero((self.take == EVICT) | (self.take == SHUT))
-        if slot == MOVING:
-            return np.flatnonzero(self.take == MOVE)
+        if slot in (TAKE, MOVING):
+            return np.asarray(self.taking[(self.take[self.taking] == MOVE) == (slot == MOVING)])
         held, wanted = (now.size_share, self.size_share) if slot == SIZE else (now.clock_share, self.clock_share)
-        return np.flatnonzero(np.abs(wanted - held[self.vm]) > SAME)
+        return np.flatnonzero(wanted != held.take(self.vm))
 
     def at_once(self, slot: int, at: Ints, now: InForce) -> Ints:
-        """Return which of these positions change size or clock without a notice: they do not run, or come back from less than they asked."""
+        """Return which positions change size or clock without a notice: they do not run, or come back from less than they asked."""
         vm = self.vm[at]
         away = now.taken[vm] != LEAVE
         # What was asked for is no offer that could be declined.
@@ -115,7 +115,7 @@ def wishes(seen: OffersObservation, action: OffersAction) -> Wishes:
     if len(bad := slow[~permits.clocks(seen.hints, slow, clock[slow])]):
         clock, barred[bad] = clock.copy(), True
         clock[bad] = 1.0
-    return Wishes(seen.vm, take, size, clock, action.cause, barred)
+    return Wishes(seen.vm, take, taking[take[taking] != LEAVE], size, clock, action.cause, barred)
 
 
 @dataclass(frozen=True, slots=True)
