@@ -104,15 +104,14 @@ class NoticeBoard:
         self._at["reply"][slot, vm] = message
 
     def tell(self, vm: Ints, kind: int, answer: int, t_s: float, message: int = NOBODY) -> Ints:
-        """Take answers from outside to open notices before they fall due; return who gave one.
+        """Take answers from outside to open notices, before their event, which waits for a tick to begin; return who gave one.
 
         They are to notices of a kind and of a message, to those of any where either is -1.
         """
         gave = np.zeros(len(vm), dtype=np.bool_)
         for slot in range(len(SLOTS)):
-            fits = self._open[slot, vm] & (self._at["due_s"][slot, vm] >= t_s)
-            for name, wanted in (("kind", kind), ("message", message)):
-                fits &= (self._at[name][slot, vm] == wanted) | (wanted == NOBODY)
+            fits = self._open[slot, vm].copy()
+            fits &= (self._at["kind"][slot, vm] == kind) | (kind == NOBODY)
             fits &= (self._at["message"][slot, vm] == message) | (message == NOBODY)
             told = vm[fits]
             self._at["answer"][slot, told], self._at["answered_s"][slot, told], self._at["reply"][slot, told] = answer, t_s, NOBODY
@@ -121,7 +120,7 @@ class NoticeBoard:
 
     def held(self, slot: int, vm: Ints | slice, t_s: float) -> Bools:
         """Return which of these VMs declined a notice of a slot so short a while ago that they may not decline another one."""
-        return np.asarray(t_s - self._declined_s[slot, vm] < self._holds_s)
+        return np.asarray(self._declined_s[slot, vm] > t_s - self._holds_s)
 
     def refused(self, slot: int, vm: Ints, t_s: float) -> Bools:
         """Return whose open notices are declined, where their kind may be and the one before it was not."""

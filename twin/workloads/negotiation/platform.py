@@ -140,7 +140,7 @@ class Platform:
 
         It may be to those of one ``kind`` or of one ``message`` alone; -1 is any.
         """
-        return self.board.tell(vm, kind, message, answer, t_s)
+        return self.board.tell(vm, kind, answer, t_s, message)
 
     # -- the tick -------------------------------------------------------------------
 
