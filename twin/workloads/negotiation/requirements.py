@@ -35,8 +35,8 @@ class Requirements:
     - *eviction budget*: the share of a deployment that is evicted at once, by ``preemptibility_share`` (whole VMs).
     - *notice lead*: seconds from a notice's reaching its VM to its event, unless the workload agreed to sooner.
     - *residency*: VMs in another region although their data must stay or they depend on theirs; none may be.
-    - *delay*: how late the work of a VM is that has fewer cores or a slower clock, in seconds (its backlog over what is asked of it;
-      Little's law); VMs on surplus capacity, which may be evicted altogether, are left out.
+    - *delay*: how late the work of a VM is that can wait and has fewer cores or a slower clock, in seconds (its backlog over what is
+      asked of it; Little's law). Nobody else may have a slower clock. VMs on surplus capacity, which may be evicted, are left out.
 
     A VM that had one broken at any time of an hour has it broken for that hour.
     """
@@ -91,10 +91,15 @@ class Requirements:
         of, worst = of[worse], worst[worse]
         self._worst[which, of], self._bound[which, of], self._now[which, of] = used[worst], bound[worst], now[worst]
 
+    def _of(self, concerned: Bools, seen: OffersObservation, key: str) -> Ints:
+        """Return the positions of VMs that a requirement concerns now; as an hour begins all that hint its key, so that it has a row."""
+        now = concerned.take(seen.vm)
+        return np.flatnonzero(now | (seen.hints[key] > 0.0) if self._fresh else now)
+
     def _availability(self, span_s: float, seen: OffersObservation, taken: Ints) -> None:
-        down = (taken[seen.vm] == SHUT) | (taken[seen.vm] == RESTARTED)
+        down = ((taken == SHUT) | (taken == RESTARTED)).take(seen.vm)
         self._down_s[seen.vm[down]] += span_s
-        at = np.flatnonzero((self._down_s[seen.vm] > 0.0) | self._fresh)
+        at = self._of(self._down_s > 0.0, seen, "availability_nines")
         vm = seen.vm[at]
         allowed_s = self._month_s * 10.0 ** -seen.hints["availability_nines"][at]
         used = self._down_s[vm] / allowed_s
@@ -102,13 +107,14 @@ class Requirements:
         self._note(AVAILABILITY, vm, used=used, bound=shares[0], now=shares[1], broken=(used > 1.0) & down[at])
 
     def _budget(self, seen: OffersObservation, taken: Ints) -> None:
-        out = np.flatnonzero((taken[seen.vm] == EVICT) | (self._fresh & (seen.hints["preemptibility_share"] > 0.0)))
+        out = self._of(taken == EVICT, seen, "preemptibility_share")
         if len(out) == 0:
             return
         deployments = len(seen.deployment_vms)
         budget = np.zeros(deployments)
-        touched = np.unique(seen.deployment[out])
-        of = np.flatnonzero(np.isin(seen.deployment, touched))
+        touched = np.zeros(deployments, dtype=np.bool_)
+        touched[seen.deployment[out]] = True
+        of = np.flatnonzero(touched.take(seen.deployment))
         np.maximum.at(budget, seen.deployment[of], seen.hints["preemptibility_share"][of])
         evicted = np.bincount(seen.deployment[out], taken[seen.vm[out]] == EVICT, deployments)
         whole = np.floor(budget * seen.deployment_vms + _ROUNDING)
@@ -134,7 +140,7 @@ class Requirements:
             self._note(LEAD, each.vm[due], used=used, bound=each.lead_s[due], now=each.had_s[due], broken=~each.honoured[due])
 
     def _residency(self, seen: OffersObservation, moved: Bools) -> None:
-        at = np.flatnonzero(moved[seen.vm] | (self._fresh & (seen.hints["data_residency"] > 0.0)))
+        at = self._of(moved, seen, "data_residency")
         if len(at) == 0:
             return
         tied = (seen.hints["data_residency"][at] > 0) | (seen.hints["region_independence"][at] < FULL)
@@ -147,19 +153,17 @@ class Requirements:
 
     def _delay(self, span_s: float, seen: OffersObservation, platform: Platform) -> None:
         """Let work pile up where VMs are slower than what is asked of them, and be done where they are faster."""
-        vm = seen.vm
+        slow = platform.clock_share < 1.0
+        at = self._of(slow | (platform.size_share < 1.0) | (self._backlog_s > 0.0), seen, "delay_tolerance_s")
+        counts = ((platform.granted & SURPLUS) == 0) & (platform.taken == LEAVE)
+        at = at[counts[seen.vm[at]] & ((seen.hints["delay_tolerance_s"][at] > 0.0) | slow[seen.vm[at]])]
+        vm, asked, allowed_s = seen.vm[at], seen.busy_share[at], seen.hints["delay_tolerance_s"][at]
         speed = platform.size_share[vm] * platform.clock_share[vm]
-        concerned = (speed < 1.0) | (self._backlog_s[vm] > 0.0) | (self._fresh & (seen.hints["delay_tolerance_s"] > 0.0))
-        concerned &= ((platform.granted[vm] & SURPLUS) == 0) & (platform.taken[vm] == LEAVE)
-        at = np.flatnonzero(concerned)
-        asked, vm = seen.busy_share[at], vm[at]
-        self._backlog_s[vm] = np.maximum(self._backlog_s[vm] + (asked - speed[at]) * span_s, 0.0)
+        self._backlog_s[vm] = np.maximum(self._backlog_s[vm] + (asked - speed) * span_s, 0.0)
         late_s = np.where(self._backlog_s[vm] > 0.0, self._backlog_s[vm] / np.maximum(asked, 0.01), 0.0)
-        allowed_s = seen.hints["delay_tolerance_s"][at]
-        slow = platform.clock_share[vm] < 1.0
-        used = np.where(allowed_s > 0, late_s / np.maximum(allowed_s, 1.0), np.where(late_s > 0.0, np.inf, 0.0))
         # A slower clock is for those alone that can wait, even where no work is late.
-        broken = (late_s > allowed_s) | (slow & (allowed_s == 0.0))
+        broken = (late_s > allowed_s) | (allowed_s == 0.0)
+        used = np.where(allowed_s > 0.0, late_s / np.maximum(allowed_s, 1.0), np.inf)
         self._note(DELAY, vm, used=used, bound=allowed_s, now=late_s, broken=broken)
 
     # -- hours ------------------------------------------------------------------------
