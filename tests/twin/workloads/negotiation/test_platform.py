@@ -170,8 +170,6 @@ def test_an_answer_to_one_message_or_kind_is_no_answer_to_another(floor: Callabl
     assert stand.platform.told(2.0, everyone, down, ACCEPTED).tolist() == everyone.tolist()
     assert stand.platform.told(2.0, everyone, -1, ACCEPTED, 10_000).tolist() == []
     assert stand.platform.told(2.0, everyone, notices.INDEX["eviction"], ACCEPTED).tolist() == [0]
-    # An answer that comes when the event is due is none.
-    assert stand.platform.told(31.0, everyone, -1, DECLINED).tolist() == []
     done = stand.tick(take=FIRST, size_share=0.5, cause=CAPACITY)
     assert (done.away.tolist(), done.resized.tolist()) == ([0], everyone.tolist())
 
