@@ -132,7 +132,7 @@ class Chains:
             root.action, root.since_w = action, float(seen.spare.row_power_w[place])
         elif cores > 0.0:
             words = f"{cores:.0f} cores returned"
-            self.log.say(seen.t_s, "effect", "platform", "platform", "cores_returned", value=cores, words=words, cause=action)
+            self.log.say(seen.t_s, "effect", "global", "platform", "cores_returned", value=cores, words=words, cause=action)
 
     def effects(self, seen: OffersObservation) -> None:
         """Say what the actions of the last tick brought: watts of their row before and after."""
@@ -143,7 +143,7 @@ class Chains:
             back_w = root.since_w - now_w
             words = f"{back_w / 1e3:.1f} kW returned: {root.since_w / 1e3:.1f} before, {now_w / 1e3:.1f} after"
             self.log.say(
-                seen.t_s, "effect", "platform", "platform", "power_returned", value=back_w, place=row, words=words, cause=root.action
+                seen.t_s, "effect", "global", "platform", "power_returned", value=back_w, place=row, words=words, cause=root.action
             )
             root.action = _NO
 
