@@ -19,7 +19,7 @@ Shown = Literal["today", "candidate"]
 DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
 _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
-_TALK: Final = ("chain", "said", "whose", "answer", "span", "slot", "edit")
+_TALK: Final = ("chain", "said", "whose", "answer", "span", "pool", "edit")
 _KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
@@ -164,7 +164,7 @@ def set_draft(**values: str | None) -> None:
 
 
 def listened() -> Mapping[str, str]:
-    """Return what the Workloads page listens to, as the URL carries it: chain, said (kinds), whose, answer, span, slot (pool), edit."""
+    """Return what the Workloads page listens to, as the URL carries it: chain, said (kinds), whose, answer, span, pool, edit."""
     kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
     return {key: kept[key] for key in _TALK if key in kept}
 

@@ -156,7 +156,7 @@ def _requirements(hours: int) -> list[tuple]:
     rows = []
     for hour in range(hours):
         end = 3600.0 * (hour + 1)
-        rows += [(end, name, "availability", 0.001, 0.0002, 0.0) for name in ("web-frontend", "search")]
+        rows += [(end, name, "availability", 0.999, 0.9998, 0.0) for name in ("web-frontend", "search")]
         rows += [
             (end, "ml-training", "eviction budget", 1.0, 0.95 if hour == 13 else 0.1, 0.0),
             (end, "dev-test", "notice lead", 30.0, 30.0, 0.0),

@@ -7,7 +7,8 @@ from app.charts.chains import Step
 from app.charts.tokens import Tokens
 from twin.clock import Clock
 
-_CHAR_PX = 6.4
+_CHAR_PX = 5.7
+_HEAVY_PX = 7.4
 
 
 def chain_svg(steps: Sequence[Step], clock: Clock, tokens: Tokens, *, narrow: bool = False) -> str:
@@ -18,7 +19,7 @@ def chain_svg(steps: Sequence[Step], clock: Clock, tokens: Tokens, *, narrow: bo
 def _across(steps: Sequence[Step], clock: Clock, tokens: Tokens) -> str:
     width = 760.0
     pitch = width / max(len(steps), 1)
-    most = int(pitch / _CHAR_PX)
+    most, heavy = int((pitch - 8) / _CHAR_PX), int((pitch - 8) / _HEAVY_PX)
     parts = []
     for index, step in enumerate(steps):
         x = index * pitch + 7.0
@@ -27,9 +28,10 @@ def _across(steps: Sequence[Step], clock: Clock, tokens: Tokens) -> str:
         parts.append(_dot(step, x, 9.0, index + 1 == len(steps), tokens))
         if step.t_s is not None:
             parts.append(svg.text(x - 7, 30, f"{clock.at(step.t_s):%H:%M:%S}", tokens.muted))
-        parts.append(svg.text(x - 7, 48, _short(step.title, most), tokens.text, weight=600, size=14))
-        parts.append(svg.text(x - 7, 65, _short(step.under, most + 2), tokens.muted))
-    return svg.document(width, 70.0, parts, "; ".join(f"{step.title}: {step.under}" for step in steps))
+        parts.append(svg.text(x - 7, 48, _short(step.title, heavy), tokens.text, weight=600, size=14))
+        for line, words in enumerate(_lines(step.under, most)):
+            parts.append(svg.text(x - 7, 65 + 15 * line, words, tokens.muted))
+    return svg.document(width, 86.0, parts, "; ".join(f"{step.title}: {step.under}" for step in steps))
 
 
 def _down(steps: Sequence[Step], clock: Clock, tokens: Tokens) -> str:
@@ -51,6 +53,15 @@ def _dot(step: Step, x: float, y: float, last: bool, tokens: Tokens) -> str:
         ring = f"M{svg.number(x - 5)} {svg.number(y)}a5 5 0 1 1 10 0a5 5 0 1 1 -10 0"
         return svg.path(ring, stroke=tokens.control, width=1.4, dash="2.4 2")
     return svg.circle(x, y, 5.5, tokens.surface if last else tokens.candidate, stroke=tokens.candidate, width=2.0)
+
+
+def _lines(words: str, most: int) -> list[str]:
+    """Return words on two lines at most, broken between words."""
+    if len(words) <= most:
+        return [words]
+    cut = words.rfind(" ", 0, most + 1)
+    cut = cut if cut > 0 else most
+    return [words[:cut], _short(words[cut:].lstrip(), most)]
 
 
 def _short(words: str, most: int) -> str:

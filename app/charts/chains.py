@@ -14,6 +14,8 @@ ANSWERS: Final = ("open", "accepted", "declined", "ignored")
 # What a page opens on where nobody has chosen: what was urgent, then what tells the most of a story.
 _URGENT: Final[Mapping[str, int]] = {"power_emergency": 3, "capacity_short": 2, "maintenance": 1, "region": 1}
 _TELLING: Final = ("effect", "action", "notice", "answer", "event")
+# A cause that is longer ago than this has lasted: what is told is how long its newest notices took.
+_SOON_S: Final = 600.0
 _NOUNS: Final[Mapping[str, str]] = {
     "eviction": "eviction",
     "scale_up_offer": "offer of more cores",
@@ -30,6 +32,7 @@ _NOUNS: Final[Mapping[str, str]] = {
     "offers": "offers",
     "region": "other regions",
     "hint": "hints changed",
+    "clocked": "clock changed",
 }
 
 
@@ -91,18 +94,18 @@ def telling(chains: pl.DataFrame) -> pl.DataFrame:
     return led if urgent.is_empty() else urgent
 
 
-def nearest(chains: pl.DataFrame, window: tuple[float, float]) -> int | None:
-    """Return the chain to open: the most urgent, then most telling one in a window, else the nearest one; None without any."""
+def nearest(chains: pl.DataFrame, heard: pl.Series, at_s: float) -> int | None:
+    """Return the chain to open: the most urgent, then most telling one of those ``heard``, else the nearest one; None without any."""
     if chains.is_empty():
         return None
-    inside = chains.filter(pl.col("weight") > 1, pl.col("t_s") <= window[1], pl.col("end_s") >= window[0])
+    inside = chains.filter(pl.col("weight") > 1, pl.col("chain_id").is_in(heard.implode()))
     if not inside.is_empty():
         best = inside.sort("urgent", "weight", "value", "vms", descending=True, maintain_order=True)
         return int(best["chain_id"][0])
     found = telling(chains)
     if found.is_empty():
         return None
-    return int(found.sort((pl.col("t_s") - sum(window) / 2).abs(), maintain_order=True)["chain_id"][0])
+    return int(found.sort((pl.col("t_s") - at_s).abs(), maintain_order=True)["chain_id"][0])
 
 
 def beside(chains: pl.DataFrame, t_s: float, chain_id: int | None) -> tuple[int | None, int | None]:
@@ -115,6 +118,14 @@ def beside(chains: pl.DataFrame, t_s: float, chain_id: int | None) -> tuple[int 
     order = sorted(zip(found["t_s"].to_list(), found["chain_id"].to_list(), strict=True))
     before, after = [one for one in order if one < key], [one for one in order if one > key]
     return (before[-1][1] if before else None), (after[0][1] if after else None)
+
+
+def episode(chain: pl.DataFrame, window: tuple[float, float]) -> pl.DataFrame:
+    """Return what of a chain is told at once: all of it, or, of one that lasts longer than the window, its cause and what lies in there."""
+    if chain.is_empty() or float(chain["t_s"][-1]) - float(chain["t_s"][0]) <= window[1] - window[0]:
+        return chain
+    inside = chain.filter(pl.col("t_s").is_between(*window) | (pl.col("message_id") == chain["message_id"][0]))
+    return chain if len(inside) < 2 else inside
 
 
 def steps(chain: pl.DataFrame) -> list[Step]:
@@ -181,7 +192,7 @@ def title(chain: pl.DataFrame) -> str:
     dots = steps(chain)
     notices, effect = dots[1], dots[4]
     if effect.t_s is not None and notices.t_s is not None and dots[0].t_s is not None:
-        took = show(effect.t_s - dots[0].t_s, "x_s")
+        took = show(effect.t_s - (dots[0].t_s if notices.t_s - dots[0].t_s < _SOON_S else notices.t_s), "x_s")
         return f"From cause to effect: {notices.title.lower()} brought {_down(effect.title)} in {took}"
     if notices.t_s is not None:
         return f"{dots[0].title}: {notices.title.lower()}, {dots[2].under or 'no answer'}; {dots[3].title.lower()}"
@@ -226,7 +237,8 @@ def _answered(answers: pl.DataFrame, notices: pl.DataFrame) -> dict[str, Any]:
 
 
 def _done(actions: pl.DataFrame, notices: pl.DataFrame) -> dict[str, Any]:
-    words = "; ".join(dict.fromkeys(plainly(str(one)) for one in actions["words"].to_list() if one))
+    said = list(dict.fromkeys(plainly(str(one)) for one in actions["words"].to_list() if one))
+    words = said[0] if len(said) == 1 else _by_name(actions)
     if not words and not notices.is_empty():
         ended = dict(notices.group_by("outcome").len().iter_rows())
         words = ", ".join(f"{number} {word}" for word, number in sorted(ended.items()))
@@ -238,6 +250,12 @@ def _done(actions: pl.DataFrame, notices: pl.DataFrame) -> dict[str, Any]:
         "lead_s": None if lead is None else float(lead),  # type: ignore[arg-type]
         "returned": float(values.sum()) if len(values) else None,
     }
+
+
+def _by_name(actions: pl.DataFrame) -> str:
+    """Return how many VMs each kind of action was done to."""
+    summed = actions.group_by("name", maintain_order=True).agg(pl.col("vms").sum())
+    return ", ".join(f"{vms} {noun(name)}" for name, vms in summed.iter_rows())
 
 
 def kept(messages: pl.DataFrame, kinds: Sequence[str], workload: str, answer: str) -> pl.DataFrame:

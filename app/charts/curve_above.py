@@ -39,7 +39,7 @@ def curve_parts(curve: Curve, tokens: Tokens, window: tuple[float, float], ends:
     near = curve.limit is not None and curve.limit - high < 3 * (high - low + 0.02 * abs(high))
     if near and curve.limit is not None:
         high = max(high, curve.limit)
-    low, high = _padded(low, high)
+    low, high = _padded(low, high, min(known) >= 0.0)
     measure = Measure.of(curve.name, max(abs(low), abs(high)))
 
     def x(t_s: float) -> float:
@@ -88,6 +88,6 @@ def _last(curve: Curve, measure: Measure, window: tuple[float, float], ends: tup
     return [svg.text(ends[1], height, measure.plain(value), ink, anchor="end", weight=600)]
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _padded(low: float, high: float, positive: bool) -> tuple[float, float]:
     room = max(0.12 * (high - low), 0.01 * abs(high), 1e-9)
-    return low - room, high + room
+    return (max(low - room, 0.0) if positive else low - room), high + room

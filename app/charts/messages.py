@@ -17,6 +17,8 @@ from twin.clock import Clock
 MANAGERS: Final[Mapping[str, str]] = {"platform": "Platform", "global": "Global manager", "local": "Local managers"}
 MOST_DRAWN: Final = 600
 _MOST_WORDS: Final = 24
+# With more messages than this in a window, hints of others are short strokes, and only what happened is in words.
+_CROWD: Final = 60
 _CHAR_PX: Final = 6.1
 _LONGEST: Final = 44
 # Notices of a chain that are sent within so long of one another are told together.
@@ -70,8 +72,9 @@ def messages_svg(scene: Scene, tokens: Tokens, title: str, *, frame: Frame = WID
     parts = [] if scene.curve is None else curve_parts(scene.curve, tokens, scene.window, (frame.left, frame.right), frame.above)
     parts += _grid(scene, frame, lanes, bottom, tokens)
     until = _ends(scene.messages, scene.window[1])
+    crowd = len(rows) > _CROWD
     for row in rows:
-        parts.append(_message(row, scene, frame, lanes, until, tokens))
+        parts.append(_message(row, scene, frame, lanes, until, tokens, crowd))
     parts += _words(rows, scene, frame, lanes, tokens)
     if scene.cursor_s is not None and scene.window[0] <= scene.cursor_s <= scene.window[1]:
         at = _x(scene, frame, scene.cursor_s)
@@ -140,7 +143,7 @@ def _ends(messages: pl.DataFrame, last_s: float) -> dict[int, float]:
 
 
 def _message(
-    row: Mapping[str, Any], scene: Scene, frame: Frame, lanes: Mapping[str, float], until: Mapping[int, float], tokens: Tokens
+    row: Mapping[str, Any], scene: Scene, frame: Frame, lanes: Mapping[str, float], until: Mapping[int, float], tokens: Tokens, crowd: bool
 ) -> str:
     mine = bool(row["mine"])
     ink = tokens.candidate if mine else tokens.today
@@ -150,6 +153,9 @@ def _message(
         # What was measured is told upwards, whoever measured it.
         start = lanes["global"]
     match kind:
+        case "hint" if crowd and not mine:
+            drawn = [_arrow(x, start, start - 11.0, ink, 1.0)]
+            middle, high = start - 5.0, 11.0
         case "hint" | "notice":
             drawn = [_arrow(x, start, end, ink, 1.6 if mine else 1.0)]
             middle, high = (start + end) / 2, abs(end - start)
@@ -216,7 +222,9 @@ def _words(rows: Sequence[Mapping[str, Any]], scene: Scene, frame: Frame, lanes:
     taken = _occupied(rows, scene, frame, lanes)
     parts: list[str] = []
     told: set[tuple[Any, ...]] = set()
-    queue = sorted(rows, key=lambda row: (not row["mine"], _WORDS_FIRST.get(str(row["kind"]), 9), row["t_s"]))
+    crowd = len(rows) > _CROWD
+    loud = [row for row in rows if row["mine"] or not crowd or row["kind"] in {"event", "effect"}]
+    queue = sorted(loud, key=lambda row: (not row["mine"], _WORDS_FIRST.get(str(row["kind"]), 9), row["t_s"]))
     for row in queue:
         if len(parts) >= (_MOST_WORDS if not frame.above else 9) or (frame.above and not row["mine"]):
             break

@@ -1,7 +1,7 @@
 // The text comes from our own writers, which escape every word; what could act or fetch is taken out all the same.
 export default function ({ data: [data], parentElement, setTriggerValue }) {
   const root = parentElement.querySelector('.talk'), line = root.querySelector('.says');
-  root.className = 'talk' + (data.narrow ? ' two' : '');
+  root.className = 'talk' + (data.narrow ? ' ' + data.turns : '');
   for (const [name, text] of [['wide', data.svg], ['narrow', data.narrow]]) {
     const place = root.querySelector('.' + name);
     if (!text) { place.replaceChildren(); continue; }

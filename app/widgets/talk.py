@@ -1,6 +1,7 @@
 """A drawing of messages: pointed at they speak, picked they are followed."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ def talk(
     key: str,
     narrow: str = "",
     hint: str = "",
+    turns: Literal["two", "slim"] = "two",
     on_pick: Callable[[str], None] | None = None,
     on_move: Callable[[float], None] | None = None,
 ) -> None:
@@ -23,7 +25,8 @@ def talk(
 
     One stop of the tab key leads into it; arrow keys go from group to group, enter picks. A part that carries ``data-from`` and ``data-to``
     (seconds) is a scale: a click or drag on it, or an arrow key by ``data-step``, tells ``on_move`` the moment. ``hint`` is what the
-    line under it says while nothing is pointed at.
+    line under it says while nothing is pointed at. The ``narrow`` drawing is shown on a phone; with *slim* only where the place is as
+    small as one.
     """
 
     def picked() -> None:
@@ -36,4 +39,4 @@ def talk(
         if on_move is not None and value is not None:
             on_move(float(value))
 
-    _TALK(key=key, data=[{"svg": svg, "narrow": narrow, "hint": hint}], on_picked_change=picked, on_moved_change=moved)
+    _TALK(key=key, data=[{"svg": svg, "narrow": narrow, "hint": hint, "turns": turns}], on_picked_change=picked, on_moved_change=moved)

@@ -35,16 +35,13 @@ def _live() -> None:
     with left:
         lanes.lanes(listen)
         chain.chain(listen)
+        requirements.requirements(listen)
     with right:
         granted.granted(listen)
         prices.waterfall(listen)
-        requirements.requirements(listen)
-    waiting = hints.hints(listen)
-    left, right = st.columns([738, 430], gap="small")
-    with left:
+        waiting = [prices.band(listen)]
         pools.pools(listen)
-    with right:
-        waiting = [*waiting, prices.band(listen)]
+    waiting += hints.hints(listen)
     with place:
         later.follow(waiting, state.in_step, key="workloads")
 

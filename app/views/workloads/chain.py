@@ -17,12 +17,12 @@ from twin.units import show
 
 _MARKS: Final = {"accepted": "✓", "declined": "✕", "ignored": "◌", "open": "○"}
 _HEADS: Final = (
-    Head("workload", "Workload", "strong", "18%"),
+    Head("workload", "Workload", "strong", "19%"),
     Head("notice", "Notice", "muted", "19%", narrow=False),
     Head("answer", "Answer", "text", "20%"),
-    Head("done", "What was done", "text", "25%", narrow=False),
+    Head("done", "What was done", "text", "24%", narrow=False),
     Head("lead", "Lead, s", "number", "9%"),
-    Head("vms", "VMs", "value", "9%"),
+    Head("vms", "VMs", "value", "9%", narrow=False),
 )
 
 
@@ -35,13 +35,17 @@ def chain(listen: Listening) -> None:
             key="workloads-chain",
         )
         return
-    messages, notices = reading.chain(listen.home, listen.run_id, listen.chain)
+    whole, notices = reading.chain(listen.home, listen.run_id, listen.chain)
+    messages = story.episode(whole, listen.window)
     with parts.panel(
         story.title(messages), "workloads-chain", data=messages, sql=_SQL.format(run_id=listen.run_id, chain=listen.chain), png=True
     ):
         tokens, clock, dots = state.colours(), listen.now.clock, story.steps(messages)
         drawing(chain_svg(dots, clock, tokens), narrow=chain_svg(dots, clock, tokens, narrow=True), key="workloads-chain-dots")
-        if float(messages["t_s"][0]) > listen.window[1] or float(messages["t_s"][-1]) < listen.window[0]:
+        if len(messages) < len(whole):
+            lasts = f"{clock.at(float(whole['t_s'][0])):%H:%M} to {clock.at(float(whole['t_s'][-1])):%H:%M}"
+            note(f"It lasts from {lasts}, {len(whole)} messages; told here is what happened in the part of the day above.")
+        elif float(messages["t_s"][0]) > listen.window[1] or float(messages["t_s"][-1]) < listen.window[0]:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workloads-elsewhere"):
                 note("The nearest chain; it is not in the part of the day above.")
                 st.button("Go there", key="workloads-go", type="tertiary", on_click=go_to, args=(listen, listen.chain))

@@ -31,6 +31,7 @@ def granted(listen: Listening) -> None:
             matrix.matrix_svg(found, everyone, state.colours(), **drawn),
             narrow=matrix.matrix_svg(found, everyone, state.colours(), narrow=True, **drawn),
             key="workloads-matrix",
+            turns="slim",
             hint="Point at a square for its numbers; click it to look at its workload.",
             on_pick=lambda workload: state.listen(whose=workload),
         )

@@ -51,7 +51,7 @@ def hints(listen: Listening) -> list[Answer]:
     whose = listen.whose if listen.whose in tenants else next(iter(edits), next(iter(tenants)))
     answer = _quotes(listen, tenants, edits)
     with parts.panel(_title(whose, answer, bool(edits)), "workloads-hints"):
-        left, right = st.columns([640, 528], gap="medium")
+        left, right = st.columns([540, 612], gap="medium")
         with left:
             _controls(tenants, classes, edits, whose)
         with right:
@@ -77,10 +77,10 @@ def _controls(tenants: Mapping[str, Mapping[str, Any]], classes: Classes, edits:
     name, said = hint_edits.of(tenants[whose])
     edit = edits.get(whose, {})
     first, second = st.columns(2, gap="small")
-    with first:
+    with first, st.container(gap="xxsmall"):
         _labelled("Workload")
         select("Workload", list(tenants), whose, "hints-whose", lambda one: state.listen(whose=one))
-    with second:
+    with second, st.container(gap="xxsmall"):
         _labelled("Template: the class of its hints")
         select(
             "Template", list(classes), edit.get(CLASS, name), f"hints-class-{whose}",
@@ -88,7 +88,7 @@ def _controls(tenants: Mapping[str, Mapping[str, Any]], classes: Classes, edits:
         )  # fmt: skip
     columns = st.columns(3, gap="small")
     for index, key in enumerate(CHOICES):
-        with columns[index % 3]:
+        with columns[index % 3], st.container(gap="xxsmall"):
             _hint(key, classes[edit.get(CLASS, name)], said, edits, whose)
     changed = [plainly(one) for one, values in edits.items() if values]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="hints-foot"):
@@ -107,7 +107,7 @@ def _hint(key: str, of_class: WorkloadClass, said: Mapping[str, Any], edits: Edi
 
 
 def _labelled(words: str) -> None:
-    st.html(f'<p class="iw-note iw-above">{html.escape(words)}</p>')
+    st.html(f'<p class="iw-note">{html.escape(words)}</p>')
 
 
 def words_now(key: str, of_class: WorkloadClass, said: Mapping[str, Any]) -> str:
@@ -189,5 +189,5 @@ def all_words(listen: Listening, quotes: Mapping[str, tuple[Any, Any]], edits: E
     if not edits or abs(then - now) < 0.005:
         return f"All workloads together: <b>{MINUS}{now:.1f}\u00a0%</b> quoted."
     change = then - now
-    sense = "less" if change > 0 else "more"
+    sense = "cheaper" if change > 0 else "dearer"
     return f"All workloads together: {MINUS}{now:.1f}\u00a0% → <b>{MINUS}{then:.1f}\u00a0%</b> quoted, {abs(change):.1f} points {sense}."

@@ -24,7 +24,7 @@ def pools(listen: Listening) -> None:
         for pool in table["pool"].unique(maintain_order=True).to_list()
         if float(table.filter(pl.col("pool") == pool)["total_cores"].max()) > 0
     ]  # type: ignore[arg-type]
-    asked = state.listened().get("slot", "")
+    asked = state.listened().get("pool", "")
     pool = asked if asked in known else known[0]
     frame, unit = table.filter(pl.col("pool") == pool).sort("t_s"), UNITS.get(pool, "cores")
     words = title(frame, pool, unit)
@@ -36,7 +36,7 @@ def pools(listen: Listening) -> None:
                     known,
                     pool,
                     "talk-pool",
-                    lambda one: state.listen(slot=one),
+                    lambda one: state.listen(pool=one),
                     words=lambda one: f"{one} ({UNITS.get(one, 'cores')})",
                     width=170,
                 )

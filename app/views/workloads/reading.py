@@ -95,16 +95,16 @@ def listening(now: state.Context) -> Listening:
     window = window_of(now.t_s, length, (brief.begin_s, brief.end_s))
     found = chains(home, run_id)
     wanted = int(asked["chain"]) if asked.get("chain", "").isdigit() else None
-    if not found.is_empty() and wanted is not None:
-        mine = found.filter(pl.col("chain_id") == wanted, pl.col("t_s") <= window[1], pl.col("end_s") >= window[0])
-        wanted = None if mine.is_empty() else wanted
-    chain = wanted if wanted is not None else story.nearest(found, window)
+    inside = within(home, run_id, window)
+    heard = pl.Series([], dtype=pl.Int64) if inside.is_empty() else inside["chain_id"].unique()
+    if wanted is None or wanted not in heard:
+        wanted = story.nearest(found, heard, now.t_s)
     other = now.today if now.shown == "candidate" and now.candidate else None
     whose = asked.get("whose", "")
     known = workloads(home, run_id)
     said, answer = asked.get("said", ""), asked.get("answer", "")
     kinds = said if said in SAID else EVERYTHING
-    return Listening(now, home, run_id, other, window, chain, kinds, whose if whose in known else "", answer if answer in ANSWERS else "")
+    return Listening(now, home, run_id, other, window, wanted, kinds, whose if whose in known else "", answer if answer in ANSWERS else "")
 
 
 def window_of(t_s: float, length_s: float, span: tuple[float, float]) -> tuple[float, float]:
@@ -128,7 +128,7 @@ def workloads(home: str, run_id: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def within(home: str, run_id: str, window: tuple[float, float]) -> pl.DataFrame:
-    """Return the messages of a window, and what was done before it and may still hold: actions of chains that reach into it."""
+    """Return the messages of a window."""
     messages = _table(home, run_id, "messages")
     if messages.is_empty():
         return messages

@@ -13,11 +13,13 @@ from app.views.workloads import reading
 from app.views.workloads.lanes import note
 from app.views.workloads.reading import Listening
 from app.widgets.rows import Head, rows
+from twin.units import show
 
-# From this part of what is allowed on, a requirement is close.
+# From this part of what is allowed on, a requirement is close. An eviction budget is there to be used up, a lead to be kept to the second.
 _CLOSE: Final = 0.8
-# A longer lead is better; of everything else less is.
-_AT_LEAST: Final = frozenset({"notice lead", "lead"})
+_CAN_BE_CLOSE: Final = frozenset({"availability", "delay"})
+# A longer lead and a higher availability are better; of everything else less is.
+_AT_LEAST: Final = frozenset({"notice lead", "availability"})
 _HEADS: Final = (
     Head("workload", "Workload", "strong", "26%"),
     Head("cut", "Price cut, %", "value", "16%"),
@@ -40,20 +42,20 @@ class Kept:
     @property
     def used_share(self) -> float:
         """Return how much of what is allowed the worst hour used; above one it was broken."""
-        if self.requirement in _AT_LEAST:
-            return self.bound / self.worst if self.worst > 0 else (0.0 if self.bound <= 0 else 9.0)
-        if self.bound <= 0:
-            return 0.0 if self.worst <= self.bound else 9.0
-        return self.worst / self.bound
+        if self.requirement == "availability":
+            used, allowed = 1.0 - self.worst, 1.0 - self.bound
+        elif self.requirement == "notice lead":
+            used, allowed = self.bound, self.worst
+        else:
+            used, allowed = self.worst, self.bound
+        return used / allowed if allowed > 0 else (0.0 if used <= 0 else 9.0)
 
     @property
     def state(self) -> str:
         """Return met, at risk or broken."""
         if self.broken_vm_hours > 1e-9:
             return "broken"
-        # A lead is kept or not: that it is kept to the second is no risk. Nor is a bound that every VM may use up.
-        close = self.requirement not in _AT_LEAST and self.used_share >= _CLOSE and self.bound < 1.0
-        return "at risk" if close else "met"
+        return "at risk" if self.requirement in _CAN_BE_CLOSE and self.used_share >= _CLOSE else "met"
 
 
 @lru_cache(maxsize=16)
@@ -63,11 +65,9 @@ def worst(home: str, run_id: str) -> tuple[Kept, ...]:
     found = []
     for (workload, name), group in table.group_by("workload_id", "requirement", maintain_order=True) if not table.is_empty() else ():
         broken = float(group["broken_vm_hours"].sum())
-        over = pl.col("bound") - pl.col("now") if name in _AT_LEAST else pl.col("now") - pl.col("bound")
-        row = group.filter(pl.col("now").is_not_nan()).sort(over, descending=True, maintain_order=True).head(1)
-        if row.is_empty():
-            continue
-        found.append(Kept(str(workload), str(name), float(row["bound"][0]), float(row["now"][0]), broken))
+        rows_ = group.filter(pl.col("now").is_not_nan()).select("bound", "now").unique(maintain_order=True).iter_rows()
+        each = [Kept(str(workload), str(name), float(bound), float(now), broken) for bound, now in rows_]
+        found += [max(each, key=lambda one: one.used_share)] if each else []
     return tuple(found)
 
 
@@ -80,12 +80,17 @@ def requirements(listen: Listening) -> None:
     table = reading.table(listen.run_id, "requirements")
     with parts.panel(title(kept), "workloads-requirements", data=table, sql=_SQL.format(run_id=listen.run_id), png=True):
         everyone = reading.workloads(listen.home, listen.run_id)
-        found = [_row(listen, name, [each for each in kept if each.workload == name]) for name in everyone]
+        names = [listen.whose] if listen.whose else everyone
+        found = [row for name in names for row in _rows(listen, name, [each for each in kept if each.workload == name])]
         rows(
-            _HEADS, found, state.colours(), key="workloads-requirement-rows", chosen=listen.whose or None,
+            _HEADS, found, state.colours(), key="workloads-requirement-rows",
             on_pick=lambda one: state.listen(whose=None if one == listen.whose else one),
         )  # fmt: skip
-        note("Of each workload the requirement that came nearest to its bound. A broken one is billed at the regular price for that hour.")
+        if listen.whose:
+            words = f"Every requirement of {plainly(listen.whose)}; click one to see all workloads again."
+        else:
+            words = "Of each workload the requirement that came nearest to its bound; click one for all of its."
+        note(f"{words} A broken one is billed at the regular price for that hour.")
 
 
 def title(kept: tuple[Kept, ...]) -> str:
@@ -103,18 +108,24 @@ def _some(names: set[str]) -> str:
     return plainly(min(names)) if len(names) == 1 else count(len(names), "workload")
 
 
-def _row(listen: Listening, name: str, mine: list[Kept]) -> dict[str, Any]:
+def _rows(listen: Listening, name: str, mine: list[Kept]) -> list[dict[str, Any]]:
+    """Return the row of a workload, or, of the one in focus, a row for each of its requirements."""
     cut = reading.cut_share(reading.bill(listen.home, listen.run_id, name))
     order = {"broken": 0, "at risk": 1, "met": 2}
-    nearest = min(mine, key=lambda each: (order[each.state], -each.used_share), default=None)
-    return {
-        "id": name,
-        "workload": plainly(name),
-        "cut": "–" if cut is None else f"{100 * cut:.1f}",
-        "requirement": "asks for nothing" if nearest is None else bound_words(nearest),
-        "now": "–" if nearest is None else value_words(nearest.requirement, nearest.worst),
-        "state": {"word": "met", "text": "kept"} if nearest is None or nearest.state == "met" else nearest.state,
-    }
+    # That a lead is kept to the second says nothing: it comes last.
+    ordered = sorted(mine, key=lambda each: (order[each.state], each.requirement == "notice lead", -each.used_share))
+    shown: list[Kept | None] = list(ordered if listen.whose else ordered[:1]) or [None]
+    return [
+        {
+            "id": name,
+            "workload": plainly(name),
+            "cut": "–" if cut is None else f"{100 * cut:.1f}",
+            "requirement": "asks for nothing" if each is None else bound_words(each),
+            "now": "–" if each is None else value_words(each.requirement, each.worst),
+            "state": {"word": "met", "text": "kept"} if each is None or each.state == "met" else each.state,
+        }
+        for each in shown
+    ]
 
 
 def bound_words(kept: Kept) -> str:
@@ -124,14 +135,26 @@ def bound_words(kept: Kept) -> str:
 
 
 def value_words(requirement: str, value: float) -> str:
-    """Return a value in the requirement's unit."""
-    if requirement in _AT_LEAST:
-        return f"{value:.0f}\u00a0s"
-    return f"{value:.3g}"
+    """Return a value in the requirement's unit.
+
+    >>> value_words("availability", 0.9999), value_words("eviction budget", 0.4075), value_words("residency", 2.0)
+    ('99.99\\xa0%', '40.8\\xa0%', '2')
+    """
+    if requirement == "availability":
+        return f"{100 * value:.5f}".rstrip("0").rstrip(".") + "\u00a0%"
+    if requirement in {"notice lead", "delay"}:
+        return "0\u00a0s" if abs(value) < 0.5 else show(value, "x_s")
+    return f"{100 * value:.3g}\u00a0%" if requirement == "eviction budget" else f"{value:.0f}"
 
 
-_NAMES: Final[Mapping[str, str]] = {"notice lead": "notice", "availability": "away", "eviction budget": "evicted at once"}
+_NAMES: Final[Mapping[str, str]] = {
+    "availability": "up in a month",
+    "eviction budget": "evicted at once",
+    "notice lead": "notice",
+    "residency": "VMs elsewhere",
+    "delay": "work is late",
+}
 _SQL: Final = (
-    "SELECT workload_id, requirement, max(now) AS worst, max(bound) AS bound, sum(broken_vm_hours) AS broken_vm_hours\n"
-    "FROM requirements WHERE run_id = '{run_id}' GROUP BY workload_id, requirement ORDER BY workload_id"
+    "SELECT t_s, workload_id, requirement, bound, now, broken_vm_hours FROM requirements\n"
+    "WHERE run_id = '{run_id}' ORDER BY broken_vm_hours DESC, t_s"
 )
