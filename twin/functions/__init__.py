@@ -1,0 +1,1 @@
+"""Serverless functions: every invocation, and the path that it takes."""

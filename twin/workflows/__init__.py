@@ -1,0 +1,1 @@
+"""Compound AI jobs: task graphs that run on shared models and tools."""

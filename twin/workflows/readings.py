@@ -1,0 +1,83 @@
+"""The tables that workflows write, and the metrics read off them."""
+
+from typing import Final
+
+import polars as pl
+
+from twin.tables import Column, Table
+
+_WHICH: Final = Column("workflow_id", pl.String, "workflow", "workflow")
+JOBS: Final = Table(
+    "jobs",
+    "one row per job, when it ended or was refused; those under way at the end of the run too",
+    (
+        Column("t_s", pl.Float64, "when it ended; for one under way the end of the run"),
+        Column("submit_s", pl.Float64, "when it was asked for"),
+        Column("start_s", pl.Float64, "when its first stage began; not-a-number for none"),
+        _WHICH,
+        Column("job_id", pl.String, "the job"),
+        Column("items", pl.Int64, "scenes, files or questions"),
+        Column("outcome", pl.String, "done, refused, under way"),
+        Column("makespan_s", pl.Float64, "from asking to result; not-a-number where there is none"),
+        Column("energy_j", pl.Float64, "of its stages, with its part of what instances draw idle"),
+        Column("cost_usd", pl.Float64, "what it held at its tariff, and requests to endpoints and functions at theirs"),
+        Column("quality_share", pl.Float64, "of its weakest stage"),
+        Column("critical_path_s", pl.Float64, "the longest way through its stages without any waiting"),
+        Column("why", pl.String, "why it was refused; empty else"),
+    ),
+    telemetry=False,
+)
+TASKS: Final = Table(
+    "workflow_tasks",
+    "one row per stage and batch of items that an instance did together",
+    (
+        Column("t_s", pl.Float64, "when it ended"),
+        Column("ready_s", pl.Float64, "when all that it reads was there"),
+        Column("start_s", pl.Float64, "when it began"),
+        _WHICH,
+        Column("job_id", pl.String, "the job"),
+        Column("stage_id", pl.String, "the stage"),
+        Column("first_item", pl.Int64, "its first item; -1 for the job as a whole"),
+        Column("items", pl.Int64, "items that it did together"),
+        Column("executor_id", pl.String, "who did it"),
+        Column("instance_id", pl.String, "on which instance"),
+        Column("gpus", pl.Int64, "GPUs of that instance"),
+        Column("cores", pl.Int64, "cores of that instance"),
+    ),
+    telemetry=False,
+)
+PLANS: Final = Table(
+    "workflow_plans",
+    "one row per epoch, workflow and stage: what was chosen",
+    (
+        Column("t_s", pl.Float64, "from when on it holds"),
+        _WHICH,
+        Column("stage_id", pl.String, "the stage; empty where the workflow was refused"),
+        Column("executor_id", pl.String, "who does it"),
+        Column("hardware", pl.String, "on what"),
+        Column("instances", pl.Int64, "how many of it"),
+        Column("batch", pl.Int64, "items at once at most"),
+        Column("gpus", pl.Int64, "GPUs of all of them"),
+        Column("cores", pl.Int64, "cores of all of them"),
+        Column("spot", pl.Boolean, "whether it stands on surplus"),
+        Column("predicted_makespan_s", pl.Float64, "of a job under the whole plan"),
+        Column("predicted_energy_j", pl.Float64, "of a job"),
+        Column("predicted_cost_usd", pl.Float64, "of a job"),
+        Column("why", pl.String, "why this plan, or why none"),
+    ),
+    telemetry=False,
+)
+USE: Final = Table(
+    "workflow_use",
+    "one row per minute: what workflows hold and use",
+    (
+        Column("t_s", pl.Float64, "end of the minute, seconds since the start of the run"),
+        Column("held_gpus", pl.Float64, "GPUs held"),
+        Column("busy_gpus", pl.Float64, "of them at work"),
+        Column("busy_cores", pl.Float64, "cores at work"),
+        Column("spot_gpus", pl.Float64, "GPUs on surplus"),
+        Column("waiting_tasks", pl.Int64, "tasks that are ready and wait"),
+        Column("jobs", pl.Int64, "jobs under way"),
+    ),
+)
+TABLES: Final = (JOBS, TASKS, PLANS, USE)
