@@ -62,6 +62,7 @@ def _console(commands: _Commands) -> None:
     serve = commands.add("serve", "serve", "start the console")
     serve.add_argument("--port", type=_port, default=8501, help="port to listen on (default: 8501)")
     serve.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
+    serve.add_argument("--api-token-file", metavar="FILE", help="turn the API on, with the token in this file (or INTENTWIN_API_TOKEN)")
 
 
 def _intents(commands: _Commands) -> None:
@@ -96,6 +97,7 @@ def _runs(commands: _Commands) -> None:
     run = commands.add("run", "simulate", "run a scenario under a policy set")
     run.add_argument("--policy", default="today", metavar="FILE", help="policy set as JSON, or the id of one (default: today's policy)")
     run.add_argument("--seed", type=_seed, help="default: the scenario's")
+    run.add_argument("--messages", metavar="NAME", help="an imported hints-log to replay (workloads.negotiation.messages)")
     compare = commands.add("compare", "simulate", "run policy sets side by side, paired over seeds")
     compare.add_argument("--policy", action="append", required=True, metavar="FILE", help="twice: the reference, then the candidate")
     compare.add_argument("--seeds", type=_count, default=3, metavar="N", help="how many seeds (default: 3)")

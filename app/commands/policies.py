@@ -18,7 +18,7 @@ def policy_of(text: str, home: Path) -> PolicySet:
     path = Path(text)
     if path.suffix == ".json" or path.is_file():
         return parse(read_json(path, "policy"), f"policy {path.name}")
-    return _in_ledger(text, home)
+    return in_ledger(text, home)
 
 
 def site_of(text: str, home: Path) -> str:
@@ -46,7 +46,8 @@ def parse(value: object, place: str) -> PolicySet:
         raise ValueError(f"{place}: {where}: {first['msg'].lower()}; see `intentwin policies --json` for the form") from None
 
 
-def _in_ledger(text: str, home: Path) -> PolicySet:
+def in_ledger(text: str, home: Path) -> PolicySet:
+    """Return the policy set of a policy or an intent in the ledger, by its id."""
     from twin.store.ledger import Ledger
 
     ledger = Ledger(home)

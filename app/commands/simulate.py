@@ -23,6 +23,10 @@ def run(arguments: Namespace) -> Answer:
 
     place = home()
     policy, scenario = policy_of(arguments.policy, place), load(arguments.scenario)
+    if arguments.messages is not None:
+        from policies.live import replaying
+
+        scenario = replaying(scenario, arguments.messages)
     seed = scenario.seed if arguments.seed is None else arguments.seed
     run_id = study.run(scenario, policy, seed, place, progress=progress_bar())
     metrics = dict(runs.load(run_id, place).metrics)

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from policies import study
 from policies.policy import TODAY, Held, PolicySet, Schedule
-from twin.live import Live, Said
+from twin.live import Answered, Live, Said
 from twin.run import simulate
 from twin.scenario import Scenario, read
 from twin.sources import toml
@@ -108,7 +108,7 @@ def test_who_declines_keeps_what_it_has(negotiated: Negotiated) -> None:
             live.tick()
             for notice in live.notices(after):
                 if notice.may_decline and notice.vm_ids:
-                    assert live.answer(notice.notice_id, answer, "workload", notice.workload_id) == notice.vms  # type: ignore[arg-type]
+                    assert live.answer([Answered(notice.notice_id, answer, "workload", notice.workload_id)]) == [notice.vms]  # type: ignore[arg-type]
         outcomes[answer] = set(live.tables()["notices"].filter(kind="eviction")["outcome"].to_list())
     assert "declined" in outcomes["declined"]
     assert "declined" not in outcomes["accepted"]
@@ -132,7 +132,7 @@ def test_what_cannot_be_said_is_refused_whole(negotiated: Negotiated, said: tupl
         live.say([Said("workload", "books", "stateless", "full"), Said(*said)])
     assert live.said == 0
     with pytest.raises(ValueError, match="notice: none has the number 7; see the notices"):
-        live.answer(7, "accepted", "workload", "books")
+        live.answer([Answered("eviction", "accepted", "workload", "books"), Answered(7, "accepted", "workload", "books")])
     assert live.said == 0
 
 
@@ -143,11 +143,12 @@ def _talk(live: Live, talk: Talk) -> None:
             after = live.last_notice
             live.tick()
             for notice in [each for each in live.notices(after) if each.notice_id % 2]:
-                live.answer(notice.notice_id, "declined" if notice.may_decline else "accepted", "workload", notice.workload_id)
+                said: Any = "declined" if notice.may_decline else "accepted"
+                live.answer([Answered(notice.notice_id, said, "workload", live.workload_of(notice.notice_id))])
         if what == "hint":
             live.say([Said(*parts)])
         else:
-            live.answer(*parts)
+            live.answer([Answered(*parts)])
     live.advance(live.horizon_s)
 
 

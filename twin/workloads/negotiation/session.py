@@ -72,7 +72,11 @@ class Recording:
 
     def answer(self, t_s: float, scope: keys.Scope, of_id: str, notice: str | int, said: Literal["accepted", "declined"]) -> None:
         """Take down an answer to a message, by its number, or to all open notices of a kind. ValueError where it is none."""
-        self._add((float(t_s), "answer", scope, of_id, None, None, str(notice), said))
+        self.answers(t_s, [(scope, of_id, notice, said)])
+
+    def answers(self, t_s: float, given: Sequence[tuple[keys.Scope, str, str | int, str]]) -> None:
+        """Take down answers (scope, id, notice, answer) as ``answer`` does, all of them or none."""
+        self._add(*((float(t_s), "answer", scope, of_id, None, None, str(notice), said) for scope, of_id, notice, said in given))
 
     def frame(self) -> pl.DataFrame:
         """Return the log so far, checked, in the order of time."""
