@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.sources import calibration
 from twin.stack import State
-from twin.workloads.negotiation import hint, keys, notices
-from twin.workloads.negotiation.batch import Answers, Batch, hinted
+from twin.workloads.negotiation import hint, notices
+from twin.workloads.negotiation.batch import Answers, Batch
+from twin.workloads.negotiation.endpoints import Endpoints
 from twin.workloads.negotiation.hint import Hints
-from twin.workloads.negotiation.notices import ACCEPTED, DECLINED, OPEN
+from twin.workloads.negotiation.notices import OPEN
 from twin.workloads.negotiation.replicas import Replicas
 from twin.workloads.negotiation.situation import Situation, situation
 from twin.workloads.negotiation.tenants import Tenants
@@ -25,15 +25,13 @@ AGENTS: Final = ("silent", "batch", "microservices", "functions", "endpoint")
 SILENT, BATCH, MICROSERVICES, FUNCTIONS, ENDPOINT = range(len(AGENTS))
 _TAKING: Final = tuple(notices.INDEX[name] for name in ("eviction", "power_emergency", "maintenance", "region_move_offer"))
 _OFFERS: Final = tuple(notices.INDEX[name] for name in ("scale_up_offer", "overclock_offer"))
-_DEPLOYMENT: Final = keys.SCOPES.index("deployment")
 
 
 class Agents:
     """The agents of all workloads: they hear notices and answer, and say by themselves what the platform may want to know.
 
-    A batch scheduler, a microservice deployment and a function platform are state machines of their own (see their modules). A serving
-    *endpoint* gives what is asked of it while its objectives are met, and takes offers while they are not. A *silent* one never
-    answers: what it hinted holds.
+    A batch scheduler, a microservice deployment, a function platform and a serving endpoint are state machines of their own (see their
+    modules). A *silent* one never answers: what it hinted holds.
     """
 
     def __init__(self, tenants: Tenants, seed: int) -> None:
@@ -45,10 +43,9 @@ class Agents:
         self._batch = Batch(len(tenants), seed)
         self._replicas = Replicas(len(tenants), len(tenants.deployment_ids))
         self._pool = WarmPool(tenants.arrive_s)
-        self._endpoint_drain_s = float(calibration("negotiation")["agent"]["endpoint"]["drain_s"]["value"])
+        self._endpoints = Endpoints(len(tenants.deployment_ids), self._deployments[ENDPOINT])
         # Who was taken and is not back: it neither works nor speaks.
         self._away = np.zeros(len(tenants), dtype=np.bool_)
-        self._strained = np.zeros(len(tenants.deployment_ids), dtype=np.bool_)
         self._here = tuple(bool((kind == which).any()) for which in range(len(AGENTS)))
         # Work that was lost as VMs were taken, in seconds of running, shape W.
         self.lost_s = np.zeros(len(tenants.workload_ids))
@@ -67,17 +64,8 @@ class Agents:
         if self._here[FUNCTIONS]:
             said += self._pool.advance(to_s, np.flatnonzero(of == FUNCTIONS), fares)
         if self._here[ENDPOINT]:
-            said.append(self._strain(to_s, np.flatnonzero(of == ENDPOINT), fares))
+            said += self._endpoints.advance(from_s, to_s, np.flatnonzero(of == ENDPOINT), fares)
         return hint.joined([each for each in said if len(each)])
-
-    def _strain(self, to_s: float, at: Ints, fares: Situation) -> Hints:
-        """Return which endpoints begin or cease to want a boost: they do while they miss their objectives."""
-        missed = np.zeros(len(self._strained), dtype=np.bool_)
-        missed[fares.deployment[at[~fares.slo_ok[at]]]] = True
-        flips = self._deployments[ENDPOINT]
-        flips = flips[missed[flips] != self._strained[flips]]
-        self._strained[flips] = missed[flips]
-        return hinted(np.full(len(flips), to_s), _DEPLOYMENT, flips, "want_boost", missed[flips].astype(np.float64))
 
     def answers(self, kind: int, at: Ints, reached_s: Floats, lead_s: float, may_decline: Bools, fares: Situation) -> Answers:
         """Return the answer of each VM (a position in ``fares``) to a notice of a kind, and after how many seconds it gives it.
@@ -99,14 +87,9 @@ class Agents:
             elif which == FUNCTIONS:
                 told = self._pool.answers(t_s, who, fares)
             else:
-                told = self._endpoint(who, offer, may, fares)
+                told = self._endpoints.answers(who, offer, may, fares)
             answer[mine], after_s[mine] = told
         return answer, after_s
-
-    def _endpoint(self, at: Ints, offer: bool, may_decline: Bools, fares: Situation) -> Answers:
-        well = fares.slo_ok[at]
-        accepts = (~well if offer else well) | ~may_decline
-        return np.where(accepts, ACCEPTED, DECLINED), np.full(len(at), self._endpoint_drain_s)
 
     def taken(self, at: Ints, fares: Situation) -> float:
         """Let VMs go, and return the work that is lost with them, in seconds of running."""
@@ -133,12 +116,12 @@ class Agents:
     def snapshot(self) -> State:
         """Return the state of every agent."""
         parts = {"batch": self._batch.snapshot(), "replicas": self._replicas.snapshot(), "pool": self._pool.snapshot()}
-        return {**parts, "strained": self._strained.copy(), "away": self._away.copy(), "lost_s": self.lost_s.copy()}
+        return {**parts, "endpoints": self._endpoints.snapshot(), "away": self._away.copy(), "lost_s": self.lost_s.copy()}
 
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
         self._batch.restore(state["batch"])
         self._replicas.restore(state["replicas"])
         self._pool.restore(state["pool"])
-        self._strained, self._away = (np.array(state[name], dtype=np.bool_) for name in ("strained", "away"))
-        self.lost_s = np.array(state["lost_s"], dtype=np.float64)
+        self._endpoints.restore(state["endpoints"])
+        self._away, self.lost_s = np.array(state["away"], dtype=np.bool_), np.array(state["lost_s"], dtype=np.float64)

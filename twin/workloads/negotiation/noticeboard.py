@@ -69,10 +69,11 @@ class NoticeBoard:
         self._at: dict[str, NDArray[Any]] = {name: np.full(shape, np.nan) for name in _FLOATS}
         self._at |= {name: np.full(shape, NOBODY, dtype=np.int64) for name in _INTS}
         self._open = np.zeros(shape, dtype=np.bool_)
-        # When a notice of each slot was declined last, and which kinds may be.
-        self._declined_s = np.full(shape, -np.inf)
+        # Until when a notice of each slot that was declined is not sent again, and which kinds may be declined.
+        self._holds_until_s = np.full(shape, -np.inf)
         self._may = np.array([notices.kinds()[name].may_decline for name in notices.NAMES])
-        self._holds_s = float(calibration("negotiation")["hints"]["conflict_holds_s"]["value"])
+        says = calibration("negotiation")["hints"]
+        self._holds_s, self._holds_leads = float(says["conflict_holds_s"]["value"]), float(says["declined_leads"]["value"])
 
     def standing(self, slot: int) -> Ints:
         """Return the VMs whose notice of a slot is open, by number."""
@@ -120,17 +121,17 @@ class NoticeBoard:
 
     def held(self, slot: int, vm: Ints | slice, t_s: float) -> Bools:
         """Return which of these VMs declined a notice of a slot so short a while ago that they may not decline another one."""
-        return np.asarray(self._declined_s[slot, vm] > t_s - self._holds_s)
+        return np.asarray(self._holds_until_s[slot, vm] > t_s)
 
     def refused(self, slot: int, vm: Ints, t_s: float) -> Bools:
         """Return whose open notices are declined, where their kind may be and the one before it was not."""
         at, sent_s = self._at, self._at["sent_s"][slot, vm]
-        free = self._may[at["kind"][slot, vm]] & (sent_s - self._declined_s[slot, vm] >= self._holds_s)
+        free = self._may[at["kind"][slot, vm]] & (sent_s >= self._holds_until_s[slot, vm])
         return np.asarray(free & (self.answered(slot, vm, t_s) == DECLINED))
 
     def forget(self, vm: Ints) -> None:
         """Forget what VMs declined."""
-        self._declined_s[:, vm] = -np.inf
+        self._holds_until_s[:, vm] = -np.inf
 
     def due(self, slot: int, vm: Ints, t_s: float) -> Bools:
         """Return which notices' events may take place: their time has come, or the workload has agreed to sooner."""
@@ -145,7 +146,7 @@ class NoticeBoard:
         answer = self.answered(slot, vm, t_s)
         done = outcome == DONE
         if outcome == REFUSED:
-            self._declined_s[slot, vm] = row["answered_s"]
+            self._holds_until_s[slot, vm] = row["answered_s"] + np.maximum(self._holds_s, self._holds_leads * row["lead_s"])
         event_s = np.full(len(vm), t_s if done else np.nan)
         honoured = np.ones(len(vm), dtype=np.bool_)
         if done:
@@ -185,7 +186,7 @@ class NoticeBoard:
             "slot": slot,
             "vm": vm,
             "held": held,
-            "declined_s": self._declined_s.copy(),
+            "holds_until_s": self._holds_until_s.copy(),
             "ended": [dict(row) for row in self._ended],
             "leads": leads,
         }
@@ -197,7 +198,7 @@ class NoticeBoard:
         self._open[slot, vm] = True
         for name, values in self._at.items():
             values[slot, vm] = state["held"][name]
-        self._declined_s[:] = state["declined_s"]
+        self._holds_until_s[:] = state["holds_until_s"]
         self._ended = [{name: np.asarray(values) for name, values in row.items()} for row in state["ended"]]
         self._leads = [Leads(**{name: np.asarray(values) for name, values in row.items()}) for row in state["leads"]]
 
