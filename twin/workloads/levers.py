@@ -152,8 +152,9 @@ class OffersObservation:
     powers of two, see ``twin.workloads.negotiation.treatments``), ``size_share`` the cores over those that were asked for,
     ``clock_share`` the clock. ``running`` is False while a VM is evicted or shut down, ``moved`` True while it runs in another
     region, ``noticed`` True while a notice of that stands open, ``declined`` True where its workload asked for another one to be
-    taken. ``busy_share`` is its load now, ``peak_share`` the highest of an ordinary day, of its cores; ``power_w`` what it draws
-    now beyond an idle machine. ``changed`` marks VMs that are new or whose hints in force changed since the last tick.
+    taken, ``stays`` where it declined another region lately (None: nobody did). ``busy_share`` is its load now, ``peak_share`` the
+    highest of an ordinary day, of its cores; ``power_w`` what it draws now beyond an idle machine. ``changed`` marks VMs that are new
+    or whose hints in force changed since the last tick.
     """
 
     t_s: float
@@ -184,6 +185,7 @@ class OffersObservation:
     surplus_unlimited: bool
     spare: Spare
     taken_off: Mapping[str, float] | None = None
+    stays: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def open_now(seen: OffersObservation, eligible: Ints, choice: Choice, knobs: Wor
             if share < 1.0:
                 _without(offered, _beyond(seen, choice.best[offered], treatment, share), treatment)
         _without(offered, _crowded(seen, choice.best[offered]), OVERSUBSCRIBED)
+    # GPUs run at their top clock as it is.
+    _without(offered, np.flatnonzero(seen.pool != HOSTS), OVERCLOCKED)
     _without(offered, _unpowered(seen, choice.best[offered], knobs, row_short), OVERCLOCKED)
     return offered
 

@@ -26,7 +26,7 @@ from twin.workloads.negotiation.reserve import Reserve
 from twin.workloads.negotiation.session import Answers
 from twin.workloads.negotiation.settings import Settings
 from twin.workloads.negotiation.situation import situation
-from twin.workloads.negotiation.tenants import tenants
+from twin.workloads.negotiation.tenants import SERVERS, Tenants, tenants
 from twin.workloads.population import Population
 
 __all__ = ["Done", "Negotiation", "Standing"]
@@ -35,6 +35,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _WRITTEN_EVERY_S: Final = 300.0
+# What holds of VMs that carry an endpoint, whatever they say: serving lays its instances out on them for the whole run. Only clocks
+# are left to them.
+_SERVING: Final = {"preemptible": 0.0, "preemptibility_share": 0.0, "region_independence": keys.NONE, "scale_up_down": 0.0}
+_SERVING_NINES: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Negotiation:
     ) -> None:
         self.settings = settings
         self.tenants = tenants(settings, on_servers, on_hosts, seed)
+        self._serves = _serving(self.tenants, on_servers)
         self.log = MessageLog()
         self.hearing = Hearing(settings, self.tenants, self.log, horizon_s, seed)
         site = Site(fleet.row_ids, (fleet.host_ids, fleet.server_ids))
@@ -131,6 +136,11 @@ class Negotiation:
     def _seen(self, t_s: float, until_s: float, standing: Standing, spare: Spare) -> OffersObservation:
         vm, platform, whole = standing.vm, self.platform, self.tenants
         values = self.hearing.store.in_force()[:, vm]
+        if len(serving := np.flatnonzero(self._serves[vm])):
+            for name, held in _SERVING.items():
+                values[keys.INDEX[name], serving] = held
+            nines = values[keys.INDEX["availability_nines"]]
+            nines[serving] = np.maximum(nines[serving], _SERVING_NINES)
         changed = self.hearing.store.changed[vm]
         return OffersObservation(
             t_s=t_s,
@@ -161,6 +171,7 @@ class Negotiation:
             surplus_unlimited=self.settings.surplus == "unlimited",
             spare=spare,
             taken_off=self._taken_off,
+            stays=read_only(platform.stays(t_s)[vm]),
         )
 
     def act(self, seen: OffersObservation, wanted: OffersAction, standing: Standing) -> Done:
@@ -234,3 +245,11 @@ class Negotiation:
         self.platform.restore(state["platform"])
         self._bills.restore(state["bills"])
         self._requirements.restore(state["requirements"])
+
+
+def _serving(of: Tenants, on_servers: Population) -> Bools:
+    """Return which VMs carry a serving endpoint, shape V."""
+    serves = np.zeros(len(of), dtype=np.bool_)
+    mine = np.flatnonzero(of.pool == SERVERS)
+    serves[mine] = ~on_servers.opaque[of.outer[mine]]
+    return serves

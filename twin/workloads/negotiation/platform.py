@@ -119,6 +119,10 @@ class Platform:
         """Return which VMs have asked lately that another one be taken."""
         return self.board.held(TAKE, self._every, t_s)
 
+    def stays(self, t_s: float) -> Bools:
+        """Return which VMs have declined another region, and are not asked again yet."""
+        return self.board.held(MOVING, self._every, t_s)
+
     # -- who comes and goes -------------------------------------------------------
 
     def admit(self, vm: Ints, t_s: float) -> None:
