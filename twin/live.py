@@ -59,6 +59,11 @@ class Live:
         """Return who negotiates."""
         return self._tenants.workload_ids
 
+    @property
+    def vms(self) -> int:
+        """Return how many VMs negotiate, whenever they come."""
+        return len(self._tenants)
+
     # -- time ---------------------------------------------------------------------
 
     def next_s(self) -> float:

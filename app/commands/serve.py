@@ -8,11 +8,13 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from app import token
 from app.commands.terminal import Answer, bar, home, say
 
 
 def serve(arguments: Namespace) -> Answer:
     """Start the console and stay until it ends; the example is computed in the meantime if it is not there yet."""
+    opens = token.from_file(Path(arguments.api_token_file)) if arguments.api_token_file else token.from_environment(os.environ)
     _free(arguments.address, arguments.port)
     root = Path(__file__).resolve().parent.parent.parent
     place = home()
@@ -20,7 +22,9 @@ def serve(arguments: Namespace) -> Answer:
     example = _prepare(place)
     address = f"http://{'localhost' if arguments.address in {'0.0.0.0', '::'} else arguments.address}:{arguments.port}"  # noqa: S104
     say(f"Intentwin: {address}   (store: {place}; stop with Ctrl-C)")
-    environment = {**os.environ, "INTENTWIN_HOME": str(place)}
+    environment = {**os.environ, "INTENTWIN_HOME": str(place), **({token.VARIABLE: opens} if opens else {})}
+    if opens:
+        say(f"API: on at {address}/api/v1, for this machine and whoever has the token; see docs/api.md")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), environment.get("PYTHONPATH"))))
     command = [
         *(sys.executable, "-m", "streamlit", "run", str(root / "app" / "main.py")),
