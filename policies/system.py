@@ -132,7 +132,7 @@ class System:
     """The card. ``build(knobs, surroundings)`` returns a fresh holder object for one run.
 
     ``serves`` names the metrics that its levers move for the better, ``costs`` those that it may worsen;
-    ``enforces`` names those whose bounds its holder keeps in view: only they reach it as targets. Whatever else it serves it
+    ``enforces`` names those of both whose bounds its holder keeps in view: only they reach it as targets. Whatever else it serves it
     moves the right way, and the twin shows how far. ``paper`` is a key of sources.toml, None for a plain baseline.
     ``parts`` names what its paper takes apart, each with the levers that it is: ablations hold some of them.
     ``on_request`` are levers that no intent gives it unless it names them: there it changes nothing until a knob says so.

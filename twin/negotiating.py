@@ -1,6 +1,7 @@
 """The negotiation in the world: what VMs see of the site, what they give it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from twin.plant import model as plant_model
 from twin.plant.hardware import host_model
 from twin.scenario import Scenario
 from twin.serving.levers import ServingObservation
-from twin.stack import Clips, Phase, State, shares
+from twin.stack import Clips, Phase, State, read_only, shares
 from twin.tables import Sink
 from twin.workloads import model as workloads_model
 from twin.workloads.host_population import host_vcpus
@@ -30,6 +31,7 @@ from twin.workloads.levers import (
     OffersObservation,
     Spare,
 )
+from twin.workloads.negotiation import keys
 from twin.workloads.negotiation.model import Done, Negotiation, Standing
 
 Floats = NDArray[np.float64]
@@ -40,6 +42,14 @@ _HOSTS, _SERVERS = range(len(POOLS))
 # Of what a host's VM draws at full clock, this part falls with the clock and the rest with its cube, as in the plant's law of GPUs.
 _LINEAR_SHARE: Final = 0.8
 _MET_SHARE: Final = 0.99
+
+
+def _as_seen_by(own: Bools, seen: OffersObservation) -> OffersObservation:
+    """Return what a holder sees: the hints of its own VMs (N); all others have said nothing to it, so that it cannot count on them."""
+    if own.all():
+        return seen
+    hints = {key.name: read_only(np.where(own, seen.hints[key.name], key.default)) for key in keys.KEYS}
+    return replace(seen, hints=hints)
 
 
 class Negotiating:
@@ -180,8 +190,16 @@ class Negotiating:
             named = [seen.workload_ids.index(scope.id) for scope in scopes if scope.id in seen.workload_ids]
             return np.isin(seen.workload, named) if scopes else np.ones(count, dtype=np.bool_)
 
-        for holding, mine in shares(phase.stack(_LEVER), members, count):
-            action: OffersAction = holding.holder.offer(seen)
+        decided = list(shares(phase.stack(_LEVER), members, count))
+        own: dict[int, Bools] = {}
+        for holding, mine in decided:
+            own[id(holding.holder)] = mine | own.get(id(holding.holder), False)
+        actions: dict[int, OffersAction] = {}
+        for holding, mine in decided:
+            who = id(holding.holder)
+            if who not in actions:
+                actions[who] = holding.holder.offer(_as_seen_by(own[who], seen))
+            action = actions[who]
             if action.granted.shape != (count,):
                 raise ValueError(f"{_LEVER}: {holding.system} answers for {len(action.granted)} VMs and sees {count}")
             size[mine] = self._clips.clip(_LEVER, holding.system, action.size_share, SIZE_LOW, SIZE_HIGH)[mine]

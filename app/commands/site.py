@@ -60,4 +60,6 @@ def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     # By the table of models alone: what reads an image is compiled code.
     seeing = calibration("multimodal")["model"]
     reading = tuple(str(item["id"]) for item in raw.get("serving", {}).get("endpoints", []) if item.get("model") in seeing)
-    return Site(entities, limits=limits, image_endpoints=reading, memory=MemorySettings.model_validate(raw.get("memory", {})))
+    memory = MemorySettings.model_validate(raw.get("memory", {}))
+    tenants = tuple(str(each["id"]) for each in workloads.get("negotiation", {}).get("tenants", []))
+    return Site(entities, limits=limits, image_endpoints=reading, memory=memory, tenants=tenants)

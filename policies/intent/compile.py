@@ -9,6 +9,7 @@ from policies.intent.holders import Given, by_name, concerned, given, improves, 
 from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
 from policies.intent.model import Expectation, Finding, Intent
+from policies.intent.offered import nobody_hears
 from policies.intent.pods import designing, filling, held_against, nothing_pooled, preferring
 from policies.intent.readback import bound_words
 from policies.intent.references import settled
@@ -65,7 +66,7 @@ def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, n
     findings += [_uncovered(metric, left) for metric, left in unserved(intent, chosen, site).items() if not intent.settings]
     findings += unkept(intent, chosen, policy, site, today)
     findings += price(intent, policy)
-    findings += nothing_pooled(policy)
+    findings += nothing_pooled(policy) + nobody_hears(policy, site)
     return Compiled(policy, tuple(reasons.items()), tuple(findings))
 
 
@@ -83,12 +84,18 @@ def composed(
 def price(intent: Intent, policy: PolicySet) -> list[Finding]:
     """Tell which bounds of an intent a system of the policy set may work against, by its own card."""
     cards = [catalogue.card(system) for system in dict.fromkeys(held.system for stack in policy.levers.values() for held in stack)]
+    knobs = catalogue.knobs_of(policy)
     found = []
     for wish in intent.expectations:
-        names = [card.name for card in cards if wish.metric in card.costs and wish.metric not in card.serves]
+        costly = [card for card in cards if wish.metric in card.costs and wish.metric not in card.serves]
+        told = [card.name for card in costly if any(target.metric == wish.metric for target in knobs[card.id].targets)]
+        names = [card.name for card in costly if card.name not in told]
         if names:
             text = f"{' and '.join(names)} may worsen {METRICS[wish.metric].label}, which is bounded here ({bound_words(wish)})."
             found.append(Finding(severity="info", about=wish.metric, text=f"{text} The twin shows by how much."))
+        if told:
+            text = f"{' and '.join(told)} worsens {METRICS[wish.metric].label} and is told where to stop ({bound_words(wish)})"
+            found.append(Finding(severity="info", about=wish.metric, text=f"{text}: what it gains falls with it, as the twin shows."))
     return list(dict.fromkeys(found))
 
 
@@ -174,7 +181,8 @@ def _targets(intent: Intent, item: Given, today: Values | None) -> tuple[Target,
     decides = any(role == "holder" and lever in _ENDPOINT_LEVERS for lever, role in item.card.levers.items())
     targets = []
     for wish in intent.expectations:
-        mine = wish.metric in item.card.enforces and (wish.metric in item.served or (decides and wish.metric in _WAITING))
+        costs = wish.metric in item.card.costs
+        mine = wish.metric in item.card.enforces and (wish.metric in item.served or costs or (decides and wish.metric in _WAITING))
         if mine and (improves(wish) or (decides and wish.relative)):
             targets.append(_target(intent, wish, today))
     return tuple(target for target in targets if target is not None)
@@ -205,7 +213,9 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
         if lever in card.on_request and lever not in intent.settings:
             continue
         kind = catalogue.levers()[lever].kind
-        if kind == "each tick" and not any(metric in _EVENTS for metric in served) and not larger:
+        # Who decides at other times as well takes over what is decided each tick only where it must.
+        also = any(catalogue.levers()[other].kind != "each tick" for other in card.levers)
+        if kind == "each tick" and also and not any(metric in _EVENTS for metric in served) and not larger:
             continue
         # Nobody builds a site anew to keep a bound; who wants more servers says so.
         if kind == "at the start" and lever not in intent.settings and not larger and not designing(card, served):
@@ -236,7 +246,10 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
 
 def _why(item: Given, intent: Intent, kept: Container[str]) -> str:
     where = f" for {', '.join(item.endpoints)}" if item.endpoints else ""
-    why = f"serves {', '.join(METRICS[metric].label for metric in item.served)}{where}"
+    parts = {"serves": [metric for metric in item.served if metric in item.card.serves]}
+    parts["bounds"] = [metric for metric in item.served if metric not in item.card.serves]
+    told = [f"{verb} {', '.join(METRICS[metric].label for metric in metrics)}" for verb, metrics in parts.items() if metrics]
+    why = " and ".join(told) + where
     wishes = [wish for wish in intent.expectations if wish.metric in item.served and improves(wish)]
     words = [f"{'told to keep it' if wish.metric in kept else 'judged on the twin:'} {bound_words(wish)}" for wish in wishes[:3]]
     return f"{why} ({'; '.join(words)})" if words else why

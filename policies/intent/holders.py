@@ -22,7 +22,7 @@ _ANY: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A card, the metrics that are asked of it, and the endpoints that are its own; none is everywhere.
+    """A card, the metrics that are asked of it, and the endpoints or workloads that are its own; none is everywhere.
 
     One that is ``named`` was chosen in words: it holds the levers that were said, and no more.
     """
@@ -31,11 +31,13 @@ class Given:
     served: tuple[str, ...]
     endpoints: tuple[str, ...] = ()
     named: bool = False
+    workloads: tuple[str, ...] = ()
 
     @property
     def scope(self) -> tuple[ScopeSpec, ...]:
-        """Return the endpoints as the scope of a holder."""
-        return tuple(ScopeSpec(kind="endpoint", id=name) for name in self.endpoints)
+        """Return the endpoints or workloads as the scope of a holder."""
+        of_endpoints = tuple(ScopeSpec(kind="endpoint", id=name) for name in self.endpoints)
+        return of_endpoints + tuple(ScopeSpec(kind="workload", id=name) for name in self.workloads)
 
 
 def improves(wish: Expectation) -> bool:
@@ -91,7 +93,8 @@ def given(intent: Intent, site: Site) -> list[Given]:
             chosen.setdefault(card.id, {})[endpoint] = list(served)
     steered = [_given(card_id, places, metrics, site) for card_id, places in chosen.items()]
     covered = {metric for item in steered for metric in item.served}
-    return [*_guarding([metric for metric in metrics if metric not in covered]), *sorted(steered, key=lambda item: not item.endpoints)]
+    left = [metric for metric in metrics if metric not in covered]
+    return [*_guarding(left, intent), *sorted(steered, key=lambda item: not item.endpoints)]
 
 
 def by_name(intent: Intent, chosen: Sequence[Given]) -> list[Given]:
@@ -166,21 +169,36 @@ def _given(card_id: str, places: dict[str, list[str]], metrics: Sequence[str], s
     return Given(catalogue.card(card_id), tuple(metric for metric in metrics if metric in served), everywhere(places, site))
 
 
-def _guarding(metrics: Sequence[str]) -> list[Given]:
-    """Return the fewest cards that serve the metrics without deciding over an endpoint, systems before baselines."""
+def _guarding(metrics: Sequence[str], intent: Intent) -> list[Given]:
+    """Return the fewest cards that serve the metrics without deciding over an endpoint, systems before baselines.
+
+    Who costs something and keeps a bound on it serves that bound, though not the wish for as little as possible.
+    """
+    bounded = {wish.metric for wish in intent.expectations if improves(wish) and not wish.relative}
     defaults = {lever.baseline for lever in catalogue.levers().values()}
     left, chosen = list(metrics), []
     for pool in (catalogue.systems(), catalogue.baselines()):
         cards = [card for card in pool.values() if card.id not in defaults and not _steers(card)]
         while left and cards:
-            best = max(cards, key=lambda card: (sum(metric in card.serves for metric in left), card.id))
-            served = tuple(metric for metric in left if metric in best.serves)
+            kept = {card.id: {*card.serves, *(bounded & {*card.enforces})} for card in cards}
+            best = max(cards, key=lambda card: (sum(metric in kept[card.id] for metric in left), card.id))
+            served = tuple(metric for metric in left if metric in kept[best.id])
             if not served:
                 break
-            chosen.append(Given(best, served))
+            chosen.append(Given(best, served, workloads=_workloads(best, served, intent)))
             left = [metric for metric in left if metric not in served]
             cards.remove(best)
     return chosen
+
+
+def _workloads(card: System, served: Sequence[str], intent: Intent) -> tuple[str, ...]:
+    """Return the workloads that a card of their levers alone is asked for; none where that is everywhere."""
+    if any(catalogue.levers()[lever].domain != "workloads" for lever in card.levers):
+        return ()
+    places = [intent.scope_of(wish) for wish in intent.expectations if wish.metric in served and improves(wish)]
+    if intent.objective is not None and intent.objective.metric in served:
+        places.append(tuple(spec.scope() for spec in intent.scope if spec.kind == "workload"))
+    return tuple(dict.fromkeys(scope.id for place in places for scope in place)) if all(places) else ()
 
 
 def _steers(card: System) -> bool:

@@ -54,7 +54,8 @@ def site_of(scenario: Scenario) -> Site:
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)
     reading = tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints if endpoint.vision is not None)
     memory = getattr(scenario.spec, "memory", None) or MemorySettings()
-    return Site(scenario.entities(), limits=limits, image_endpoints=reading, memory=memory)
+    tenants = tuple(tenant.id for tenant in scenario.spec.workloads.negotiation.tenants)
+    return Site(scenario.entities(), limits=limits, image_endpoints=reading, memory=memory, tenants=tenants)
 
 
 def scenario_of(scenario: Scenario | str | Path) -> Scenario:

@@ -40,7 +40,9 @@ def objective(work: Draughts, index: int) -> None:
                 cold = re.search(r"\bcoo?l|\bcold", match[0]) is not None
                 if cold and mark.value.name == "gpus":
                     mark = Mark("concept", mark.start, mark.end, lexicon().concept("gpu_temp"))
-                _aim(work, index, mark, sense)
+                # "The cheapest VMs" are those whose price is cut the most.
+                cheap = mark.value.name == "price_cut" and "cheap" in match[0] + work.board.rest[mark.start : mark.end]
+                _aim(work, index, mark, "maximize" if cheap else sense)
 
 
 def _verb(text: str) -> bool:

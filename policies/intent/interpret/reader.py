@@ -16,7 +16,8 @@ class Site:
 
     ``entities`` gives the ids of each scope kind; ``levers`` the holders of each lever that the vocabulary has;
     ``limits`` known bounds in the metric's unit, keyed ``row-2/plant.row_power_peak_w`` (an empty id for the whole site);
-    ``image_endpoints`` the endpoints whose models read images; ``memory`` how it pools memory, with the prices of pods.
+    ``image_endpoints`` the endpoints whose models read images; ``memory`` how it pools memory, with the prices of pods;
+    ``tenants`` the workloads whose VMs negotiate, None where that is not known.
     """
 
     entities: Mapping[str, tuple[str, ...]]
@@ -24,6 +25,7 @@ class Site:
     limits: Mapping[str, float] = field(default_factory=dict)
     image_endpoints: tuple[str, ...] = ()
     memory: MemorySettings = field(default_factory=MemorySettings)
+    tenants: tuple[str, ...] | None = None
 
     @property
     def references(self) -> References:

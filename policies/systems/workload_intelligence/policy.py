@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.system import Surroundings
+from policies.systems.workload_intelligence.allowance import Allowance
 from policies.systems.workload_intelligence.conditions import codes, eligible_by_code
 from policies.systems.workload_intelligence.grants import Choice
 from policies.systems.workload_intelligence.growth import Growth
@@ -14,7 +15,7 @@ from policies.systems.workload_intelligence.power import Relief
 from policies.systems.workload_intelligence.surplus import Surplus
 from policies.systems.workload_intelligence.tariff import RIGHT_SIZE, number
 from twin.stack import State
-from twin.workloads.levers import OffersAction, OffersObservation
+from twin.workloads.levers import EVICT, MOVE, SHUT, OffersAction, OffersObservation
 from twin.workloads.negotiation.treatments import HARVEST, OVERCLOCKED, RIGHTSIZED, UNDERCLOCKED, discounts
 
 Floats = NDArray[np.float64]
@@ -35,8 +36,9 @@ class WorkloadIntelligence:
 
     def __init__(self, knobs: WorkloadIntelligenceKnobs, surroundings: Surroundings) -> None:
         self._knobs = knobs
-        self._memory, self._surplus = Memory(), Surplus(knobs)
-        self._relief, self._growth = Relief(knobs, len(surroundings.row_ids)), Growth(knobs)
+        self._memory, self._allowance = Memory(), Allowance(knobs.targets, surroundings.clock)
+        self._surplus, self._growth = Surplus(knobs, self._allowance), Growth(knobs)
+        self._relief = Relief(knobs, len(surroundings.row_ids), self._allowance)
         self._choice, self._taken_off = Choice(discounts()), discounts()
 
     def offer(self, seen: OffersObservation) -> OffersAction:
@@ -47,13 +49,19 @@ class WorkloadIntelligence:
         short = self._relief.short if len(self._relief.short) == len(seen.spare.row_power_w) else seen.spare.row_power_w < 0.0
         offered = open_now(seen, eligible_by_code()[code], self._choice, self._knobs, short)
         plan = self._memory.recall(seen, self._choice.best[offered])
+        self._allowance.earn(seen)
         self._relief.decide(seen, plan)
         right = np.where(plan.granted & RIGHTSIZED, RIGHT_SIZE, 1.0)
         self._surplus.decide(seen, plan, right, self._relief.short)
         self._memory.keep(seen, plan)
         size, size_cause = self._sizes(seen, plan, right)
         clock, clock_cause = self._clocks(seen, plan)
-        cause = np.where(plan.here, np.where(clock_cause != CALM, clock_cause, size_cause), plan.cause)
+        leaves = (plan.take == EVICT) | (plan.take == SHUT)
+        # Who leaves is asked for nothing else; who may go to another region goes on as the others.
+        size, clock = np.where(leaves, seen.size_share, size), np.where(leaves, seen.clock_share, clock)
+        otherwise = (size != seen.size_share) | (clock != seen.clock_share)
+        taken = leaves | ((plan.take == MOVE) & ~otherwise)
+        cause = np.where(taken, plan.cause, np.where(clock_cause != CALM, clock_cause, size_cause))
         return OffersAction(plan.granted, size, clock, plan.take, cause, self._choice.why(code, offered))
 
     def _fits(self, seen: OffersObservation) -> Bools:
@@ -89,6 +97,7 @@ class WorkloadIntelligence:
         """Return what it remembers."""
         return {
             "memory": self._memory.snapshot(),
+            "allowance": self._allowance.snapshot(),
             "surplus": self._surplus.snapshot(),
             "relief": self._relief.snapshot(),
             "growth": self._growth.snapshot(),
@@ -97,6 +106,7 @@ class WorkloadIntelligence:
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
         self._memory.restore(state["memory"])
+        self._allowance.restore(state["allowance"])
         self._surplus.restore(state["surplus"])
         self._relief.restore(state["relief"])
         self._growth.restore(state["growth"])

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.baselines.clocks import power_share
+from policies.systems.workload_intelligence.allowance import Allowance
 from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
 from policies.systems.workload_intelligence.plan import POWER, Plan, ranks, within_budget
 from policies.systems.workload_intelligence.tariff import drawn_share, number
@@ -25,8 +26,8 @@ class Relief:
     given. Below the bound by a margin they come back the other way round, one step at a time.
     """
 
-    def __init__(self, knobs: WorkloadIntelligenceKnobs, rows: int) -> None:
-        self._knobs = knobs
+    def __init__(self, knobs: WorkloadIntelligenceKnobs, rows: int, allowance: Allowance) -> None:
+        self._knobs, self._allowance = knobs, allowance
         self._released_s = np.full(rows, _NEVER_S)
         self.short: Bools = np.zeros(rows, dtype=np.bool_)
 
@@ -61,11 +62,12 @@ class Relief:
         able = np.flatnonzero(mine & ((plan.granted & (SURPLUS | MA)) != 0) & (needed_w[seen.row] > 0.0))
         kind = np.where(plan.granted[able] & HARVEST, 0, np.where(plan.granted[able] & MA, 2, 1))
         order = able[np.lexsort((-left_w[able], seen.hints["vm_priority"][able], seen.declined[able], kind))]
-        evictable = within_budget(seen, plan, order[(plan.granted[order] & MA) == 0])
+        evictable = self._allowance.permitted(seen, within_budget(seen, plan, order[(plan.granted[order] & MA) == 0]))
         chosen = _until(seen, np.concatenate([evictable, order[(plan.granted[order] & MA) != 0]]), left_w, needed_w)
         plan.saved_w[chosen] = left_w[chosen]
         shut = (plan.granted[chosen] & MA) != 0
         plan.taking(chosen[shut], SHUT, POWER)
+        self._allowance.spend(seen, chosen[~shut])
         plan.taking(chosen[~shut], EVICT, POWER)
 
     def _release(self, seen: OffersObservation, plan: Plan, waits: Ints, room_w: Floats) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.systems.workload_intelligence.allowance import Allowance
 from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
 from policies.systems.workload_intelligence.plan import CAPACITY, REGION, Plan, enough, over_budget, within_budget, yielding
 from policies.systems.workload_intelligence.tariff import SIZE_STEP, number
@@ -23,8 +24,8 @@ class Surplus:
     first, as soon as there is room and some more; harvest VMs grow to their size when nobody waits.
     """
 
-    def __init__(self, knobs: WorkloadIntelligenceKnobs) -> None:
-        self._knobs = knobs
+    def __init__(self, knobs: WorkloadIntelligenceKnobs, allowance: Allowance) -> None:
+        self._knobs, self._allowance = knobs, allowance
         # What is left of harvest VMs' cores, by pool.
         self._shrunk_share = np.ones(len(POOLS))
 
@@ -64,8 +65,10 @@ class Surplus:
         firm = np.where(plan.granted & HARVEST, share, 1.0) * seen.cores.astype(np.float64)
         if room < -1e-9:
             there = np.flatnonzero(mine & plan.here & ((plan.granted & SURPLUS) != 0))
-            order = within_budget(seen, plan, yielding(seen, plan.granted, there))
-            plan.taking(enough(order, firm[order], -room), EVICT, CAPACITY)
+            order = self._allowance.permitted(seen, within_budget(seen, plan, yielding(seen, plan.granted, there)))
+            chosen = enough(order, firm[order], -room)
+            self._allowance.spend(seen, chosen)
+            plan.taking(chosen, EVICT, CAPACITY)
         elif len(waiting) and room > margin:
             back = yielding(seen, plan.granted, waiting)[::-1]
             back = back[~row_short[seen.row[back]]]
@@ -98,13 +101,18 @@ def _stepped(share: float) -> float:
 
 
 def _offer_regions(seen: OffersObservation, plan: Plan, mine: NDArray[np.bool_]) -> None:
-    """Offer another region to as many VMs as would make room for those that wait; take it back when nobody waits."""
+    """Offer another region to as many VMs as would make room for those that wait; take it back when nobody waits.
+
+    Those that decline are left alone, and others are asked.
+    """
+    stays = np.zeros(len(seen.vm), dtype=np.bool_) if seen.stays is None else seen.stays
+    plan.leave(mine & (plan.take == MOVE) & ~seen.moved & stays)
     offered = mine & (plan.take == MOVE) & ~seen.moved
     waiting = mine & (plan.take == EVICT) & (plan.cause == CAPACITY)
     needed = float(seen.cores[waiting].sum() - seen.cores[offered].sum())
     if not waiting.any():
         plan.leave(offered)
     elif needed > 0.0:
-        movable = np.flatnonzero(mine & (plan.take == LEAVE) & ((plan.granted & treatments.REGION) != 0) & ~seen.declined)
+        movable = np.flatnonzero(mine & (plan.take == LEAVE) & ((plan.granted & treatments.REGION) != 0) & ~seen.declined & ~stays)
         order = yielding(seen, plan.granted, movable)
         plan.taking(enough(order, seen.cores[order].astype(np.float64), needed), MOVE, REGION)
