@@ -1,7 +1,7 @@
 """Hints by the batch: who says what of whom, when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Hints:
 
     def taken(self, chosen: NDArray[np.bool_] | Ints | slice) -> "Hints":
         """Return some of them."""
-        return Hints(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return Hints(self.t_s[chosen], self.scope[chosen], self.of[chosen], self.key[chosen], self.value[chosen], self.sayer[chosen])
 
 
 def none() -> Hints:
@@ -47,5 +47,21 @@ def joined(parts: Sequence[Hints]) -> Hints:
     """Return several batches as one, in the order of time; at one time in the order in which they are given."""
     if not parts:
         return none()
-    whole = Hints(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Hints)))
+    whole = together(parts)
+    if (whole.t_s[1:] >= whole.t_s[:-1]).all():
+        return whole
     return whole.taken(np.argsort(whole.t_s, kind="stable"))
+
+
+def together(parts: Sequence[Hints]) -> Hints:
+    """Return one or more batches as one, in the order in which they are given."""
+    if len(parts) == 1:
+        return parts[0]
+    return Hints(
+        np.concatenate([part.t_s for part in parts]),
+        np.concatenate([part.scope for part in parts]),
+        np.concatenate([part.of for part in parts]),
+        np.concatenate([part.key for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.sayer for part in parts]),
+    )

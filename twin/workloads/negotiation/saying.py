@@ -57,6 +57,7 @@ class Saying:
                 self._own[name][mine[covered]] = value
         said = np.array(["vm_priority" in tenant.hints.values() for tenant in settings.tenants] + [True], dtype=np.bool_)
         self._speaks = ~said[tenants.workload]
+        self._blocks = _blocks(tenants.pool)
 
     def templates(self) -> Hints:
         """Return what deployments say at the start of the run: hints of that scope, a deployment's in the order of the keys."""
@@ -75,9 +76,9 @@ class Saying:
 
     def runtime(self, from_s: float, to_s: float, standing: Bools) -> Hints:
         """Return what VMs that stand (shape V) say from one time (included) to another (excluded)."""
-        tenants, parts = self._tenants, []
+        parts = []
         for t_s, vm, value in self._between(from_s, to_s):
-            speaks = standing[vm] & self._speaks[vm] & (tenants.arrive_s[vm] <= t_s) & (t_s < tenants.end_s[vm])
+            speaks = standing[vm]
             of = vm[speaks]
             parts.append(_said(t_s[speaks], VM, of, np.full(len(of), keys.INDEX["vm_priority"], dtype=np.int64), value[speaks], AGENT))
         return hint.joined(parts)
@@ -98,18 +99,23 @@ class Saying:
             yield t_s[part], vm[part], value[part]
 
     def _drawn(self, window: int) -> tuple[Floats, Ints, Floats]:
-        """Draw one window for VMs by the block, so that those of a longer run leave the others' draws as they are."""
+        """Draw one window for VMs by the block, so that those of a longer run leave the others' draws as they are.
+
+        Blocks and VMs that say nothing then are left out: they have not come yet, have gone, or never speak.
+        """
         tenants, parts = self._tenants, []
         mean = _BLOCK * self._per_h * self._window_s / HOUR_S
-        for pool in np.unique(tenants.pool).tolist():
-            mine = np.flatnonzero(tenants.pool == pool)
-            for block in range(-(-len(mine) // _BLOCK)):
-                random = stream(self._seed, "workloads", "hints", str(window), str(pool), str(block))
-                count = int(random.poisson(mean))
-                nth = block * _BLOCK + random.integers(0, _BLOCK, count)
-                t_s, level = (window + random.random(count)) * self._window_s, random.random(count)
-                here = nth < len(mine)
-                parts.append((t_s[here], mine[nth[here]], level[here]))
+        for pool, block, mine in self._blocks:
+            if tenants.arrive_s[mine].min() >= (window + 1) * self._window_s or tenants.end_s[mine].max() <= window * self._window_s:
+                continue
+            random = stream(self._seed, "workloads", "hints", str(window), str(pool), str(block))
+            count = int(random.poisson(mean))
+            nth = random.integers(0, _BLOCK, count)
+            t_s, level = (window + random.random(count)) * self._window_s, random.random(count)
+            there = np.flatnonzero(nth < len(mine))
+            vm, at_s = mine[nth[there]], t_s[there]
+            said = self._speaks[vm] & (tenants.arrive_s[vm] <= at_s) & (at_s < tenants.end_s[vm])
+            parts.append((at_s[said], vm[said], level[there[said]]))
         t_s, level = (np.concatenate([np.zeros(0), *(part[column] for part in parts)]) for column in (0, 2))
         vm = np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in parts)])
         order = np.argsort(t_s, kind="stable")
@@ -117,9 +123,15 @@ class Saying:
         return t_s[order], vm[order], value[order]
 
 
+def _blocks(pool: Ints) -> list[tuple[int, int, Ints]]:
+    """Return pool, number and VMs of each block of VMs of a pool."""
+    by_pool = [(each, np.flatnonzero(pool == each)) for each in np.unique(pool).tolist()]
+    return [(each, at // _BLOCK, mine[at : at + _BLOCK]) for each, mine in by_pool for at in range(0, len(mine), _BLOCK)]
+
+
 def _said(t_s: float | Floats, scope: int, of: Ints, key: Ints, value: Floats, sayer: int) -> Hints:
     shape = len(of)
-    times = np.broadcast_to(np.asarray(t_s, dtype=np.float64), (shape,)).copy()
+    times = np.full(shape, t_s, dtype=np.float64)
     return Hints(times, np.full(shape, scope, dtype=np.int64), of, key, value, np.full(shape, sayer, dtype=np.int64))
 
 

@@ -27,6 +27,9 @@ _SLOT: Final = np.dtype(
     [("value", "f8"), ("said_s", "f8"), ("version", "i4"), ("changes", "i4"), ("hour", "i4"), ("sayer", "i1")], align=True
 )
 
+_LOW, _HIGH = (np.array([getattr(key, edge) for key in keys.KEYS]) for edge in ("low", "high"))
+_WHOLE: Final = np.array([key.kind != "number" for key in keys.KEYS])
+
 
 class Said(NamedTuple):
     """What somebody said last of a key: a number, how often it was said, when, and by whom (an index of ``hint.SAYERS``)."""
@@ -134,12 +137,10 @@ def check(said: hint.Hints, sizes: Ints) -> None:
     """Refuse hints of what there is not, and values beyond their bounds; ``sizes`` counts workloads, deployments and VMs."""
     if not len(said):
         return
-    low, high = (np.array([getattr(key, edge) for key in keys.KEYS]) for edge in ("low", "high"))
-    whole = np.array([key.kind != "number" for key in keys.KEYS])
     known = (said.scope >= 0) & (said.scope < len(sizes)) & (said.key >= 0) & (said.key < len(keys.KEYS))
     scope, key, value = np.where(known, said.scope, 0), np.where(known, said.key, 0), said.value
     known &= (said.of >= 0) & (said.of < sizes[scope]) & (said.t_s >= 0.0) & np.isfinite(said.t_s)
-    fits = np.isnan(value) | ((value >= low[key]) & (value <= high[key]) & ~(whole[key] & (value != np.floor(value))))
+    fits = np.isnan(value) | ((value >= _LOW[key]) & (value <= _HIGH[key]) & ~(_WHOLE[key] & (value != np.floor(value))))
     if not (wrong := ~(known & fits)).any():
         return
     i = int(np.argmax(wrong))

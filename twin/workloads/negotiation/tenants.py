@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -91,7 +92,8 @@ def tenants(settings: Settings, on_servers: Population, on_hosts: HostPopulation
         deployment_ids=names,
         class_id=tuple(tenant.workload_class for tenant in asked),
         agent=tuple(tenant.agent or _class(classes, tenant.workload_class) for tenant in asked),
-        vm_ids=lambda: parts[0].ids() + parts[1].ids(),
+        # Made when they are first asked for: there may be hundreds of thousands.
+        vm_ids=cache(lambda: parts[0].ids() + parts[1].ids()),
         outer=np.concatenate([part.outer for part in parts]),
         pool=pool,
         workload=workload,
