@@ -59,6 +59,7 @@ def capacity(frame: pl.DataFrame, tokens: Tokens, span: Span, *, cursor_s: float
     fig.update_layout(margin={"l": 52, "r": 72, "t": 8, "b": 28}, bargap=0.0)
     fig.update_yaxes(rangemode="tozero", range=[0.0, 1.06 * float(max(total.max(), (foot + lost).max()))])
     clock_axis(fig, span.clock, span.horizon_s)
+    fig.update_xaxes(nticks=5)
     cursor_line(fig, span.clock, cursor_s, tokens)
     return fig
 
@@ -70,7 +71,7 @@ def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Token
         value = float(got[-1]) if column == "reserve_cores" else float(frame[column][-1])
         middle = foot + value / 2
         foot += value
-        if value > 0.0 and middle - last > 0.09 * top:
+        if value > 0.0 and middle - last > 0.09 * top and abs(top - middle) > 0.09 * top:
             fig.add_annotation(
                 x=1.0,
                 xref="paper",

@@ -36,6 +36,7 @@ def curve_parts(curve: Curve, tokens: Tokens, window: tuple[float, float], ends:
     if not known:
         return [svg.text(0, 12, f"{curve.label}: not recorded", tokens.muted)]
     low, high = float(min(known)), float(max(known))
+    ends_of_data = (low, high) if high - low > 0.02 * abs(high) else (low,)
     near = curve.limit is not None and curve.limit - high < 3 * (high - low + 0.02 * abs(high))
     if near and curve.limit is not None:
         high = max(high, curve.limit)
@@ -57,7 +58,7 @@ def curve_parts(curve: Curve, tokens: Tokens, window: tuple[float, float], ends:
 
     unit = f", {measure.unit}" if measure.unit else ""
     parts = [svg.text(0, 12, f"{curve.label}{unit}", tokens.text)]
-    for value in (low + 0.08 * (high - low), high - 0.08 * (high - low)):
+    for value in ends_of_data:
         parts.append(svg.line(ends[0], y(value), ends[1], y(value), tokens.grid))
         if not above and not (near and curve.limit is not None and abs(y(value) - y(curve.limit)) < 12):
             parts.append(svg.text(ends[0] - 8, y(value) + 4, measure.plain(value), tokens.muted, anchor="end"))
@@ -65,7 +66,7 @@ def curve_parts(curve: Curve, tokens: Tokens, window: tuple[float, float], ends:
         words = f"{curve.limit_words} {measure.plain(curve.limit)}"
         if near:
             parts.append(svg.line(ends[0], y(curve.limit), ends[1], y(curve.limit), tokens.limit))
-            place = (ends[0], y(curve.limit) - 4.0, "start") if above else (ends[0] - 8, y(curve.limit) + 4.0, "end")
+            place = (ends[1], y(curve.limit) - 4.0, "end") if above else (ends[0] - 8, y(curve.limit) + 4.0, "end")
             parts.append(svg.text(place[0], place[1], words, tokens.broken_text, anchor=place[2]))
         else:
             parts.append(svg.text(ends[1], 12, f"{words}, far above", tokens.broken_text, anchor="end"))

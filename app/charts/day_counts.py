@@ -65,8 +65,8 @@ def day_counts_svg(
 
 
 def _hours(span: tuple[float, float], clock: Clock, width: float, tokens: Tokens) -> list[str]:
-    length = span[1] - span[0]
-    every = next((step for step in (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400) if length / step <= 8), 172_800)
+    length, most = span[1] - span[0], 8 if width > NARROW else 4
+    every = next((step for step in (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400) if length / step <= most), 172_800)
     start = clock.at(span[0])
     begun = start.hour * 3600 + start.minute * 60 + start.second
     at, parts = span[0] + (-begun % every), []

@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from app import later, parts, state
+from app.charts.quantity import grouped
 from app.charts.statements import named
 from app.views.workloads import chain, granted, hints, lanes, pools, prices, reading, requirements
 from app.views.workloads.reading import Listening
@@ -50,14 +51,16 @@ def title(listen: Listening) -> str:
     """Return what workloads gave back where power was short, what they pay less, and whether a requirement is broken."""
     cut = reading.cut_share(reading.bill(listen.home, listen.run_id))
     pay = "pay the regular price" if cut is None or cut < 5e-5 else f"pay {100 * cut:.1f}\u00a0% less"
-    broken = requirements.title(requirements.worst(listen.home, listen.run_id))
+    kept = requirements.worst(listen.home, listen.run_id)
+    broken = any(each.state == "broken" for each in kept)
     found = reading.chains(listen.home, listen.run_id)
     mine = found.filter(pl.col("chain_id") == listen.chain) if listen.chain is not None and not found.is_empty() else found.head(0)
     if len(mine):
         row = mine.row(0, named=True)
         if row["urgent"] == 3 and (row["value"] or 0.0) > 0.0:
             return f"Workloads gave {shown(float(row['value']), 'x_w')} back to {_down(named(row['place_id'], 'row'))} and {pay}"
-    return f"Workloads {pay}; {_down(broken)}"
+    lost = pools.turned_away_words(listen.run_id) if listen.now.shown == "today" and not broken else ""
+    return f"Workloads {pay}; {lost or _down(requirements.title(kept))}"
 
 
 def under(listen: Listening) -> str:
@@ -67,7 +70,8 @@ def under(listen: Listening) -> str:
     inside = reading.within(listen.home, listen.run_id, listen.window)
     if not inside.is_empty():
         told = inside.filter(pl.col("kind") == "notice")
-        parts_.append(f"{int(told['vms'].sum())} VMs were told of something")
+        vms = int(told["vms"].sum())
+        parts_.append(f"{grouped(vms)} VM{' was' if vms == 1 else 's were'} told of something" if vms else "nobody was told of anything")
     honoured = state.metric(listen.run_id, "workloads.notices_honoured_share")
     if honoured is not None:
         late = "every event came after its lead time" if honoured >= 1.0 else f"{100 * honoured:.1f}\u00a0% of events after their lead time"

@@ -13,6 +13,7 @@ from app.charts import chains as story
 from app.charts import messages as drawn
 from app.charts.curve_above import Curve
 from app.charts.day_counts import NARROW, counted, day_counts_svg
+from app.charts.quantity import grouped
 from app.charts.statements import count, named
 from app.views.memory.controls import select
 from app.views.workloads import reading
@@ -71,8 +72,8 @@ def _hint(inside: pl.DataFrame, shown: pl.DataFrame, listen: Listening) -> str:
     words = "Point at a message to read it, click it to follow its chain."
     more = len(shown) - drawn.MOST_DRAWN
     if more > 0:
-        words += f" {more:,} of the hints are not drawn; choose a shorter span.".replace(",", "\u00a0")
-    return words + (f" {hidden:,} are filtered out.".replace(",", "\u00a0") if hidden else "")
+        words += f" {grouped(more)} of the hints are not drawn; choose a shorter span."
+    return words + (f" {grouped(hidden)} are filtered out." if hidden else "")
 
 
 def _filters(listen: Listening) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import parts, state
 from app.charts.capacity import UNITS, capacity
+from app.charts.quantity import grouped
 from app.charts.timeline import Span
 from app.views.memory.controls import select
 from app.views.workloads import reading
@@ -45,6 +46,16 @@ def pools(listen: Listening) -> None:
         note("Reserve: held for customers who are yet to come and pay the regular price. Red: what they asked for and found no room.")
 
 
+def turned_away_words(run_id: str) -> str:
+    """Return what regular customers asked for and did not get at worst, on hosts or else on servers; empty where all got it."""
+    table = reading.table(run_id, "vm_capacity")
+    for pool, unit in UNITS.items():
+        lost = 0.0 if table.is_empty() else float(table.filter(pl.col("pool") == pool)["turned_away_cores"].max() or 0.0)  # type: ignore[arg-type]
+        if lost >= 0.5:
+            return f"at worst {grouped(round(lost))} {unit} of regular customers are turned away"
+    return ""
+
+
 def title(frame: pl.DataFrame, pool: str, unit: str) -> str:
     """Return how much of a pool surplus VMs hold on average, and what was turned away."""
     mean = {name: float(frame[name].mean() or 0.0) for name in ("spot_cores", "harvest_cores", "surplus_cores", "total_cores")}  # type: ignore[arg-type]
@@ -52,7 +63,7 @@ def title(frame: pl.DataFrame, pool: str, unit: str) -> str:
     held = mean["spot_cores"] + mean["harvest_cores"]
     share = 100 * held / mean["total_cores"] if mean["total_cores"] else 0.0
     head = f"Spot and harvest hold {share:.0f}\u00a0% of the {pool}" if held else f"Nobody holds surplus {unit} of the {pool}"
-    tail = "no regular customer is turned away" if lost < 0.5 else f"at worst {lost:,.0f} {unit} are turned away".replace(",", "\u00a0")
+    tail = "no regular customer is turned away" if lost < 0.5 else f"at worst {grouped(round(lost))} {unit} are turned away"
     return f"{head}; {tail}"
 
 

@@ -10,12 +10,14 @@ import streamlit as st
 from app import later, parts, state
 from app.charts import waterfall as drawn
 from app.charts.band import band_svg
+from app.charts.quantity import grouped
 from app.charts.statements import plainly
 from app.later import Answer
 from app.views.workloads import reading
 from app.views.workloads.lanes import note
 from app.views.workloads.reading import Listening
 from app.widgets.drawing import drawing
+from twin.units import show
 from twin.workloads.negotiation.treatments import TREATMENTS
 
 PAPER_SHARE: Final = 0.488
@@ -46,11 +48,31 @@ def waterfall(listen: Listening) -> None:
                 drawn.waterfall_svg(found, tokens, title), narrow=drawn.waterfall_svg(found, tokens, title, narrow=True),
                 key="workloads-waterfall",
             )  # fmt: skip
-        regular, billed = sums["regular_usd"], sums["billed_usd"]
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workloads-price-foot"):
-            note(f"Points of the regular price, in the order of application. {regular:,.0f} USD became {billed:,.0f} over the run."
-                 .replace(",", "\u00a0"))  # fmt: skip
+            note(_foot(listen, sums))
             _formula(listen)
+
+
+def _foot(listen: Listening, sums: Mapping[str, float]) -> str:
+    """Return what was billed instead of the regular price, what was emitted, and the price list that hints replace."""
+    regular, billed = grouped(sums["regular_usd"]), grouped(sums["billed_usd"])
+    emitted, opaque = show(sums["carbon_kg"], "x_kg"), show(sums["regular_carbon_kg"], "x_kg")
+    words = (
+        f"Points of the regular price, in the order of application. {regular} USD became {billed} over the run; "
+        f"carbon {emitted} instead of {opaque}."
+    )
+    found = offering(listen.home, listen.run_id)
+    if found is None or listen.whose:
+        return words
+    return f"{words} One list of {found.after.listed} VM types replaces {grouped(found.used.listed)} with every decoration that is used."
+
+
+@lru_cache(maxsize=16)
+def offering(home: str, run_id: str) -> Any:
+    """Return how many kinds of VMs a provider would have to list without hints, and with them; None where nobody negotiates."""
+    from twin.workloads.negotiation.offering import simplification
+
+    return simplification(state.run(run_id).tables)
 
 
 def price_title(points: float, whose: str) -> str:
