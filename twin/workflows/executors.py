@@ -13,7 +13,8 @@ class Profile:
 
     ``item_s`` is the time of one item alone; of ``b`` at once each takes ``item_s (1 + batch_slowdown (b - 1))``, up to ``batch_at_most``.
     ``active_w`` is what each of its GPUs draws above idle while it works, ``core_w`` each of its cores. ``start_s`` is how long it takes to
-    be warm. ``usd_per_h`` 0 leaves the price to the hardware's tariff. ``source`` and ``strength`` say where the numbers are from.
+    be warm. ``usd_per_h`` 0 leaves the price to the hardware's tariff, ``idle_w`` 0 what each held GPU draws at rest to the hardware's.
+    ``source`` and ``strength`` say where the numbers are from.
     """
 
     hardware: Hardware
@@ -28,6 +29,7 @@ class Profile:
     usd_per_h: float
     source: str
     strength: str
+    idle_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

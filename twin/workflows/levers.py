@@ -67,7 +67,8 @@ class PlanObservation:
 class Choice:
     """How one stage is done: an executor, on which profile of its list, with how many instances, batching how many items.
 
-    ``gpus`` and ``cores`` are of all its instances together. ``spot`` instances stand on surplus capacity and may be taken away.
+    Stages that share instances (one model on one profile) name the size of the whole pool: the largest named counts. ``batch`` is
+    how many items one instance does at once at most. ``spot`` instances stand on surplus capacity and may be taken away.
     """
 
     executor: str
@@ -81,13 +82,15 @@ class Choice:
 class Plan:
     """How one workflow is done from now on: a choice by stage, whether items go through one after the other, and why.
 
-    ``hold`` keeps its instances (and their GPUs) warm between jobs. ``predicted`` are makespan_s, energy_j, cost_usd, gpus, cores and
+    ``hold`` keeps its instances (and their GPUs) warm between jobs. A ``dedicated`` plan shares nothing with other workflows and holds
+    the servers that its instances stand on whole, as VMs of its own. ``predicted`` are makespan_s, energy_j, cost_usd, gpus, cores and
     quality_share of one job, as the planner expects them.
     """
 
     stages: Mapping[str, Choice]
     one_by_one: bool = False
     hold: bool = True
+    dedicated: bool = False
     predicted: Mapping[str, float] = field(default_factory=dict)
     why: str = ""
 
