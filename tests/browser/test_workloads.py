@@ -42,7 +42,8 @@ def test_a_message_says_itself_to_the_pointer_and_a_click_follows_its_chain(read
     before = len(ready.complaints)
     with ready.context() as context:
         page = _opened(ready, context, f"{talked}&t=60&said=notices+and+answers")
-        one = _drawn(page, LANES).first
+        # The one on top: what is drawn first may lie under others.
+        one = _drawn(page, LANES).last
         one.hover(force=True)
         expect(page.locator(f"{LANES} .says").first).to_have_text(re.compile(r"^00:\d\d:\d\d .+ → .+: (notice|answer)"))
         chain = one.get_attribute("data-pick")

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
+from app import jobs, state, work
 from app.views.workloads import granted, hints, lanes, pools, prices, reading, requirements, tries
 
 MADE = runpy.run_path(str(Path(__file__).resolve().parents[2] / "negotiated.py"))
@@ -168,6 +168,24 @@ def test_an_edited_hint_is_quoted_at_once_and_offered_to_the_twin(talked: tuple[
     assert "With these hints databases would pay 85.0 % less instead of 0.0 %" in words
     assert re.search(r"All workloads together: −[\d.]+ % → −[\d.]+ % quoted, [\d.]+ points cheaper", words)
     assert not next(button for button in edited.button if button.label == "Try it on the twin").disabled
+
+
+@pytest.mark.slow
+def test_hints_are_tried_in_the_same_world_under_a_name_of_their_own(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(store.home, home)
+    monkeypatch.setenv("INTENTWIN_HOME", str(home))
+    place = tmp_path / "job"
+    place.mkdir()
+    asked = {"run_id": store.candidate, "edits": "databases:preemptible=yes", "name": "what if"}
+    answer = work.KINDS["hints"](asked, home, jobs.Reporter(place))["run_id"]
+    before, after = state.run(store.candidate), state.run(answer)
+    assert after.brief.scenario.startswith(f"{before.brief.scenario}-hints-")
+    assert (after.brief.world, after.brief.seed) == (before.brief.world, before.brief.seed)
+    said = {each["id"]: each for each in reading.tenants(answer)}
+    assert said["databases"]["hints"] == {"preemptible": True, "preemptibility_share": 1.0, "availability_nines": 3.0}
+    others = [{**each, "hints": {}} for name, each in said.items() if name != "databases"]
+    assert others == [{**each, "hints": {}} for each in reading.tenants(store.candidate) if each["id"] != "databases"]
 
 
 def test_one_more_permissive_hint_never_raises_a_quoted_price(talked: tuple[Path, str], home: Path) -> None:
