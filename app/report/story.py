@@ -12,6 +12,8 @@ from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
 from app.report.happened import Happening, happened
 from app.report.judgement import changes_words, recommendation
+from app.report.negotiation import NegotiationSection
+from app.report.negotiation import section as negotiated
 from app.report.pod import PodSection, section
 from policies.policy import Held, PolicySet
 from twin.units import show
@@ -34,6 +36,7 @@ class Story:
     sides: tuple[str, ...]
     happened: tuple[Happening, ...]
     pod: PodSection | None
+    negotiation: NegotiationSection | None
     checks: tuple[tuple[str, str], ...]
     risks: tuple[tuple[str, str], ...]
     approvals: tuple[Mapping[str, str], ...]
@@ -61,6 +64,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         sides=tuple(sides),
         happened=tuple(happened(sides)),
         pod=section(evidence.candidate_run or evidence.today_run, evidence.design),
+        negotiation=negotiated(sides),
         checks=tuple(checks(evidence)),
         risks=tuple(risks(evidence)),
         approvals=tuple(approvals(evidence.asked)),
