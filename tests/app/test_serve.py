@@ -6,8 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+
+import pytest
 
 from twin import run as runs
 from twin.store.runs import save
@@ -31,11 +34,17 @@ def test_a_terminated_console_leaves_no_server_behind(tiny_run: runs.Run, tmp_pa
     save(tiny_run, tmp_path)
     port = _free_port()
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
-    with subprocess.Popen(command, env={**os.environ, "INTENTWIN_HOME": str(tmp_path)}, stdout=subprocess.DEVNULL) as console:
+    with subprocess.Popen(
+        command, env={**os.environ, "INTENTWIN_HOME": str(tmp_path), "INTENTWIN_API_TOKEN": ""}, stdout=subprocess.DEVNULL
+    ) as console:
         deadline = time.monotonic() + 60.0
         while not _healthy(port) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert _healthy(port)
+        with pytest.raises(urllib.error.HTTPError) as off:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/sessions", timeout=10)
+        assert off.value.code == 404
+        assert b"the API is off" in off.value.read()
         console.send_signal(signal.SIGTERM)
         assert console.wait(timeout=20) == 0
     assert not _healthy(port)
