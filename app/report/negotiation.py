@@ -24,6 +24,8 @@ _NOTHING: Final = "–"
 # Of its VM-hours, what an optimisation or a missing hint must concern to be told of a workload.
 _TOLD_SHARE: Final = 0.005
 _MISSING_TOLD: Final = 3
+# What is told of a chain that lasts: its first half hour.
+_CHAIN_S: Final = 1800.0
 
 
 @dataclass(frozen=True)
@@ -223,11 +225,14 @@ def _chain(run: StoredRun) -> tuple[str, tuple[str, ...]]:
     if led.is_empty():
         return "", ()
     order = led.sort("weight", "urgent", "messages", "chain_id", descending=[True, True, True, False])
-    chain = messages.filter(pl.col("chain_id") == int(order["chain_id"][0])).sort("t_s", "message_id")
-    told = []
+    whole = messages.filter(pl.col("chain_id") == int(order["chain_id"][0])).sort("t_s", "message_id")
+    begin_s, end_s = float(whole["t_s"][0]), float(whole["t_s"][-1])
+    chain, told = chains.episode(whole, (begin_s, begin_s + _CHAIN_S)), []
     for step in chains.steps(chain):
         when = "" if step.t_s is None else f"{run.clock.at(step.t_s):%H:%M:%S} "
         told.append(f"{when}{plainly(step.title)}{f': {step.under}' if step.under else ''}")
+    if len(chain) < len(whole):
+        told.append(f"It goes on until {run.clock.at(end_s):%H:%M} with {_count(len(whole) - len(chain))} more messages.")
     return chains.title(chain), tuple(told)
 
 
