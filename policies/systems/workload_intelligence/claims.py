@@ -23,6 +23,10 @@ SHARES: Final = (
     "Summed over the twelve classes of data/calibration/negotiation.toml. Their shares were solved for these five numbers: this is an "
     "input that is checked, and no finding. "
 )
+EVICTING: Final = (
+    "Here half of all cores are in reserve on average, so that VMs are evicted. Of all notices of the day, those whose event came sooner "
+    "after they had reached the VM than their kind promises. "
+)
 CARBON: Final = (
     "The paper speaks of carbon without a number that we could read, so that this is a finding of our own. Watts of a busy vCPU, 8, and of "
     "an idle one, half of it, are proposed; less is drawn by smaller VMs, by fewer of them and at lower clocks, and elsewhere where VMs "
