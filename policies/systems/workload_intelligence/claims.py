@@ -120,8 +120,7 @@ CLAIMS: Final = (
         better="lower",
         tolerance=0.0,
         fitted_parameters=0,
-        setup=RUN
-        + "Here half of all cores are in reserve on average, so that VMs are evicted. Of all notices of the day, those whose event came sooner after they had reached the VM than their kind promises.",
+        setup=RUN + EVICTING,
     ),
     _claim(
         "carbon-cut",
