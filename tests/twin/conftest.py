@@ -1,7 +1,7 @@
 """A small site whose VMs negotiate, for runs that change one thing in it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,8 @@ from twin.fleet_file import build
 from twin.fleet_spec import FleetSpec
 from twin.scenario import Scenario, read
 from twin.sources import toml
+from twin.tables import Sink
+from twin.world import World
 
 _FILE = Path(__file__).parent.parent / "negotiating.toml"
 POLICIES = {
@@ -52,12 +54,35 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return {**base, **over, **both}
 
 
+class _Numbers(dict[str, Sequence[str]]):
+    """Ids that nobody reads."""
+
+    def __missing__(self, kind: str) -> Sequence[str]:
+        return [f"{kind}-{number}" for number in range(2_000)]
+
+
 @pytest.fixture(scope="session")
 def negotiating() -> Callable[..., Scenario]:
     """Read tests/negotiating.toml with some of it changed, and row budgets in watts."""
 
     def make(budgets_w: dict[str, float] | None = None, **changed: Any) -> Scenario:
         return replace(read(_merged(toml(_FILE), changed)), fleet=_fleet(budgets_w or {}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def worlds(negotiating: Callable[..., Scenario]) -> Callable[..., Iterator[World]]:
+    """Yield the world of that scenario, changed in the same way, as it is after each tick up to a time."""
+
+    def make(policy: str, until_s: float, **changed: Any) -> Iterator[World]:
+        scenario = negotiating(**changed)
+        world = World(scenario, study.phases(Schedule.of(POLICIES[policy]), scenario), scenario.seed)
+        sink = Sink(_Numbers())
+        while world.t_s < until_s:
+            world.step(world.next_s(until_s), sink)
+            yield world
+        sink.discard()
 
     return make
 
