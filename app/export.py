@@ -69,9 +69,10 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
     scenario = scenario.grown(extra)
     places, vms = _places(scenario), carried(scenario.spec.workloads, scenario.fleet)
     pods, wired = _pods(whole, scenario)
+    offered, negotiated = _offers(policy, scenario, 6 if wired else 5)
     clocks = [_clock(place, whole.levers["instance_config"], knobs) for place in places]
     return {
-        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)], pods).encode(),
+        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)], pods + offered).encode(),
         "policy.json": _json(whole.model_dump(mode="json")),
         "engines.json": _json([_engine(endpoint, vms[endpoint.id], places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
         "router.json": _json([_router(endpoint.id, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
@@ -80,6 +81,7 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
         "clocks-apply.sh": _script((server, f"nvidia-smi -lgc {low},{high}") for server, _, _, _, low, high, _ in clocks),
         "clocks-undo.sh": _script((server, "nvidia-smi -rgc") for server, *_ in clocks),
         **wired,
+        **negotiated,
     }
 
 
@@ -134,6 +136,23 @@ def _pods(whole: PolicySet, scenario: Scenario) -> tuple[str, dict[str, bytes]]:
     )
     heads = ("pod", "design", "devices", "device_gib", "first_host", "last_host")
     return words, {"pods.csv": _csv(heads, parts), "wiring.csv": _csv(("pod", *cables.columns), rows)}
+
+
+def _offers(policy: PolicySet, scenario: Scenario, step: int) -> tuple[str, dict[str, bytes]]:
+    """Return what the README says of who negotiates, and the lists of their hints and offers; nothing where nobody does."""
+    # Imported here: in most scenarios nobody negotiates.
+    from app import hinted
+
+    said = hinted.hints(scenario)
+    if not said:
+        return "", {}
+    words = (
+        f"{step}. `hints.csv`, `offers.csv`: put the hints where owners of workloads keep them, by deployment and for the share of its VMs "
+        "that is named, and give the platform the optimisations with their prices. Shares are by hints, with room for everybody: a run "
+        "may grant less.\n"
+    )
+    offered = hinted.offers(policy, scenario)
+    return words, {"hints.csv": _csv(hinted.HINT_HEADS, said), "offers.csv": _csv(hinted.OFFER_HEADS, offered)}
 
 
 def _places(scenario: Scenario) -> list[Place]:

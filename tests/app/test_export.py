@@ -104,3 +104,56 @@ def test_what_finds_its_server_in_a_run_only_is_said_and_not_left_out() -> None:
 def test_a_site_whose_places_are_all_known_has_nothing_left_to_say(exported: dict[str, bytes]) -> None:
     assert b"known in a run only" not in exported["README.md"]
     assert [engine["servers_known_in_a_run_only"] for engine in json.loads(exported["engines.json"])] == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def negotiating() -> Scenario:
+    raw = toml(data_dir() / "scenarios" / "example.toml")
+    # An endpoint negotiates like any other workload.
+    tenants: list[dict[str, object]] = [
+        {"id": "chat-8b", "class": "media", "deployments": 1},
+        {"id": "web-frontend", "class": "microservices"},
+        {"id": "telemetry-batch", "class": "big-data", "deployments": 1, "hints": {"data_residency": True}},
+        {"id": "databases", "class": "databases", "deployments": 1},
+    ]
+    return read({**raw, "workloads": {**raw["workloads"], "negotiation": {"tenants": tenants}}})
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def test_hints_are_listed_by_deployment_with_the_vms_that_say_them_and_in_words(negotiating: Scenario) -> None:
+    found = files(COOLER, negotiating)
+    rows = rows_of(found["hints.csv"])
+    alone = {f"{name}/deployment-1" for name in ("web-frontend", "telemetry-batch", "databases", "chat-8b")}
+    assert {row["deployment"] for row in rows} == {*alone, "web-frontend/deployment-2"}
+    web = [(row["key"], row["value"], row["vms_share"]) for row in rows if row["deployment"] == "web-frontend/deployment-2"]
+    assert ("stateless", "2", "1") in web
+    assert ("preemptible", "1", "0.4075") in web
+    batch = {row["key"]: row for row in rows if row["workload"] == "telemetry-batch"}
+    assert batch["data_residency"]["says"] == "its data must stay in the region: yes"
+    assert batch["region_independence"]["vms_share"] == "0.4075"
+    assert b"5. `hints.csv`, `offers.csv`" in found["README.md"]
+
+
+def test_offers_carry_shares_discounts_and_prices_that_add_up(negotiating: Scenario) -> None:
+    scope = (ScopeSpec(kind="workload", id="web-frontend"), ScopeSpec(kind="workload", id="telemetry-batch"))
+    policy = PolicySet(name="offered", levers={"offers": (Held(system="workload_intelligence", scope=scope),)})
+    rows = rows_of(files(policy, negotiating)["offers.csv"])
+    by = {(row["workload"], row["optimisation"]): row for row in rows}
+    assert by["telemetry-batch", "harvest"]["price_share"] == "0.09"
+    assert (by["databases", "none"]["held_by"], by["databases", "none"]["price_share"]) == ("opaque", "1")
+    web = [row for row in rows if row["workload"] == "web-frontend"]
+    assert float(by["web-frontend", "spot"]["vm_hours_share"]) == pytest.approx(0.4075, abs=1e-4)
+    assert sum(float(row["saved_share"]) for row in web) + float(web[0]["price_share"]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_under_todays_policy_everybody_pays_the_regular_price(negotiating: Scenario) -> None:
+    rows = rows_of(files(COOLER, negotiating)["offers.csv"])
+    assert {(row["optimisation"], row["price_share"]) for row in rows} == {("none", "1")}
+
+
+def test_where_nobody_negotiates_there_are_no_such_files(exported: dict[str, bytes]) -> None:
+    assert not {"hints.csv", "offers.csv"} & set(exported)
+    assert b"hints.csv" not in exported["README.md"]

@@ -30,6 +30,7 @@ _BLOCK: Final = 4096
 _WINDOWS_S: Final = (300.0, 60.0, 10.0)
 _MOST_PER_VM: Final = 2.0
 _WANDERS: Final = 20.0
+_MARKS: Final = 4
 _Said = tuple[str, Bools, float]
 
 
@@ -144,6 +145,17 @@ def _with(levels: Levels, tenant: Tenant) -> tuple[Levels, dict[str, float]]:
     return levels.model_copy(update=changed), said
 
 
+def handed(levels: Levels, tenant: Tenant, partial_share: float) -> list[tuple[str, float, float]]:
+    """Return what a workload's owner says: key, value, and the share of VMs that it is said of; 1 is the deployment's own template.
+
+    Of what is said of one key the later one holds; partial hints of different kinds cover different VMs.
+    """
+    both = np.stack([np.zeros(_MARKS), np.ones(_MARKS)])
+    own = _of_vms(levels, tenant, min(partial_share, 1.0), both) if partial_share else []
+    parts = [(name, value, 1.0 if covered.all() else partial_share) for name, covered, value in own]
+    return [*((name, value, 1.0) for name, value in _template(levels, tenant, partial_share).items()), *parts]
+
+
 def _template(levels: Levels, tenant: Tenant, partial_share: float) -> dict[str, float]:
     """Return what a deployment says for all of its VMs, by key."""
     now, said = _with(levels, tenant)
@@ -162,7 +174,7 @@ def _of_vms(levels: Levels, tenant: Tenant, partial_share: float, marks: Floats)
     """Return what part of the VMs (shape N, as their marks) say for themselves: key, which of them, value; the later one holds."""
     now, said = _with(levels, tenant)
     every = np.ones(len(marks), dtype=np.bool_)
-    part = marks[:, :4] < partial_share
+    part = marks[:, :_MARKS] < partial_share
     own: list[_Said] = [
         (name, part[:, column], keys.FULL)
         for name, level, column in (("stateless", now.stateless, _STATELESS), ("region_independence", now.region, _REGION))
