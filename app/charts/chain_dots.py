@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.charts import svg
 from app.charts.chains import Step
+from app.charts.message_scene import short
 from app.charts.tokens import Tokens
 from twin.clock import Clock
 
@@ -28,7 +29,7 @@ def _across(steps: Sequence[Step], clock: Clock, tokens: Tokens) -> str:
         parts.append(_dot(step, x, 9.0, index + 1 == len(steps), tokens))
         if step.t_s is not None:
             parts.append(svg.text(x - 7, 30, f"{clock.at(step.t_s):%H:%M:%S}", tokens.muted))
-        parts.append(svg.text(x - 7, 48, _short(step.title, heavy), tokens.text, weight=600, size=14))
+        parts.append(svg.text(x - 7, 48, short(step.title, heavy), tokens.text, weight=600, size=14))
         for line, words in enumerate(_lines(step.under, most)):
             parts.append(svg.text(x - 7, 65 + 15 * line, words, tokens.muted))
     return svg.document(width, 86.0, parts, "; ".join(f"{step.title}: {step.under}" for step in steps))
@@ -41,10 +42,10 @@ def _down(steps: Sequence[Step], clock: Clock, tokens: Tokens) -> str:
         if index + 1 < len(steps):
             parts.append(svg.line(7, y + 8, 7, y + pitch - 9, tokens.candidate if steps[index + 1].t_s is not None else tokens.hairline))
         parts.append(_dot(step, 7.0, y, index + 1 == len(steps), tokens))
-        parts.append(svg.text(24, y + 5, _short(step.title, 30), tokens.text, weight=600, size=14))
+        parts.append(svg.text(24, y + 5, short(step.title, 30), tokens.text, weight=600, size=14))
         if step.t_s is not None:
             parts.append(svg.text(358, y + 4, f"{clock.at(step.t_s):%H:%M:%S}", tokens.muted, anchor="end"))
-        parts.append(svg.text(24, y + 21, _short(step.under, 52), tokens.muted))
+        parts.append(svg.text(24, y + 21, short(step.under, 52), tokens.muted))
     return svg.document(358.0, 10.0 + pitch * len(steps), parts, "; ".join(f"{step.title}: {step.under}" for step in steps))
 
 
@@ -61,8 +62,4 @@ def _lines(words: str, most: int) -> list[str]:
         return [words]
     cut = words.rfind(" ", 0, most + 1)
     cut = cut if cut > 0 else most
-    return [words[:cut], _short(words[cut:].lstrip(), most)]
-
-
-def _short(words: str, most: int) -> str:
-    return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
+    return [words[:cut], short(words[cut:].lstrip(), most)]

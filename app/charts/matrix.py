@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from app.charts import svg
+from app.charts.message_scene import short
 from app.charts.statements import plainly
 from app.charts.tokens import Tokens
 from twin.workloads.negotiation.treatments import TREATMENTS
@@ -92,7 +93,7 @@ def matrix_svg(
     for index, name in enumerate(workloads):
         x = left + (index + 0.5) * pitch
         heavy = ' font-weight="600"' if name == chosen else ""
-        words = escape(_short(plainly(name), 17))
+        words = escape(short(plainly(name), 17))
         turned = f'transform="translate({svg.number(x + 4)} {svg.number(head - 4)}) rotate(-90)"'
         parts.append(f'<text {turned} fill="{tokens.text}"{heavy}>{words}</text>')
     if not narrow:
@@ -167,7 +168,3 @@ def _legend(y: float, tokens: Tokens, narrow: bool) -> list[str]:
         parts += [_drawn(Cell(hours, "", 0.0), (x + 6, y - 4), tokens), svg.text(x + 16, y, word, tokens.muted)]
         x += wide + 4.0
     return parts
-
-
-def _short(words: str, most: int) -> str:
-    return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"

@@ -112,7 +112,7 @@ def test_an_edited_hint_is_quoted_at_once_tried_on_the_twin_and_opened(ready: An
         told = page.locator(f"{HINTS} .iw-said", has_text=re.compile(r"price .+\(was .+better\)"))
         expect(told).to_be_visible(timeout=180_000)
         ready.settled(page)
-        page.locator(HINTS).get_by_role("button", name="Open").click()
+        page.locator(f"{HINTS} [class*=st-key-hints-open-] button").click()
         expect(page).to_have_url(re.compile("scenario=talk-hints-"), timeout=30_000)
         ready.settled(page)
         expect(page.locator("h1.iw-title")).to_contain_text("less")

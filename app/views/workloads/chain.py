@@ -7,6 +7,7 @@ import streamlit as st
 from app import parts, state
 from app.charts import chains as story
 from app.charts.chain_dots import chain_svg
+from app.charts.chain_table import table
 from app.charts.statements import plainly
 from app.views.workloads import reading
 from app.views.workloads.lanes import go_to, note
@@ -49,7 +50,7 @@ def chain(listen: Listening) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workloads-elsewhere"):
                 note("The nearest chain; it is not in the part of the day above.")
                 st.button("Go there", key="workloads-go", type="tertiary", on_click=go_to, args=(listen, listen.chain))
-        found = story.table(messages, notices)
+        found = table(messages, notices)
         if found:
             rows(_HEADS, [_row(each) for each in found], tokens, key="workloads-chain-rows", on_pick=_picked)
             note(_foot(found))

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from app.charts import chains, messages
+from app.charts import chain_table, chains, messages
 from app.charts.chain_dots import chain_svg
 from app.charts.curve_above import Curve
 from app.charts.day_counts import BINS, counted, day_counts_svg
@@ -47,7 +47,7 @@ def test_a_chain_without_notices_says_that_nothing_followed(made: dict[str, pl.D
 
 
 def test_the_table_of_a_chain_adds_up_to_its_effect(made: dict[str, pl.DataFrame]) -> None:
-    found = chains.table(made["messages"].filter(pl.col("chain_id") == 0), made["notices"])
+    found = chain_table.table(made["messages"].filter(pl.col("chain_id") == 0), made["notices"])
     assert sum(row["returned"] or 0.0 for row in found) == pytest.approx(10e3)
     leads = {row["workload_id"]: row["lead_s"] for row in found}
     assert leads == {"web-frontend": None, "ml-training": 103.0, "dev-test": 30.0, "search": 13.0}
