@@ -1,9 +1,13 @@
 """The tables that functions write, and the metrics read off them."""
 
+from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from twin.functions.latencies import quantile_s
+from twin.metrics import Asked, Reading
 from twin.tables import Column, Table
 
 _END: Final = Column("t_s", pl.Float64, "end of the window, seconds since the start of the run")
@@ -26,6 +30,7 @@ FUNCTIONS: Final = Table(
         Column("latency_p99_s", pl.Float64, "99th percentile of the same"),
         Column("latency_mean_s", pl.Float64, "mean of the same"),
         Column("instances", pl.Float64, "warm instances, averaged over the window"),
+        Column("cpu_mean_s", pl.Float64, "core time that a call needs on average at full speed, its hops included"),
     ),
 )
 FUNCTION_PATH: Final = Table(
@@ -68,3 +73,64 @@ FUNCTION_HOSTS: Final = Table(
     ),
 )
 TABLES: Final = (FUNCTIONS, FUNCTION_PATH, FUNCTION_LATENCY, FUNCTION_HOSTS)
+
+
+def _inside(asked: Asked, table: str, *columns: str) -> pl.DataFrame | None:
+    """Return rows of the scope in windows that begin inside the asked hours; None where there are none."""
+    if table not in asked.tables or any(scope.kind != "function" for scope in asked.scope):
+        return None
+    rows = asked.tables[table].select("t_s", "window_s", *columns)
+    wanted = asked.ids("function")
+    if wanted and "function_id" in columns:
+        rows = rows.filter(pl.col("function_id").cast(pl.String).is_in(wanted))
+    frame = rows.collect()
+    if asked.window is not None:
+        begin_s = np.maximum(frame["t_s"].to_numpy() - frame["window_s"].to_numpy(), 0.0)
+        frame = frame.filter(pl.Series(asked.clock.inside(begin_s, asked.window)))
+    return frame if frame.height else None
+
+
+def _latency(share: float) -> Reading:
+    """Return the reading of a quantile of latency over all calls that were answered."""
+
+    def reading(asked: Asked) -> float | None:
+        rows = _inside(asked, "function_latency", "function_id", "low_s", "calls")
+        if rows is None:
+            return None
+        bins = rows.group_by("low_s").agg(pl.col("calls").sum()).sort("low_s")
+        return quantile_s(bins["low_s"].to_numpy(), bins["calls"].to_numpy(), share)
+
+    return reading
+
+
+def _throughput_max_per_s(asked: Asked) -> float | None:
+    """Calls a second at which all cores would be busy, averaged over time: of the mix that came, or of the asked functions alone."""
+    rows = _inside(asked, "function_hosts", "cores", "saturation_per_s")
+    if rows is None:
+        return None
+    by_window = rows.group_by("t_s", "window_s").agg(pl.col("cores").sum(), pl.col("saturation_per_s").sum()).sort("t_s")
+    highest = by_window["saturation_per_s"].to_numpy()
+    if asked.ids("function"):
+        mine = _inside(asked, "functions", "function_id", "arrived", "cpu_mean_s")
+        if mine is None:
+            return None
+        calls, needed_s = mine["arrived"].to_numpy().astype(np.float64), mine["cpu_mean_s"].to_numpy()
+        mean_s = float((calls * needed_s).sum() / calls.sum()) if calls.any() else float(needed_s.mean())
+        highest = by_window["cores"].to_numpy() / mean_s
+    return float(np.average(highest, weights=by_window["window_s"].to_numpy()))
+
+
+def _cold_start_share(asked: Asked) -> float | None:
+    """Calls that waited for an instance to start, over all that came."""
+    rows = _inside(asked, "functions", "function_id", "arrived", "cold_starts")
+    if rows is None or not rows["arrived"].sum():
+        return None
+    return float(rows["cold_starts"].sum()) / float(rows["arrived"].sum())
+
+
+READINGS: Final[Mapping[str, Reading]] = {
+    "functions.latency_p50_s": _latency(0.50),
+    "functions.latency_p99_s": _latency(0.99),
+    "functions.throughput_max_per_s": _throughput_max_per_s,
+    "functions.cold_start_share": _cold_start_share,
+}
