@@ -151,9 +151,12 @@ def _lists(commands: _Commands) -> None:
         ("systems", "list systems, their levers and knobs"),
         ("metrics", "list the vocabulary"),
         ("scenarios", "list packaged scenarios"),
+        ("classes", "list classes of workloads: what each can do without, and where that comes from"),
         ("doctor", "check the health of the store"),
     ):
         command = commands.add(name, "lists", text)
+        if name == "classes":
+            command.add_argument("table", nargs="?", default="survey", metavar="TABLE", help="survey (default) or import:NAME")
         if name == "doctor":
             command.add_argument("--repair", action="store_true", help="remove what a crash left behind")
 

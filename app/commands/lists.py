@@ -159,6 +159,43 @@ def scenarios(arguments: Namespace) -> Answer:
     return Answer(value, table(rows, ("scenario", "fleet", "start", "zone", "title")))
 
 
+def classes(arguments: Namespace) -> Answer:
+    """List classes of workloads with their levels, and the price cut that hints of such levels are quoted."""
+    from policies.systems.workload_intelligence.prices import quote
+    from twin.sources import calibration
+    from twin.workloads.negotiation.classes import HIGHEST, SURVEY, named
+
+    packaged = calibration("negotiation")["class"] if arguments.table == SURVEY else {}
+    value = [
+        {
+            "id": name,
+            "title": each.title,
+            "share": each.share,
+            "levels": each.levels.model_dump(),
+            "agent": each.agent,
+            "quoted_price_cut_share": 1.0 - quote(each.levels).price_share,
+            "source": packaged[name]["share"]["source"] if name in packaged else arguments.table,
+            "strength": packaged[name]["share"]["strength"] if name in packaged else "imported",
+        }
+        for name, each in named(arguments.table).items()
+    ]
+    rows = [
+        (
+            item["id"],
+            show(item["share"], "x_share"),
+            *(f"{item['levels'][need]}/{highest}" for need, highest in HIGHEST.items()),
+            item["agent"],
+            show(item["quoted_price_cut_share"], "x_share"),
+            f"{item['source']}, {item['strength']}",
+            item["title"],
+        )
+        for item in value
+    ]
+    heads = ("class", "share", *HIGHEST, "agent", "price cut", "source", "what it is")
+    foot = "Levels: 0 is none, the highest is all. Price cut: quoted at these hints with room for everybody, before any run."
+    return Answer(value, [*table(rows, heads, right=(1, 9)), foot])
+
+
 def doctor(arguments: Namespace) -> Answer:
     """Check the store: exit 2 where something is damaged."""
     from dataclasses import asdict

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main, parser
+from twin.sources import data_dir
 
 TAPAS = {"name": "cooler", "levers": {"request_routing": [{"system": "tapas"}], "instance_config": [{"system": "tapas"}]}}
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,6 +149,7 @@ def test_runs_are_listed_with_their_policy(here: Path, compared: dict[str, objec
         ("scenarios", "name", "example"),
         ("systems", "id", "tapas"),
         ("policies", "policy_id", None),
+        ("classes", "id", "big-data"),
     ],
 )
 def test_lists_are_json_and_text(name: str, key: str, value: str | None, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,6 +265,38 @@ def test_import_of_a_site_says_how_a_scenario_takes_it_and_the_scenario_runs(
     assert "row-1" in capsys.readouterr().out
     inventory.write_text(head + "s-1,k-1,row-1,1,1,h100,a-1,20000,3\ns-1,k-2,row-1,2,1,a100,a-1,20000,3\n")
     assert "Our Site.csv: row 3, column server_id: s-1 is taken by row 2" in _refused(["import", "fleet", str(inventory)], capsys)
+
+
+def test_classes_come_with_their_levels_and_where_they_are_from(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classes", "--json"]) == 0
+    listed = {item["id"]: item for item in json.loads(capsys.readouterr().out)}
+    assert len(listed) == 12
+    assert sum(item["share"] for item in listed.values()) == pytest.approx(1.0)
+    assert listed["databases"]["levels"] == dict.fromkeys(("stateless", "deploy", "availability", "preemption", "delay", "region"), 0)
+    assert (listed["databases"]["quoted_price_cut_share"], listed["databases"]["strength"]) == (0.0, "fitted")
+    assert listed["big-data"]["quoted_price_cut_share"] == pytest.approx(0.91)
+    assert "write survey or import:NAME" in _refused(["classes", "servey"], capsys)
+    assert "intentwin import workload-classes FILE --name ours" in _refused(["classes", "import:ours"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "said"),
+    [
+        ('id = "web-frontent"\nclass = "microservices"', "did you mean web-frontend?"),
+        ('id = "web-frontend"\nclass = "microservice"', "did you mean microservices?"),
+        ('id = "web-frontend"\nclass = "microservices"\nhints = { stateles = "full" }', "did you mean stateless?"),
+        ('id = "web-frontend"\nclass = "microservices"\ndeployments = 0', "deployments"),
+        ('id = "search"\nclass = "microservices"\n[[workloads.negotiation.tenants]]\nid = "search"\nclass = "search"', "is written twice"),
+    ],
+)
+def test_tenants_that_make_no_sense_are_refused_in_a_line(
+    tenant: str, said: str, tmp_path: Path, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = (data_dir() / "scenarios" / "example.toml").read_text(encoding="utf-8")
+    head, _, _ = raw.partition("[[workloads.negotiation.tenants]]")
+    scenario = tmp_path / "ours.toml"
+    scenario.write_text(f"{head}[[workloads.negotiation.tenants]]\n{tenant}\n", encoding="utf-8")
+    assert said in _refused(["run", str(scenario)], capsys)
 
 
 # -- the program itself ------------------------------------------------------------
