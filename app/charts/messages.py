@@ -34,6 +34,8 @@ def messages_svg(scene: Scene, tokens: Tokens, title: str, *, frame: Frame = WID
     crowd = len(rows) > CROWD
     for row in rows:
         parts.append(_message(row, scene, frame, lanes, until, tokens, crowd))
+    # After the messages: on a phone names stand between lanes, where arrows pass.
+    parts += _names(frame, lanes, tokens)
     parts += written(rows, scene, frame, lanes, tokens)
     if scene.cursor_s is not None and scene.window[0] <= scene.cursor_s <= scene.window[1]:
         at = x_of(scene, frame, scene.cursor_s)
@@ -54,13 +56,7 @@ def _ordered(scene: Scene) -> list[dict[str, Any]]:
 
 
 def _grid(scene: Scene, frame: Frame, lanes: Mapping[str, float], bottom: float, tokens: Tokens) -> list[str]:
-    parts = []
-    for name, y in lanes.items():
-        parts.append(svg.line(frame.left, y, frame.right, y, tokens.grid))
-        managed = name in MANAGERS
-        label = MANAGERS[name] if managed else plainly(name)
-        place = (0.0, y - 8.0) if frame.above else (0.0, y + 4.0)
-        parts.append(haloed(*place, short(label, 18 if not frame.above else 30), tokens.text, tokens, 600 if managed else 400))
+    parts = [svg.line(frame.left, y, frame.right, y, tokens.grid) for y in lanes.values()]
     first, last = scene.window
     step = next((size for size in _TICKS_S if (last - first) / size <= (3.5 if frame.above else 9)), _TICKS_S[-1])
     day = scene.clock.at(first)
@@ -72,6 +68,15 @@ def _grid(scene: Scene, frame: Frame, lanes: Mapping[str, float], bottom: float,
         anchor = "end" if x > frame.right - 16 else "start" if x < frame.left + 16 else "middle"
         parts.append(svg.text(x, bottom + 12.0, scene.clock.at(at).strftime(form), tokens.muted, anchor=anchor))
         at += step
+    return parts
+
+
+def _names(frame: Frame, lanes: Mapping[str, float], tokens: Tokens) -> list[str]:
+    parts = []
+    for name, y in lanes.items():
+        managed = name in MANAGERS
+        label = short(MANAGERS[name] if managed else plainly(name), 30 if frame.above else 18)
+        parts.append(haloed(0.0, y - 8.0 if frame.above else y + 4.0, label, tokens.text, tokens, 600 if managed else 400))
     return parts
 
 
