@@ -41,7 +41,7 @@ class Demanded:
 
     ``constraint`` is MIN_COST, MIN_LATENCY, MIN_ENERGY or MAX_QUALITY; ``limits`` are upper bounds of makespan_s, energy_j,
     cost_usd, gpus, and the lower bound quality_share. ``rate_per_h`` is what is expected of the coming epoch, ``items`` the mean
-    number of items of a job.
+    number of items of a job, ``peak_rate_per_h`` what its owner expects of the busiest time.
     """
 
     workflow: str
@@ -50,6 +50,7 @@ class Demanded:
     limits: Mapping[str, float]
     rate_per_h: float
     items: float
+    peak_rate_per_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """The tables that workflows write, and the metrics read off them."""
 
+from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from twin.metrics import Asked, Reading
 from twin.tables import Column, Table
 
 _WHICH: Final = Column("workflow_id", pl.String, "workflow", "workflow")
@@ -72,12 +75,61 @@ USE: Final = Table(
     "one row per minute: what workflows hold and use",
     (
         Column("t_s", pl.Float64, "end of the minute, seconds since the start of the run"),
-        Column("held_gpus", pl.Float64, "GPUs held"),
+        Column("held_gpus", pl.Float64, "GPUs held, those on surplus too"),
         Column("busy_gpus", pl.Float64, "of them at work"),
         Column("busy_cores", pl.Float64, "cores at work"),
         Column("spot_gpus", pl.Float64, "GPUs on surplus"),
         Column("waiting_tasks", pl.Int64, "tasks that are ready and wait"),
         Column("jobs", pl.Int64, "jobs under way"),
+        Column("power_w", pl.Float64, "what all that is drawn on average, by the executors' profiles"),
+        Column("cost_usd_per_h", pl.Float64, "what all that costs an hour; requests to endpoints and functions apart"),
     ),
 )
 TABLES: Final = (JOBS, TASKS, PLANS, USE)
+
+
+def _done(asked: Asked, column: str) -> pl.Series | None:
+    """Return a column of the jobs that were done, of those asked for inside the window; None where there are none."""
+    if JOBS.name not in asked.tables:
+        return None
+    wanted = pl.col("outcome") == "done"
+    if names := asked.ids("workflow"):
+        wanted &= pl.col("workflow_id").cast(pl.String).is_in(names)
+    rows = asked.tables[JOBS.name].filter(wanted).select("submit_s", column).collect()
+    if asked.window is not None:
+        rows = rows.filter(pl.Series(asked.clock.inside(rows["submit_s"].to_numpy(), asked.window)))
+    return rows[column] if rows.height else None
+
+
+def _makespan(share: float) -> Reading:
+    """Return the reading of a quantile of the time from asking to result."""
+
+    def reading(asked: Asked) -> float | None:
+        values = _done(asked, "makespan_s")
+        return None if values is None else float(np.quantile(values.to_numpy(), share))
+
+    return reading
+
+
+def _mean(column: str) -> Reading:
+    """Return the reading of a mean over jobs that were done."""
+
+    def reading(asked: Asked) -> float | None:
+        values = _done(asked, column)
+        return None if values is None else float(np.mean(values.to_numpy()))
+
+    return reading
+
+
+def _quality_min_share(asked: Asked) -> float | None:
+    values = _done(asked, "quality_share")
+    return None if values is None else float(np.min(values.to_numpy()))
+
+
+READINGS: Final[Mapping[str, Reading]] = {
+    "workflows.makespan_p50_s": _makespan(0.5),
+    "workflows.makespan_p99_s": _makespan(0.99),
+    "workflows.energy_j_per_job": _mean("energy_j"),
+    "workflows.cost_usd_per_job": _mean("cost_usd"),
+    "workflows.quality_min_share": _quality_min_share,
+}
