@@ -55,7 +55,7 @@ class Relief:
         mine = seen.running & plan.here & (needed_w[seen.row] > 0.0) & (rated_w > 0.0)
         slower_w = rated_w * (power_share(seen.clock_share) - drawn_share("emergency_share"))
         slow = np.flatnonzero(mine & ~plan.slow & (seen.hints["delay_tolerance_s"] > 0) & (slower_w > 0.0))
-        slow = _most(seen, slow, slower_w, np.zeros(len(slow), dtype=np.int64), needed_w)
+        slow = _until(seen, slow[np.lexsort((-slower_w[slow], seen.hints["vm_priority"][slow]))], slower_w, needed_w)
         plan.slow[slow] = True
         needed_w = needed_w - np.bincount(seen.row[slow], weights=slower_w[slow], minlength=len(needed_w))
         left_w = np.where(plan.slow, rated_w * drawn_share("emergency_share"), seen.power_w)
@@ -106,12 +106,6 @@ def _under_way_w(seen: OffersObservation, plan: Plan) -> Floats:
     slowing = seen.running & plan.here & plan.slow & (seen.clock_share > emergency + 1e-9)
     slower_w = _rated_w(seen) * (power_share(seen.clock_share) - drawn_share("emergency_share")) if slowing.any() else 0.0
     return np.where(going, seen.power_w, np.where(slowing, slower_w, 0.0))
-
-
-def _most(seen: OffersObservation, chosen: Ints, gives_w: Floats, kind: Ints, needed_w: Floats) -> Ints:
-    """Return as many as each row needs, the lowest kind and priority first, then those that give the most."""
-    order = chosen[np.lexsort((-gives_w[chosen], seen.hints["vm_priority"][chosen], kind))]
-    return _until(seen, order, gives_w, needed_w)
 
 
 def _until(seen: OffersObservation, order: Ints, gives_w: Floats, needed_w: Floats) -> Ints:
