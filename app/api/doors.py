@@ -1,4 +1,4 @@
-"""The routes of the API: each takes a checked body, asks a session, answers."""
+"""The routes of the API: a checked body in, a session asked, JSON out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -157,7 +157,7 @@ class _Doors:
         workload = _workload(request, session)
 
         def work() -> dict[str, Any]:
-            with session.held() as live:
+            with session.asked() as live:
                 rows = [_grant(asdict(each)) for each in live.grants(workload, since, most)]
                 return {"t_s": live.t_s, "vms": live.standing(workload), "grants": rows}
 
@@ -199,7 +199,7 @@ def _workload(request: Request, session: Session) -> str | None:
 def _hinted(session: Session, asked: list[HintBody]) -> dict[str, Any]:
     from policies.live import Said
 
-    with session.held() as live:
+    with session.asked() as live:
         _room(live.said, len(asked))
         values = live.say([Said(each.scope, each.of, each.key, each.value) for each in asked])
         return {"t_s": live.t_s, "taken": len(asked), "values": [None if value != value else value for value in values]}
@@ -208,7 +208,7 @@ def _hinted(session: Session, asked: list[HintBody]) -> dict[str, Any]:
 def _answered(session: Session, asked: list[AnswerBody]) -> dict[str, Any]:
     from policies.live import Answered
 
-    with session.held() as live:
+    with session.asked() as live:
         _room(live.said, len(asked))
         given = [
             Answered(each.notice, each.answer, each.scope or "workload", each.of or live.workload_of(int(each.notice))) for each in asked

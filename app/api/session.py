@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.api.refusals import Conflict, Refused
+from app.api.refusals import Conflict, Refused, TooMany
 
 if TYPE_CHECKING:
     from policies.live import Live
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WORKS_S: Final = 20.0
 MOST_SAID: Final = 100_000
 _WAITS_S: Final = 30.0
+# More requests than so many do not wait for one session: they would take the threads of all.
+_QUEUE: Final = 2
 _NAP_S: Final = 0.005
 
 
@@ -36,11 +38,23 @@ class Session:
     def __init__(self, session_id: str, live: "Live", question: Question, now: Callable[[], float] = time.monotonic) -> None:
         self.session_id, self.live, self.question = session_id, live, question
         self._now, self._lock = now, threading.Lock()
+        self._queue = threading.BoundedSemaphore(_QUEUE)
         self._pace: _Pace | None = None
         self._halted = False
         self.closed = False
         self.trouble = ""
         self.touched_s = now()
+
+    @contextmanager
+    def asked(self) -> Iterator["Live"]:
+        """Have the twin to oneself as ``held`` says; refused as well where others wait for it already."""
+        if not self._queue.acquire(blocking=False):
+            raise TooMany(f"session {self.session_id}: {_QUEUE} requests are at work or wait; ask again", 1.0)
+        try:
+            with self.held() as live:
+                yield live
+        finally:
+            self._queue.release()
 
     @contextmanager
     def held(self) -> Iterator["Live"]:
@@ -71,7 +85,7 @@ class Session:
         """Go on in lock step; return whether the time was reached, or a notice where one was waited for."""
         if self._pace is not None:
             raise Conflict(f"session {self.session_id} goes at a pace; stop it first with speed 0")
-        with self.held() as live:
+        with self.asked() as live:
             goal_s = to_s if to_s is not None else min(live.t_s + (by_s or 0.0), live.horizon_s)
             before, late_s = live.last_notice, self._now() + WORKS_S
 

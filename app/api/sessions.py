@@ -1,4 +1,4 @@
-"""All live sessions of the server: a few, bounded, closed when nobody asks."""
+"""All live sessions of the server: a few, bounded, closed when idle."""
 
 import logging
 import secrets

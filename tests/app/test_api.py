@@ -15,10 +15,9 @@ from app.api import PATH, Api
 from app.api.guard import BURST, Buckets, Guard
 from app.api.refusals import TooMany
 from app.api.sessions import IDLE_S, Sessions
+from app.cli import main
 from app.entry import SecurityHeaders
-from policies import live, study
-from policies.policy import Held, PolicySet
-from twin.scenario import load
+from policies import live
 from twin.store import runs
 
 TOKEN = "a-token-that-is-long-enough"
@@ -260,7 +259,9 @@ def test_an_answer_reaches_the_open_notice(api: TestClient) -> None:
     assert told.json()["open_vms"] == [1]
 
 
-def test_a_closed_session_is_a_log_whose_run_has_its_grants(api: TestClient, tmp_path: Path) -> None:
+def test_the_command_that_closing_names_makes_a_run_with_the_sessions_grants(
+    api: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = f"/sessions/{_begin(api, seed=11)}"
     api.post(f"{one}/advance", json={"by_s": 300})
     api.post(f"{one}/hints", json=_hints(**OPENS))
@@ -275,8 +276,10 @@ def test_a_closed_session_is_a_log_whose_run_has_its_grants(api: TestClient, tmp
     assert closed["command"] == "intentwin run negotiation --messages monday --seed 11 --policy policy.json"
     assert closed["policy"] == HEARD
     assert api.get(one).status_code == 404
-    policy = PolicySet(name="hints heard", levers={"offers": (Held(system="workload_intelligence"),)})
-    run = runs.load(study.run(live.replaying(load("negotiation"), "monday"), policy, 11, tmp_path), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("policy.json").write_text(json.dumps(closed["policy"]))
+    assert main([*closed["command"].split()[1:], "--json"]) == 0
+    run = runs.load(json.loads(capsys.readouterr().out)["run_id"], tmp_path)
     granted = dict(run.tables["grants"].collect().unique("vm_id", keep="last").select("vm_id", "granted").iter_rows())
     assert {grant["vm"]: "+".join(grant["granted"]) for grant in last} == {grant["vm"]: granted.get(grant["vm"], "") for grant in last}
     messages = run.tables["messages"].filter(kind="notice").collect()
@@ -315,6 +318,21 @@ def test_two_sessions_side_by_side_do_not_touch(api: TestClient) -> None:
     api.post(f"{again}/advance", json={"by_s": 1800})
     same = [api.get(f"{one}/notices?limit=10000").json() for one in (ones[1], again)]
     assert same[0] == same[1]
+
+
+def test_requests_do_not_queue_for_a_session_until_nobody_else_gets_a_turn(api: TestClient) -> None:
+    one, other = f"/sessions/{_begin(api)}", f"/sessions/{_begin(api)}"
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(api.post(f"{one}/advance", json={"by_s": 3600}).status_code)) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    assert api.post(f"{other}/advance", json={"by_s": 60}).json()["t_s"] == 60.0
+    for thread in threads:
+        thread.join(60)
+    assert set(answers) == {200, 429}
+    assert answers.count(200) >= 2
 
 
 def test_no_more_sessions_than_four(api: TestClient) -> None:

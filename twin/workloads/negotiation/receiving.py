@@ -1,4 +1,4 @@
-"""What reaches a run from outside: replayed from a log, or said to it live."""
+"""What reaches a run from outside: replayed from a log, or said live."""
 
 from dataclasses import fields
 
