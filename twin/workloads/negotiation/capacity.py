@@ -38,16 +38,18 @@ def holders(tenants: Tenants, pools: Pools, vm: Ints, granted: Ints, size_share:
     """Return the cores of each kind of holder, shape (7, P); ``vm`` to ``moved`` (N) are the VMs that have a place.
 
     Regular, spot, harvest, surplus and what the reserve gets are all cores of a pool, and more where harvest VMs have grown into
-    cores that are rented and idle. A VM that was moved to another region holds none, one that is away waits for them.
+    cores that are rented and idle; what they have grown by is lent, and turns nobody away. A VM that was moved to another region
+    holds none, one that is away waits for them.
     """
     pool, now = tenants.pool[vm], tenants.cores[vm] * size_share
     now[~running | moved] = 0.0
     cells = np.bincount(_KIND[granted] + pool * _KINDS, weights=now, minlength=len(POOLS) * _KINDS)
     mine = cells.reshape(len(POOLS), _KINDS).T
     regular, spot, harvest = pools.others_cores + mine[0], mine[1], mine[2]
-    free = np.maximum(pools.total_cores - regular - spot - harvest, 0.0)
-    turned_away = np.maximum(pools.reserve_cores - free, 0.0)
-    surplus = free - pools.reserve_cores + turned_away
+    lent = np.bincount(pool, weights=np.maximum(now - tenants.cores[vm], 0.0), minlength=len(POOLS))
+    free = pools.total_cores - regular - spot - harvest
+    turned_away = np.maximum(pools.reserve_cores - np.maximum(free + lent, 0.0), 0.0)
+    surplus = np.maximum(free - pools.reserve_cores, 0.0)
     away = np.flatnonzero(~running & ~moved)
     evicted = np.bincount(pool[away], weights=tenants.cores[vm[away]], minlength=len(POOLS))
     return np.stack([regular, spot, harvest, pools.reserve_cores, turned_away, surplus, evicted])

@@ -42,6 +42,16 @@ def test_customers_who_find_no_room_are_turned_away(treated: Make, tenants_of: M
     assert held["surplus"].tolist() == [0.0, 0.0]
 
 
+def test_harvest_vms_that_have_grown_turn_nobody_away(treated: Make, tenants_of: Make) -> None:
+    tenants = tenants_of(3)
+    total = 5.0 + tenants.cores[0] + tenants.cores[1] + 10.0
+    pools = Pools(np.array([total, 8.0]), np.array([5.0, 0.0]), np.array([10.0, 0.0]))
+    held = _held(treated(tenants, pools=pools, granted=[HARVEST, 0, 0], size_share=[2.0, 1.0, 1.0]), tenants)
+    assert held["harvest"][0] == 2 * tenants.cores[0]
+    assert held["turned_away"][0] == 0.0
+    assert held["surplus"][0] == max(10.0 - tenants.cores[0] - 10.0, 0.0)
+
+
 def test_a_vm_that_is_away_waits_and_one_that_was_moved_is_gone(treated: Make, tenants_of: Make) -> None:
     tenants = tenants_of(6)
     held = _held(
