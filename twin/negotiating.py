@@ -147,8 +147,10 @@ class Negotiating:
                 power_w = busy * cores[outer] * self._vcpu_w
             parts.append((number, place, self._rows[pool][place], busy, power_w))
         vm, place, row, busy, power_w = (np.concatenate(each) for each in zip(*parts, strict=True))
-        order = np.argsort(vm, kind="stable")
-        return Standing(vm[order], place[order], row[order], busy[order], power_w[order], self._met), others
+        if not (vm[1:] > vm[:-1]).all():
+            order = np.argsort(vm, kind="stable")
+            vm, place, row, busy, power_w = vm[order], place[order], row[order], busy[order], power_w[order]
+        return Standing(vm, place, row, busy, power_w, self._met), others
 
     def _spare(self, t_s: float, standing: Standing, others: Floats) -> Spare:
         model, plant = self.model, self._plant.observe()
@@ -205,7 +207,7 @@ class Negotiating:
             size[mine] = self._clips.clip(_LEVER, holding.system, action.size_share, SIZE_LOW, SIZE_HIGH)[mine]
             clock[mine] = self._clips.clip(_LEVER, holding.system, action.clock_share, OFFER_CLOCK_LOW, OFFER_CLOCK_HIGH)[mine]
             granted[mine], cause[mine] = action.granted[mine], action.cause[mine]
-            take[mine] = np.clip(action.take[mine], LEAVE, MOVE)
+            take[mine] = np.minimum(np.maximum(action.take[mine], LEAVE), MOVE)
             if action.why is not None:
                 why = np.zeros_like(action.why) if why is None else why
                 why[mine] = action.why[mine]
@@ -219,20 +221,25 @@ class Negotiating:
         evicted = done.away[(tenants.pool[done.away] == _SERVERS) & (platform.taken[done.away] == EVICT)]
         if len(evicted):
             workloads.evict(tenants.outer[evicted])
+        stops = np.union1d(np.setdiff1d(done.away, evicted), done.moved) if len(done.away) or len(done.moved) else done.away
+        changed = np.zeros(len(tenants), dtype=np.bool_)
+        changed[done.resized], changed[done.clocked] = True, True
         for pool in (_HOSTS, _SERVERS):
-            for vm, act in ((np.union1d(np.setdiff1d(done.away, evicted), done.moved), workloads.away), (done.back, workloads.back)):
-                if len(mine := vm[tenants.pool[vm] == pool]):
+            for vm, act in ((stops, workloads.away), (done.back, workloads.back)):
+                if len(vm) and len(mine := vm[tenants.pool[vm] == pool]):
                     act(pool, tenants.outer[mine], t_s)
-            self._work(pool, done, seen)
+            self._work(pool, changed, seen)
 
-    def _work(self, pool: int, done: Done, seen: OffersObservation) -> None:
-        """Set what VMs whose size or clock changed carry of their load, and those that do not get the cores that they ask for now."""
+    def _work(self, pool: int, changed: Bools, seen: OffersObservation) -> None:
+        """Set what VMs carry of their load whose size or clock changed (V), and those that do not get the cores that they ask for now."""
         assert self.model is not None
         tenants, platform, workloads = self.model.tenants, self.model.platform, self._workloads
         mine = seen.pool == pool
         if pool == _SERVERS:
             mine[mine] = workloads.vm_server[tenants.outer[seen.vm[mine]]] >= 0
-        changed = np.isin(seen.vm, np.concatenate([done.resized, done.clocked])) & mine
+        if not mine.any():
+            return
+        changed = changed[seen.vm] & mine
         size, clock = platform.size_share[seen.vm], platform.clock_share[seen.vm]
         if pool == _SERVERS:
             workloads.cap(tenants.outer[seen.vm[changed]], clock[changed])

@@ -108,7 +108,10 @@ def within_budget(seen: OffersObservation, plan: Plan, order: Ints) -> Ints:
 
 def over_budget(seen: OffersObservation, plan: Plan) -> Ints:
     """Return evicted VMs that are more than their deployment's share now, the most worth first to come back."""
-    order = yielding(seen, plan.granted, np.flatnonzero(plan.take == EVICT))
+    order = np.flatnonzero(plan.take == EVICT)
+    if not len(order):
+        return order
+    order = yielding(seen, plan.granted, order)
     mine = seen.deployment[order]
     most = np.floor(seen.hints["preemptibility_share"][order] * seen.deployment_vms[mine] + 1e-9)
     return order[ranks(mine) >= most]

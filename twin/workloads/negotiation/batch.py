@@ -9,7 +9,7 @@ from twin.chance import stream
 from twin.sources import calibration
 from twin.stack import State
 from twin.workloads.negotiation import keys
-from twin.workloads.negotiation.hint import AGENT, Hints
+from twin.workloads.negotiation.hint import AGENT, Hints, none
 from twin.workloads.negotiation.notices import ACCEPTED, DECLINED
 from twin.workloads.negotiation.situation import Situation
 
@@ -25,6 +25,8 @@ _LOOKS_S: Final = 1.0
 def hinted(t_s: Floats, scope: int, of: Ints, key: str, value: Floats) -> Hints:
     """Return hints of one key that an agent gives."""
     count = len(of)
+    if count == 0:
+        return none()
     return Hints(t_s, _whole(scope, count), of, _whole(keys.INDEX[key], count), value, _whole(AGENT, count))
 
 

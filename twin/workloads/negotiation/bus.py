@@ -58,16 +58,17 @@ class Bus:
         accepted, heard_s = np.zeros(len(said), dtype=np.bool_), said.t_s.astype(np.float64)
         numbers = tuple(np.ascontiguousarray(each, dtype=np.int64) for each in (row, said.scope, said.key, said.sayer))
         _carrier()(numbers, self._salt, self._agreed, self._buckets, accepted, heard_s)
-        self._way.append((said.taken(accepted), heard_s[accepted]))
+        self._way.append((said, heard_s) if accepted.all() else (said.taken(accepted), heard_s[accepted]))
         return accepted
 
     def due(self, until_s: float) -> tuple[hint.Hints, Floats]:
         """Return the hints that are heard by a time and were not before, in that order, and when; at one time as they were sent."""
-        said = hint.Hints(*(np.concatenate(parts) for parts in self._columns())) if self._way else hint.none()
-        heard_s = np.concatenate([np.zeros(0), *(heard for _, heard in self._way)])
+        if not self._way:
+            return hint.none(), np.zeros(0)
+        said, heard_s = hint.together([said for said, _ in self._way]), np.concatenate([heard_s for _, heard_s in self._way])
         now = heard_s <= until_s
         self._way = [] if now.all() else [(said.taken(~now), heard_s[~now])]
-        order = np.flatnonzero(now)
+        order = now.nonzero()[0]
         order = order[np.argsort(heard_s[order], kind="stable")]
         return said.taken(order), heard_s[order]
 

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _RUNTIME = np.array([key.runtime for key in keys.KEYS])
 _REFUSED = ("stale", "limited", "contradictory", "flapping")
-_CONFIRMED, _LIMITED = OUTCOMES.index("confirmed"), OUTCOMES.index("limited")
+_TAKEN, _CONFIRMED, _LIMITED = (OUTCOMES.index(name) for name in ("taken", "confirmed", "limited"))
 _WORKLOAD, _DEPLOYMENT, _VM = range(len(keys.SCOPES))
 
 
@@ -45,6 +45,8 @@ class Hearing:
 
     def say(self, said: hint.Hints) -> None:
         """Send hints of agents and programs on their way; those that change what others are told get a message."""
+        if not len(said):
+            return
         self._send(said)
         loud = (said.sayer == hint.OUTSIDE) | ~_RUNTIME[said.key] | (said.key != keys.INDEX["vm_priority"])
         self._tell(said.taken(loud & (said.sayer != hint.TEMPLATE)))
@@ -60,23 +62,24 @@ class Hearing:
         said, heard_s = self.bus.due(until_s)
         if len(said):
             outcome = self.store.put(said)
-            for name in _REFUSED:
-                self.conflicts.note(name, said.taken(outcome == OUTCOMES.index(name)))
+            if (outcome > _CONFIRMED).any():
+                for name in _REFUSED:
+                    self.conflicts.note(name, said.taken(outcome == OUTCOMES.index(name)))
             self._keep(said, heard_s, outcome)
         self.conflicts.advance(until_s)
 
     def _send(self, said: hint.Hints) -> None:
         if not len(said):
             return
-        limited = ~self.bus.send(said)
-        if limited.any():
-            over = said.taken(limited)
+        carried = self.bus.send(said)
+        if not carried.all():
+            over = said.taken(~carried)
             self.conflicts.note("limited", over)
             self._keep(over, over.t_s, np.full(len(over), _LIMITED, dtype=np.int8))
 
     def _keep(self, said: hint.Hints, heard_s: Floats, outcome: NDArray[np.int8]) -> None:
-        refused = ~np.isin(outcome, [OUTCOMES.index("taken"), _CONFIRMED])
-        often = (said.scope == _VM) & _RUNTIME[said.key] & ~refused
+        heeded = (outcome == _TAKEN) | (outcome == _CONFIRMED)
+        often = (said.scope == _VM) & _RUNTIME[said.key] & heeded
         kept = (said.sayer == hint.OUTSIDE) | ((outcome != _CONFIRMED) & ~often)
         if kept.any():
             self._rows.append((said.taken(kept), heard_s[kept], outcome[kept]))

@@ -1,7 +1,7 @@
 """The negotiation of a run: hints in, offers decided outside, notices out."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from twin.fleet import Fleet
 from twin.stack import State, read_only
 from twin.tables import Sink
 from twin.workloads.host_population import HostPopulation
-from twin.workloads.levers import OffersAction, OffersObservation, Spare
+from twin.workloads.levers import MOVE, OffersAction, OffersObservation, Spare
 from twin.workloads.negotiation import hint, keys
 from twin.workloads.negotiation.bills import Bills, Treated
 from twin.workloads.negotiation.capacity import Pools
@@ -142,37 +142,37 @@ class Negotiation:
                 values[keys.INDEX[name], serving] = held
             nines = values[keys.INDEX["availability_nines"]]
             nines[serving] = np.maximum(nines[serving], _SERVING_NINES)
-        changed = self.hearing.store.changed[vm]
+        values.flags.writeable = False
         return OffersObservation(
             t_s=t_s,
             tick_s=until_s - t_s,
             workload_ids=whole.workload_ids,
             vm=read_only(vm),
-            workload=read_only(whole.workload[vm]),
-            deployment=read_only(whole.deployment[vm]),
-            pool=read_only(whole.pool[vm]),
+            workload=_sealed(whole.workload.take(vm)),
+            deployment=_sealed(deployment := whole.deployment.take(vm)),
+            pool=_sealed(whole.pool.take(vm)),
             place=read_only(standing.place),
             row=read_only(standing.row),
-            cores=read_only(whole.cores[vm]),
-            memory_bytes=read_only(whole.memory_bytes[vm]),
-            arrive_s=read_only(whole.arrive_s[vm]),
-            hints={key.name: read_only(values[index]) for index, key in enumerate(keys.KEYS)},
-            granted=read_only(platform.granted[vm]),
-            size_share=read_only(platform.size_share[vm]),
-            clock_share=read_only(platform.clock_share[vm]),
-            running=read_only(platform.running[vm]),
-            moved=read_only(platform.gone[vm]),
-            noticed=read_only(platform.noticed[vm]),
-            declined=read_only(platform.declined(t_s)[vm]),
+            cores=_sealed(whole.cores.take(vm)),
+            memory_bytes=_sealed(whole.memory_bytes.take(vm)),
+            arrive_s=_sealed(whole.arrive_s.take(vm)),
+            hints=dict(zip(keys.INDEX, values, strict=True)),
+            granted=_sealed(platform.granted.take(vm)),
+            size_share=_sealed(platform.size_share.take(vm)),
+            clock_share=_sealed(platform.clock_share.take(vm)),
+            running=_sealed(platform.runs(vm)),
+            moved=_sealed(platform.taken.take(vm) == MOVE),
+            noticed=_sealed(platform.noticed.take(vm)),
+            declined=_sealed(platform.declined(t_s, vm)),
             busy_share=read_only(standing.busy_share),
-            peak_share=read_only(whole.peak_share[vm]),
+            peak_share=_sealed(whole.peak_share.take(vm)),
             power_w=read_only(standing.power_w),
-            changed=read_only(changed),
-            deployment_vms=read_only(np.bincount(whole.deployment[vm], minlength=len(whole.deployment_ids)).astype(np.int64)),
+            changed=_sealed(self.hearing.store.changed.take(vm)),
+            deployment_vms=_sealed(np.bincount(deployment, minlength=len(whole.deployment_ids)).astype(np.int64)),
             surplus_unlimited=self.settings.surplus == "unlimited",
             spare=spare,
             taken_off=self._taken_off,
-            stays=read_only(platform.stays(t_s)[vm]),
+            stays=_sealed(platform.stays(t_s, vm)),
         )
 
     def act(self, seen: OffersObservation, wanted: OffersAction, standing: Standing) -> Done:
@@ -193,8 +193,8 @@ class Negotiation:
             granted=platform.granted[vm],
             size_share=platform.size_share[vm],
             clock_share=platform.clock_share[vm],
-            running=platform.running[vm],
-            moved=platform.gone[vm],
+            running=platform.runs(vm),
+            moved=platform.taken.take(vm) == MOVE,
             busy_share=seen.busy_share,
             why=self._why,
             carbon_kg_per_kwh=spare.carbon_kg_per_kwh,
@@ -254,3 +254,9 @@ def _serving(of: Tenants, on_servers: Population) -> Bools:
     mine = np.flatnonzero(of.pool == SERVERS)
     serves[mine] = ~on_servers.opaque[of.outer[mine]]
     return serves
+
+
+def _sealed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a new array that nobody writes to any more."""
+    array.flags.writeable = False
+    return array

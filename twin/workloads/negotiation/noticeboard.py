@@ -77,7 +77,7 @@ class NoticeBoard:
 
     def standing(self, slot: int) -> Ints:
         """Return the VMs whose notice of a slot is open, by number."""
-        return np.flatnonzero(self._open[slot])
+        return np.asarray(self._open[slot].nonzero()[0])
 
     def open_at(self, slot: int, vm: Ints | slice) -> Bools:
         """Return which of these VMs have an open notice of a slot."""

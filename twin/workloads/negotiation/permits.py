@@ -22,8 +22,9 @@ def takes(hints: Hinted, at: Ints, take: Ints) -> Bools:
     nines = hints["availability_nines"][at]
     evict = (hints["preemptible"][at] > 0) & (nines < EVICTED_BELOW_NINES)
     move = (hints["region_independence"][at] >= FULL) & (hints["data_residency"][at] == 0)
+    shut = nines <= SHUT_UP_TO_NINES
     return np.asarray(
-        np.select([take == LEAVE, take == EVICT, take == SHUT, take == MOVE], [True, evict, nines <= SHUT_UP_TO_NINES, move], False)
+        (take == LEAVE) | ((take == EVICT) & evict) | ((take == SHUT) & shut) | ((take == MOVE) & move),
     )
 
 

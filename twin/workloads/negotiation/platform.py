@@ -105,6 +105,11 @@ class Platform:
         """Return which VMs are not evicted, shut down or restarted; one that was moved runs elsewhere."""
         return np.asarray((self._now.taken == LEAVE) | self.gone)
 
+    def runs(self, vm: Ints) -> Bools:
+        """Return which of these VMs run, here or in another region, in their order."""
+        taken = self._now.taken.take(vm)
+        return np.asarray((taken == LEAVE) | (taken == MOVE))
+
     @property
     def gone(self) -> Bools:
         """Return which VMs run in another region."""
@@ -115,13 +120,13 @@ class Platform:
         """Return which VMs have an open notice that they will be evicted or shut down."""
         return self.board.open_at(TAKE, self._every)
 
-    def declined(self, t_s: float) -> Bools:
-        """Return which VMs have asked lately that another one be taken."""
-        return self.board.held(TAKE, self._every, t_s)
+    def declined(self, t_s: float, vm: Ints | slice = slice(None)) -> Bools:
+        """Return which VMs, all or these, have asked lately that another one be taken."""
+        return self.board.held(TAKE, vm, t_s)
 
-    def stays(self, t_s: float) -> Bools:
-        """Return which VMs have declined another region, and are not asked again yet."""
-        return self.board.held(MOVING, self._every, t_s)
+    def stays(self, t_s: float, vm: Ints | slice = slice(None)) -> Bools:
+        """Return which VMs, all or these, have declined another region, and are not asked again yet."""
+        return self.board.held(MOVING, vm, t_s)
 
     # -- who comes and goes -------------------------------------------------------
 
@@ -131,6 +136,8 @@ class Platform:
 
     def release(self, vm: Ints, t_s: float) -> None:
         """Let VMs go that have ended; their open notices lapse."""
+        if len(vm) == 0:
+            return
         for slot in range(len(SLOTS)):
             self.board.close(slot, vm[self.board.open_at(slot, vm)], t_s, LAPSED)
         now = self._now
@@ -173,8 +180,7 @@ class Platform:
     def _settle(self, slot: int, tick: Tick) -> Ints:
         """End the notices of a slot that are declined, no longer wanted, or due; return the VMs whose event takes place."""
         vm = self.board.standing(slot)
-        vm = vm[tick.at[vm] >= 0]
-        if len(vm) == 0:
+        if len(vm) == 0 or len(vm := vm[tick.at[vm] >= 0]) == 0:
             return vm
         board, at, t_s = self.board, tick.at[vm], tick.t_s
         self._telling.heard(board, slot, vm, tick)
@@ -215,8 +221,10 @@ class Platform:
 
     def _back(self, tick: Tick) -> Ints:
         """Let VMs run again that nobody wants away any more; return them."""
-        taken = np.flatnonzero(self._now.taken)
+        taken: Ints = (self._now.taken != LEAVE).nonzero()[0]
         taken = taken[tick.at[taken] >= 0]
+        if len(taken) == 0:
+            return taken
         left = tick.wish.take[tick.at[taken]] == LEAVE
         restarted = self._now.taken[taken] == RESTARTED
         back = taken[np.where(restarted, self._until_s[taken] <= tick.t_s, left)]

@@ -34,17 +34,17 @@ class Sending:
         self._board, self._agents, self._telling, self._maintenance, self._reach_s = board, agents, telling, maintenance, reach_s
         self._leads_s = np.array([notices.kinds()[name].lead_s for name in notices.NAMES])
         self._may = np.array([notices.kinds()[name].may_decline for name in notices.NAMES])
+        self._offers = np.isin(np.arange(len(notices.NAMES)), _OFFERS)
         self._announced_s = -np.inf
 
     def offer(self, slot: int, now: InForce, tick: Tick) -> None:
         """Send the notices of a slot that are wanted and not open yet."""
         at = tick.wish.changed(slot, now)
-        at = at[~self._board.open_at(slot, tick.wish.vm[at])]
-        if len(at) == 0:
+        if len(at) == 0 or len(at := at[~self._board.open_at(slot, tick.wish.vm[at])]) == 0:
             return
         kind = tick.wish.kinds(slot, at, now)
         held = self._board.held(slot, tick.wish.vm[at], tick.t_s)
-        sent = (kind != NOBODY) & ~(held & np.isin(kind, _OFFERS))
+        sent = (kind != NOBODY) & ~(held & self._offers[kind])
         for each in np.unique(kind[sent]).tolist():
             self._send(slot, each, at[sent & (kind == each)], tick)
 

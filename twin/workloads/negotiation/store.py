@@ -137,17 +137,14 @@ def check(said: hint.Hints, sizes: Ints) -> None:
     """Refuse hints of what there is not, and values beyond their bounds; ``sizes`` counts workloads, deployments and VMs."""
     if not len(said):
         return
-    known = (said.scope >= 0) & (said.scope < len(sizes)) & (said.key >= 0) & (said.key < len(keys.KEYS))
-    scope, key, value = np.where(known, said.scope, 0), np.where(known, said.key, 0), said.value
-    known &= (said.of >= 0) & (said.of < sizes[scope]) & (said.t_s >= 0.0) & np.isfinite(said.t_s)
-    fits = np.isnan(value) | ((value >= _LOW[key]) & (value <= _HIGH[key]) & ~(_WHOLE[key] & (value != np.floor(value))))
-    if not (wrong := ~(known & fits)).any():
+    i = int(taking.finder()(_batch(said), sizes, _LOW, _HIGH, _WHOLE))
+    if i < 0:
         return
-    i = int(np.argmax(wrong))
-    where = f"hint {i + 1} of {len(said)}: scope {said.scope[i]}, of {said.of[i]}, key {said.key[i]}, at {said.t_s[i]:g} s"
-    if known[i]:
-        name = keys.KEYS[key[i]]
-        raise ValueError(f"{where}: {name.name} cannot be {value[i]:g}; give a value from {name.low:g} to {name.high:g}")
+    scope, of, key, t_s = int(said.scope[i]), int(said.of[i]), int(said.key[i]), float(said.t_s[i])
+    where = f"hint {i + 1} of {len(said)}: scope {scope}, of {of}, key {key}, at {t_s:g} s"
+    if 0 <= scope < len(sizes) and 0 <= key < len(keys.KEYS) and 0 <= of < sizes[scope] and 0.0 <= t_s < np.inf:
+        name = keys.KEYS[key]
+        raise ValueError(f"{where}: {name.name} cannot be {said.value[i]:g}; give a value from {name.low:g} to {name.high:g}")
     raise ValueError(f"{where}: there is no such key, time, workload, deployment or VM; name one of the run")
 
 

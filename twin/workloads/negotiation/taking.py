@@ -180,6 +180,22 @@ def _renew(value: Floats, around: Around, terms: Terms, held: Held) -> None:
             _settle(value, around, terms, held, v, k)
 
 
+def _first_wrong(batch: Batch, sizes: Ints, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> int:
+    for i in range(len(batch.t_s)):
+        scope, key, value = batch.scope[i], batch.key[i], batch.value[i]
+        if not (0 <= scope < len(sizes) and 0 <= key < len(low) and 0.0 <= batch.t_s[i] < np.inf and 0 <= batch.of[i] < sizes[scope]):
+            return i
+        if not (np.isnan(value) or (low[key] <= value <= high[key] and not (whole[key] and value != np.floor(value)))):
+            return i
+    return -1
+
+
+@cache
+def finder() -> Any:
+    """Return the compiled ``first_wrong(batch, sizes, low, high, whole)``: the first hint of what there is not or beyond bounds, or -1."""
+    return COMPILED(_first_wrong)
+
+
 @cache
 def taker() -> Any:
     """Return the compiled ``take(batch, slots, around, terms, held, outcome)``: hints in their order, what became of each."""

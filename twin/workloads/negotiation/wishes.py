@@ -66,7 +66,8 @@ class Wishes:
         vm = self.vm[at]
         runs = now.taken[vm] == LEAVE
         if slot == TAKE:
-            return np.where(runs, np.select([self.take[at] == EVICT, self.take[at] == SHUT], [EVICTION, EMERGENCY], NOBODY), NOBODY)
+            take = self.take[at]
+            return np.where(runs & (take == EVICT), EVICTION, np.where(runs & (take == SHUT), EMERGENCY, NOBODY))
         if slot == MOVING:
             return np.where(runs & (self.take[at] == MOVE), MOVES, NOBODY)
         if slot == HOST:
@@ -74,10 +75,11 @@ class Wishes:
         wanted, held = (self.size_share[at], now.size_share[vm]) if slot == SIZE else (self.clock_share[at], now.clock_share[vm])
         higher, lower = wanted > held + SAME, wanted < held - SAME
         if slot == SIZE:
-            return np.where(runs, np.select([higher, lower], [UP, DOWN], NOBODY), NOBODY)
+            return np.where(runs & higher, UP, np.where(runs & lower, DOWN, NOBODY))
         # Back to the rated clock from below needs no notice; a slower clock for power is an emergency.
         slower = np.where(self.cause[at] == _POWER, EMERGENCY, UNDER)
-        kind = np.select([higher & (wanted > 1.0 + SAME), lower & (wanted < 1.0 - SAME), lower], [OVER, slower, OVER_ENDS], NOBODY)
+        falls = np.where(wanted < 1.0 - SAME, slower, OVER_ENDS)
+        kind = np.where(higher & (wanted > 1.0 + SAME), OVER, np.where(lower, falls, NOBODY))
         return np.where(runs, kind, NOBODY)
 
     def changed(self, slot: int, now: InForce) -> Ints:
@@ -85,11 +87,13 @@ class Wishes:
         if slot in (TAKE, MOVING):
             return np.asarray(self.taking[(self.take[self.taking] == MOVE) == (slot == MOVING)])
         held, wanted = (now.size_share, self.size_share) if slot == SIZE else (now.clock_share, self.clock_share)
-        return np.flatnonzero(wanted != held.take(self.vm))
+        return np.asarray((wanted != held.take(self.vm)).nonzero()[0])
 
     def at_once(self, slot: int, at: Ints, now: InForce) -> Ints:
         """Return which positions change size or clock without a notice: they do not run, or come back from less than they asked."""
         vm = self.vm[at]
+        if len(vm) == 0:
+            return vm
         away = now.taken[vm] != LEAVE
         # What was asked for is no offer that could be declined.
         wanted, held = (self.size_share[at], now.size_share[vm]) if slot == SIZE else (self.clock_share[at], now.clock_share[vm])
@@ -103,16 +107,16 @@ def wishes(seen: OffersObservation, action: OffersAction) -> Wishes:
     """Return what an action may do to each VM by the hints in force now."""
     take, size, clock = action.take, action.size_share, action.clock_share
     barred = np.zeros(len(take), dtype=np.bool_)
-    taking = np.flatnonzero(take)
-    if len(bad := taking[~permits.takes(seen.hints, taking, take[taking])]):
+    taking = take.nonzero()[0]
+    if len(taking) and len(bad := taking[~permits.takes(seen.hints, taking, take[taking])]):
         take, barred[bad] = take.copy(), True
         take[bad] = LEAVE
-    odd = np.flatnonzero(size != 1.0)
-    if len(bad := odd[~permits.sizes(seen.hints, odd, size[odd])]):
+    odd = (size != 1.0).nonzero()[0]
+    if len(odd) and len(bad := odd[~permits.sizes(seen.hints, odd, size[odd])]):
         size, barred[bad] = size.copy(), True
         size[bad] = 1.0
-    slow = np.flatnonzero(clock < 1.0)
-    if len(bad := slow[~permits.clocks(seen.hints, slow, clock[slow])]):
+    slow = (clock < 1.0).nonzero()[0]
+    if len(slow) and len(bad := slow[~permits.clocks(seen.hints, slow, clock[slow])]):
         clock, barred[bad] = clock.copy(), True
         clock[bad] = 1.0
     return Wishes(seen.vm, take, taking[take[taking] != LEAVE], size, clock, action.cause, barred)
