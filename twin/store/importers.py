@@ -157,6 +157,13 @@ def _workload_classes(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(classes, classes.height, 0.0, notes)
 
 
+def _executors(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import executors_file
+
+    library, notes = executors_file.read(path)
+    return Contents(library, library.height, 0.0, notes)
+
+
 def _hints_log(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import hints_file
 
@@ -205,6 +212,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "vm-trace": _vm_trace,
     "workload-classes": _workload_classes,
     "hints-log": _hints_log,
+    "executors": _executors,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
