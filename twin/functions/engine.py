@@ -1,7 +1,6 @@
 """The state of all invocations of a run, and the room that it takes."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -113,39 +112,14 @@ class Engine:
         """Let everything happen that happens before a time."""
         if not self._hosts_count:
             return
-        while (
-            q.advance(
-                self._functions,
-                self.whose,
-                self._keys,
-                self.due,
-                self.order,
-                self._wave,
-                self._trace_s,
-                self._trace_run_s,
-                self.tally,
-                self.calls,
-                self.who,
-                self.instances,
-                self.idle_s,
-                self.pools,
-                self.hosts,
-                self.host_s,
-                self.cores,
-                self.events,
-                self.codes,
-                self.outside_s,
-                self.outside_of,
-                self.outside,
-                self.bin_keys,
-                self.bin_sums,
-                self._runtime,
-                self.cursor,
-                until_s,
-            )  # fmt: skip
-            == q.FULL
-        ):
+        while q.advance(*self._arrays(), until_s) == q.FULL:
             self._room(_ROWS, _ROWS)
+
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        fixed = (self._functions, self.whose, self._keys, self.due, self.order, self._wave, self._trace_s, self._trace_run_s)
+        calls = (self.tally, self.calls, self.who, self.instances, self.idle_s, self.pools, self.hosts, self.host_s, self.cores)
+        outside = (self.events, self.codes, self.outside_s, self.outside_of, self.outside)
+        return (*fixed, *calls, *outside, self.bin_keys, self.bin_sums, self._runtime, self.cursor)
 
     def ask(self, functions: Ints, times: Floats) -> Ints:
         """Take calls by others, of these functions at these times (N), and return their ids."""
@@ -260,10 +234,3 @@ def _chain(links: Ints, more: int, cursor: Ints, first: int) -> None:
     links[-1] = cursor[first]
     cursor[first] = begin
     cursor[first + 1] += more
-
-
-def sampled(people: Population, runtime: Runtime, settings: Settings, numbers: Sequence[int], f: int = 0) -> Floats:
-    """Return what calls number ``numbers[0]`` to ``numbers[1]`` of a function take, as rows of the compiled part's ``calls``."""
-    rows = np.zeros((numbers[1] - numbers[0], q.CALL_COLUMNS))
-    q.draws(people.numbers, runtime_places(runtime, settings), people.keys, f, numbers[0], rows, np.uint64(0))
-    return rows

@@ -737,10 +737,10 @@ def sweep(instances, idle_s, pools, functions, tally, host_s, runtime, cursor, t
 
 
 @_entry
-def draws(functions, runtime, keys, f, first, calls, waiting):
+def draws(functions, runtime, keys, f, first, calls):
     """Fill rows of ``calls`` (N, CALL_COLUMNS) with what calls number ``first``, … of a function take; no queue, no start."""
     for i in range(len(calls)):
-        _draw(calls, functions, runtime, i, f, _key(keys[f] ^ waiting, first + i), -1.0)
+        _draw(calls, functions, runtime, i, f, _key(keys[f], first + i), -1.0)
 
 
 @_entry
