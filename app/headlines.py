@@ -14,6 +14,13 @@ from twin.metrics import METRICS, Scope
 from twin.units import show, show_change, split
 
 BINS: Final = 96
+# What the negotiation comes to, and what is said where there is no number.
+_NEGOTIATED: Final[Mapping[str, str]] = {
+    "workloads.price_cut_share": "–",
+    "workloads.evictions": "–",
+    "workloads.broken_requirements": "–",
+    "workloads.notices_honoured_share": "none due",
+}
 # Above this part of a limit a number is at risk; temperatures in Celsius stand in for the room that is left.
 AT_RISK_SHARE: Final = 0.97
 # A change below this part of the number (of 100 % for shares) shows in none of its digits.
@@ -62,6 +69,20 @@ def _hottest(row: str | None, limits: Limits) -> Headline:
     limit = limits.gpu_c.get(row or "")
     words = f"limit {show(limit, 'x_c')}" if limit is not None else ""
     return Headline("Hottest GPU", "plant.gpu_temp_max_c", (), limit, words, ("rows", "gpu_temp_max_c", "max"))
+
+
+def negotiated(run_id: str, today: str | None = None) -> list[dict[str, Any]]:
+    """Return what the negotiation comes to, a row a metric with its change against ``today``; empty where nobody negotiates."""
+    if state.metric(run_id, "workloads.price_cut_share") is None:
+        return []
+    found = []
+    for name, nothing in _NEGOTIATED.items():
+        value, before = state.metric(run_id, name), state.metric(today, name) if today else None
+        change, sense = change_words(name, before, value)
+        text = nothing if value is None else f"{show(value, name)}{' a day' if METRICS[name].per_day else ''}"
+        cell = {"id": name, "what": METRICS[name].label, "value": text}
+        found.append({**cell, "change": {"text": change, "sense": sense} if change else None})
+    return found
 
 
 def hottest_row(run_id: str) -> str | None:

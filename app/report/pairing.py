@@ -1,6 +1,7 @@
 """Stored runs by policy: the same worlds under today's and candidates."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -49,14 +50,20 @@ class Worlds:
         return tuple(sorted(set(candidate.run_ids) & set(self.today.run_ids))) if self.today else ()
 
     def values(self, candidate: Held) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-        """Return metric -> (today's values, the candidate's), one per shared seed, where every run has evidence."""
+        """Return metric -> (today's values, the candidate's), one per shared seed, where every run has evidence.
+
+        What the negotiation comes to may be there with the candidate alone (who is told nothing has no notice honoured): then
+        today's values are not-a-number.
+        """
         if self.today is None:
             return {}
         seeds, before, after = self.seeds(candidate), self.today.metrics, candidate.metrics
+        told = [name for name in METRICS if seeds and all(name in after[seed] for seed in seeds)]
+        new = {name for name in told if METRICS[name].domain == "workloads" and not any(name in before[seed] for seed in seeds)}
         return {
-            name: (tuple(before[seed][name] for seed in seeds), tuple(after[seed][name] for seed in seeds))
-            for name in METRICS
-            if seeds and all(name in before[seed] and name in after[seed] for seed in seeds)
+            name: (tuple(before[seed].get(name, math.nan) for seed in seeds), tuple(after[seed][name] for seed in seeds))
+            for name in told
+            if name in new or all(name in before[seed] for seed in seeds)
         }
 
 

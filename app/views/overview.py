@@ -44,6 +44,7 @@ def show() -> None:
     with side:
         _decisions()
         _worst(now, bounds)
+        _negotiation(now)
 
 
 def _intents(now: state.Context) -> None:
@@ -204,6 +205,24 @@ def _worst(now: state.Context, bounds: Limits) -> None:
             Head("change", "Against today", "change", "34%"),
         ]
         rows(columns if compared else columns[:3], cells, state.colours(), key="worst-rows")
+
+
+def _negotiation(now: state.Context) -> None:
+    """Show what workloads and platform agreed on, where they negotiate."""
+    run_id = now.run_id or ""
+    compared = now.candidate is not None and run_id == now.candidate
+    found = headlines.negotiated(run_id, now.today if compared else None)
+    if not found:
+        return
+    cut = state.metric(run_id, "workloads.price_cut_share") or 0.0
+    title = f"Workloads that negotiate pay {units.show(cut, 'x_share')} less" if cut > 0.0 else "Workloads pay the regular price"
+    with parts.panel(title, "negotiation", data=pl.DataFrame([{"metric": row["id"], "value": row["value"]} for row in found])):
+        columns = [
+            Head("what", "What", "muted", "40%"),
+            Head("value", "Now", "value", "26%"),
+            Head("change", "Against today", "change", "34%"),
+        ]
+        rows(columns if compared else columns[:2], found, state.colours(), key="negotiation-rows", on_pick=lambda _: state.go("workloads"))
 
 
 def _fresh(scenario: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.headlines import change_words, held
+from app.headlines import change_words, held, negotiated
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ def test_without_today_there_is_no_change() -> None:
 def test_near_a_limit_is_at_risk_and_past_it_broken() -> None:
     assert [held(value, 87.0) for value in (80.0, 86.0, 87.5)] == ["met", "at risk", "broken"]
     assert held(None, 87.0) == held(80.0, None) == ""
+
+
+def test_a_run_in_which_nobody_negotiates_has_no_numbers_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"a": {}, "b": {"workloads.price_cut_share": 0.25, "workloads.evictions": 12.0, "workloads.broken_requirements": 0.0}}
+    monkeypatch.setattr("app.headlines.state.metric", lambda run_id, name: values[run_id].get(name))
+    assert negotiated("a") == []
+    found = {row["id"].removeprefix("workloads."): row for row in negotiated("b", "a")}
+    assert {name: row["value"] for name, row in found.items()} == {
+        "price_cut_share": "25.0\u00a0%",
+        "evictions": "12 a day",
+        "broken_requirements": "0 a day",
+        "notices_honoured_share": "none due",
+    }
+    # Today's run has no such numbers: there is nothing that they changed from.
+    assert {row["change"] for row in found.values()} == {None}

@@ -43,6 +43,16 @@ def test_today_alone_is_shown_without_a_change(console: AppTest, store: Any) -> 
     assert all(tile["change"] == "" for tile in _component(at, "tiles")["tiles"])
 
 
+def test_what_the_negotiation_comes_to_is_shown_where_workloads_negotiate(console: AppTest) -> None:
+    at = console.run()
+    assert "Workloads pay the regular price" in _words(at)
+    found = [dict(json.loads(item.proto.json)[0]) for item in at.get("bidi_component") if item.proto.component_name == "intentwin.rows"]
+    rows = {row["id"]: row for table in found for row in table["rows"] if str(row.get("id", "")).startswith("workloads.")}
+    assert [row["value"] for row in rows.values()] == ["0\u00a0%", "0 a day", "0 a day", "none due"]
+    assert rows["workloads.price_cut_share"]["change"]["text"] == "as today"
+    assert rows["workloads.notices_honoured_share"]["change"] is None
+
+
 def test_the_expectations_of_intents_are_held_against_the_run(console: AppTest) -> None:
     at = console.run()
     rows = _component(at, "rows")["rows"]
