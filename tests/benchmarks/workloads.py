@@ -173,7 +173,7 @@ class Bench:
         mean, swing = kept_wave(vms.mean_share[vm], vms.swing_share[vm])
         busy = wave_share(mean, swing, vms.peak_hour[vm], float(self.clock.hour(t_s)))
         here, size, clock = platform.taken[vm] == 0, platform.size_share[vm], platform.clock_share[vm]
-        load = busy * np.where(size > 1.0, size, np.minimum(size / busy, 1.0)) * clock * cores * here
+        load = busy * np.where(size > 1.0, size, np.minimum(size / np.maximum(busy, 1e-6), 1.0)) * clock * cores * here
         rented, used = (np.bincount(place, each, self.hosts) for each in (cores * here * size, load))
         row_w = np.bincount(self.row, _IDLE_W + used * _VCPU_W, self.rows)
         total = float(self.hosts * self.host_vcpus)
@@ -219,10 +219,6 @@ def _follow(bench: Bench, t_s: float, tick_s: float) -> dict[str, float]:
     }
 
 
-def _parts(watch: Watch, times: float = 1.0) -> dict[str, float]:
-    return {f"{part}_cpu_s": times * spent_s for part, spent_s in watch.spent_s.items()}
-
-
 def _day(vms: int = _VMS, day_s: float = _DAY_S) -> dict[str, float]:
     """Go through a day at ticks of a minute, then once more through an hour of the afternoon at shorter ones."""
     with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +235,7 @@ def _day(vms: int = _VMS, day_s: float = _DAY_S) -> dict[str, float]:
         counts = {table: float(frame.select("t_s").collect().height) for table, frame in bench.sink.tables().items()}
         found = {
             "day_cpu_s": spent_s,
-            **{f"day_{name}": each for name, each in _parts(watch).items()},
+            **{f"day_{part}_cpu_s": each_s for part, each_s in watch.spent_s.items()},
             "vms_at_once": float(np.mean(bench.stood)),
             "vms_of_the_day": float(len(bench.vms.vcpus)),
             "hints": float(watch.hints),
@@ -254,8 +250,6 @@ def _day(vms: int = _VMS, day_s: float = _DAY_S) -> dict[str, float]:
         for t_s in np.arange(stretch_s, stretch_s + _STRETCH_S, _FINE_S).tolist():
             bench.tick(t_s, t_s + _FINE_S)
         found["day_at_15_s_ticks_cpu_s"] = sum(watch.spent_s.values()) * _DAY_S / _STRETCH_S
-        if os.environ.get("BENCH_PARTS"):
-            found |= {f"fine_{name}": each for name, each in _parts(watch, _DAY_S / _STRETCH_S).items()}
         found |= _follow(bench, stretch_s + _STRETCH_S, _TICK_S)
         bench.sink.discard()
     return found | {"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0}
