@@ -744,6 +744,12 @@ def draws(functions, runtime, keys, f, first, calls):
 
 
 @_entry
+def again(functions, whose, keys, due, wave, trace_s, f):
+    """Set when a function is called next after the time it is due."""
+    _again(functions, whose, keys, due, wave, trace_s, f)
+
+
+@_entry
 def rehash(old_keys, old_sums, bin_keys, bin_sums):
     """Carry every bin over into a larger table."""
     mask = len(bin_keys) - 1
