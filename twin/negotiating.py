@@ -69,12 +69,12 @@ class Negotiating:
     ) -> None:
         self._workloads, self._plant, self._memory, self._clips = workloads, plant, memory, clips
         self.model: Negotiation | None = None
+        self._seen: OffersObservation | None = None
         settings, fleet = scenario.spec.workloads.negotiation, scenario.fleet
         if not settings.tenants:
             return
         model = Negotiation(settings, workloads.vms, workloads.host_vms, fleet, scenario.clock, scenario.horizon_s, seed)
         self.model = model
-        self._seen: OffersObservation | None = None
         self._carbon, _ = carbon.intensity(scenario.spec.plant.cooling.carbon_kg_per_kwh, scenario.clock, scenario.horizon_s)
         self._rows = (fleet.rack_rows[fleet.host_racks], fleet.server_rows)
         self._gpus, self._hosts = len(fleet.gpu_servers), len(fleet.host_ids)
@@ -107,6 +107,11 @@ class Negotiating:
         """Bill the tick that has ended."""
         if self.model is not None and self._seen is not None:
             self.model.account(until_s, self._seen)
+
+    @property
+    def spare(self) -> Spare | None:
+        """Return what was left for VMs when this tick began; None where nobody negotiates."""
+        return None if self._seen is None else self._seen.spare
 
     def gpu_caps(self) -> Floats | None:
         """Return the clock that offers leave each GPU, shape G; None where nobody negotiates."""

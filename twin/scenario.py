@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from twin.clock import Clock
 from twin.faults import Fault
-from twin.fleet import Fleet, grown
+from twin.fleet import Fleet, expand, grown
 from twin.fleet_file import named as named_fleet
 from twin.fleet_file import path_of as path_of_fleet
+from twin.functions import model as functions_model
 from twin.memory import model as memory_model
 from twin.memory import prices
 from twin.plant import carbon, weather
@@ -28,6 +29,7 @@ from twin.serving import model as serving_model
 from twin.serving.readings import REQUESTS
 from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
+from twin.workflows import model as workflows_model
 from twin.workloads import model as workloads_model
 from twin.workloads.negotiation import checking as negotiating
 
@@ -38,10 +40,7 @@ SNAPSHOT_GRID_S: Final = 300.0
 
 
 class ScenarioSpec(BaseModel):
-    """A scenario file. ``start`` is local to ``timezone``; ``horizon_s`` is how long the run lasts.
-
-    ``functions`` and ``workflows`` name entities that intents may speak of.
-    """
+    """A scenario file. ``start`` is local to ``timezone``; ``horizon_s`` is how long the run lasts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,8 +58,8 @@ class ScenarioSpec(BaseModel):
     workloads: workloads_model.Settings = workloads_model.Settings()
     memory: memory_model.Settings = memory_model.Settings()
     faults: tuple[Fault, ...] = ()
-    functions: tuple[str, ...] = ()
-    workflows: tuple[str, ...] = ()
+    functions: functions_model.Settings = functions_model.Settings()
+    workflows: workflows_model.Settings = workflows_model.Settings()
 
     @field_validator("start")
     @classmethod
@@ -156,8 +155,8 @@ class Scenario:
             **{kind: self.fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
             "endpoint": tuple(endpoint.id for endpoint in self.spec.serving.endpoints),
             "workload": names,
-            "function": self.spec.functions,
-            "workflow": self.spec.workflows,
+            "function": tuple(function.id for function in self.spec.functions.functions),
+            "workflow": tuple(workflow.id for workflow in self.spec.workflows.workflows),
         }
 
 
@@ -216,6 +215,8 @@ def _imports(spec: ScenarioSpec) -> dict[str, str]:
     sensed = {spec.plant.telemetry, spec.plant.replay, start.telemetry if start else None} - {None}
     named += [("telemetry", str(name)) for name in sorted(map(str, sensed))]
     named += [("vm-trace", spec.workloads.host_trace.name)] if spec.workloads.host_trace else []
+    named += [("function-trace", name) for name in sorted({each.trace.removeprefix("import:") for each in spec.functions.functions} - {""})]
+    named += [("executors", spec.workflows.library.removeprefix("import:"))] if spec.workflows.library != "packaged" else []
     named += negotiating.inputs(spec.workloads.negotiation)
     return {f"{kind}/{name}": digest(imported(kind, name).read_bytes()) for kind, name in named}
 
@@ -226,6 +227,7 @@ def _check_places(scenario: Scenario) -> None:
     memory_model.check_faults(scenario.faults_of("memory"), scenario.fleet.host_ids)
     prices.table(scenario.spec.memory.prices)  # refuses one that there is not
     _check_unheard(scenario)
+    _check_filled(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
     for unknown in sorted(carried - endpoints):
@@ -241,6 +243,27 @@ def _check_places(scenario: Scenario) -> None:
     negotiating.check(scenario.spec.workloads.negotiation, scenario.entities()["workload"], endpoints)
     if mixed := serving & {group.workload for group in scenario.spec.workloads.vms if group.kind == "iaas"}:
         raise ValueError(f"workloads.vms: {min(mixed)!r} is an endpoint; iaas VMs are rented, give them another name")
+
+
+def _check_filled(scenario: Scenario) -> None:
+    """Refuse functions and workflows on places that no VMs of theirs fill: their load is that of these VMs."""
+    spec = scenario.spec
+    workflows = (*spec.workflows.servers, *spec.workflows.hosts)
+    for key, workload, places in (
+        ("functions", spec.functions.workload, spec.functions.hosts),
+        ("workflows", spec.workflows.workload, workflows),
+    ):
+        groups = [group for group in spec.workloads.vms if group.workload == workload and group.kind == "iaas"]
+        filled = {name for group in groups for name in expand(group.servers)}
+        if missing := [name for name in expand(places) if name not in filled]:
+            raise ValueError(
+                f"{key}: {missing[0]} is filled by no VM of {workload or 'a workload'!r}; add a group of that workload with servers = "
+                f'["{missing[0]}"] and load = {{ mean_share = 0, swing_share = 0, noise_share = 0 }} to workloads.vms'
+            )
+        if any(group.load.mean_share or group.load.noise_share for group in groups if places):
+            raise ValueError(
+                f"workloads.vms: {workload}: its load is that of {key}; write load = {{ mean_share = 0, swing_share = 0, noise_share = 0 }}"
+            )
 
 
 def _check_unheard(scenario: Scenario) -> None:

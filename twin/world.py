@@ -21,6 +21,7 @@ from twin.serving import model as serving_model
 from twin.serving.levers import PlantAtInstances, ServingObservation
 from twin.stack import Clips, Phase, State, read_only, shares
 from twin.tables import Sink
+from twin.working import Working
 from twin.workloads import model as workloads_model
 
 Floats = NDArray[np.float64]
@@ -88,6 +89,7 @@ class World:
         self._deciding = Deciding(self.serving, self.clips)
         self.pooling = Pooling(scenario, self.workloads, self.plant, phases[0])
         self.negotiating = Negotiating(scenario, self.workloads, self.plant, self.pooling.memory, self.clips, seed)
+        self.working = Working(scenario, self.workloads, self.serving, self.plant, self.negotiating, phases[0], seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
@@ -130,7 +132,9 @@ class World:
         self.workloads.advance(until_s)
         if self._serves:
             self._serve(phase, until_s)
+        self.working.step(phase, self.t_s, until_s)
         self.pooling.step(phase, until_s, self._opens_window())
+        self.working.slow(self.pooling.memory.slowdown)
         caps, offered = self._emergency(), self.negotiating.gpu_caps()
         self.plant.advance(until_s, self._load(), caps if offered is None else np.minimum(caps, offered))
         self.negotiating.account(until_s)
@@ -140,6 +144,7 @@ class World:
         for model in self._writing:
             model.record(sink)
         self.negotiating.record(sink)
+        self.working.record(sink)
 
     def _serve(self, phase: Phase, until_s: float) -> None:
         """Decide where a window opens, and serve until a time."""
@@ -157,6 +162,7 @@ class World:
             self.serving.close(sink)
         self.pooling.memory.close(sink)
         self.negotiating.close(sink)
+        self.working.close(sink)
         self.plant.close(sink)
 
     def _current(self) -> Phase:
@@ -218,14 +224,16 @@ class World:
         served = self.serving.gpu_load() if self._serves else self._unserved
         # GPUs of VMs that are away are empty.
         opaque = self.workloads.gpu_opaque & ~self.workloads.gpus_away()
+        jobs, calls = self.working.gpu_share(), self.working.host_share()
+        rented, hosted = self.workloads.gpu_share(), self.workloads.host_share()
         return plant_model.GpuLoad(
             prefill_share=served.prefill_share,
             decode_share=served.decode_share,
             decode_batch=served.decode_batch,
-            opaque_share=self.workloads.gpu_share(),
+            opaque_share=rented if jobs is None else np.minimum(rented + jobs, 1.0),
             resident=served.resident | opaque,
             clock_share=np.where(opaque, 1.0, served.clock_share),
-            host_share=self.workloads.host_share(),
+            host_share=hosted if calls is None else np.minimum(hosted + calls, 1.0),
         )
 
     # -- snapshots ------------------------------------------------------------
@@ -242,6 +250,7 @@ class World:
             "serving": self.serving.snapshot(),
             "memory": self.pooling.memory.snapshot(),
             "negotiation": self.negotiating.snapshot(),
+            "working": self.working.snapshot(),
             "plant": self.plant.snapshot(),
             "holders": held,
             "hottest_c": self._hottest.copy(),
@@ -256,6 +265,7 @@ class World:
         self.plant.restore(state["plant"])
         self.pooling.restore(state["memory"])
         self.negotiating.restore(state["negotiation"])
+        self.working.restore(state["working"])
         self._hottest = np.array(state["hottest_c"], dtype=np.float64)
         self.clips.counts = {key: int(value) for key, value in state["clips"].items()}
         for system, holder in self._current().holders().items():

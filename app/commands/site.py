@@ -52,8 +52,8 @@ def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
         **{kind: fleet.ids(kind) for kind in ("row", "rack", "server", "host")},
         "endpoint": tuple(str(endpoint["id"]) for endpoint in raw.get("serving", {}).get("endpoints", [])),
         "workload": tuple(dict.fromkeys(str(each["workload"]) for each in rented)),
-        "function": tuple(raw.get("functions", ())),
-        "workflow": tuple(raw.get("workflows", ())),
+        "function": tuple(str(each["id"]) for each in raw.get("functions", {}).get("functions", [])),
+        "workflow": tuple(str(each["id"]) for each in raw.get("workflows", {}).get("workflows", [])),
     }
     limits = {f"{row}/plant.row_power_peak_w": float(watts) for row, watts in zip(fleet.row_ids, fleet.row_power_budgets_w, strict=True)}
     limits["/plant.site_power_peak_w"] = float(fleet.site_power_budget_w)

@@ -1,0 +1,209 @@
+"""Functions and workflows in the world: whom they ask, what they stand on."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.fleet import GPUS_PER_SERVER, expand
+from twin.functions import model as functions_model
+from twin.functions.levers import RuntimeAction
+from twin.metrics import Scope
+from twin.negotiating import Negotiating
+from twin.plant import model as plant_model
+from twin.scenario import Scenario
+from twin.serving import model as serving_model
+from twin.stack import Holding, Phase, State
+from twin.tables import Sink
+from twin.workflows import model as workflows_model
+from twin.workflows.levers import Plan, PlanAction
+from twin.workloads import model as workloads_model
+from twin.workloads.host_population import host_vcpus
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_RUNTIME: Final = "function_runtime"
+_PLAN: Final = "workflow_plan"
+_Asked = dict[int, tuple[str, str, int]]
+
+
+class Working:
+    """Runs functions on their hosts and jobs on their servers and hosts; both are load of the VMs that fill these.
+
+    A stage that asks an endpoint is a request to serving, one that asks a function a call of it; what these take, it takes.
+    Shapes: S servers, G GPUs, H hosts of the fleet.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        workloads: workloads_model.Model,
+        serving: serving_model.Model,
+        plant: plant_model.Model,
+        negotiating: Negotiating,
+        phase: Phase,
+        seed: int,
+    ) -> None:
+        self._workloads, self._serving, self._plant, self._negotiating = workloads, serving, plant, negotiating
+        spec, fleet, clock, horizon_s = scenario.spec, scenario.fleet, scenario.clock, scenario.horizon_s
+        self._fleet = fleet
+        self._function_hosts = np.array([fleet.host_ids.index(name) for name in expand(spec.functions.hosts)], dtype=np.int64)
+        self.functions = functions_model.Model(spec.functions, expand(spec.functions.hosts), clock, horizon_s, seed)
+        self.workflows = workflows_model.Model(spec.workflows, self._site(scenario), clock, horizon_s, seed)
+        if self.functions.holds:
+            self.functions.run(_runtime(phase, self.functions))
+        self._asked: _Asked = {}
+        self._slowdown = np.zeros(len(fleet.host_ids))
+        self._serving_s: dict[str, float] = {}
+
+    def _site(self, scenario: Scenario) -> workflows_model.Site:
+        """Return what workflows may run on: all GPUs of their servers, and what other servers have to spare now and then."""
+        fleet, settings = scenario.fleet, scenario.spec.workflows
+        held = np.zeros(len(fleet.server_ids), dtype=np.int64)
+        held[[fleet.server_ids.index(name) for name in expand(settings.servers)]] = GPUS_PER_SERVER
+        cores = np.zeros(len(fleet.host_ids), dtype=np.int64)
+        cores[[fleet.host_ids.index(name) for name in expand(settings.hosts)]] = host_vcpus()
+        return workflows_model.Site(
+            server_gpus=held,
+            server_hardware=tuple(fleet.model_names[model] for model in fleet.server_models),
+            host_cores=cores,
+            endpoints=tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints),
+            functions=self.functions.function_ids,
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to run."""
+        return self.functions.holds or self.workflows.holds
+
+    def slow(self, slowdown: Floats) -> None:
+        """Take by how much longer hosts (H) take for the same work because memory is pooled, as a share."""
+        self._slowdown = slowdown
+
+    # -- a tick -----------------------------------------------------------------
+
+    def step(self, phase: Phase, t_s: float, until_s: float) -> None:
+        """Let jobs and calls go on until a time, which serving has reached already; what they ask of it, it begins then."""
+        if not self.holds:
+            return
+        self._answer(until_s)
+        if self.workflows.holds:
+            if self.workflows.opens_epoch:
+                self.workflows.plan(self._planned(phase))
+            self.workflows.advance(until_s, self._surplus())
+            self._ask(t_s, until_s)
+        if self.functions.holds:
+            hosts = self._function_hosts
+            cores = np.full(len(hosts), float(self.functions.settings.cores))
+            self.functions.advance(until_s, cores, 1.0 / (1.0 + self._slowdown[hosts]))
+
+    def _planned(self, phase: Phase) -> PlanAction:
+        """Return the plans of the holders: for each workflow that of the first whose scope it is in."""
+        plant = self._plant.observe()
+        rows = np.unique(self._fleet.server_rows[self.workflows.site.server_gpus > 0])
+        room_w = float(np.maximum(plant.row_budget_w - plant.row_power_w, 0.0)[rows].min(initial=np.inf))
+        seen = self.workflows.observe(room_w, self._serving_s)
+        plans: dict[str, Plan] = {}
+        refused: dict[str, str] = {}
+        free = set(self.workflows.workflow_ids)
+        for holding in phase.stack(_PLAN):
+            mine = {name for name in free if _within(holding.scope, name)}
+            if not mine:
+                continue
+            free -= mine
+            action: PlanAction = holding.holder.plan(seen)
+            plans |= {name: plan for name, plan in action.plans.items() if name in mine}
+            refused |= {name: why for name, why in action.refused.items() if name in mine}
+        return PlanAction(plans, refused)
+
+    def _surplus(self) -> workflows_model.Surplus:
+        """Return what nobody else has now: GPUs without a VM, and vCPUs that are free beyond what regular customers ask for."""
+        site, spare = self.workflows.site, self._negotiating.spare
+        cores = np.zeros(len(site.host_cores), dtype=np.int64)
+        if spare is not None:
+            free = spare.host_free_vcpus
+            left = max(1.0 - spare.coming_cores[0] / max(float(free.sum()), 1e-9), 0.0)
+            cores = np.floor(free * left).astype(np.int64)
+        slowest = self._plant.observe().gpu_clock_share.reshape(-1, GPUS_PER_SERVER).min(axis=1)
+        return workflows_model.Surplus(self._workloads.gpus_free.copy(), cores, slowest, 1.0 / (1.0 + self._slowdown))
+
+    # -- whom stages ask ------------------------------------------------------------
+
+    def _ask(self, t_s: float, until_s: float) -> None:
+        """Send what stages ask: to endpoints from the end of the tick on, where serving is, to functions when they ask it."""
+        for request in self.workflows.wanted():
+            if request.kind == "endpoint":
+                tokens = (np.array([request.prompt_tokens]), np.array([request.output_tokens]))
+                (number,) = self._serving.inject(request.target, np.array([max(request.t_s, until_s)]), *tokens)
+            else:
+                (number,) = self.functions.call(request.target, np.array([max(request.t_s, t_s)]))
+            self._asked[request.id] = (request.kind, request.target, int(number))
+
+    def _answer(self, until_s: float) -> None:
+        """Hand answers that have come to the stages that asked."""
+        done: list[tuple[int, float]] = []
+        for number, (kind, target, row) in self._asked.items():
+            if kind == "endpoint":
+                _, end = self._serving.outcome(target, np.array([row]))
+            else:
+                end = self.functions.outcome(np.array([row]))
+            # Infinite is not yet; not-a-number was turned away.
+            if not end[0] > until_s:
+                done.append((number, float(end[0])))
+        for number, _ in done:
+            del self._asked[number]
+        if done:
+            self.workflows.done(np.array([number for number, _ in done]), np.array([end for _, end in done]))
+
+    # -- load -------------------------------------------------------------------
+
+    def gpu_share(self) -> Floats | None:
+        """Return the load of jobs on each GPU, shape G, even over what a server has for them; None where there are no workflows."""
+        if not self.workflows.holds:
+            return None
+        return np.repeat(np.minimum(self.workflows.busy_gpus / GPUS_PER_SERVER, 1.0), GPUS_PER_SERVER)
+
+    def host_share(self) -> Floats | None:
+        """Return the load of calls and jobs on each host, shape H; None where there are neither."""
+        if not self.holds:
+            return None
+        cores = self.workflows.busy_cores.copy() if self.workflows.holds else np.zeros(len(self._fleet.host_ids))
+        cores[self._function_hosts] += self.functions.load()
+        return np.asarray(cores / host_vcpus())
+
+    # -- what is kept -----------------------------------------------------------
+
+    def record(self, sink: Sink) -> None:
+        """Write what has ended."""
+        self.functions.record(sink)
+        self.workflows.record(sink)
+
+    def close(self, sink: Sink) -> None:
+        """Write what is held back."""
+        self.functions.close(sink)
+        self.workflows.close(sink)
+
+    def snapshot(self) -> State:
+        """Return the state of both, and who waits for whose answer."""
+        if not self.holds:
+            return {}
+        asked = [[number, kind, target, row] for number, (kind, target, row) in self._asked.items()]
+        return {"functions": self.functions.snapshot(), "workflows": self.workflows.snapshot(), "asked": asked, "slowdown": self._slowdown}
+
+    def restore(self, state: State) -> None:
+        """Take back a snapshot."""
+        if self.holds and state:
+            self.functions.restore(state["functions"])
+            self.workflows.restore(state["workflows"])
+            self._asked = {int(number): (str(kind), str(target), int(row)) for number, kind, target, row in state["asked"]}
+            self._slowdown = np.array(state["slowdown"], dtype=np.float64)
+
+
+def _within(scopes: tuple[Scope, ...], workflow: str) -> bool:
+    return not scopes or any(scope.kind == "workflow" and scope.id == workflow for scope in scopes)
+
+
+def _runtime(phase: Phase, functions: functions_model.Model) -> RuntimeAction:
+    holding: Holding = next(holding for holding in phase.stack(_RUNTIME) if not holding.guard)
+    action: RuntimeAction = holding.holder.choose(functions.observe())
+    return action
