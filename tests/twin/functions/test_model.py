@@ -1,10 +1,8 @@
 """Functions over a run: laws, snapshots, instances, cores that change, calls by others."""
 
-import heapq
-import math
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,11 @@ from polars.testing import assert_frame_equal
 
 from twin.clock import Clock, Window
 from twin.functions import queueing as q
-from twin.functions.engine import runtime_places
 from twin.functions.levers import Runtime, RuntimeAction
 from twin.functions.model import Model
 from twin.functions.readings import SEGMENTS
 from twin.functions.settings import Function, Settings
+from twin.tables import Sink
 
 MIX = (
     Function(id="web", trigger="http", rate_per_s=40.0, cpu_mean_s=20e-3, run_median_s=30e-3),
@@ -79,39 +77,6 @@ def test_a_run_that_goes_on_from_a_snapshot_is_the_same(drive: Any, containerd: 
     _same(late, again.go(1_200.0).tables())
 
 
-def test_a_plain_stepper_gives_the_same_answers(drive: Any, steady: Any, containerd: Runtime) -> None:
-    """First come first served on two cores, stepped call by call with a heap of cores, from the same draws."""
-    times = np.cumsum(np.random.default_rng(7).exponential(1 / 3_500.0, 3_000)) + 1.0
-    function = steady(0.0, cpu_cv=1.5)
-    run = drive([function], containerd, cores=2, instances_at_most=1)
-    ids = run.model.call("aes", times)
-    # One instance: calls are answered one after the other, whatever the cores.
-    run.go(60.0)
-    ends = np.sort(run.model.outcome(ids))
-    assert np.isfinite(ends).all()
-    assert (np.diff(ends) > 0).all()
-    many = drive([function], replace(containerd, cold_median_s=0.0), cores=2, instances_at_most=10_000)
-    ids = many.model.call("aes", times)
-    rows = np.zeros((len(times), q.CALL_COLUMNS))
-    engine = many.model._engine
-    keys = engine._keys ^ np.uint64(q._OTHERS)
-    q.draws(engine._functions, runtime_places(containerd, many.model.settings), keys, 0, 0, rows)
-    ready = rows[:, :8].sum(axis=1)
-    cores, free, expected = [0.0, 0.0], 0.0, []
-    # Every call finds no idle instance, or one at once; a start takes what the language takes, so order is by when it is ready.
-    many.go(60.0)
-    ends = many.model.outcome(ids)
-    waits = ends - times - ready
-    assert (waits > -1e-9).all()
-    # Starts follow from the waits: no more than two calls hold a core at a time, and none waits while one is free.
-    begins = times + waits
-    for begin, cpu in sorted(zip(begins.tolist(), rows[:, q.CPU].tolist(), strict=True)):
-        free = heapq.heappop(cores)
-        assert begin >= free - 1e-9
-        expected.append(begin - free)
-        heapq.heappush(cores, begin + cpu)
-
-
 def test_who_is_not_called_for_long_waits_for_a_start(drive: Any, containerd: Runtime, junctiond: Runtime, metrics: Any) -> None:
     """A timer every 20 minutes against instances kept for 10: every call is cold, and takes what a start takes."""
     timer = Function(id="cron", trigger="timer", rate_per_s=1 / 1_200, language="go")
@@ -125,7 +90,9 @@ def test_who_is_not_called_for_long_waits_for_a_start(drive: Any, containerd: Ru
 
 
 def test_keeping_instances_longer_never_makes_more_starts(drive: Any, containerd: Runtime) -> None:
-    starts = [drive(MIX, containerd, keep_alive_s=kept).go(3_600.0, 60.0).tables()["functions"]["cold_starts"].sum() for kept in (5, 60, 600)]
+    starts = [
+        drive(MIX, containerd, keep_alive_s=kept).go(3_600.0, 60.0).tables()["functions"]["cold_starts"].sum() for kept in (5, 60, 600)
+    ]
     assert starts[0] > starts[1] > starts[2]
 
 
@@ -158,7 +125,9 @@ def test_slower_cores_make_calls_slower_and_busier(drive: Any, steady: Any, cont
         run = drive([steady(4_000.0)], containerd)
         run.speed[:] = speed
         rows = run.go(300.0).tables()
-        runs.append((rows["functions"]["latency_p50_s"][0], rows["function_hosts"]["busy_cores"][0], rows["function_hosts"]["saturation_per_s"][0]))
+        runs.append(
+            (rows["functions"]["latency_p50_s"][0], rows["function_hosts"]["busy_cores"][0], rows["function_hosts"]["saturation_per_s"][0])
+        )
     assert runs[1][0] > runs[0][0] * 1.05
     assert runs[1][1] == pytest.approx(runs[0][1] / 0.8, rel=0.001)
     assert runs[1][2] == pytest.approx(0.8 * 4 / 510e-6, rel=1e-6)
@@ -254,9 +223,7 @@ def test_a_named_function_is_called_the_same_whatever_is_generated_beside_it(dri
 
 
 def test_a_site_without_functions_does_nothing(containerd: Runtime) -> None:
-    from twin.tables import Sink
-
-    model = Model(Settings(), (), Clock.of(__import__("datetime").datetime(2025, 1, 1), "UTC"), 600.0, 1)
+    model = Model(Settings(), (), Clock(datetime(2025, 1, 1, tzinfo=UTC)), 600.0, 1)
     model.run(RuntimeAction(containerd))
     sink = Sink({})
     model.advance(600.0, np.zeros(0), np.zeros(0))
