@@ -149,7 +149,9 @@ class Scenario:
 
     def entities(self) -> dict[str, tuple[str, ...]]:
         """Return every id that a scope may name, by kind."""
-        rented = [group.workload for group in self.spec.workloads.vms if group.kind == "iaas"]
+        # The VMs that functions and workflows stand on are the platform's own, nobody's workload.
+        own = {self.spec.functions.workload, self.spec.workflows.workload}
+        rented = [group.workload for group in self.spec.workloads.vms if group.kind == "iaas" and group.workload not in own]
         names = tuple(dict.fromkeys(rented + [owner for _, owner in self.spec.workloads.coming]))
         return {
             **{kind: self.fleet.ids(kind) for kind in ("row", "rack", "server", "host")},

@@ -45,7 +45,8 @@ class Place:
 
 def _site(raw: dict[str, Any], fleet: Fleet) -> Site:
     workloads = raw.get("workloads", {})
-    rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas"]
+    own = {raw.get(name, {}).get("workload") for name in ("functions", "workflows")}
+    rented = [each for each in workloads.get("vms", []) if each.get("kind", "iaas") == "iaas" and each["workload"] not in own]
     rented += [*workloads.get("arrivals", []), *workloads.get("host_streams", [])]
     rented += [{"workload": name} for name in workloads.get("host_trace", {}).get("workloads", [])]
     entities = {
