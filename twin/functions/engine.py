@@ -123,9 +123,14 @@ class Engine:
 
     def ask(self, functions: Ints, times: Floats) -> Ints:
         """Take calls by others, of these functions at these times (N), and return their ids."""
-        ids = np.arange(len(self.outside_s), len(self.outside_s) + len(times))
-        self.outside_s = np.concatenate([self.outside_s, np.stack([times, np.full(len(times), math.inf)], axis=1)])
-        self.outside_of = np.concatenate([self.outside_of, functions])
+        begin = int(self.cursor[q.ASKED])
+        ids = np.arange(begin, begin + len(times))
+        if ids.size and ids[-1] >= len(self.outside_s):
+            more = max(len(times), len(self.outside_s), _ROWS)
+            self.outside_s, self.outside_of = _longer(self.outside_s, more), _longer(self.outside_of, more)
+        self.outside_s[ids, 0], self.outside_s[ids, 1] = times, math.inf
+        self.outside_of[ids] = functions
+        self.cursor[q.ASKED] += len(times)
         pending = np.concatenate([self.outside[self.cursor[q.OUTSIDE_AT] : self.cursor[q.OUTSIDE_END]], ids])
         self.outside = pending[np.argsort(self.outside_s[pending, 0], kind="stable")]
         self.cursor[q.OUTSIDE_AT], self.cursor[q.OUTSIDE_END] = 0, len(self.outside)

@@ -146,7 +146,8 @@ EVENTS: Final = 4
 OUTSIDE_AT: Final = 5  # in `outside`
 OUTSIDE_END: Final = 6
 BINS: Final = 7
-CURSOR_PLACES: Final = 8
+ASKED: Final = 8  # calls by others so far
+CURSOR_PLACES: Final = 9
 
 HOPS: Final = 6
 MINUTES: Final = 10_080

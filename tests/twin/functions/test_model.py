@@ -54,6 +54,12 @@ def test_equal_hops_give_exactly_equal_tables(drive: Any, containerd: Runtime, j
     _same(drive(MIX, containerd).go(600.0).tables(), drive(MIX, alike).go(600.0).tables())
 
 
+def test_the_same_calls_come_under_every_runtime(drive: Any, containerd: Runtime, junctiond: Runtime) -> None:
+    before, after = (drive(MIX, runtime).go(1_200.0).tables()["functions"] for runtime in (containerd, junctiond))
+    columns = ("t_s", "function_id", "arrived")
+    assert_frame_equal(*(frame.select(columns).filter(pl.col("arrived") > 0) for frame in (before, after)))
+
+
 @pytest.mark.parametrize("ticks", [(1.0, 300.0), (7.3, 10.0)])
 def test_ticks_of_any_length_give_the_same(drive: Any, containerd: Runtime, ticks: tuple[float, float]) -> None:
     _same(*(drive(MIX, containerd, hosts=3, cores=1, instances_at_most=20).go(900.0, tick_s).tables() for tick_s in ticks))
