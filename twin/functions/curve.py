@@ -1,4 +1,4 @@
-"""One function on one host at a steady load: its latencies, its cores, and the curve of both over the load."""
+"""One function on one host at a steady load, and the curve over loads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

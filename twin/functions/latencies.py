@@ -1,4 +1,4 @@
-"""Latencies as counts in bins a quarter of a percent wide: quantiles, tails."""
+"""Latencies as counts in narrow bins: quantiles and tails."""
 
 from typing import Any, Final
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+# A bin is a quarter of a percent wide.
 BIN_RATIO: Final = 1.0025
 # The slowest hundredth of calls is what the tail of a path is about.
 TAIL_SHARE: Final = 0.01

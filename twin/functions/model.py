@@ -1,4 +1,4 @@
-"""Functions of a scenario over a run: who is called when, and what each call takes."""
+"""Functions over a run: who is called when, what each call takes."""
 
 import math
 from collections.abc import Sequence

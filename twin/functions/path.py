@@ -1,4 +1,4 @@
-"""The path of one invocation: what each segment of it takes, and what core time it needs."""
+"""The path of one invocation: what each segment of it takes."""
 
 from datetime import UTC, datetime
 from typing import Final
