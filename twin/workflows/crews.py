@@ -40,6 +40,8 @@ class Crews:
         self.busy_core_s: Floats = np.zeros(len(site.host_cores))
         self.worked_j = self.worked_usd = 0.0
         self.found: dict[int, tuple[Pool, Instance]] = {}
+        # Whether an instance has gone since somebody looked.
+        self.room_made = False
         # Pools on cores that found none.
         self.starved: set[str] = set()
 
@@ -181,12 +183,15 @@ class Crews:
         self.holding.pass_time(self.t_s, self.pools.values())
         self._settle(pool, instance)
         pool.instances.remove(instance)
+        self.room_made = True
         del self.found[instance.number]
         if pool.gpus:
             self.places.leave(pool, instance.place)
 
     def change(self, surplus: Surplus) -> None:
         """Take note of what others leave now and how fast things are; what stood on surplus that is gone begins again elsewhere."""
+        if surplus.same(self.places.surplus):
+            return
         self.places.surplus = surplus
         for pool in list(self.pools.values()):
             for instance in list(pool.instances):
@@ -223,5 +228,6 @@ class Crews:
         if not pool.gpus:
             self.places.work(pool, instance.place, begins=False)
             instance.place = _NOWHERE
+            self.starved.add(pool.key)
         else:
             self.remove(pool, instance)

@@ -21,6 +21,8 @@ class Execution(Crews):
         # Asked from outside: by number (job, stage, item, executor, profile, ready_s), and those that nobody has taken yet.
         self.asked: dict[int, tuple[int, int, int, int, int, float]] = {}
         self.unasked: list[int] = []
+        # Jobs that wait for room: number, workflow, since when.
+        self.pending: list[tuple[int, int, float]] = []
 
     def run(self, until_s: float) -> None:
         """Let everything happen that is due by a time."""
@@ -38,38 +40,65 @@ class Execution(Crews):
                     self._dispatch(pool)
                 elif instance.version == second:
                     self._finish(pool, instance)
+            if self.room_made and self.pending:
+                self._admit()
         self.t_s = until_s
 
     # -- jobs -------------------------------------------------------------------
 
     def submit(self, number: int, workflow: int) -> None:
-        """Let a job come now: it begins where its workflow is done at all, else it is refused."""
+        """Let a job come now: it begins where there is room, waits where there will be, and is refused where its workflow is."""
+        if not self._begin(number, workflow, self.t_s):
+            self.pending.append((number, workflow, self.t_s))
+
+    def _begin(self, number: int, workflow: int, submit_s: float) -> bool:
+        """Begin a job or refuse it; False where it has to wait for room.
+
+        It begins with all that it needs, so that no two block each other.
+        """
         how, shape = self.how[workflow], self.shapes[workflow]
-        job = JobState.of(shape, number, workflow, self.t_s, how.one_by_one)
+        job = JobState.of(shape, number, workflow, submit_s, how.one_by_one)
         if not how.open:
             self.told.jobs.append((self.t_s, job, "refused", how.why))
-            return
+            return True
         self.holding.pass_time(self.t_s, self.pools.values())
         self.holding.under_way[workflow] += 1
         self.reconcile()
         if why := self._no_room(workflow):
+            leaving = self._leaving()
             self.holding.under_way[workflow] -= 1
             self.reconcile()
-            self.told.jobs.append((self.t_s, job, "refused", why))
-            return
+            if not leaving:
+                self.told.jobs.append((self.t_s, job, "refused", why))
+            return not leaving
         job.energy_j, job.cost_usd = self.holding.waited(workflow)
         job.held_j, job.held_usd = float(self.holding.share_j[workflow]), float(self.holding.share_usd[workflow])
         self.jobs[number] = job
         for place in job.first(shape):
             self._release(job, place)
+        return True
+
+    def _admit(self) -> None:
+        """Let jobs begin that waited for room, in their order."""
+        self.room_made = False
+        waiting, self.pending = self.pending, []
+        self.pending = [each for each in waiting if not self._begin(*each)]
+        # What a job that could not begin gave back is no new room.
+        self.room_made = False
+
+    def _leaving(self) -> bool:
+        """Say whether GPUs will be free without a new plan: instances that end their last items, or stand for jobs under way alone."""
+        busy = any(not pool.hold and any(self.holding.under_way[user] for user in pool.users) for pool in self._on_gpus())
+        return bool(self.jobs) and (busy or any(each.draining for pool in self._on_gpus() for each in pool.instances))
+
+    def _on_gpus(self) -> list[Pool]:
+        return [pool for pool in self.pools.values() if pool.gpus and pool.instances]
 
     def _no_room(self, workflow: int) -> str:
-        """Return why a job would wait for ever: a pool without an instance, and nobody about to make room; empty where it would not."""
-        if any(instance.draining for pool in self.pools.values() if pool.gpus for instance in pool.instances):
-            return ""
+        """Return what a job of a workflow lacks: a pool has no instance and there is no room for one; empty where nothing is."""
         for key in self.how[workflow].pools:
             pool = self.pools[key] if key else None
-            if pool is not None and (why := self.places.lacking(pool)) and not (pool.gpus and pool.instances):
+            if pool is not None and not (pool.gpus and pool.instances) and (why := self.places.lacking(pool)):
                 return why
         return ""
 
@@ -178,3 +207,4 @@ class Execution(Crews):
             del self.pools[key]
         for pool in list(self.pools.values()):
             self._dispatch(pool)
+        self._admit()

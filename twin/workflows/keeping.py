@@ -30,6 +30,7 @@ def kept(execution: Execution) -> State:
         "events": _table(execution.events, 6),
         "asked": _table([(number, *about) for number, about in execution.asked.items()], 7),
         "unasked": list(execution.unasked),
+        "pending": _table(execution.pending, 3),
         "starved": sorted(execution.starved),
     }
 
@@ -50,6 +51,7 @@ def restore(execution: Execution, state: State) -> None:
     execution.events = [(t_s, int(a), int(b), int(c), int(d), int(e)) for t_s, a, b, c, d, e in state["events"].tolist()]
     execution.asked = {int(number): (int(a), int(b), int(c), int(d), int(e), t_s) for number, a, b, c, d, e, t_s in state["asked"].tolist()}
     execution.unasked = list(state["unasked"])
+    execution.pending = [(int(number), int(workflow), submit_s) for number, workflow, submit_s in state["pending"].tolist()]
     execution.starved = set(state["starved"])
 
 

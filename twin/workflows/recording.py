@@ -39,7 +39,9 @@ class Recorder:
         execution, now = self._execution, self._counters()
         held, spot, gpus, cores, drawn_j, paid_usd = ((now - self._before) / span_s).tolist()
         waiting = sum(len(pool.queue) for pool in execution.pools.values())
-        self._use.append((t_s, held + spot, gpus, cores, spot, waiting, len(execution.jobs), drawn_j, paid_usd * 3600.0))
+        self._use.append(
+            (t_s, held + spot, gpus, cores, spot, waiting, len(execution.jobs) + len(execution.pending), drawn_j, paid_usd * 3600.0)
+        )
         self._before, self._from_s = now, t_s
 
     def write(self, sink: Sink) -> None:
@@ -68,6 +70,9 @@ class Recorder:
         self.minute(execution.t_s)
         for job in execution.jobs.values():
             execution.bill(job)
+            execution.told.jobs.append((execution.t_s, job, "under way", ""))
+        for number, workflow, submit_s in execution.pending:
+            job = JobState.of(execution.shapes[workflow], number, workflow, submit_s, False)
             execution.told.jobs.append((execution.t_s, job, "under way", ""))
         self.write(sink)
 

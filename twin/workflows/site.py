@@ -34,6 +34,10 @@ class Surplus:
     server_speed: Floats
     host_speed: Floats
 
+    def same(self, other: "Surplus") -> bool:
+        """Return whether two are equal."""
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.__slots__)
+
     @classmethod
     def none(cls, site: Site) -> "Surplus":
         """Return no surplus, at full speed."""

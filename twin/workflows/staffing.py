@@ -15,7 +15,7 @@ OUTSIDE = ("endpoint", "function")
 
 def doing(graph: Graph, plan: Plan, library: Mapping[str, Executor], workflow: int, shared: bool) -> Doing:
     """Return how a workflow's jobs are done under a plan; ValueError, one line, for a plan that does not fit its graph."""
-    chosen = [executors_of(graph, plan, library)[stage.id] for stage in graph.stages]
+    chosen = list(executors_of(graph, plan, library).values())
     owner = workflow if plan.dedicated or not shared else -1
     number = {name: index for index, name in enumerate(library)}
     return Doing(

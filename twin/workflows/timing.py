@@ -61,8 +61,9 @@ def critical_path_s(graph: Graph, plan: Plan, library: Mapping[str, Executor], n
 def work_over_capacity_s(graph: Graph, plan: Plan, library: Mapping[str, Executor], items: int) -> float:
     """Return how long the busiest pool of instances works for one job at full batches: no makespan is below it either."""
     work: dict[tuple[str, int, bool], float] = {}
+    chosen = executors_of(graph, plan, library)
     for stage in graph.stages:
-        executor, profile, choice = executors_of(graph, plan, library)[stage.id]
+        executor, profile, choice = chosen[stage.id]
         if executor.kind in {"endpoint", "function"}:
             continue
         pool = (executor.model or executor.id, choice.profile, choice.spot)

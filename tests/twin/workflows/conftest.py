@@ -46,6 +46,11 @@ def code_plan(executor: str, instances: int = 1, batch: int = 8, testers: int = 
     return Plan({"code": choose(executor, 0, instances, batch), "test-results": choose("test-runner", 0, testers)}, **more)
 
 
+def plan_of(**executors: str) -> Plan:
+    """Return a plan with one instance of each executor, by stage."""
+    return Plan({stage: choose(executor) for stage, executor in executors.items()})
+
+
 def built(*workflows: Workflow, site: Site = TWO_VMS, horizon_s: float = 7200.0, seed: int = 1, **settings: Any) -> Model:
     return Model(Settings(workflows=workflows, **settings), site, CLOCK, horizon_s, seed)
 
@@ -83,6 +88,7 @@ class Lab:
 
     two_vms, as_written, on_cpu, on_gpus = TWO_VMS, AS_WRITTEN, ON_CPU, ON_GPUS
     choose, video_plan, code_plan = staticmethod(choose), staticmethod(video_plan), staticmethod(code_plan)
+    plan = staticmethod(plan_of)
     built, sink_of, go, done = staticmethod(built), staticmethod(sink_of), staticmethod(go), staticmethod(done)
 
 

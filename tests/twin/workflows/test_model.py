@@ -200,3 +200,17 @@ def test_metrics_are_read_off_the_tables(lab: Any) -> None:
     assert READINGS["workflows.energy_j_per_job"](one) == pytest.approx(jobs["energy_j"].mean())
     assert READINGS["workflows.makespan_p50_s"](one) == pytest.approx(jobs["makespan_s"].median())
     assert READINGS["workflows.cost_usd_per_job"](Asked({}, model._clock, 600.0)) is None
+
+
+def test_jobs_that_need_the_same_gpus_wait_for_each_other_and_never_block_each_other(lab: Any) -> None:
+    """Each needs two models, and the server holds only one pair at a time."""
+    stages = {"queries": lab.choose("query-planner"), "passages": lab.choose("retriever"), "notes": lab.choose("reader-8b")}
+    plan = Plan({**stages, "report": lab.choose("writer-32b")}, hold=False)
+    names = ("one", "two", "three")
+    workflows = [Workflow(id=name, job="report", items=2, at_s=(10.0, 11.0, 400.0)) for name in names]
+    model = lab.built(*workflows, site=Site(np.array([5]), ("a100",), np.array([8])), shared=False)
+    tables = lab.done(model, 7200.0, dict.fromkeys(names, plan))
+    assert tables["jobs"]["outcome"].to_list() == ["done"] * 9
+    assert tables["workflow_use"]["held_gpus"].max() <= 5.0 + 1e-9
+    first = tables["jobs"].group_by("workflow_id").agg(pl.col("start_s").min()).sort("start_s")
+    assert first["start_s"].n_unique() == 3
