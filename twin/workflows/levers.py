@@ -20,7 +20,8 @@ class Available:
     ``gpus`` and ``cores`` are held for workflows, of them ``idle_gpus`` and ``idle_cores`` free; ``spot_gpus`` and
     ``harvest_cores`` could be had beside, as long as nobody else wants them; ``power_room_w`` is what the rows of these GPUs still
     have under their budgets. ``gpu_usd_per_h`` and ``core_usd_per_h`` are what they are billed. ``endpoint_s`` is how long one
-    request of a reference size took at each serving endpoint in the last window, not-a-number where nobody asked.
+    request of a reference size took at each serving endpoint in the last window, not-a-number where nobody asked. ``gpus_of`` and
+    ``spot_gpus_of`` are GPUs by kind; where they say nothing every kind counts as all.
     """
 
     gpus: int
@@ -33,6 +34,8 @@ class Available:
     gpu_usd_per_h: float
     core_usd_per_h: float
     endpoint_s: Mapping[str, float]
+    gpus_of: Mapping[str, int] = field(default_factory=dict)
+    spot_gpus_of: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,17 @@ class Demanded:
 
 @dataclass(frozen=True, slots=True)
 class PlanObservation:
-    """The workflows and what there is to run them, at the beginning of an epoch. Nothing else of the run."""
+    """The workflows and what there is to run them, at the beginning of an epoch. Nothing else of the run.
+
+    ``shared`` is whether workflows use one instance of a model together.
+    """
 
     t_s: float
     epoch_s: float
     demanded: tuple[Demanded, ...]
     library: tuple[Executor, ...]
     available: Available
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +105,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PlanAction:
-    """A plan for each workflow of the observation. A workflow without one is refused until the next epoch; ``refused`` says why."""
+    """A plan for each workflow of the observation. A workflow without one is refused until the next epoch; ``refused`` says why.
+
+    ``upcoming`` tells the cluster what the epoch will need on average: gpus, spot_gpus, cores and power_w above idle.
+    """
 
     plans: Mapping[str, Plan]
     refused: Mapping[str, str] = field(default_factory=dict)
+    upcoming: Mapping[str, float] = field(default_factory=dict)
 
 
 class WorkflowPlan(Protocol):

@@ -104,7 +104,8 @@ class Model:
             )
             for workflow, graph in zip(self.settings.workflows, self.graphs, strict=True)
         )  # fmt: skip
-        return PlanObservation(self.t_s, epoch_s, demanded, self.library, self._available(power_room_w, endpoint_s or {}))
+        available = self._available(power_room_w, endpoint_s or {})
+        return PlanObservation(self.t_s, epoch_s, demanded, self.library, available, self.settings.shared)
 
     def _available(self, power_room_w: float, endpoint_s: Mapping[str, float]) -> Available:
         places, gpus = self.execution.places, self.site.server_gpus
@@ -121,7 +122,15 @@ class Model:
             gpu_usd_per_h=float(np.average(prices, weights=gpus)) if gpus.sum() else 0.0,
             core_usd_per_h=self.terms.core_usd_per_h,
             endpoint_s=dict(endpoint_s),
+            gpus_of=self._by_kind(gpus),
+            spot_gpus_of=self._by_kind(spare.spot_gpus),
         )
+
+    def _by_kind(self, gpus: Ints) -> dict[str, int]:
+        counted = dict.fromkeys(sorted(set(self.site.server_hardware)), 0)
+        for kind, count in zip(self.site.server_hardware, gpus.tolist(), strict=True):
+            counted[kind] += count
+        return counted
 
     def plan(self, action: PlanAction) -> None:
         """Do jobs by these plans from now on; ValueError, one line, for a plan that does not fit its workflow."""
