@@ -107,7 +107,7 @@ class Bills:
         state[vm] = (treated.granted << _GRANTED) | np.where(treated.running, _RUNS | _STANDS, _STANDS)
         other = state != self._state
         fresh, self._heard = t_s // GRID_S != self._heard, t_s // GRID_S
-        seen = np.arange(len(vm)) if fresh else np.flatnonzero(other[vm])
+        seen = np.arange(len(vm)) if fresh else np.flatnonzero(other.take(vm))
         why = _packed(treated.why, seen)
         other[vm[seen]] |= (why.view(np.int64) != self._why[vm[seen]].view(np.int64)).any(axis=1)
         self._end(np.flatnonzero(other), t_s)
@@ -134,7 +134,7 @@ class Bills:
         draws, alike = self._draw.shares(treated.granted, treated.size_share, treated.clock_share, treated.busy_share)
         if treated.moved.any():
             draws = draws * np.where(treated.moved, self._away_share, 1.0)
-        running_w, whose = self._watts[vm] * treated.running, self._tenants.workload[vm]
+        running_w, whose = self._watts.take(vm) * treated.running, self._tenants.workload.take(vm)
         power_w = [np.bincount(whose, weights=running_w * each, minlength=workloads) for each in (draws, alike)]
         self._kg_per_s = np.stack(power_w) / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
 

@@ -41,9 +41,9 @@ def holders(tenants: Tenants, pools: Pools, vm: Ints, granted: Ints, size_share:
     cores that are rented and idle; what they have grown by is lent, and turns nobody away. A VM that was moved to another region
     holds none, one that is away waits for them.
     """
-    pool, now = tenants.pool[vm], tenants.cores[vm] * size_share
+    pool, now = tenants.pool.take(vm), tenants.cores.take(vm) * size_share
     now[~running | moved] = 0.0
-    cells = np.bincount(_KIND[granted] + pool * _KINDS, weights=now, minlength=len(POOLS) * _KINDS)
+    cells = np.bincount(_KIND.take(granted) + pool * _KINDS, weights=now, minlength=len(POOLS) * _KINDS)
     mine = cells.reshape(len(POOLS), _KINDS).T
     regular, spot, harvest = pools.others_cores + mine[0], mine[1], mine[2]
     lent = np.bincount(pool, weights=np.maximum(now - tenants.cores[vm], 0.0), minlength=len(POOLS))

@@ -62,12 +62,12 @@ class Draw:
 
     def shares(self, granted: Ints, size_share: Floats, clock_share: Floats, busy_share: Floats) -> tuple[Floats, Floats]:
         """Return what VMs draw, and what opaque ones would for the same work, of any one shape."""
-        size = np.where(size_share == 1.0, self._size[granted], size_share)
+        size = np.where(size_share == 1.0, self._size.take(granted), size_share)
         busy = np.maximum(busy_share, _LEAST_BUSY_SHARE)
         done = np.minimum(busy * np.maximum(size_share, 1.0), size * clock_share)
         work = (1.0 - IDLE_SHARE) * done
         # So many VMs of the size that was asked for do this work in the same time.
-        return IDLE_SHARE * size * self._count[granted] + work, IDLE_SHARE * (done / busy) + work
+        return IDLE_SHARE * size * self._count.take(granted) + work, IDLE_SHARE * (done / busy) + work
 
 
 _GIVES_BACK: Final = {"rightsizing": RIGHTSIZED, "oversubscription": OVERSUBSCRIBED, "autoscaling": AUTOSCALED}

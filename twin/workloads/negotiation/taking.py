@@ -80,9 +80,12 @@ class Batch(NamedTuple):
 @_jitable
 def _source(value, around, terms, v, k):
     """Return the row whose value of a key holds at a VM, the narrowest scope's; -1 where nobody says anything."""
-    for scope in (VM, DEPLOYMENT, WORKLOAD):
+    row = around.first[VM] + v
+    if not np.isnan(value[row, k]) and k != terms.budget_key:
+        return row
+    for scope in (DEPLOYMENT, WORKLOAD):
         row = around.rows[v, scope]
-        if not np.isnan(value[row, k]) and not (scope == VM and k == terms.budget_key):
+        if not np.isnan(value[row, k]):
             return row
     return -1
 
