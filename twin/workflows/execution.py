@@ -161,6 +161,15 @@ class Execution(Crews):
         self.told.jobs.append((self.t_s, job, "done", ""))
         self.reconcile()
 
+    def close(self) -> None:
+        """Let jobs under way bear what they have had so far, their items at work included. Nothing goes on after that."""
+        for pool in self.pools.values():
+            for instance in pool.instances:
+                for each in instance.items:
+                    self._charge(self.jobs[each.job], instance, each)
+        for job in self.jobs.values():
+            self.bill(job)
+
     def bill(self, job: JobState) -> None:
         """Add a job's part of what was held while it was under way."""
         share_j, share_usd = float(self.holding.share_j[job.workflow]), float(self.holding.share_usd[job.workflow])

@@ -68,8 +68,8 @@ class Recorder:
         """Write jobs that are under way, and the last part of a minute."""
         execution = self._execution
         self.minute(execution.t_s)
+        execution.close()
         for job in execution.jobs.values():
-            execution.bill(job)
             execution.told.jobs.append((execution.t_s, job, "under way", ""))
         for number, workflow, submit_s in execution.pending:
             job = JobState.of(execution.shapes[workflow], number, workflow, submit_s, False)
