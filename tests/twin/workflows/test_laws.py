@@ -169,3 +169,38 @@ def test_surplus_is_never_used_beyond_what_is_there_and_no_work_is_lost(lab: Any
     tables = sink.frames()
     assert tables["jobs"]["outcome"].to_list() == ["done"] * 3
     assert tables["workflow_tasks"]["items"].sum() == 3 * 2 * 4
+
+
+def test_plans_that_change_each_epoch_lose_no_energy_and_take_no_gpu_twice(lab: Any) -> None:
+    """Three workflows, other executors and sizes every ten minutes, surplus that comes and goes, slower and faster servers."""
+    site = Site(np.array([8, 8, 8, 8]), ("a100", "a100", "h100", "h100"), np.array([64, 64]))
+    model = lab.built(
+        Workflow(id="video", job="video-understanding", items=8, rate_per_h=20),
+        Workflow(id="code", job="code-generation", items=2, rate_per_h=200),
+        site=site,
+        epoch_s=600.0,
+    )
+    sink, epoch, places = lab.sink_of(model), 0, model.execution.places
+    while model.t_s < 7200.0:
+        if model.opens_epoch:
+            epoch += 1
+            code = lab.code_plan(("code-8b", "code-32b", "code-70b")[epoch % 3], 1 + epoch % 2)
+            speech = lab.choose("whisper", epoch % 2, 2 + epoch % 5, spot=epoch % 4 == 0)
+            plans = {"video": lab.video_plan(speech, hold=epoch % 3 > 0), "code": code}
+            model.plan(PlanAction(plans if epoch % 5 else {"video": plans["video"]}, {"code": "cost_usd"}))
+        spare = np.full(4, (epoch * 3) % 4)
+        model.advance(model.t_s + 10.0, Surplus(spare, np.full(2, 4 * (epoch % 3)), np.full(4, 1.0 - 0.1 * (epoch % 3)), np.ones(2)))
+        model.record(sink)
+        assert (places.used <= site.server_gpus).all()
+        assert (places.cores_used <= site.host_cores).all()
+        assert (places.spot_used <= spare).all()
+        assert min(places.used.min(), places.cores_used.min(), places.spot_used.min(), places.harvest_used.min()) >= 0
+    model.close(sink)
+    tables = sink.frames()
+    jobs, use, left = tables["jobs"], tables["workflow_use"], model.execution.holding
+    done = jobs.filter(pl.col("outcome") == "done")
+    assert done.height > 100
+    assert jobs["submit_s"].len() == len(model._arrivals.t_s)
+    assert (done["makespan_s"] >= done["critical_path_s"] - 1e-6).all()
+    assert jobs["energy_j"].sum() + left.pot_j.sum() == pytest.approx((use["power_w"] * 60.0).sum(), rel=1e-9)
+    assert jobs["cost_usd"].sum() + left.pot_usd.sum() == pytest.approx((use["cost_usd_per_h"] / 60.0).sum(), rel=1e-9)
