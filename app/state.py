@@ -20,7 +20,8 @@ DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
 _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
 _TALK: Final = ("chain", "said", "whose", "answer", "span", "pool", "edit")
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK)
+_TRACE: Final = ("function", "hops", "busy")
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
@@ -172,6 +173,17 @@ def listened() -> Mapping[str, str]:
 def listen(**values: str | None) -> None:
     """Change what the Workloads page listens to; None lets a part go."""
     _set(**{key: value for key, value in values.items() if key in _TALK})
+
+
+def traced() -> Mapping[str, str]:
+    """Return what the Functions page traces, as the URL carries it: function, hops (edited costs), busy (the load looked at)."""
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    return {key: kept[key] for key in _TRACE if key in kept}
+
+
+def trace(**values: str | None) -> None:
+    """Change what the Functions page traces; None lets a part go."""
+    _set(**{key: value for key, value in values.items() if key in _TRACE})
 
 
 def context() -> Context:

@@ -142,6 +142,14 @@ def hints(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, An
     return {"run_id": run_id}
 
 
+def load_curve(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Call one function at rising loads under each runtime. Spec: function, cores, cached, settings (costs by runtime)."""
+    from app import hops
+
+    del home
+    return hops.curves(spec, _stoppable(report))
+
+
 def _seen(spec: Mapping[str, Any], home: Path, report: Reporter) -> Any:
     """Return the hosts with what stood on them before a run. Spec: run_id (empty for none), scenario, seed, settings of memory."""
     from dataclasses import replace
@@ -178,4 +186,5 @@ KINDS: Final[Mapping[str, Worker]] = {
     "front": front,
     "fillings": fillings,
     "hints": hints,
+    "load_curve": load_curve,
 }

@@ -18,6 +18,19 @@ def slider(label: str, value: Number, span: tuple[Number, Number, Number], key: 
     st.slider(label, low, high, value=shown, step=step, key=key, on_change=partial(moved, key, shown, change))
 
 
+def number(
+    label: str, value: float, span: tuple[float, float, float], key: str, change: Callable[[Any], None], *, width: int = 112
+) -> None:
+    """Show a field for a number over (low, high, step) without a label; ``change`` hears of what is written."""
+    low, high, step = span
+    shown = min(max(float(value), low), high)
+    key = _key(key, shown)
+    st.number_input(
+        label, low, high, value=shown, step=step, format="%g", key=key, on_change=partial(moved, key, shown, change),
+        label_visibility="collapsed", width=width,
+    )  # fmt: skip
+
+
 def select(
     label: str, options: Sequence[Any], value: Any, key: str, change: Callable[[Any], None], *, words: Callable[[Any], str] = str,
     width: int | None = None,
