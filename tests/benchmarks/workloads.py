@@ -255,7 +255,7 @@ def _day(vms: int = _VMS, day_s: float = _DAY_S) -> dict[str, float]:
     return found | {"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0}
 
 
-# Name or its end, unit, and where there is one the target; lower is better where one is.
+# Name or its end, unit, and where there is one the target; lower is better there.
 _FIGURES = (
     ("day_cpu_s", "s", 60.0),
     ("hints_per_cpu_s", "hints/s", None),
@@ -275,7 +275,8 @@ _FIGURES = (
 def _row(name: str, value: float) -> dict[str, Any]:
     unit, target = next((unit, target) for end, unit, target in _FIGURES if name.endswith(end))
     meets = None if target is None else value <= target
-    return {"domain": "workloads", "name": name, "value": value, "unit": unit, "target": target, "better": "lower", "meets": meets}
+    better = "higher" if name == "hints_per_cpu_s" else "lower"
+    return {"domain": "workloads", "name": name, "value": value, "unit": unit, "target": target, "better": better, "meets": meets}
 
 
 def measure() -> list[dict[str, Any]]:
