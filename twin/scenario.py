@@ -230,6 +230,7 @@ def _check_places(scenario: Scenario) -> None:
     prices.table(scenario.spec.memory.prices)  # refuses one that there is not
     _check_unheard(scenario)
     _check_filled(scenario)
+    _check_asked(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
     carried = {group.endpoint or group.workload for group in scenario.spec.workloads.vms if group.kind == "saas"}
     for unknown in sorted(carried - endpoints):
@@ -266,6 +267,16 @@ def _check_filled(scenario: Scenario) -> None:
             raise ValueError(
                 f"workloads.vms: {workload}: its load is that of {key}; write load = {{ mean_share = 0, swing_share = 0, noise_share = 0 }}"
             )
+
+
+def _check_asked(scenario: Scenario) -> None:
+    """Refuse endpoints and functions that stages would ask in vain."""
+    known = (*scenario.entities()["endpoint"], *scenario.entities()["function"])
+    for name, meant in scenario.spec.workflows.asks.items():
+        if meant not in known:
+            near = difflib.get_close_matches(meant, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+            raise ValueError(f"workflows.asks: {name}: no endpoint or function is called {meant!r}; {hint}")
 
 
 def _check_unheard(scenario: Scenario) -> None:

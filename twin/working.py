@@ -1,5 +1,6 @@
 """Functions and workflows in the world: whom they ask, what they stand on."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -67,8 +68,8 @@ class Working:
             server_gpus=held,
             server_hardware=tuple(fleet.model_names[model] for model in fleet.server_models),
             host_cores=cores,
-            endpoints=tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints),
-            functions=self.functions.function_ids,
+            endpoints=_named(tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints), settings.asks),
+            functions=_named(self.functions.function_ids, settings.asks),
         )
 
     @property
@@ -132,12 +133,13 @@ class Working:
     def _ask(self, t_s: float, until_s: float) -> None:
         """Send what stages ask: to endpoints from the end of the tick on, where serving is, to functions when they ask it."""
         for request in self.workflows.wanted():
+            target = self.workflows.settings.asks.get(request.target, request.target)
             if request.kind == "endpoint":
                 tokens = (np.array([request.prompt_tokens]), np.array([request.output_tokens]))
-                (number,) = self._serving.inject(request.target, np.array([max(request.t_s, until_s)]), *tokens)
+                (number,) = self._serving.inject(target, np.array([max(request.t_s, until_s)]), *tokens)
             else:
-                (number,) = self.functions.call(request.target, np.array([max(request.t_s, t_s)]))
-            self._asked[request.id] = (request.kind, request.target, int(number))
+                (number,) = self.functions.call(target, np.array([max(request.t_s, t_s)]))
+            self._asked[request.id] = (request.kind, target, int(number))
 
     def _answer(self, until_s: float) -> None:
         """Hand answers that have come to the stages that asked."""
@@ -197,6 +199,11 @@ class Working:
             self.workflows.restore(state["workflows"])
             self._asked = {int(number): (str(kind), str(target), int(row)) for number, kind, target, row in state["asked"]}
             self._slowdown = np.array(state["slowdown"], dtype=np.float64)
+
+
+def _named(ids: tuple[str, ...], asks: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ids of the site, and what a library calls them."""
+    return (*ids, *(name for name, meant in asks.items() if meant in ids and name not in ids))
 
 
 def _within(scopes: tuple[Scope, ...], workflow: str) -> bool:

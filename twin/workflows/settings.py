@@ -53,7 +53,8 @@ class Workflow(BaseModel):
 class Settings(BaseModel):
     """Workflows, and what they run on: GPUs of ``servers`` and cores of ``hosts``, which groups of VMs of ``workload`` fill.
 
-    ``library`` is *packaged* or ``import:NAME``. With ``shared`` several workflows use one instance of a model together. A plan holds
+    ``library`` is *packaged* or ``import:NAME``; ``asks`` says which endpoint or function of the site it means by a target, such as
+    ``chat = "chat-70b"``. With ``shared`` several workflows use one instance of a model together. A plan holds
     for ``epoch_s``. A site without workflows plans none.
     """
 
@@ -64,6 +65,7 @@ class Settings(BaseModel):
     hosts: tuple[str, ...] = ()
     workload: Annotated[str, Field(max_length=60)] = ""
     library: Annotated[str, Field(pattern=r"^(packaged|import:[a-z0-9][a-z0-9-]*)$")] = "packaged"
+    asks: dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=60)]] = {}
     epoch_s: Annotated[float, Field(ge=300, le=86_400)] = 3600.0
     shared: bool = True
     surplus: bool = True
