@@ -59,9 +59,8 @@ def of(name: str, costs: Mapping[str, float], *, cached: bool = True) -> Runtime
     if costs == told(plain):
         return plain
     value = {key: number * COSTS[key].factor for key, number in {**told(plain), **costs}.items()}
-    hop = replace(
-        plain.hop, stack_median_s=value["stack_us"], spike_share=value["spike_percent"], spike_mean_s=value["spike_us"], cpu_s=value["cpu_us"]
-    )  # fmt: skip
+    stack_s, spike_share, spike_s, cpu_s_ = (value[key] for key in ("stack_us", "spike_percent", "spike_us", "cpu_us"))
+    hop = replace(plain.hop, stack_median_s=stack_s, spike_share=spike_share, spike_mean_s=spike_s, cpu_s=cpu_s_)
     return replace(plain, hop=hop, polling_cores=value["polling"], polling_cores_each=value["polling_each"])
 
 

@@ -17,6 +17,8 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
     "Platform": (
         ("serving", "Serving stages", "bar_chart", "Where do requests wait?"),
         ("workloads", "Workloads", "layers", "What did the platform and the workloads tell each other, and what did it save?"),
+        ("workflows", "Workflows", "account_tree", "What is the cheapest way to run this job well enough?"),
+        ("functions", "Functions", "bolt", "What would kernel bypass buy?"),
     ),
     "Decide": (
         ("compare", "Compare", "compare_arrows", "Which policy should I roll out?"),

@@ -47,7 +47,8 @@ def load_curve(
                     "color": [colour if point["busy_share"] == busy else tokens.surface for point in points],
                 },
                 customdata=[[f"{point['busy_share']:g}", f"{100 * point['busy_share']:.3g}"] for point in points],
-                hovertemplate=f"{name} {words} %{{y:.3~g}}\u00a0ms<br>%{{x:,.0f}} calls a second, %{{customdata[1]}}\u00a0% busy<extra></extra>",
+                hovertemplate=f"{name} {words} %{{y:.3~g}}\u00a0ms<br>"
+                "%{x:,.0f} calls a second, %{customdata[1]}\u00a0% busy<extra></extra>",
             )  # fmt: skip
         _saturation(fig, name, float(found["saturation_per_s"]), colour, tokens)
         _standing(fig, [each for each in here if each.name == name], points, colour, tokens)

@@ -1,0 +1,77 @@
+"""What would kernel bypass buy?"""
+
+import streamlit as st
+
+from app import hops, later, parts, state
+from app.hops import RUNTIMES
+from app.views.functions import day, listed, load, path, reading, what_if
+from app.views.functions.reading import PAPER_ID, Tracing
+from twin.units import show as shown
+
+
+def show() -> None:
+    """Show the page: path, what-if, curve and distribution of one function; cold starts, cores and room of the run."""
+    _live()
+
+
+@st.fragment
+def _live() -> None:
+    now = state.context()
+    trace = reading.tracing(now)
+    parts.page_title(title(trace), under(trace), legend=False)
+    place = st.container(key="functions-waiting")
+    left, right = st.columns([738, 430], gap="small")
+    with left:
+        waiting = path.path(trace)
+        runtimes, busy = load.load(trace)
+    with right:
+        waiting += what_if.what_if(trace)
+    waiting += load.spread(trace, runtimes, busy)
+    if trace.ids:
+        day.day(trace)
+        listed.listed(trace)
+    else:
+        _empty(trace)
+    with place:
+        later.follow(waiting, state.in_step, key="functions")
+
+
+def _empty(trace: Tracing) -> None:
+    if not trace.run_id:
+        parts.empty(
+            "Nothing has run on the twin yet",
+            "Cold starts, cores burnt and room over the day would stand here. Start the example on the Overview.",
+            key="functions-day",
+        )
+        return
+    parts.empty(
+        "No function was called in this run",
+        "Cold starts, cores burnt and room over the day would stand here. Name functions, the hosts that run them and the workload "
+        "whose VMs fill those, under [functions] and [[functions.functions]] of the scenario, and run it. Above is the paper’s function.",
+        key="functions-day",
+    )
+
+
+def title(trace: Tracing) -> str:
+    """Return what bypass would buy this function: time, and calls."""
+    known = {name: reading.alone(trace, trace.runtime(name)) for name in RUNTIMES}
+    median, tail = path.cut(known, "latency_p50_s"), path.cut(known, "latency_p99_s")
+    times = hops.cpu_s(trace.runtime(RUNTIMES[0]), trace.function) / hops.cpu_s(trace.runtime(RUNTIMES[1]), trace.function)
+    who = "the paper’s function" if trace.function.id == PAPER_ID else trace.function.id
+    if median is None or tail is None:
+        return f"Kernel bypass lets {who} take {times:.2g} times the calls"
+    if abs(median) < 5e-4 and abs(tail) < 5e-4 and abs(times - 1.0) < 5e-3:
+        return f"Kernel bypass buys {who} nothing"
+    less = f"{shown(median, 'x_share')} of its median, {shown(tail, 'x_share')} of its p99"
+    return f"Kernel bypass buys {who} {less} and {times:.2g} times the calls"
+
+
+def under(trace: Tracing) -> str:
+    """Return one line of context: what the function is, where it runs, under which runtime the shown run ran."""
+    function = trace.function
+    kind = f"{function.language}, {shown(function.run_median_s, 'x_s')} of work, {shown(function.cpu_mean_s, 'x_s')} of it on a core"
+    if not trace.of_run:
+        return f"{kind} · {trace.cores} cores · costs are calibrated, not measured"
+    runs = reading.runtime_of(trace.run_id)
+    hosts = f"{trace.cores} cores on each of {len(trace.settings.hosts)} hosts"
+    return f"{kind} · {shown(trace.rate_per_s, 'x_per_s')} · {hosts} · this run: {runs} · costs are calibrated, not measured"
