@@ -18,7 +18,7 @@ IMPORTS: Final = (
 # The kinds that a domain of this version reads; the others are refused with these.
 READABLE: Final = (
     "fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile", "vm-trace", "device-prices", "workload-classes",
-    "hints-log", "executors",
+    "hints-log", "executors", "function-trace",
 )  # fmt: skip
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141
@@ -133,6 +133,7 @@ def _evidence(commands: _Commands) -> None:
     ):
         imports.add_argument(f"--{name}", metavar=name.upper(), help=f"latency-profile: {text}; or a column of the file")
     imports.add_argument("--models", metavar="FILE", help="fleet: server models of your own in TOML, for a CSV")
+    imports.add_argument("--durations", metavar="FILE", help="function-trace: run times of the same day, for a day of Azure's of 2019")
     imports.add_argument("--timezone", metavar="ZONE", help="telemetry: where dates without an offset were written (default: UTC)")
     imports.add_argument(
         "--replace", action="store_const", const="yes", help="telemetry: let this file win where it contradicts an earlier one"

@@ -14,7 +14,7 @@ from app.commands.policies import policy_of, site_of
 from app.commands.terminal import Answer, home, now
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace", "models")
+_OPTIONS = ("gpu", "engine", "model", "tp", "precision", "timezone", "replace", "models", "durations")
 # What a scenario says to draw on an import of a kind.
 _USES = {
     "fleet": 'fleet = "import:{name}"',
@@ -22,6 +22,7 @@ _USES = {
     "grid-carbon": 'plant.cooling.carbon_kg_per_kwh = "import:{name}"',
     "device-prices": 'memory.prices = "import:{name}"',
     "vm-trace": 'workloads.host_trace = {{ name = "{name}", workloads = ["web"] }}',
+    "function-trace": 'trace = "import:{name}"  (of a function; its id says whose calls, or of all)',
     "workload-classes": 'workloads.negotiation.classes = "import:{name}"',
     "hints-log": 'workloads.negotiation.messages = "import:{name}"',
     "llm-trace": 'demand = {{ kind = "trace", name = "{name}" }}  (of an endpoint)',

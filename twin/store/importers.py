@@ -178,6 +178,14 @@ def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(vms, vms.height, vm_trace.span_s(vms), notes)
 
 
+def _function_trace(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import function_trace
+
+    durations = Path(options["durations"]) if "durations" in options else None
+    calls, notes = function_trace.read(path, durations)
+    return Contents(calls, calls.height, function_trace.span_s(calls), notes)
+
+
 def _telemetry(path: Path, name: str, target: Path, options: Mapping[str, str]) -> ImportReport:
     """Merge an increment: telemetry comes in pieces, late and twice."""
     from twin.store import sensors
@@ -210,12 +218,14 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "grid-carbon": _grid_carbon,
     "device-prices": _device_prices,
     "vm-trace": _vm_trace,
+    "function-trace": _function_trace,
     "workload-classes": _workload_classes,
     "hints-log": _hints_log,
     "executors": _executors,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
+    "function-trace": ("durations",),
     "latency-profile": ("gpu", "engine", "model", "tp", "precision"),
     "telemetry": ("timezone", "replace"),
 }
