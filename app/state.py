@@ -21,7 +21,8 @@ DAY_S: Final = 86400.0
 _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
 _TALK: Final = ("chain", "said", "whose", "answer", "span", "pool", "edit")
 _TRACE: Final = ("function", "hops", "busy")
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE)
+_FLOW: Final = ("workflow", "job", "stage", "trade", "take")
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE, *_FLOW)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
@@ -184,6 +185,17 @@ def traced() -> Mapping[str, str]:
 def trace(**values: str | None) -> None:
     """Change what the Functions page traces; None lets a part go."""
     _set(**{key: value for key, value in values.items() if key in _TRACE})
+
+
+def flow() -> Mapping[str, str]:
+    """Return what the Workflows page looks at, as the URL carries it: workflow, job, stage, trade (two axes), take (a plan)."""
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    return {key: kept[key] for key in _FLOW if key in kept}
+
+
+def set_flow(**values: str | None) -> None:
+    """Change what the Workflows page looks at; None lets a part go."""
+    _set(**{key: value for key, value in values.items() if key in _FLOW})
 
 
 def context() -> Context:

@@ -14,6 +14,8 @@ UNIT_OF_SUFFIX: Final = {
     "_usd_per_h": "usd/hour",
     "_usd_per_million_tokens": "usd/Mtoken",
     "_usd_per_host": "usd",
+    "_usd_per_job": "usd",
+    "_j_per_job": "J",
     "_s": "s",
     "_w": "W",
     "_c": "degC",
@@ -27,7 +29,7 @@ UNIT_OF_SUFFIX: Final = {
     "_m": "m",
     "_share": "",
 }
-_SHOWN: Final = {"_s": "s", "_w": "W", "_j": "J", "_bytes": "B", "_hz": "Hz", "_m": "m", "_per_s": "/s"}
+_SHOWN: Final = {"_s": "s", "_w": "W", "_j": "J", "_j_per_job": "J", "_bytes": "B", "_hz": "Hz", "_m": "m", "_per_s": "/s"}
 _LARGE: Final = {"_kg": "t", "_l": "m³"}
 _PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _QUANTITY: Final = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*?)?\s*$")
@@ -118,7 +120,7 @@ def split(value: float | None, name: str) -> tuple[str, str]:
     if suffix == "_c":
         # One decimal: operators compare temperatures with limits, not with zero.
         return f"{value:.1f}".replace("-", MINUS), "°C"
-    if suffix == "_j" and abs(value) >= 3.6e6:
+    if suffix in {"_j", "_j_per_job"} and abs(value) >= 3.6e6:
         return split_prefixed(value / 3600.0, "Wh")
     if suffix in {"_s"} and abs(value) >= 60.0:
         minutes = value / 60.0
@@ -127,7 +129,10 @@ def split(value: float | None, name: str) -> tuple[str, str]:
         return split_prefixed(value, _SHOWN[suffix])
     if suffix in _LARGE and abs(value) >= 1e3:
         return split_prefixed(value / 1e3, _LARGE[suffix])
-    shown = {"_usd_per_h": "USD/h", "_usd": "USD", "_usd_per_host": "USD", "_usd_per_million_tokens": "USD/Mtok", "_kg": "kg", "_l": "L"}
+    shown = {
+        "_usd_per_h": "USD/h", "_usd": "USD", "_usd_per_host": "USD", "_usd_per_job": "USD", "_usd_per_million_tokens": "USD/Mtok",
+        "_kg": "kg", "_l": "L",
+    }  # fmt: skip
     if abs(value) >= 1e4:
         number, unit = split_prefixed(value, shown.get(suffix, ""))
         return number, unit
