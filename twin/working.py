@@ -1,7 +1,7 @@
 """Functions and workflows in the world: whom they ask, what they stand on."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,20 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _RUNTIME: Final = "function_runtime"
 _PLAN: Final = "workflow_plan"
-_Asked = dict[int, tuple[str, str, int]]
+# How much the latest answer counts among those before it, and from when on one is so late that nothing is foreseen of it.
+_LATEST_SHARE: Final = 0.3
+_LATE: Final = 3.0
+_LATE_S: Final = 30.0
+
+
+class _Asked(NamedTuple):
+    """A request under way: to what, by which executor, its row there, and since when."""
+
+    kind: str
+    target: str
+    executor: str
+    row: int
+    t_s: float
 
 
 class Working:
@@ -53,9 +66,9 @@ class Working:
         self.workflows = workflows_model.Model(spec.workflows, self._site(scenario), clock, horizon_s, seed)
         if self.functions.holds:
             self.functions.run(_runtime(phase, self.functions))
-        self._asked: _Asked = {}
+        self._asked: dict[int, _Asked] = {}
+        self._took_s: dict[str, float] = {}
         self._slowdown = np.zeros(len(fleet.host_ids))
-        self._serving_s: dict[str, float] = {}
 
     def _site(self, scenario: Scenario) -> workflows_model.Site:
         """Return what workflows may run on: all GPUs of their servers, and what other servers have to spare now and then."""
@@ -91,7 +104,7 @@ class Working:
         if self.workflows.holds:
             if self.workflows.opens_epoch:
                 self.workflows.plan(self._planned(phase))
-            self.workflows.advance(until_s, self._surplus())
+            self.workflows.advance(until_s, self._surplus(), self._foreseen(t_s))
             self._ask(t_s, until_s)
         if self.functions.holds:
             hosts = self._function_hosts
@@ -103,7 +116,7 @@ class Working:
         plant = self._plant.observe()
         rows = np.unique(self._fleet.server_rows[self.workflows.site.server_gpus > 0])
         room_w = float(np.maximum(plant.row_budget_w - plant.row_power_w, 0.0)[rows].min(initial=np.inf))
-        seen = self.workflows.observe(room_w, self._serving_s)
+        seen = self.workflows.observe(room_w, self._targets_s())
         plans: dict[str, Plan] = {}
         refused: dict[str, str] = {}
         free = set(self.workflows.workflow_ids)
@@ -116,6 +129,14 @@ class Working:
             plans |= {name: plan for name, plan in action.plans.items() if name in mine}
             refused |= {name: why for name, why in action.refused.items() if name in mine}
         return PlanAction(plans, refused)
+
+    def _targets_s(self) -> dict[str, float]:
+        """Return how long requests to each target took lately, as planners see it: the mean of the executors that ask it."""
+        found: dict[str, list[float]] = {}
+        for executor in self.workflows.library:
+            if executor.id in self._took_s:
+                found.setdefault(executor.target, []).append(self._took_s[executor.id])
+        return {target: float(np.mean(took)) for target, took in found.items()}
 
     def _surplus(self) -> workflows_model.Surplus:
         """Return what nobody else has now: GPUs without a VM, and vCPUs that are free beyond what regular customers ask for."""
@@ -134,28 +155,40 @@ class Working:
         """Send what stages ask: to endpoints from the end of the tick on, where serving is, to functions when they ask it."""
         for request in self.workflows.wanted():
             target = self.workflows.settings.asks.get(request.target, request.target)
-            if request.kind == "endpoint":
+            by_endpoint = request.kind == "endpoint"
+            if by_endpoint:
                 tokens = (np.array([request.prompt_tokens]), np.array([request.output_tokens]))
                 (number,) = self._serving.inject(target, np.array([max(request.t_s, until_s)]), *tokens)
             else:
                 (number,) = self.functions.call(target, np.array([max(request.t_s, t_s)]))
-            self._asked[request.id] = (request.kind, target, int(number))
+            self._asked[request.id] = _Asked(request.kind, target, request.executor, int(number), until_s if by_endpoint else request.t_s)
 
     def _answer(self, until_s: float) -> None:
         """Hand answers that have come to the stages that asked."""
         done: list[tuple[int, float]] = []
-        for number, (kind, target, row) in self._asked.items():
-            if kind == "endpoint":
-                _, end = self._serving.outcome(target, np.array([row]))
+        for number, asked in self._asked.items():
+            if asked.kind == "endpoint":
+                _, end = self._serving.outcome(asked.target, np.array([asked.row]))
             else:
-                end = self.functions.outcome(np.array([row]))
+                end = self.functions.outcome(np.array([asked.row]))
             # Infinite is not yet; not-a-number was turned away.
-            if not end[0] > until_s:
-                done.append((number, float(end[0])))
+            if end[0] > until_s:
+                continue
+            done.append((number, min(float(end[0]), self.workflows.t_s)))
+            if np.isfinite(end[0]):
+                took_s, before_s = float(end[0]) - asked.t_s, self._took_s.get(asked.executor)
+                self._took_s[asked.executor] = took_s if before_s is None else before_s + _LATEST_SHARE * (took_s - before_s)
         for number, _ in done:
             del self._asked[number]
         if done:
             self.workflows.done(np.array([number for number, _ in done]), np.array([end for _, end in done]))
+
+    def _foreseen(self, t_s: float) -> dict[str, float]:
+        """Return how long requests of each executor took lately; none of one that has waited for much longer, whose answer must come."""
+        late = {
+            asked.executor for asked in self._asked.values() if t_s - asked.t_s > _LATE * self._took_s.get(asked.executor, np.inf) + _LATE_S
+        }
+        return {executor: took_s for executor, took_s in self._took_s.items() if executor not in late}
 
     # -- load -------------------------------------------------------------------
 
@@ -189,15 +222,21 @@ class Working:
         """Return the state of both, and who waits for whose answer."""
         if not self.holds:
             return {}
-        asked = [[number, kind, target, row] for number, (kind, target, row) in self._asked.items()]
-        return {"functions": self.functions.snapshot(), "workflows": self.workflows.snapshot(), "asked": asked, "slowdown": self._slowdown}
+        return {
+            "functions": self.functions.snapshot(),
+            "workflows": self.workflows.snapshot(),
+            "asked": [[number, *asked] for number, asked in self._asked.items()],
+            "took_s": dict(self._took_s),
+            "slowdown": self._slowdown.copy(),
+        }
 
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
         if self.holds and state:
             self.functions.restore(state["functions"])
             self.workflows.restore(state["workflows"])
-            self._asked = {int(number): (str(kind), str(target), int(row)) for number, kind, target, row in state["asked"]}
+            self._asked = {int(number): _Asked(*asked) for number, *asked in state["asked"]}
+            self._took_s = {str(executor): float(took_s) for executor, took_s in state["took_s"].items()}
             self._slowdown = np.array(state["slowdown"], dtype=np.float64)
 
 

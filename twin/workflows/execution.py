@@ -17,6 +17,7 @@ class Execution(Crews):
 
     def __init__(self, shapes: Sequence[Shape], library: Sequence[Executor], site: Site, terms: Terms) -> None:
         super().__init__(len(shapes), library, site, terms)
+        self._terms = terms
         self.shapes = tuple(shapes)
         # Asked from outside: by number (job, stage, item, executor, profile, ready_s), and those that nobody has taken yet.
         self.asked: dict[int, tuple[int, int, int, int, int, float]] = {}
@@ -139,7 +140,9 @@ class Execution(Crews):
             return
         asked, stage, item, who, profile, ready_s = self.asked.pop(number)
         job, executor, took_s = self.jobs[asked], self.library[who], end_s - ready_s
-        job.cost_usd += executor.profiles[profile].usd_per_h * took_s / HOUR_S
+        used_j, spent_usd = self._terms.asked(executor, took_s)
+        job.energy_j += used_j
+        job.cost_usd += spent_usd + executor.profiles[profile].usd_per_h * took_s / HOUR_S
         row = (job.workflow, job.number, stage, item, 1, executor.id, executor.target, 0, 0)
         self.told.tasks.append(TaskRow(end_s, ready_s, ready_s, *row))
         self.done(job, stage, item, took_s, who)

@@ -19,6 +19,7 @@ _GPU_KINDS: Final = ("a100", "h100")
 class Terms:
     """What hardware draws at rest (W per GPU) and costs (USD per GPU-hour and core-hour), and how fast data goes between instances.
 
+    ``endpoint_usd_per_million_tokens``, ``endpoint_j_per_token`` and ``call_w`` are what others' work for a job is counted at.
     ``spot_price_share`` and ``harvest_price_share`` are what surplus GPUs and cores cost of the regular price. Instances are planned
     ``utilisation_share`` full, where an owner sizes for the peak ``peak_utilisation_share``.
     """
@@ -31,6 +32,16 @@ class Terms:
     network_bytes_per_s: float
     utilisation_share: float
     peak_utilisation_share: float
+    endpoint_usd_per_million_tokens: float
+    endpoint_j_per_token: float
+    call_w: float
+
+    def asked(self, executor: Executor, took_s: float) -> tuple[float, float]:
+        """Return energy (J) and price (USD) of a request to an endpoint, by its tokens, or of a call of a function, by its time."""
+        if executor.kind == "endpoint":
+            tokens = executor.prompt_tokens + executor.output_tokens
+            return tokens * self.endpoint_j_per_token, tokens * self.endpoint_usd_per_million_tokens / 1e6
+        return took_s * self.call_w, took_s * self.core_usd_per_h / 3600.0
 
 
 @dataclass(frozen=True, slots=True)

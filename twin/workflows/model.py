@@ -1,7 +1,9 @@
 """Workflows: jobs that come, how they are done, what that holds and uses."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,11 +28,12 @@ _MINUTE_S: Final = 60.0
 
 
 class Request(NamedTuple):
-    """What a stage asks of a serving endpoint (``endpoint``) or a function (``function``), called ``target``."""
+    """What a stage asks of a serving endpoint (``endpoint``) or a function (``function``), called ``target``, by which executor."""
 
     id: int
     kind: str
     target: str
+    executor: str
     t_s: float
     prompt_tokens: int
     output_tokens: int
@@ -58,6 +61,10 @@ class Model:
         self.execution = Execution(shapes, self.library, site, self.terms)
         self._recorder = Recorder(self.execution, [graph.ids for graph in self.graphs], self._job_ids())
         self._planned = False
+        # Answers that are foreseen, the next one first, and what was asked since the last look.
+        self._answers: list[tuple[float, int]] = []
+        self._wanted: list[Request] = []
+        self._taken_s: Mapping[str, float] = {}
         # Over the last tick, by server (S) and host (H): GPUs and cores at work.
         self.busy_gpus: Floats = np.zeros(len(site.server_gpus))
         self.busy_cores: Floats = np.zeros(len(site.host_cores))
@@ -166,9 +173,14 @@ class Model:
 
     # -- time -------------------------------------------------------------------
 
-    def advance(self, until_s: float, surplus: Surplus | None = None) -> None:
-        """Let jobs come and go on until a time, with what others leave in this tick (None: nothing, at full speed)."""
+    def advance(self, until_s: float, surplus: Surplus | None = None, taken_s: Mapping[str, float] | None = None) -> None:
+        """Let jobs come and go on until a time, with what others leave in this tick (None: nothing, at full speed).
+
+        ``taken_s`` says of executors that ask endpoints or functions how long their requests took lately: so long the next ones
+        are waited for, as ticks are longer than many answers. Who is not in it waits for its own answer, by ``done``.
+        """
         execution, begin_s = self.execution, self.t_s
+        self._taken_s = taken_s or {}
         gpu_s, core_s = execution.busy_gpu_s.copy(), execution.busy_core_s.copy()
         execution.change(surplus if surplus is not None else Surplus.none(self.site))
         while self.t_s < until_s:
@@ -181,11 +193,24 @@ class Model:
 
     def _run(self, until_s: float) -> None:
         execution, times = self.execution, self._arrivals.t_s
-        while self._next < len(times) and times[self._next] < until_s:
-            execution.run(float(times[self._next]))
-            execution.submit(self._next, int(self._arrivals.workflow[self._next]))
-            self._next += 1
+        while True:
+            self._ask()
+            comes_s = float(times[self._next]) if self._next < len(times) else math.inf
+            answered_s = self._answers[0][0] if self._answers else math.inf
+            event_s = execution.events[0][0] if execution.events else math.inf
+            now_s = min(comes_s, answered_s, event_s)
+            if now_s >= until_s:
+                break
+            # What happens at a time may ask for more, which is answered before what comes later.
+            execution.run(max(now_s, execution.t_s))
+            if answered_s <= now_s:
+                end_s, number = heappop(self._answers)
+                execution.answer(number, end_s)
+            elif comes_s <= now_s:
+                execution.submit(self._next, int(self._arrivals.workflow[self._next]))
+                self._next += 1
         execution.run(until_s)
+        self._ask()
         self.t_s = until_s
         if abs(until_s / _MINUTE_S - round(until_s / _MINUTE_S)) < 1e-9:
             execution.settle()
@@ -193,23 +218,35 @@ class Model:
 
     # -- others' work --------------------------------------------------------------
 
-    def wanted(self) -> list[Request]:
-        """Return what stages ask of endpoints and functions, each once."""
-        asked = []
+    def _ask(self) -> None:
+        """Put what stages ask now among what is wanted; where it is known how long that takes, it is answered then."""
         for number in self.execution.unasked:
             *_, who, _, t_s = self.execution.asked[number]
             executor = self.library[who]
-            asked.append(Request(number, executor.kind, executor.target, t_s, executor.prompt_tokens, executor.output_tokens))
+            # One that was lost is asked for again, from now on.
+            asked_s = max(t_s, self.execution.t_s)
+            tokens = (executor.prompt_tokens, executor.output_tokens)
+            self._wanted.append(Request(number, executor.kind, executor.target, executor.id, asked_s, *tokens))
+            if executor.id in self._taken_s:
+                heappush(self._answers, (asked_s + self._taken_s[executor.id], number))
         self.execution.unasked = []
+
+    def wanted(self) -> list[Request]:
+        """Return what stages ask of endpoints and functions, each once."""
+        self._ask()
+        asked, self._wanted = self._wanted, []
         return asked
 
     def done(self, ids: Ints, t_s: Floats) -> None:
         """Take answers: when each request was done (not later than now; not-a-number for one that was lost, which is asked again).
 
-        What comes after them begins now: an answer is known at the end of the tick in which it came.
+        What comes after them begins now: an answer is known at the end of the tick in which it came. Those that were foreseen
+        have been, or will be, waited for as long as it was foreseen.
         """
+        foreseen = {number for _, number in self._answers}
         for number, end_s in zip(ids.tolist(), t_s.tolist(), strict=True):
-            self.execution.answer(number, end_s)
+            if number in self.execution.asked and number not in foreseen:
+                self.execution.answer(number, end_s)
 
     # -- what is kept ---------------------------------------------------------------
 
@@ -231,6 +268,8 @@ class Model:
             "next": self._next,
             "planned": self._planned,
             "execution": keeping.kept(self.execution),
+            "answers": [list(each) for each in self._answers],
+            "wanted": [list(each) for each in self._wanted],
             "recorder": self._recorder.snapshot(),
             "busy_gpus": self.busy_gpus.copy(),
             "busy_cores": self.busy_cores.copy(),
@@ -240,6 +279,8 @@ class Model:
         """Take back a snapshot."""
         self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), bool(state["planned"])
         keeping.restore(self.execution, state["execution"])
+        self._answers = [(float(end_s), int(number)) for end_s, number in state["answers"]]
+        self._wanted = [Request(*each) for each in state["wanted"]]
         self._recorder.restore(state["recorder"])
         self.busy_gpus, self.busy_cores = (np.array(state[name], dtype=np.float64) for name in ("busy_gpus", "busy_cores"))
 
