@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from policies.system import Answer, Option, Surroundings
 from policies.systems.murakkab import pins
-from policies.systems.murakkab.candidates import Candidate, best, front
-from policies.systems.murakkab.epoch import Asked, asked, site_of
+from policies.systems.murakkab.asking import Asked, asked, site_of
+from policies.systems.murakkab.candidates import Candidate, best
+from policies.systems.murakkab.front import front
 from policies.systems.murakkab.knobs import MurakkabKnobs
 from policies.systems.murakkab.limits import refusal, words
 from policies.systems.murakkab.program import Bounds

@@ -268,36 +268,3 @@ def _within(search: Search, objective: str, bounds: Bounds, points: int) -> list
     if not search.work.starts or (warm is not None and (objective == "MIN_LATENCY" or search.gap_s <= warm.figures.makespan_s)):
         return [] if warm is None else [warm]
     return ([] if warm is None else [warm]) + search.cold_ones(aim, bounds, points)
-
-
-def front(work: Work, ground: Ground, bounds: Bounds, points: int) -> tuple[list[Candidate], int]:
-    """Return the plans that none beats in makespan, energy, cost and quality of a job at once, the fastest first; how many were looked at.
-
-    One scan over makespans for each quality that the weakest stage can have, for cost and for energy.
-    """
-    search = Search(work, ground)
-    found: list[Candidate] = []
-    for level in [] if search.missing else search.qualities:
-        if level < bounds.quality_share and level != search.qualities[0]:
-            continue
-        at = replace(bounds, quality_share=max(level, bounds.quality_share))
-        for aim in ("cost_usd", "energy_j"):
-            if work.starts:
-                found += search.cold_ones(aim, at, points)
-            if work.holds:
-                found += search.warm_ones(aim, at, points)
-    whole = list(dict.fromkeys(found))
-    return sorted((each for each in whole if not any(_beats(other, each) for other in whole)), key=_place), search.looked
-
-
-def _place(each: Candidate) -> tuple[float, ...]:
-    return each.figures.makespan_s, each.figures.cost_usd, -each.figures.quality_share, each.figures.energy_j
-
-
-def _beats(one: Candidate, other: Candidate) -> bool:
-    """Return whether a plan is nowhere worse than another and somewhere better; of two alike the first in order stays."""
-    mine, its = ((f.makespan_s, f.energy_j, f.cost_usd, -f.quality_share) for f in (one.figures, other.figures))
-    pairs = list(zip(mine, its, strict=True))
-    nowhere_worse = all(a <= b * (1.0 + 1e-4) if b >= 0.0 else a <= b + 1e-9 for a, b in pairs)
-    somewhere_better = any(a < b * (1.0 - 1e-4) if b >= 0.0 else a < b - 1e-9 for a, b in pairs)
-    return nowhere_worse and somewhere_better
