@@ -1,4 +1,4 @@
-"""The negotiation in the world: what VMs see of the site, what they give it."""
+"""The negotiation in the world: what VMs see of the site, and give it."""
 
 from collections.abc import Callable
 from dataclasses import replace

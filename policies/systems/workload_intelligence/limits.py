@@ -1,4 +1,4 @@
-"""Where an open optimisation is short: of surplus, of idle cores, of power."""
+"""Where an open optimisation is short: of surplus, idle cores or power."""
 
 import numpy as np
 from numpy.typing import NDArray

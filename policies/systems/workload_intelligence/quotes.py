@@ -1,4 +1,4 @@
-"""What a workload with such hints would be billed, and what would lower it."""
+"""What a workload of such hints would be billed, what would lower it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When hosts and servers restart for maintenance, whatever anybody decides."""
+"""When hosts and servers restart for maintenance, whoever decides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

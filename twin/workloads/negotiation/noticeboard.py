@@ -1,4 +1,4 @@
-"""Notices that stand open, by VM and by what they are about; how each ended."""
+"""Notices that stand open, by VM and what they are about; how each ended."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How tenants' VMs fare as their agents see it: load, replicas, objectives."""
+"""How VMs fare as their agents see it: load, replicas, objectives."""
 
 from dataclasses import dataclass
 
