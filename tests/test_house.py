@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path for package in ("app", "policies", "twin") for path in (ROOT / package).rglob("*.py"))
 # Columns that count things, name things or say yes or no carry no unit.
 UNITLESS_TYPES = {"String", "Boolean", "UInt8", "UInt16", "UInt32", "Int8", "Int16", "Int32", "Int64"}
-COUNTS = re.compile(r"(^|_)(arrivals|finished|count|gpus|events|batch|queue|pue|value|instances|rows|images|hour|hours|cores|bound|now)($|_)")
+COUNTED = "arrivals|finished|count|gpus|events|batch|queue|pue|value|instances|rows|images|hour|hours|cores|bound|now"
+COUNTS = re.compile(rf"(^|_)({COUNTED})($|_)")
 
 
 def _tracked() -> list[Path]:
