@@ -21,6 +21,7 @@ _SCOPES_OF: Final = {
     "plant": ("row", "rack", "server"),
     "serving": ("endpoint", "row", "rack", "server"),
     "workloads": ("workload", "endpoint"),
+    "workflows": ("workflow",),
 }
 _SCOPES_OF_LEVER: Final = {"capacity": ("row",)}
 

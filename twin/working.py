@@ -125,7 +125,8 @@ class Working:
             if not mine:
                 continue
             free -= mine
-            action: PlanAction = holding.holder.plan(seen)
+            own = replace(seen, demanded=tuple(each for each in seen.demanded if each.workflow in mine))
+            action: PlanAction = holding.holder.plan(own)
             plans |= {name: plan for name, plan in action.plans.items() if name in mine}
             refused |= {name: why for name, why in action.refused.items() if name in mine}
         return PlanAction(plans, refused)
