@@ -17,7 +17,9 @@ from typing import Any, Final, Literal
 from twin.store.files import locked
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-KINDS: Final = ("example", "try", "explore", "run", "claims", "what_if", "ablation", "design", "front", "fillings", "hints", "load_curve")
+KINDS: Final = (
+    "example", "try", "explore", "run", "claims", "what_if", "ablation", "design", "front", "fillings", "hints", "load_curve", "plan",
+)  # fmt: skip
 AT_ONCE: Final = 2
 _PROGRESS: Final = "progress.json"
 

@@ -142,6 +142,14 @@ def hints(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, An
     return {"run_id": run_id}
 
 
+def plan(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Run a stored run again with a plan of a workflow pinned. Spec: run_id, levers (workflow_plan and its holders), name."""
+    from policies import variants
+
+    run_id = variants.replanned(spec["run_id"], spec["levers"], home, name=spec["name"], progress=_told(report), cancel=report.cancelled)
+    return {"run_id": run_id}
+
+
 def load_curve(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
     """Call one function at rising loads under each runtime. Spec: function, cores, cached, settings (costs by runtime)."""
     from app import hops
@@ -187,4 +195,5 @@ KINDS: Final[Mapping[str, Worker]] = {
     "fillings": fillings,
     "hints": hints,
     "load_curve": load_curve,
+    "plan": plan,
 }

@@ -188,3 +188,24 @@ def ablate(run_id: str, home: Path, *, progress: pool.Report | None = None, canc
     parts = ablations(schedule_of(run_id, home, "as run").steps[0].policy)
     found = study.compare(scenario, parts, [scenario.seed], home, progress=progress, cancel=cancel, window_s=part)
     return {label: ids[0] for label, ids in found.run_ids.items()}
+
+
+def replanned(
+    run_id: str,
+    levers: Mapping[str, Sequence[Mapping[str, Any]]],
+    home: Path,
+    *,
+    name: str,
+    progress: pool.Report | None = None,
+    cancel: pool.Cancel | None = None,
+) -> str:
+    """Run a stored run's scenario once more with these levers in each of its policy sets, called ``name``; return the new run's id.
+
+    It covers the time that the stored run did, so that the two stand beside each other.
+    """
+    scenario, manifest = scenario_of(run_id, home), runs.manifest_of(run_id, home)
+    begin_s, end_s = float(manifest["begin_s"]), float(manifest["end_s"])
+    part = None if begin_s == 0.0 and end_s >= scenario.horizon_s else (begin_s, end_s)
+    steps = [{"from_s": s["from_s"], "policy": {"name": name, "levers": {**s["policy"], **levers}}} for s in manifest["schedule"]]
+    schedule = Schedule.model_validate({"steps": steps})
+    return study.run(scenario, schedule, scenario.seed, home, progress=progress, cancel=cancel, window_s=part, label="plan")
