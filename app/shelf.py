@@ -97,12 +97,15 @@ class StoredRun:
 @cache
 def readings() -> Mapping[str, Reading]:
     """Return the definition of every metric. The tables' rooms only: the models behind them are not needed to read."""
+    from twin.functions import readings as functions
     from twin.memory import readings as memory
     from twin.plant import readings as plant
     from twin.serving import readings as serving
+    from twin.workflows import readings as workflows
     from twin.workloads import readings as workloads
 
-    return {**plant.READINGS, **serving.READINGS, **workloads.READINGS, **memory.READINGS}
+    rooms = (plant, serving, workloads, memory, functions, workflows)
+    return {name: reading for room in rooms for name, reading in room.READINGS.items()}
 
 
 def briefs(home: Path) -> list[Brief]:

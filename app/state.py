@@ -20,7 +20,7 @@ DEFAULT_SCENARIO: Final = "example"
 DAY_S: Final = 86400.0
 _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "budget")
 _TALK: Final = ("chain", "said", "whose", "answer", "span", "pool", "edit")
-_TRACE: Final = ("function", "hops", "busy")
+_TRACE: Final = ("function", "hops", "busy", "own")
 _FLOW: Final = ("workflow", "job", "stage", "trade", "take")
 _KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE, *_FLOW)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
@@ -177,7 +177,7 @@ def listen(**values: str | None) -> None:
 
 
 def traced() -> Mapping[str, str]:
-    """Return what the Functions page traces, as the URL carries it: function, hops (edited costs), busy (the load looked at)."""
+    """Return what the Functions page traces, as the URL carries it: function, hops (edited costs), busy (its load), own (work drawn)."""
     kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
     return {key: kept[key] for key in _TRACE if key in kept}
 

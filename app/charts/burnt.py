@@ -63,7 +63,7 @@ def cores(
     most = float(shown["cores"].max() or 0.0)  # type: ignore[arg-type]
     if most:
         limit_line(fig, most, f"functions have {most:.3g}", tokens)
-    return _finished(fig, tokens, span, cursor_s, least=1.1 * max(most, float((busy + spinning).max(initial=0.0))))
+    return _finished(fig, tokens, span, cursor_s, least=1.2 * max(most, float((busy + spinning).max(initial=0.0))))
 
 
 def headroom(

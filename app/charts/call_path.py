@@ -87,7 +87,7 @@ def _legend(names: Sequence[str], y: float, width: float, tokens: Tokens) -> tup
     """Return the legend, in as many lines as it takes, and where it ends."""
     parts, x = [], 0.0
     for name in names:
-        room = 14.0 + 6.2 * len(WORDS[name]) + 14.0
+        room = 14.0 + 5.8 * len(WORDS[name]) + 14.0
         if x + room > width and x:
             x, y = 0.0, y + 18
         parts += [svg.rect(x, y, 10, 10, colour(tokens, name)), svg.text(x + 14, y + 9, WORDS[name], tokens.muted)]

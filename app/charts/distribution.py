@@ -130,7 +130,7 @@ def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, val
 def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:
     low, high = max(low, 1e-9), max(high, 2e-9)
     exponents = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    ticks = [m * 10.0**e for e in exponents for m in (1.0, 2.0, 5.0) if low * 0.7 <= m * 10.0**e <= high * 1.4]
+    ticks = [m * 10.0**e for e in exponents for m in (1.0, 2.0, 5.0) if low * 0.85 <= m * 10.0**e <= high * 1.15]
     while len(ticks) > _MOST_TICKS:
         ticks = ticks[::2]
     fig.update_xaxes(

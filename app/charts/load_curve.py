@@ -13,6 +13,7 @@ from twin.units import show
 
 SHOWN: Final = (("latency_p50_s", "p50", 1.2), ("latency_p99_s", "p99", 2.0))
 _FEWEST: Final = 1e-9
+_MOST_TICKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ def load_curve(
     The first runtime is today's way (grey, dashed), the second the other (blue). Points of the load ``busy`` are full; each
     carries its load as ``customdata``. A diamond is where a run stands.
     """
-    fig, values = figure(tokens, height_px), [_FEWEST]
-    for (name, found), today in zip(runtimes.items(), (True, False), strict=False):
+    fig, values = figure(tokens, height_px), list[float]()
+    for place, ((name, found), today) in enumerate(zip(runtimes.items(), (True, False), strict=False)):
         colour = tokens.today if today else tokens.candidate
         points: Sequence[Mapping[str, Any]] = found["points"]
         for column, words, width in SHOWN:
@@ -50,11 +51,11 @@ def load_curve(
                 hovertemplate=f"{name} {words} %{{y:.3~g}}\u00a0ms<br>"
                 "%{x:,.0f} calls a second, %{customdata[1]}\u00a0% busy<extra></extra>",
             )  # fmt: skip
-        _saturation(fig, name, float(found["saturation_per_s"]), colour, tokens)
+        _saturation(fig, (name, float(found["saturation_per_s"])), colour, tokens, line=place)
         _standing(fig, [each for each in here if each.name == name], points, colour, tokens)
-    top = max(values)
-    fig.update_layout(hovermode="closest", margin={"l": 56, "r": 16, "t": 24, "b": 40})
-    fig.update_yaxes(type="log", ticksuffix="\u00a0ms", fixedrange=True, nticks=4, dtick="D2" if top < 200 * min(values[1:]) else None)
+    fig.update_layout(hovermode="closest", margin={"l": 56, "r": 16, "t": 36, "b": 40})
+    ticks = _ticks(min(values), max(values))
+    fig.update_yaxes(type="log", fixedrange=True, tickvals=ticks, ticktext=[_short(1e-3 * tick) for tick in ticks])
     most = max(float(found["saturation_per_s"]) for found in runtimes.values())
     fig.update_xaxes(
         title_text="calls a second and host", range=[0.0, 1.06 * most], nticks=5, tickformat=",.3~s", fixedrange=True, showspikes=False
@@ -62,11 +63,26 @@ def load_curve(
     return fig
 
 
-def _saturation(fig: go.Figure, name: str, highest: float, colour: str, tokens: Tokens) -> None:
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round values between, five at most."""
+    found = [m * 10.0**e for e in range(-4, 7) for m in (1.0, 2.0, 5.0) if 0.8 * low <= m * 10.0**e <= 1.25 * high]
+    while len(found) > _MOST_TICKS:
+        found = found[::2]
+    return found
+
+
+def _short(value_s: float) -> str:
+    number, _, unit = show(value_s, "x_s").partition("\u00a0")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}\u00a0{unit}"
+
+
+def _saturation(fig: go.Figure, found: tuple[str, float], colour: str, tokens: Tokens, *, line: int) -> None:
+    """Draw where all cores are busy; its words stand on a line of their own above the plot, since two may lie side by side."""
+    name, highest = found
     fig.add_shape(type="line", x0=highest, x1=highest, yref="paper", y0=0, y1=1, line={"color": colour, "width": 1, "dash": "dot"})
     fig.add_annotation(
         x=highest, y=1.0, yref="paper", text=f"{name}: {grouped(highest)}/s", showarrow=False, xanchor="right", yanchor="bottom",
-        font={"color": tokens.text, "size": LABEL_PX},
+        yshift=14 * (1 - line), font={"color": tokens.text, "size": LABEL_PX},
     )  # fmt: skip
 
 
@@ -78,7 +94,7 @@ def _standing(fig: go.Figure, here: Sequence[Here], points: Sequence[Mapping[str
             hovertemplate=f"{each.words}<extra></extra>", showlegend=False, name=each.words,
         )  # fmt: skip
         fig.add_annotation(
-            x=each.rate_per_s, y=_log10(y), text=each.words, showarrow=False, xanchor="left", yanchor="bottom", xshift=8,
+            x=each.rate_per_s, y=_log10(y), text=each.words, showarrow=False, xanchor="left", yanchor="bottom", xshift=4, yshift=6,
             font={"color": tokens.muted, "size": LABEL_PX},
         )  # fmt: skip
 

@@ -1,12 +1,19 @@
 """What would kernel bypass buy?"""
 
+from collections.abc import Mapping
+from typing import Final
+
 import streamlit as st
 
 from app import hops, later, parts, state
 from app.hops import RUNTIMES
+from app.later import Answer
 from app.views.functions import day, listed, load, path, reading, what_if
 from app.views.functions.reading import PAPER_ID, Tracing
 from twin.units import show as shown
+from twin.units import show_change
+
+_NOTHING: Final = 5e-4
 
 
 def show() -> None:
@@ -18,20 +25,26 @@ def show() -> None:
 def _live() -> None:
     now = state.context()
     trace = reading.tracing(now)
-    parts.page_title(title(trace), under(trace), legend=False)
+    # Asked before anything is drawn: what comes in while the page is drawn draws it once more.
+    known = {name: reading.alone(trace, trace.runtime(name)) for name in RUNTIMES}
+    parts.page_title(title(trace, known), under(trace), legend=False)
     place = st.container(key="functions-waiting")
+    listed.choose(trace)
     left, right = st.columns([738, 430], gap="small")
     with left:
-        waiting = path.path(trace)
+        waiting = [*known.values(), *path.path(trace)]
         runtimes, busy = load.load(trace)
     with right:
         waiting += what_if.what_if(trace)
-    waiting += load.spread(trace, runtimes, busy)
-    if trace.ids:
-        day.day(trace)
-        listed.listed(trace)
-    else:
-        _empty(trace)
+    left, right = st.columns([738, 430], gap="small")
+    with left:
+        waiting += load.spread(trace, runtimes, busy)
+    with right:
+        if trace.ids:
+            listed.listed(trace)
+        else:
+            _empty(trace)
+    day.day(trace)
     with place:
         later.follow(waiting, state.in_step, key="functions")
 
@@ -52,18 +65,24 @@ def _empty(trace: Tracing) -> None:
     )
 
 
-def title(trace: Tracing) -> str:
+def title(trace: Tracing, known: Mapping[str, Answer]) -> str:
     """Return what bypass would buy this function: time, and calls."""
-    known = {name: reading.alone(trace, trace.runtime(name)) for name in RUNTIMES}
     median, tail = path.cut(known, "latency_p50_s"), path.cut(known, "latency_p99_s")
     times = hops.cpu_s(trace.runtime(RUNTIMES[0]), trace.function) / hops.cpu_s(trace.runtime(RUNTIMES[1]), trace.function)
     who = "the paper’s function" if trace.function.id == PAPER_ID else trace.function.id
     if median is None or tail is None:
-        return f"Kernel bypass lets {who} take {times:.2g} times the calls"
-    if abs(median) < 5e-4 and abs(tail) < 5e-4 and abs(times - 1.0) < 5e-3:
+        return f"What would kernel bypass buy {who}?"
+    calls = f"{times:.2g} times the calls" if times > 1.05 else "no more calls"
+    if abs(median) < _NOTHING and abs(tail) < _NOTHING and abs(times - 1.0) < 5e-3:
         return f"Kernel bypass buys {who} nothing"
+    if median < -_NOTHING or tail < -_NOTHING:
+        return f"With these costs bypass answers {who} later: median {_more(-median)}, p99 {_more(-tail)}, {calls}"
     less = f"{shown(median, 'x_share')} of its median, {shown(tail, 'x_share')} of its p99"
-    return f"Kernel bypass buys {who} {less} and {times:.2g} times the calls"
+    return f"Kernel bypass buys {who} {less} and {calls}"
+
+
+def _more(share: float) -> str:
+    return show_change(share, "x_share")
 
 
 def under(trace: Tracing) -> str:

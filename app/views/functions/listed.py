@@ -10,19 +10,18 @@ from app.charts.quantity import grouped
 from app.charts.statements import count
 from app.views.functions import reading
 from app.views.functions.day import note
-from app.views.functions.reading import PAPER, PAPER_ID, Tracing
+from app.views.functions.reading import PAPER_ID, Tracing
 from app.views.memory.controls import select
 from app.widgets.rows import Head, rows
 from twin.units import show
 
 _MOST: Final = 12
 _HEADS: Final = (
-    Head("function", "Function", "strong", "28%"),
-    Head("calls", "Calls", "number", "14%"),
-    Head("p50", "p50", "number", "14%", narrow=False),
-    Head("p99", "p99", "value", "16%"),
-    Head("cold", "Cold starts", "number", "14%"),
-    Head("core", "Core time a call", "number", "14%", narrow=False),
+    Head("function", "Function", "strong", "30%"),
+    Head("calls", "Calls", "number", "18%"),
+    Head("p50", "p50", "number", "17%", narrow=False),
+    Head("p99", "p99", "value", "17%"),
+    Head("cold", "Cold", "number", "18%"),
 )
 
 
@@ -37,10 +36,20 @@ def listed(trace: Tracing) -> None:
         cells = [_row(trace.run_id, row) for row in shown.iter_rows(named=True)]
         rows(_HEADS, [*cells, _PAPER], state.colours(), key="functions-rows", chosen=trace.function.id, on_pick=look_at)
         if len(found) > _MOST:
-            with st.container(horizontal=True, key="functions-one"):
-                options = [*trace.ids, PAPER_ID]
-                select("Function", options, trace.function.id, "functions-function", look_at, width=260)
             note(f"The {_MOST} that are called most; {grouped(len(found) - _MOST)} more can be looked at by name or read under Data.")
+
+
+def choose(trace: Tracing) -> None:
+    """Let the function that the page is about be chosen."""
+    if trace.ids:
+        with st.container(horizontal=True, key="functions-one"):
+            options = [*trace.ids, PAPER_ID]
+            select("Function", options, trace.function.id, "functions-function", look_at, words=named, width=260)
+
+
+def named(function_id: str) -> str:
+    """Return a function's name as it is read."""
+    return "the paper’s function (AES)" if function_id == PAPER_ID else function_id
 
 
 def look_at(function_id: str) -> None:
@@ -65,20 +74,11 @@ def _row(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
         "calls": grouped(row["arrived"]),
         "p50": show(p50, "x_s"),
         "p99": show(p99, "x_s"),
-        "cold": show(cold, "x_share"),
-        "core": show(row["cpu_mean_s"], "x_s"),
+        "cold": "–" if cold is None else "0" if not cold else show(cold, "x_share"),
     }
 
 
-_PAPER: Final = {
-    "id": PAPER_ID,
-    "function": "the paper’s (AES)",
-    "calls": "–",
-    "p50": "–",
-    "p99": "–",
-    "cold": "–",
-    "core": f"{1e6 * PAPER.cpu_mean_s:.0f}\u00a0µs",
-}
+_PAPER: Final = {"id": PAPER_ID, "function": "the paper’s", "calls": "–", "p50": "–", "p99": "–", "cold": "–"}
 _SQL: Final = (
     "SELECT function_id, sum(arrived) AS arrived, sum(cold_starts) AS cold_starts, avg(cpu_mean_s) AS cpu_mean_s\n"
     "FROM functions WHERE run_id = '{run_id}' GROUP BY function_id ORDER BY arrived DESC"

@@ -79,7 +79,10 @@ def load_title(trace: Tracing, runtimes: Mapping[str, Any], busy: float) -> str:
     head = f"{cores[:1].upper()}{cores[1:]} take {grouped(_round(fast['saturation_per_s']))} calls a second"
     if abs(times - 1.0) < 5e-4:
         return f"{head} under either runtime"
-    late = f"at {100 * busy:.3g}\u00a0% busy p99 is {tails[0] / tails[1]:.1f} times lower"
+    lower = tails[0] / tails[1]
+    if lower < 1.05:
+        return f"{head} instead of {grouped(_round(slow['saturation_per_s']))}; at {100 * busy:.3g}\u00a0% busy p99 is the same"
+    late = f"at {100 * busy:.3g}\u00a0% busy p99 is {lower:.1f} times lower"
     return f"{head} instead of {grouped(_round(slow['saturation_per_s']))}; {late}"
 
 

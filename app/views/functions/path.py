@@ -18,6 +18,8 @@ from twin.functions.readings import SEGMENTS
 from twin.units import show
 
 _WHAT: Final[Mapping[str, str]] = {"mean": "a call on average", "tail": "the slowest hundredth of calls"}
+# Less of a call than this and its way is too short to be seen.
+_LOST: Final = 0.2
 _SQL: Final = (
     "SELECT segment, sum(mean_s * completed) / sum(completed) AS mean_s, sum(tail_mean_s * completed) / sum(completed) AS tail_mean_s\n"
     "FROM function_path JOIN functions USING (run_id, t_s, function_id)\n"
@@ -31,15 +33,33 @@ def path(trace: Tracing) -> list[Answer]:
     title = path_title(trace, known)
     sql = _SQL.format(run_id=trace.run_id, function_id=trace.function.id) if trace.of_run else ""
     groups = [*_alone(known), *_recorded(trace)]
+    own = with_own(trace, known)
+    drawn = groups if own else [_way(group) for group in groups]
     with parts.panel(title, "functions-path", data=table(groups), sql=sql, png=True):
         tokens = state.colours()
-        if groups:
+        if drawn:
             talk(
-                call_path_svg(groups, tokens, title), narrow=call_path_svg(groups, tokens, title, width=330.0),
+                call_path_svg(drawn, tokens, title), narrow=call_path_svg(drawn, tokens, title, width=330.0),
                 key="functions-path-drawing", hint="Point at a part to read it. Each group has a scale of its own.",
             )  # fmt: skip
+        key = f"functions-own-{trace.function.id}-{own}"
+        st.toggle("With the function’s own work", own, key=key, on_change=lambda: state.trace(own=f"{int(st.session_state[key])}"))
         st.html(f'<p class="iw-note">{html.escape(words(trace))}</p>')
     return list(known.values())
+
+
+def with_own(trace: Tracing, known: Mapping[str, Answer]) -> bool:
+    """Return whether the function's own work is drawn: as the URL says, else where the way is not lost beside it."""
+    asked = state.traced().get("own", "")
+    if asked in ("0", "1"):
+        return asked == "1"
+    slow = known[RUNTIMES[0]].value
+    return slow is None or sum(slow.mean_s[:-1]) > _LOST * slow.mean_s[-1]
+
+
+def _way(group: Group) -> Group:
+    bars = (Bar(bar.name, bar.today, {name: value for name, value in bar.seconds.items() if name != "run"}) for bar in group.bars)
+    return Group(f"{group.words}, without its own work", tuple(bars))
 
 
 def path_title(trace: Tracing, known: Mapping[str, Answer]) -> str:

@@ -1,4 +1,4 @@
-"""What the page traces: one function of the shown run, and what tables say."""
+"""What the page traces: one function of the run shown, what tables say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ PAPER_ID: Final = "paper-aes"
 PAPER: Final = Function(id=PAPER_ID)
 PAPER_CORES: Final = 4
 LISTED: Final = 200
+_NEAR: Final = 12
 _TEXT: Final = (pl.Categorical, pl.Enum)
 
 
@@ -61,19 +62,26 @@ class Tracing:
 
 
 def tracing(now: state.Context) -> Tracing:
-    """Return what the URL asks to look at; the function that is called most where it names none."""
+    """Return what the URL asks to look at; what its way weighs most for where it names none."""
     run_id, asked = now.run_id or "", state.traced()
     settings = settings_of(run_id)
     ids = busiest(str(state.home()), run_id) if run_id else ()
     wanted = asked.get("function", "")
-    named = wanted if wanted in ids or wanted == PAPER_ID else ids[0] if ids else PAPER_ID
-    function = _functions(settings.model_dump_json(), now.seed).get(named, PAPER)
+    known = _functions(settings.model_dump_json(), now.seed)
+    named = wanted if wanted in ids or wanted == PAPER_ID else first(ids, known)
+    function = known.get(named, PAPER)
     other = now.today if now.shown == "candidate" and now.candidate else None
     cores = settings.cores if function is not PAPER else PAPER_CORES
     plain = hops.of("containerd", {})
     rate = called_per_s(str(state.home()), run_id, function.id) if function is not PAPER else 0.5 * cores / hops.cpu_s(plain, function)
     warm = warm_instances(str(state.home()), run_id, function.id) if function is not PAPER else max(1.0, rate * function.run_median_s)
     return Tracing(now, run_id, other, settings, ids, function, cores, rate, warm, hops.parse(asked.get("hops", "")))
+
+
+def first(ids: tuple[str, ...], known: Mapping[str, Function]) -> str:
+    """Return which function the page opens on: of the busiest the one with the least work of its own, whose way weighs most."""
+    near = [known[name] for name in ids[:_NEAR] if name in known]
+    return min(near, key=lambda each: each.run_median_s).id if near else PAPER_ID
 
 
 def settings_of(run_id: str) -> Settings:

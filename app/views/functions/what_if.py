@@ -59,7 +59,9 @@ def title(trace: Tracing, known: Mapping[str, Answer]) -> str:
     if trace.runtime(RUNTIMES[0]).hop == trace.runtime(RUNTIMES[1]).hop:
         return "Equal costs of hops: bypass buys nothing"
     most = [hops.cpu_s(trace.runtime(name), trace.function) for name in RUNTIMES]
-    return f"{with_} bypass cuts the median by {_share(median)}, p99 by {_share(tail)} and carries {most[0] / most[1]:.2g} times the calls"
+    times = most[0] / most[1]
+    calls = f"carries {times:.2g} times the calls" if times > 1.05 else "carries no more calls"
+    return f"{with_} bypass cuts the median by {_share(median)}, p99 by {_share(tail)} and {calls}"
 
 
 def _share(value: float) -> str:
@@ -131,6 +133,7 @@ def change(line: Line) -> str:
 
 
 def _fields(trace: Tracing) -> None:
+    st.html('<p class="iw-said">What each hop costs, to be edited</p>')
     with st.container(key="functions-hops", gap="small"):
         for key, cost in COSTS.items():
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"functions-hop-{key}"):
@@ -161,9 +164,9 @@ def _presets(trace: Tracing) -> None:
     same = {key: slow[key] for key in ("stack_us", "spike_percent", "spike_us", "cpu_us")}
     presets = (
         ("As calibrated", {}, "every cost as its source has it"),
-        ("Version 2", {RUNTIMES[0]: {"cpu_us": version_2_us()}}, "a kernel twice as dear makes ten times of five, as in version 2 of the paper"),
+        ("Version 2", {RUNTIMES[0]: {"cpu_us": version_2_us()}}, "a kernel twice as dear: ten times instead of five"),
         ("Equal hops", {RUNTIMES[1]: same}, "the second runtime with the first one’s hops: no difference may be left"),
-        ("Poll each instance", {RUNTIMES[1]: {"polling": 0.0, "polling_each": 1.0}}, "every instance polls its own queues, as plain DPDK does"),
+        ("Poll each instance", {RUNTIMES[1]: {"polling": 0.0, "polling_each": 1.0}}, "each polls its own queues, like plain DPDK"),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="functions-presets"):
         for name, edits, help_ in presets:
@@ -188,8 +191,8 @@ def note(trace: Tracing, spread: Answer) -> str:
         words += f" The paper: {MINUS}37.33\u00a0% and {MINUS}63.42\u00a0%, five times the calls (ten in its version 2)."
     if isinstance(spread.value, tuple):
         low, high = spread.value
-        words += f" It compares {hops.PUBLISHED_CALLS} calls each: of such comparisons nine in ten cut p99 by "
-            f"{100 * low:.0f} to {100 * high:.0f}\u00a0%."
+        part = f"{100 * low:.0f} to {100 * high:.0f}\u00a0%".replace("-", MINUS)
+        words += f" It compares {hops.PUBLISHED_CALLS} calls each: of such comparisons nine in ten cut p99 by {part}."
     return words
 
 
