@@ -1,6 +1,7 @@
 """Functions and workflows in the world: whom they ask, what they stand on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
