@@ -10,6 +10,7 @@ from policies.intent.interpret.reader import Site
 from policies.intent.judge import Values, bound_of
 from policies.intent.model import Expectation, Finding, Intent
 from policies.intent.offered import nobody_hears
+from policies.intent.plans import aiming, nothing_runs
 from policies.intent.pods import designing, filling, held_against, nothing_pooled, preferring
 from policies.intent.readback import bound_words
 from policies.intent.references import settled
@@ -31,6 +32,8 @@ _ENDPOINT_LEVERS: Final = ("stage_layout", "instance_config", "instance_scaling"
 # Bounds on a sum over endpoints: whoever holds some of them keeps its share alone.
 _SHARED: Final = ("serving.gpus_mean", "serving.cost_usd_per_h")
 _MORE_SERVERS: Final = "plant.oversubscription_share"
+# Decided before a run like a pod, though nothing is built for it: whoever serves what is asked takes it.
+_SOFTWARE: Final = "functions"
 _EVENTS: Final = ("plant.thermal_throttle_events", "plant.power_throttle_events", "plant.throttled_gpu_share")
 
 
@@ -66,7 +69,7 @@ def compile_intent(intent: Intent, site: Site, *, today: Values | None = None, n
     findings += [_uncovered(metric, left) for metric, left in unserved(intent, chosen, site).items() if not intent.settings]
     findings += unkept(intent, chosen, policy, site, today)
     findings += price(intent, policy)
-    findings += nothing_pooled(policy) + nobody_hears(policy, site)
+    findings += nothing_pooled(policy) + nobody_hears(policy, site) + nothing_runs(policy, site)
     return Compiled(policy, tuple(reasons.items()), tuple(findings))
 
 
@@ -78,7 +81,7 @@ def composed(
     told: dict[str, str] = {} if reasons is None else reasons
     for item in chosen:
         _add(item, _targets(intent, item, today), intent, (levers, told))
-    return preferring(_released(onto.model_copy(update={"levers": _stacks(levers)}), intent), intent)
+    return aiming(preferring(_released(onto.model_copy(update={"levers": _stacks(levers)}), intent), intent), intent)
 
 
 def price(intent: Intent, policy: PolicySet) -> list[Finding]:
@@ -212,13 +215,13 @@ def _add(item: Given, targets: tuple[Target, ...], intent: Intent, into: tuple[d
     for lever, role in free.items():
         if lever in card.on_request and lever not in intent.settings:
             continue
-        kind = catalogue.levers()[lever].kind
+        kind, software = catalogue.levers()[lever].kind, catalogue.levers()[lever].domain == _SOFTWARE
         # Who decides at other times as well takes over what is decided each tick only where it must.
         also = any(catalogue.levers()[other].kind != "each tick" for other in card.levers)
         if kind == "each tick" and also and not any(metric in _EVENTS for metric in served) and not larger:
             continue
         # Nobody builds a site anew to keep a bound; who wants more servers says so.
-        if kind == "at the start" and lever not in intent.settings and not larger and not designing(card, served):
+        if kind == "at the start" and not software and lever not in intent.settings and not larger and not designing(card, served):
             continue
         held = Held(system=card.id, scope=item.scope if role == "holder" else (), knobs=knobs)
         stack = levers.get(lever, [])

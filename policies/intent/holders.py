@@ -22,7 +22,7 @@ _ANY: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A card, the metrics that are asked of it, and the endpoints or workloads that are its own; none is everywhere.
+    """A card, the metrics that are asked of it, and the endpoints, workloads or workflows that are its own; none is everywhere.
 
     One that is ``named`` was chosen in words: it holds the levers that were said, and no more.
     """
@@ -32,12 +32,14 @@ class Given:
     endpoints: tuple[str, ...] = ()
     named: bool = False
     workloads: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
 
     @property
     def scope(self) -> tuple[ScopeSpec, ...]:
-        """Return the endpoints or workloads as the scope of a holder."""
+        """Return the endpoints, workloads and workflows as the scope of a holder."""
         of_endpoints = tuple(ScopeSpec(kind="endpoint", id=name) for name in self.endpoints)
-        return of_endpoints + tuple(ScopeSpec(kind="workload", id=name) for name in self.workloads)
+        of_workloads = tuple(ScopeSpec(kind="workload", id=name) for name in self.workloads)
+        return of_endpoints + of_workloads + tuple(ScopeSpec(kind="workflow", id=name) for name in self.workflows)
 
 
 def improves(wish: Expectation) -> bool:
@@ -185,19 +187,20 @@ def _guarding(metrics: Sequence[str], intent: Intent) -> list[Given]:
             served = tuple(metric for metric in left if metric in kept[best.id])
             if not served:
                 break
-            chosen.append(Given(best, served, workloads=_workloads(best, served, intent)))
+            workloads, workflows = _own(best, served, intent, "workload"), _own(best, served, intent, "workflow")
+            chosen.append(Given(best, served, workloads=workloads, workflows=workflows))
             left = [metric for metric in left if metric not in served]
             cards.remove(best)
     return chosen
 
 
-def _workloads(card: System, served: Sequence[str], intent: Intent) -> tuple[str, ...]:
-    """Return the workloads that a card of their levers alone is asked for; none where that is everywhere."""
-    if any(catalogue.levers()[lever].domain != "workloads" for lever in card.levers):
+def _own(card: System, served: Sequence[str], intent: Intent, kind: str) -> tuple[str, ...]:
+    """Return the workloads (workflows) that a card of their levers alone is asked for; none where that is everywhere."""
+    if any(catalogue.levers()[lever].domain != f"{kind}s" for lever in card.levers):
         return ()
     places = [intent.scope_of(wish) for wish in intent.expectations if wish.metric in served and improves(wish)]
     if intent.objective is not None and intent.objective.metric in served:
-        places.append(tuple(spec.scope() for spec in intent.scope if spec.kind == "workload"))
+        places.append(tuple(spec.scope() for spec in intent.scope if spec.kind == kind))
     return tuple(dict.fromkeys(scope.id for place in places for scope in place)) if all(places) else ()
 
 

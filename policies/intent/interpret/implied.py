@@ -18,15 +18,8 @@ def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percenti
         return Choice(("plant.row_power_peak_w",))
     if quantity.kind == "time" and scope_kinds == {"function"}:
         return latency((), quantity, per, scope_kinds, False, percentile)
-    if quantity.kind == "time" and scope_kinds == {"workflow"}:
-        wanted = {None: "p99", "p50": "p50", "p99": "p99"}.get(percentile)
-        if wanted is None:
-            return Choice(
-                about=FAMILY_P99["makespan"], question=f"{percentile} is not known for makespan, only p50 and p99; which is meant?"
-            )
-        return Choice(
-            (f"workflows.makespan_{wanted}_s",), assumed="" if percentile else "no percentile is named, p99 is taken for makespan"
-        )
+    if scope_kinds == {"workflow"} and (job := _of_job(quantity, per, percentile)) is not None:
+        return job
     if quantity.kind == "money" and per is not None:
         return _money(per)
     if quantity.kind == "bytes":
@@ -36,6 +29,19 @@ def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percenti
     if quantity.kind == "count" and per is not None and per.what in {"second", "minute"} and scope_kinds == {"function"}:
         return Choice(("functions.throughput_max_per_s",))
     return None
+
+
+def _of_job(quantity: Quantity, per: Per | None, percentile: str | None) -> Choice | None:
+    """Return what a time, an amount of money or of energy means where jobs are spoken of."""
+    if per is None and quantity.kind in {"money", "energy"}:
+        return Choice((f"workflows.{'cost_usd' if quantity.kind == 'money' else 'energy_j'}_per_job",))
+    if quantity.kind != "time":
+        return None
+    wanted = {None: "p99", "p50": "p50", "p99": "p99"}.get(percentile)
+    if wanted is None:
+        question = f"{percentile} is not known for makespan, only p50 and p99; which is meant?"
+        return Choice(about=FAMILY_P99["makespan"], question=question)
+    return Choice((f"workflows.makespan_{wanted}_s",), assumed="" if percentile else "no percentile is named, p99 is taken for makespan")
 
 
 def _money(per: Per) -> Choice | None:
