@@ -59,8 +59,13 @@ class Allowance:
 
     def snapshot(self) -> State:
         """Return what is left of each bound."""
-        return {"left": self._left.copy()}
+        return {"left": self._left.copy(), "bounds": self._named()}
 
     def restore(self, state: State) -> None:
-        """Take back a snapshot's state."""
-        self._left = np.array(state["left"], dtype=np.float64)
+        """Take back a snapshot's state. Bounds that were not in it begin with nothing: another policy set may go on from here."""
+        left = dict(zip(state["bounds"], np.asarray(state["left"]).tolist(), strict=True))
+        self._left = np.array([left.get(name, 0.0) for name in self._named()], dtype=np.float64)
+
+    def _named(self) -> list[str]:
+        """Return each bound in words that no other one has."""
+        return [target.model_dump_json() for target in self._bounds]

@@ -71,6 +71,18 @@ def test_the_tightest_of_several_bounds_counts_and_a_resumed_run_goes_on_alike(h
     assert np.array_equal(first.offer(later).take, second.offer(later).take)
 
 
+def test_a_policy_set_with_other_bounds_goes_on_with_what_is_left_of_those_it_shares(holder, seen):
+    first = holder(targets=(most(2_880.0),))
+    for _ in range(3):
+        first.offer(seen(8, SPOTTED))
+    # Two a minute, of which none was used; a bound that is new begins with one minute's, whichever place it has.
+    shared, new = most(2_880.0), most(1_440.0)
+    for targets, goes in (((shared,), 8), ((new, shared), 1), ((shared, new), 1), ((), 8), ((new,), 1)):
+        second = holder(targets=targets)
+        second.restore(first.snapshot())
+        assert taken(second.offer(seen(8, SPOTTED, spare=short_of(64.0)))) == goes
+
+
 def test_a_bound_the_other_way_asks_for_nothing(holder, seen):
     target = Target(metric="workloads.evictions", op=">=", bound=0.0)
     assert taken(holder(targets=(target,)).offer(seen(8, SPOTTED, spare=short_of(32.0)))) == 4
