@@ -64,27 +64,12 @@ class Working:
         self._fleet = fleet
         self._function_hosts = np.array([fleet.host_ids.index(name) for name in expand(spec.functions.hosts)], dtype=np.int64)
         self.functions = functions_model.Model(spec.functions, expand(spec.functions.hosts), clock, horizon_s, seed)
-        self.workflows = workflows_model.Model(spec.workflows, self._site(scenario), clock, horizon_s, seed)
+        self.workflows = workflows_model.Model(spec.workflows, site_of(scenario, self.functions.function_ids), clock, horizon_s, seed)
         if self.functions.holds:
             self.functions.run(_runtime(phase, self.functions))
         self._asked: dict[int, _Asked] = {}
         self._took_s: dict[str, float] = {}
         self._slowdown = np.zeros(len(fleet.host_ids))
-
-    def _site(self, scenario: Scenario) -> workflows_model.Site:
-        """Return what workflows may run on: all GPUs of their servers, and what other servers have to spare now and then."""
-        fleet, settings = scenario.fleet, scenario.spec.workflows
-        held = np.zeros(len(fleet.server_ids), dtype=np.int64)
-        held[[fleet.server_ids.index(name) for name in expand(settings.servers)]] = GPUS_PER_SERVER
-        cores = np.zeros(len(fleet.host_ids), dtype=np.int64)
-        cores[[fleet.host_ids.index(name) for name in expand(settings.hosts)]] = host_vcpus()
-        return workflows_model.Site(
-            server_gpus=held,
-            server_hardware=tuple(fleet.model_names[model] for model in fleet.server_models),
-            host_cores=cores,
-            endpoints=_named(tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints), settings.asks),
-            functions=_named(self.functions.function_ids, settings.asks),
-        )
 
     @property
     def holds(self) -> bool:
@@ -240,6 +225,22 @@ class Working:
             self._asked = {int(number): _Asked(*asked) for number, *asked in state["asked"]}
             self._took_s = {str(executor): float(took_s) for executor, took_s in state["took_s"].items()}
             self._slowdown = np.array(state["slowdown"], dtype=np.float64)
+
+
+def site_of(scenario: Scenario, function_ids: tuple[str, ...]) -> workflows_model.Site:
+    """Return what workflows may run on: all GPUs of their servers, and what other servers have to spare now and then."""
+    fleet, settings = scenario.fleet, scenario.spec.workflows
+    held = np.zeros(len(fleet.server_ids), dtype=np.int64)
+    held[[fleet.server_ids.index(name) for name in expand(settings.servers)]] = GPUS_PER_SERVER
+    cores = np.zeros(len(fleet.host_ids), dtype=np.int64)
+    cores[[fleet.host_ids.index(name) for name in expand(settings.hosts)]] = host_vcpus()
+    return workflows_model.Site(
+        server_gpus=held,
+        server_hardware=tuple(fleet.model_names[model] for model in fleet.server_models),
+        host_cores=cores,
+        endpoints=_named(tuple(endpoint.id for endpoint in scenario.spec.serving.endpoints), settings.asks),
+        functions=_named(function_ids, settings.asks),
+    )
 
 
 def _named(ids: tuple[str, ...], asks: Mapping[str, str]) -> tuple[str, ...]:

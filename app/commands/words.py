@@ -33,7 +33,8 @@ def intent(arguments: Namespace) -> Answer:
     place = Place(arguments.scenario)
     understood, findings, compiled = _read(arguments.text, place, arguments.model or available())
     value, found, told = _with_design(_value(understood.intent, findings, compiled), arguments.scenario)
-    return _answer(value, [*_words(understood.intent, [*findings, *told], compiled, place), *found], findings)
+    value, plans, asked = _with_plans(value, arguments.scenario)
+    return _answer(value, [*_words(understood.intent, [*findings, *told, *asked], compiled, place), *found, *plans], findings)
 
 
 def _lines(arguments: Namespace) -> Answer:
@@ -136,6 +137,30 @@ def _design_words(design: Mapping[str, Any]) -> list[str]:
     return [f"design: {designs.statement(design)}", f"why: {design['why']}", *missed, *listed, f"basis: {designs.basis(design)}"]
 
 
+def _with_plans(value: dict[str, Any], name: str) -> tuple[dict[str, Any], list[str], list[Finding]]:
+    """Return a value with the plans that answer a request about jobs, where nothing in it is open; their lines; what they ask."""
+    policy = value["policy_set"]
+    waits = any(finding["severity"] != "info" for finding in value["findings"])
+    if policy is None or waits or "workflow_plan" not in policy["levers"]:
+        return value, [], []
+    from app import fronts
+    from policies.intent.planned import findings_of, planned
+    from policies.policy import PolicySet
+    from twin.scenario import load
+
+    found = planned(load(name), PolicySet.model_validate(policy))
+    if not found:
+        return value, [], []
+    told = findings_of(found)
+    findings = [*value["findings"], *(item.model_dump(mode="json") for item in told)]
+    lines = []
+    for each in found:
+        rows, heads = fronts.table(each), ("", "plan", *fronts.COLUMNS)
+        lines += [f"plans: {fronts.statement(each)}", f"why: {each['why']}", *(f"misses: {words}" for words in fronts.misses(each))]
+        lines += table(rows, heads, right=range(2, len(heads))) if rows else []
+    return {**value, "findings": findings, "plans": found}, [*lines, f"basis: {fronts.BASIS}"], told
+
+
 def _answer(value: Mapping[str, Any], lines: list[str], findings: list[Finding]) -> Answer:
     blocks = [finding.text for finding in findings if finding.severity == "block"]
     if blocks:
@@ -162,10 +187,11 @@ def _saved(arguments: Namespace) -> Answer:
     compiled = compile_intent(asked, place.site)
     value = {"intent_id": record.intent_id, "version": record.version, "state": record.state, **_value(asked, findings, compiled)}
     lines = [f"{record.intent_id} version {record.version}: {record.state}", *_words(asked, findings, compiled, place)]
-    if found is None:
-        return _answer(value, lines, findings)
-    # The policy set of the ledger, with the pod that was chosen.
-    return _answer({**value, "policy_set": dict(record.policy or {}), "design": found}, [*lines, *_design_words(found)], findings)
+    if found is not None:
+        # The policy set of the ledger, with the pod that was chosen.
+        value, lines = {**value, "policy_set": dict(record.policy or {}), "design": found}, [*lines, *_design_words(found)]
+    value, plans, _ = _with_plans(value, arguments.scenario)
+    return _answer(value, [*lines, *plans], findings)
 
 
 def _designed_and_kept(record: "IntentRecord") -> dict[str, Any] | None:
