@@ -67,9 +67,22 @@ def test_a_day_of_2019_counts_calls_by_the_minute(tmp_path):
     assert set(frame["span_s"]) == {60.0}
     assert frame["duration_s"].null_count() == 5
     assert span_s(frame) == 86_400.0
-    assert "1 functions that nobody called are left out" in notes
+    assert notes[1] == "24 calls of 3 functions"
     assert "called by queue 50%, http 42%, timer 8%" in notes
     assert any("--durations" in note for note in notes)
+
+
+def test_a_day_in_gzip_or_with_quotes_and_blanks_is_the_same(tmp_path):
+    plain = read(_write(tmp_path / "day.csv", DAY))[0]
+    packed = tmp_path / "day.csv.gz"
+    packed.write_bytes(gzip.compress(DAY.encode()))
+    assert read(packed)[0].equals(plain)
+    loose = DAY.replace(B, f'"{B}"').replace(",12\n", ", 12 \n").replace("\n", "\r\n") + "\r\n"
+    (tmp_path / "loose.csv").write_bytes(loose.encode())
+    assert read(tmp_path / "loose.csv")[0].equals(plain)
+    packed.write_bytes(gzip.compress(DAY.encode())[:-20])
+    with pytest.raises(ValueError, match=r"day\.csv\.gz: cannot be read to its end"):
+        read(packed)
 
 
 def test_run_times_of_the_same_day_are_joined_in_seconds(tmp_path):
@@ -123,7 +136,8 @@ def test_a_plain_table_may_leave_out_what_is_not_known(tmp_path):
         (_day((B, A, "http", {7: -2})), r"row 2, column 7: the value is '-2'"),
         (_day((B, A, "http", {7: ""})), r"row 2, column 7: the value is missing"),
         (_day((B, A, "http", {})), r"holds no call"),
-        (DAY.replace(",1440\n", ",1441\n"), r"row 1: column 1441 is no minute of a day"),
+        (_day((B, A, "http", {7: "1,2"})), r"row 2: 1445 values where the header has 1444"),
+        (DAY.replace(",1440\n", ",1441\n"), r"row 1: the minutes are not 1 to 1440 in order"),
         ("", "the file is empty"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_text_is_met_with_the_accepted_forms(tmp_path: Path, k
 
 def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"'incidents' cannot be imported; what can: device-prices, fleet, grid-carbon, hints-log, latency-profile"
+        ValueError, match=r"'incidents' cannot be imported; what can: device-prices, executors, fleet, function-trace, grid-carbon"
     ):
         import_file("incidents", trace, "x", tmp_path)
     for name in ("", "../x", "A", "a" * 41, "a/b"):
