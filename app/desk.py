@@ -80,9 +80,19 @@ def builds(record: Any) -> bool:
     return bool(record.policy) and not waits and asks_for_design(record.policy)
 
 
+def plans(record: Any) -> bool:
+    """Return whether a record's policy set plans jobs by somebody who can tell the plans before a run, and nothing else is open."""
+    from policies.intent.model import Finding
+    from policies.intent.planned import asks_for_plan, without_plans
+    from policies.policy import PolicySet
+
+    waits = any(item.severity != "info" for item in without_plans([Finding.model_validate(item) for item in record.findings]))
+    return bool(record.policy) and not waits and asks_for_plan(PolicySet.model_validate(dict(record.policy)))
+
+
 def design(record: Any) -> None:
-    """Have the design that answers a record worked out beside the server, where it asks for one."""
-    if builds(record):
+    """Have the pod and the plans that answer a record worked out beside the server, where it asks for any."""
+    if builds(record) or plans(record):
         jobs.submit("design", {"intent_id": record.intent_id, "version": record.version}, state.home())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from app import answered, asked, choices, desk, editing, evidence, jobs, parts, state
+from app import answered, answered_plans, asked, choices, desk, editing, evidence, jobs, parts, state
 from app.report.judgement import Line
 from app.widgets.rows import Head, rows
 from policies.intent.model import Intent
@@ -36,6 +36,7 @@ def show() -> None:
         _diff(record, key)
     with right:
         answered.panel(record, key)
+        answered_plans.panels(record, key)
         _twin(record, intent, shown, lines, key)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from policies import catalogue
 from policies.intent import explore as exploring
+from policies.intent import planned
 from policies.intent.assure import Assurance, assure, state_of
 from policies.intent.designed import designed
 from policies.intent.interpret.answers import answered, rebounded
@@ -140,6 +141,7 @@ def try_on_twin(  # noqa: PLR0913 - what is tried, and how it is watched
 ) -> Trial:  # fmt: skip
     """Run today's policy and the candidate in the same worlds and keep what they show as evidence."""
     design(home, intent_id, version, actor=actor, at=at)
+    planned.kept(home, intent_id, version, actor=actor.signature, at=at)
     with Ledger(home).transaction() as ledger:
         record_ = ledger.intent(intent_id, version)
         place = scenario_of(scenario_name(ledger, intent_id))
@@ -180,6 +182,16 @@ def design(
         if found is not None and now == record_ and now.state not in DECIDED:
             settle(ledger, now, found, at or now.created_at, now.actor if actor is None else actor.signature)
     return found
+
+
+def plans(home: Path, intent_id: str, version: int | None = None, *, at: datetime | None = None) -> list[dict[str, Any]]:
+    """Return the plans of jobs that an intent is answered with, workflow by workflow; empty where it asks for none.
+
+    Where no plan keeps every bound, a question says which one binds.
+    """
+    with Ledger(home).transaction() as ledger:
+        record_ = ledger.intent(intent_id, version)
+    return planned.kept(home, intent_id, record_.version, actor=record_.actor, at=at or record_.created_at)
 
 
 def explore(  # noqa: PLR0913 - what is tried, and how it is watched

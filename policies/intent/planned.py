@@ -1,16 +1,22 @@
 """The plans that answer a request about jobs: none beats them, one is best."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from policies import catalogue
+from policies.intent import versions
 from policies.intent.model import Finding
 from policies.intent.plans import PLAN
 from policies.policy import Held, PolicySet
 from policies.system import Knobs
 from twin.scenario import Scenario
+from twin.store.ledger import Ledger, Transaction
+from twin.store.records import IntentVersion
 from twin.workflows.levers import PlanObservation
 from twin.workflows.model import Model
 from twin.working import site_of
@@ -89,3 +95,28 @@ def _for(knobs: Knobs, workflow: str) -> Knobs:
     """Return knobs that ask for one workflow's plans under all its bounds: those of some hours, too."""
     always = tuple(target.model_copy(update={"from_hour": None, "to_hour": None, "days": ()}) for target in knobs.targets)
     return knobs.model_copy(update={"targets": always, "workflow": workflow})
+
+
+def kept(home: Path, intent_id: str, version: int | None, *, actor: str, at: datetime) -> list[dict[str, Any]]:
+    """Return the plans that answer an intent; that none keeps every bound is written into its findings, and keeps it from approval."""
+    with Ledger(home).transaction() as ledger:
+        record = ledger.intent(intent_id, version)
+        place = versions.scenario_of(versions.scenario_name(ledger, intent_id))
+    found = planned(place, versions.policy_of(record))
+    with Ledger(home).transaction() as ledger:
+        now = ledger.intent(intent_id, record.version)
+        if now == record and now.state not in versions.DECIDED:
+            _ask(ledger, now, findings_of(found), at, actor)
+    return found
+
+
+def _ask(ledger: Transaction, record: IntentVersion, asked: Sequence[Finding], at: datetime, actor: str) -> None:
+    """Write questions on plans into a version's findings, in the place of those before."""
+    findings = [*without_plans([Finding.model_validate(item) for item in record.findings]), *asked]
+    waits = any(item.severity != "info" for item in findings)
+    state = "questioned" if waits else "checked" if record.state == "questioned" else record.state
+    settled = replace(record, findings=[item.model_dump(mode="json") for item in findings], state=state)
+    if settled != record:
+        ledger.replace_intent(settled)
+        detail = {"asked": [item.text for item in asked]}
+        ledger.audit(at, actor, "intent.plan", versions.subject(record), detail)
