@@ -14,8 +14,6 @@ from twin.workflows.settings import Settings
 
 if TYPE_CHECKING:
     from policies.system import Answer
-    from twin.scenario import Scenario
-    from twin.workflows.site import Site
 
 SYSTEM: Final = "murakkab"
 LEVER: Final = "workflow_plan"
@@ -51,35 +49,17 @@ def front(run_id: str, workflow: str, t_s: float, home: Path) -> "Answer":
     """
     from policies import catalogue, variants
     from twin.workflows.model import Model
+    from twin.working import site_of
 
     scenario = variants.scenario_of(run_id, home)
     settings = scenario.spec.workflows
-    model = Model(settings, _site(scenario), scenario.clock, scenario.horizon_s, scenario.seed)
+    functions = tuple(each.id for each in scenario.spec.functions.functions)
+    model = Model(settings, site_of(scenario, functions), scenario.clock, scenario.horizon_s, scenario.seed)
     model.t_s = t_s // settings.epoch_s * settings.epoch_s
     card = catalogue.card(SYSTEM)
     if card.answer is None:
         raise ValueError(f"{SYSTEM} answers no requests; its card has no answer")
     return card.answer(card.knobs(workflow=workflow), model.observe())
-
-
-def _site(scenario: "Scenario") -> "Site":
-    """Return a scenario's site as workflows see it."""
-    import numpy as np
-
-    from twin.fleet import GPUS_PER_SERVER, expand
-    from twin.workflows.site import Site
-    from twin.workloads.host_population import host_vcpus
-
-    fleet, spec = scenario.fleet, scenario.spec
-    mine, hosts = set(expand(spec.workflows.servers)), set(expand(spec.workflows.hosts))
-    known = asked(spec.workflows, [each.id for each in spec.serving.endpoints], [each.id for each in spec.functions.functions])
-    return Site(
-        server_gpus=np.array([GPUS_PER_SERVER * (name in mine) for name in fleet.server_ids], dtype=np.int64),
-        server_hardware=tuple(fleet.model_names[model] for model in fleet.server_models),
-        host_cores=np.array([host_vcpus() * (name in hosts) for name in fleet.host_ids], dtype=np.int64),
-        endpoints=known,
-        functions=known,
-    )
 
 
 def asked(settings: Settings, endpoints: Sequence[str], functions: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from twin.clock import Clock, Window
 from twin.fleet import GPUS_PER_SERVER
@@ -253,7 +254,7 @@ def _manifest(scenario: Scenario, begin_s: float, end_s: float, world: World, ta
         "end_s": end_s,
         "horizon_s": scenario.horizon_s,
         "tick_s": scenario.spec.tick_s,
-        "exogenous": exogenous(tables, world.workloads.exogenous()),
+        "exogenous": exogenous(tables, world.workloads.exogenous(), world.serving.injected()),
         "extra_servers": {row: int(n) for row, n in zip(scenario.fleet.row_ids, scenario.fleet.row_extra_servers, strict=True) if n},
         "clips": dict(sorted(world.clips.counts.items())),
         "entities": {kind: list(ids) for kind, ids in scenario.entities().items()},
@@ -269,11 +270,21 @@ def describe(table: Table) -> dict[str, Any]:
     return {"resolution": table.resolution, "telemetry": table.telemetry, "ahead_s": table.ahead_s, "columns": columns}
 
 
-def exogenous(tables: Mapping[str, pl.LazyFrame], vms: str = "") -> str:
-    """Return a hash of what no policy can change: who asked what and when, the weather every five minutes, and the ``vms``."""
+def exogenous(
+    tables: Mapping[str, pl.LazyFrame], vms: str = "", injected: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None
+) -> str:
+    """Return a hash of what no policy can change: who asked what and when, the weather every five minutes, and the ``vms``.
+
+    Requests that were ``injected`` (when they arrived, tokens of their prompts) are left out: jobs ask them, as their plan has it.
+    """
     digest = hashlib.sha256(vms.encode())
     if "requests" in tables:
         asked = tables["requests"].select("arrive_s", "prompt_tokens", "output_tokens").collect()
+        if injected is not None and len(injected[0]):
+            added = pl.DataFrame(
+                {"arrive_s": injected[0], "prompt_tokens": injected[1]}, schema=asked.select("arrive_s", "prompt_tokens").schema
+            )
+            asked = asked.join(added.unique(), on=["arrive_s", "prompt_tokens"], how="anti", maintain_order="left")
         columns = [column.to_numpy() for column in asked.iter_columns()]
         # Endpoints wrote them in runs that are in order, which a merge sort is quick with; ties are rare but not impossible.
         order = np.argsort(columns[0], kind="stable")

@@ -182,3 +182,12 @@ def test_half_the_tick_moves_makespans_and_latencies_little(ran: Run) -> None:
     assert fine.metrics["workflows.makespan_p50_s"] == pytest.approx(ran.metrics["workflows.makespan_p50_s"], rel=0.25)
     assert fine.metrics["functions.latency_p50_s"] == pytest.approx(ran.metrics["functions.latency_p50_s"], rel=0.01)
     assert np.isfinite(fine.metrics["functions.latency_p99_s"])
+
+
+def test_what_jobs_ask_of_an_endpoint_is_their_plans_doing_and_no_other_world(ran: Run) -> None:
+    other = _run(working(), workflow_plan="murakkab")
+    asked = [len(_table(run, "requests")) for run in (ran, other)]
+    assert asked[0] != asked[1]
+    assert other.manifest["exogenous"] == ran.manifest["exogenous"]
+    more = {"id": "chat-8b", "model": "8b", "tp": 2, "demand": {"kind": "synthetic", "rate_per_s": 2.1, "peak_hour": 14, "lengths": "conv"}}
+    assert _run(working(serving={"endpoints": [more]})).manifest["exogenous"] != ran.manifest["exogenous"]

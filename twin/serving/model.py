@@ -235,6 +235,12 @@ class Model:
             raise ValueError(f"{endpoint_id}: a request has no tokens; give it one of prompt and one of output at least")
         return self.pipelines[self.endpoint_ids.index(endpoint_id)].inject(arrive_s, prompt_tokens, output_tokens, each)
 
+    def injected(self) -> tuple[Floats, Ints]:
+        """Return when requests were injected to arrive, over all endpoints, and the tokens of their prompts."""
+        found = [(book.arrive_s[book.drawn :], book.prompt_tokens[book.drawn :]) for book in (each.book for each in self.pipelines)]
+        arrive_s = np.concatenate([arrive for arrive, _ in found]) if found else np.zeros(0)
+        return arrive_s, np.concatenate([prompt for _, prompt in found]) if found else np.zeros(0, dtype=np.int64)
+
     def outcome(self, endpoint_id: str, ids: Ints) -> tuple[Floats, Floats]:
         """Return when requests gave their first token and were over, seconds; infinite for not yet, not a number if rejected."""
         rows = self.pipelines[self.endpoint_ids.index(endpoint_id)].requests[ids]

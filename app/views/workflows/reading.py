@@ -111,7 +111,7 @@ def job_at(frame: pl.DataFrame, t_s: float, asked: str) -> str:
     """Return the job that is asked for, else the one under way at a moment, else the one nearest to it that was done; "" without any.
 
     >>> rows = pl.DataFrame({"job_id": ["a", "b"], "submit_s": [0.0, 90.0], "t_s": [50.0, 99.0], "outcome": ["done", "done"]})
-    >>> job_at(rows, 30.0, ""), job_at(rows, 70.0, ""), job_at(rows, 30.0, "b")
+    >>> job_at(rows, 30.0, ""), job_at(rows, 80.0, ""), job_at(rows, 30.0, "b")
     ('a', 'b', 'b')
     """
     if frame.is_empty():
