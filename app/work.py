@@ -98,11 +98,13 @@ def ablation(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str,
 
 
 def design(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
-    """Work out the design that answers an intent. Spec: intent_id, version."""
+    """Work out the pod and the plans of jobs that answer an intent. Spec: intent_id, version."""
     from policies.intent import lifecycle
 
-    report(0.1, "every pod that can be built is priced and tried on past demand")
-    return {"design": lifecycle.design(home, spec["intent_id"], spec["version"], at=datetime.now(UTC))}
+    at = datetime.now(UTC)
+    report(0.1, "what can be built and planned is looked at before the run")
+    design_ = lifecycle.design(home, spec["intent_id"], spec["version"], at=at)
+    return {"design": design_, "plans": lifecycle.plans(home, spec["intent_id"], spec["version"], at=at)}
 
 
 def front(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
