@@ -43,6 +43,30 @@ def test_then_spot_goes_and_multi_availability_last(holder, seen):
     assert sorted(more.take.tolist()) == [0, EVICT, EVICT, SHUT]
 
 
+def test_harvest_goes_before_spot_whatever_it_is_worth(holder, seen):
+    worth = np.array([10.0, 90.0, 10.0, 10.0])
+    # One alone can have fewer cores and wait: it is a harvest VM, on the emergency's clock before it is evicted.
+    hints = {**SPOTTED, "scale_up_down": np.array([0.0, 1.0, 0.0, 0.0]), "delay_tolerance_s": np.array([0.0, 60.0, 0.0, 0.0])}
+    action = holder().offer(seen(4, {**hints, "vm_priority": worth}, spare=row(BOUND_W + 10.0), power_w=np.full(4, 60.0), **ONE_ROW))
+    assert action.take[1] == EVICT
+    assert (action.take == EVICT).sum() < 4
+
+
+def test_those_that_were_shut_down_come_back_first_and_clocks_last(holder, seen, after):
+    mine, hints = holder(), {**MULTI, "preemptible": np.array([0.0, 1.0, 0.0, 0.0]), "preemptibility_share": 1.0}
+    hints |= {"delay_tolerance_s": np.array([0.0, 0.0, 60.0, 0.0]), "availability_nines": np.array([3.0, 2.0, 4.0, 4.0])}
+    first = mine.offer(seen(4, hints, spare=row(5_000.0), power_w=np.full(4, 100.0), **ONE_ROW))
+    assert first.take.tolist() == [SHUT, EVICT, 0, 0]
+    assert first.clock_share[2] == 0.6
+    room, order = seen(4, hints, spare=row(3_720.0 - 101.0), **ONE_ROW), []
+    done = after(room, first, 400.0, power_w=np.array([0.0, 0.0, 60.0, 100.0]))
+    for _ in range(3):
+        action = mine.offer(done)
+        order.append((*action.take[:2].tolist(), float(action.clock_share[2]) > 0.6))
+        done = after(done, action, 400.0, power_w=np.array([0.0, 0.0, 60.0, 100.0]))
+    assert order == [(0, EVICT, False), (0, 0, False), (0, 0, True)]
+
+
 def test_the_least_worth_first_and_of_equals_who_draws_the_most(holder, seen):
     draws = np.array([50.0, 120.0, 120.0, 200.0])
     worth = {**MULTI, "vm_priority": np.array([50.0, 50.0, 50.0, 90.0])}

@@ -10,6 +10,7 @@ import pytest
 from twin.store.states import pack, unpack
 from twin.workloads.levers import CAUSES, EVICT, LEAVE, MOVE, SHUT
 from twin.workloads.negotiation import notices
+from twin.workloads.negotiation.noticeboard import HOST
 from twin.workloads.negotiation.notices import ACCEPTED, DECLINED
 from twin.workloads.negotiation.treatments import MA, SPOT
 
@@ -29,7 +30,7 @@ def test_an_eviction_takes_place_thirty_seconds_after_its_notice_has_reached_the
     assert when == [31]
     assert done[31].away.tolist() == [0]
     row = _notices(stand).row(0, named=True)
-    assert row["kind"], row["cause"] == ("eviction", "capacity")
+    assert (row["kind"], row["cause"]) == ("eviction", "capacity")
     assert row["event_s"] - row["reached_s"] >= row["lead_s"] == 30.0
     assert (row["honoured"], row["outcome"], row["answer"]) == (True, "done", "ignored")
 
@@ -131,6 +132,15 @@ def test_clocks_go_down_with_a_notice_and_back_without(floor: Callable[..., Any]
     assert kinds == ["power_emergency", "overclock_offer", "overclock_end"]
 
 
+def test_who_can_wait_may_have_fewer_cores_and_who_can_scale_may_have_more(floor: Callable[..., Any]) -> None:
+    stand = floor()
+    stand.hints |= {"scale_up_down": np.array([0, 0, 1, 1, 0, 1]), "delay_tolerance_s": np.array([0, 60, 0, 60, 60, 0])}
+    stand.ticks(4, size_share=0.5, cause=CAPACITY)
+    assert stand.platform.size_share.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5, 0.5]
+    stand.ticks(4, size_share=2.0)
+    assert stand.platform.size_share.tolist() == [1.0, 1.0, 2.0, 2.0, 1.0, 2.0]
+
+
 def test_only_who_can_wait_runs_slower(floor: Callable[..., Any]) -> None:
     stand = floor()
     stand.hints["delay_tolerance_s"] = np.array([3600, 0, 3600, 0, 3600, 0])
@@ -195,6 +205,57 @@ def test_maintenance_restarts_who_sold_availability_a_quarter_of_an_hour_after_i
     assert set(ended["kind"]) == {"maintenance"}
     assert (ended["event_s"] - ended["reached_s"]).min() >= 900.0
     assert ended["honoured"].all()
+
+
+def _restarting(stand: Any) -> np.ndarray:
+    """Go on until a place restarts; return the VMs that went with it."""
+    for _ in range(2880):
+        if len(away := stand.tick(granted=MA).away):
+            return away
+    raise AssertionError("nothing restarts for a day")
+
+
+def test_a_restart_takes_five_minutes_and_they_count_against_availability(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=8, tick_s=30.0, maintenance_per_day=10.0)
+    away, went_s = _restarting(stand), stand.t_s
+    while not len(back := stand.tick(granted=MA).back):
+        assert not stand.platform.running[away].any()
+    assert (back.tolist(), stand.t_s - went_s) == (away.tolist(), 300.0)
+    rows = stand.tables()["requirements"].filter(pl.col("requirement") == "availability")
+    assert rows["now"].min() == pytest.approx(1.0 - 300.0 / (30 * 86_400))
+    assert rows["broken_vm_hours"].sum() == 0.0
+
+
+def test_a_restart_goes_on_from_a_snapshot(floor: Callable[..., Any]) -> None:
+    whole, again = (floor(vms=8, tick_s=30.0, maintenance_per_day=10.0) for _ in range(2))
+    _restarting(whole)
+    for part, of in ((again.platform, whole.platform), (again.log, whole.log), (again.requirements, whole.requirements)):
+        part.restore(unpack(pack(of.snapshot())))
+    again.t_s = whole.t_s
+    for one, other in zip(whole.ticks(60, granted=MA), again.ticks(60, granted=MA), strict=True):
+        assert (one.away.tolist(), one.back.tolist()) == (other.away.tolist(), other.back.tolist())
+    assert again.platform.running.any()
+    assert whole.platform.running.tolist() == again.platform.running.tolist()
+
+
+def test_a_grant_is_looked_at_again_before_a_restart(floor: Callable[..., Any]) -> None:
+    """Who has not sold availability any more is moved live, as today."""
+    stand = floor(vms=8, tick_s=30.0, maintenance_per_day=10.0)
+    while not (told := stand.platform.board.standing(HOST)).size:
+        stand.tick(granted=MA)
+    assert not any(len(each.away) for each in stand.ticks(40))
+    assert _notices(stand)["outcome"].to_list() == ["withdrawn"] * len(told)
+
+
+def test_a_notice_that_comes_late_is_no_better_for_having_been_declined(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=8, tick_s=30.0, maintenance_per_day=10.0, way_s=100.0)
+    while not (told := stand.platform.board.standing(HOST)).size:
+        stand.tick(granted=MA)
+    # Nobody can decline that.
+    assert stand.platform.told(stand.t_s, told, notices.INDEX["maintenance"], DECLINED).tolist() == told.tolist()
+    stand.ticks(40, granted=MA)
+    ended = _notices(stand).filter(pl.col("answer") == "declined")
+    assert (ended["outcome"].to_list(), ended["honoured"].to_list()) == (["done"] * len(told), [False] * len(told))
 
 
 def test_a_notice_of_maintenance_that_comes_late_is_not_honoured(floor: Callable[..., Any]) -> None:

@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from twin.store.states import pack, unpack
 from twin.workloads.levers import EVICT, MOVE, SHUT
+from twin.workloads.negotiation import notices
+from twin.workloads.negotiation.notices import ACCEPTED
 from twin.workloads.negotiation.treatments import SPOT
 
 
@@ -93,6 +96,30 @@ def test_a_backlog_is_worked_off_when_the_clock_is_back(floor: Callable[..., Any
     stand.ticks(21, clock_share=0.6, busy=0.8)
     stand.ticks(20, busy=0.8)
     assert stand.requirements._backlog_s == pytest.approx(np.zeros(3), abs=1e-6)
+
+
+def test_a_backlog_goes_on_from_a_snapshot(floor: Callable[..., Any]) -> None:
+    whole, again = (floor(vms=3, tick_s=60.0) for _ in range(2))
+    whole.ticks(20, clock_share=0.6, busy=0.8)
+    for part, of in ((again.platform, whole.platform), (again.log, whole.log), (again.requirements, whole.requirements)):
+        part.restore(unpack(pack(of.snapshot())))
+    again.t_s = whole.t_s
+    for stand in (whole, again):
+        stand.ticks(40, clock_share=0.6, busy=0.8)
+    one, other = (_rows(stand, "delay") for stand in (whole, again))
+    assert one["now"].to_list() == pytest.approx([0.2 * 59 * 60 / 0.8] * 3)
+    assert one.equals(other)
+
+
+def test_who_agrees_to_go_sooner_has_had_its_lead(floor: Callable[..., Any]) -> None:
+    stand = floor(vms=3, tick_s=5.0)
+    stand.tick(take=EVICT)
+    stand.platform.told(4.0, np.arange(2), notices.INDEX["eviction"], ACCEPTED)
+    assert stand.tick(take=EVICT).away.tolist() == [0, 1]
+    stand.ticks(8, take=EVICT)
+    rows = _rows(stand, "notice lead")
+    assert rows["bound"].to_list() == [30.0]
+    assert rows["now"].to_list() == pytest.approx([34.95])
 
 
 def test_surplus_vms_may_be_late(floor: Callable[..., Any]) -> None:
