@@ -22,7 +22,7 @@ def answer(knobs: MurakkabKnobs, seen: PlanObservation) -> Answer:
     whole site, for the demand of this epoch. Each option's knobs pin its plan. ValueError where there is no such workflow.
     """
     free = knobs.model_copy(update={"plan": ()})
-    each = asked(_demanded(knobs, seen), seen, free, _NOWHERE)
+    each = asked(_demanded(knobs, seen), seen, free, _NOWHERE, 0.0)
     ground = site_of(seen, knobs)
     found, looked = front(each.work, ground, each.bounds, knobs.front_points)
     if found:

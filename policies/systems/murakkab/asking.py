@@ -14,7 +14,7 @@ from twin.workflows.levers import Demanded, PlanObservation
 from twin.workflows.library import terms
 
 # Rates that differ by less are planned alike; pools are sized by the rate itself.
-_GRID: Final = 0.05
+GRID: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Asked:
     bounds: Bounds
 
 
-def asked(demanded: Demanded, seen: PlanObservation, knobs: MurakkabKnobs, surroundings: Surroundings) -> Asked:
-    """Return a workflow as it is planned in this epoch."""
+def asked(demanded: Demanded, seen: PlanObservation, knobs: MurakkabKnobs, surroundings: Surroundings, grid: float = GRID) -> Asked:
+    """Return a workflow as it is planned in this epoch; rates that differ by less than ``grid`` are planned alike."""
     objective = demanded.constraint if knobs.objective == "declared" else knobs.objective
     bounds = bounds_of(demanded, knobs.targets, surroundings.clock, seen.t_s, seen.epoch_s)
     pressed = objective == "MIN_LATENCY" or bounds.makespan_s < inf
@@ -41,8 +41,8 @@ def asked(demanded: Demanded, seen: PlanObservation, knobs: MurakkabKnobs, surro
     work = Work(
         graph=demanded.graph,
         items=max(round(demanded.items), 1),
-        rate_per_h=_on_grid(max(demanded.rate_per_h, HOUR_S / seen.epoch_s), up=False),
-        sized_per_h=_on_grid(sized_per_h(demanded, objective), up=True),
+        rate_per_h=_on_grid(max(demanded.rate_per_h, HOUR_S / seen.epoch_s), -grid),
+        sized_per_h=_on_grid(sized_per_h(demanded, objective), grid),
         utilisation_share=min(knobs.utilisation_share, terms().peak_utilisation_share) if pressed else knobs.utilisation_share,
         surplus=knobs.surplus and not pressed,
         library=seen.library,
@@ -59,11 +59,13 @@ def sized_per_h(demanded: Demanded, objective: str) -> float:
     return max(demanded.rate_per_h, peak)
 
 
-def _on_grid(rate: float, *, up: bool) -> float:
-    if rate <= 0.0:
-        return 0.0
-    step = log(rate) / log(1.0 + _GRID)
-    return exp((ceil(step - 1e-6) if up else floor(step + 1e-6)) * log(1.0 + _GRID))
+def _on_grid(rate: float, grid: float) -> float:
+    """Return the next rate of a grid, above for a positive and below for a negative step; 0 leaves the rate as it is."""
+    if rate <= 0.0 or grid == 0.0:
+        return rate
+    width = log(1.0 + abs(grid))
+    place = log(rate) / width
+    return exp((ceil(place - 1e-6) if grid > 0.0 else floor(place + 1e-6)) * width)
 
 
 def site_of(seen: PlanObservation, knobs: MurakkabKnobs) -> Ground:

@@ -34,6 +34,12 @@ SLOWER: Final = (
 )
 
 
+DRAWN: Final = (
+    "Requests go to the instance with the fewest, so that as written nearly every instance has some at any time, and an instance at work "
+    "draws the same for one as for eight: its energy is more than in the closed form that the watts were chosen with. "
+)
+
+
 def _policy(name: str, **knobs: Any) -> dict[str, Any]:
     return {"name": name, "levers": {"workflow_plan": [{"system": "murakkab", "knobs": knobs}]}}
 
@@ -105,7 +111,7 @@ def _chosen(constraint: str, words: str, paper: float) -> Claim:
     )
 
 
-def _tenants(claim_id: str, text: str, paper: float, read: Callable[..., float | None], metric: str) -> Claim:
+def _tenants(claim_id: str, text: str, paper: float, read: Callable[..., float | None], metric: str, explained: str = "") -> Claim:
     return _claim(
         claim_id,
         text,
@@ -117,7 +123,7 @@ def _tenants(claim_id: str, text: str, paper: float, read: Callable[..., float |
         fitted_parameters=13,
         setup=MANY,
         scenario=TENANTS,
-        explained=SLOWER,
+        explained=explained + SLOWER,
     )
 
 
@@ -139,6 +145,6 @@ CLAIMS: Final = (
     _chosen("MIN_ENERGY", "cores where energy counts", 1.0),
     _chosen("MIN_LATENCY", "GPUs where time counts", 0.0),
     _tenants("gpu-usage", "reduces GPU usage by up to 2.8x", 2.8, evidence.gpu_sparing, "workflows.cost_usd_per_job"),
-    _tenants("tenants-energy", "energy consumption by 3.7x", 3.7, evidence.energy_sparing, "workflows.energy_j_per_job"),
+    _tenants("tenants-energy", "energy consumption by 3.7x", 3.7, evidence.energy_sparing, "workflows.energy_j_per_job", DRAWN),
     _tenants("tenants-cost", "and cost by 4.3x while maintaining SLOs", 4.3, evidence.cost_sparing, "workflows.cost_usd_per_job"),
 )
