@@ -10,11 +10,14 @@ from app.report.checks import approvals, checks, moment, provenance, risks
 from app.report.effects import alone, effect, heading, row_of
 from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
+from app.report.functions import section as called
 from app.report.happened import Happening, happened
 from app.report.judgement import changes_words, recommendation
 from app.report.negotiation import NegotiationSection
 from app.report.negotiation import section as negotiated
 from app.report.pod import PodSection, section
+from app.report.tabled import TabledSection
+from app.report.workflows import section as worked
 from policies.policy import Held, PolicySet
 from twin.units import show
 
@@ -37,6 +40,7 @@ class Story:
     happened: tuple[Happening, ...]
     pod: PodSection | None
     negotiation: NegotiationSection | None
+    tabled: tuple[TabledSection, ...]
     checks: tuple[tuple[str, str], ...]
     risks: tuple[tuple[str, str], ...]
     approvals: tuple[Mapping[str, str], ...]
@@ -65,6 +69,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         happened=tuple(happened(sides)),
         pod=section(evidence.candidate_run or evidence.today_run, evidence.design),
         negotiation=negotiated(sides),
+        tabled=tuple(found for found in (called(sides), worked(sides)) if found is not None),
         checks=tuple(checks(evidence)),
         risks=tuple(risks(evidence)),
         approvals=tuple(approvals(evidence.asked)),
