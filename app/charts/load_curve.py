@@ -12,7 +12,6 @@ from app.charts.tokens import LABEL_PX, Tokens, translucent
 from twin.units import show
 
 SHOWN: Final = (("latency_p50_s", "p50", 1.2), ("latency_p99_s", "p99", 2.0))
-_FEWEST: Final = 1e-9
 _MOST_TICKS: Final = 5
 
 
@@ -52,7 +51,7 @@ def load_curve(
                 "%{x:,.0f} calls a second, %{customdata[1]}\u00a0% busy<extra></extra>",
             )  # fmt: skip
         _saturation(fig, (name, float(found["saturation_per_s"])), colour, tokens, line=place)
-        _standing(fig, [each for each in here if each.name == name], points, colour, tokens)
+        _standing(fig, [each for each in here if each.name == name], points, colour)
     fig.update_layout(hovermode="closest", margin={"l": 56, "r": 16, "t": 36, "b": 40})
     ticks = _ticks(min(values), max(values))
     fig.update_yaxes(type="log", fixedrange=True, tickvals=ticks, ticktext=[_short(1e-3 * tick) for tick in ticks])
@@ -86,23 +85,13 @@ def _saturation(fig: go.Figure, found: tuple[str, float], colour: str, tokens: T
     )  # fmt: skip
 
 
-def _standing(fig: go.Figure, here: Sequence[Here], points: Sequence[Mapping[str, Any]], colour: str, tokens: Tokens) -> None:
+def _standing(fig: go.Figure, here: Sequence[Here], points: Sequence[Mapping[str, Any]], colour: str) -> None:
     for each in here:
         y = 1e3 * _at(points, each.rate_per_s)
         fig.add_scatter(
             x=[each.rate_per_s], y=[y], mode="markers", marker={"symbol": "diamond", "size": 11, "color": translucent(colour, 0.9)},
-            hovertemplate=f"{each.words}<extra></extra>", showlegend=False, name=each.words,
+            hovertemplate=f"this run: {each.words}<extra></extra>", showlegend=False, name=each.words,
         )  # fmt: skip
-        fig.add_annotation(
-            x=each.rate_per_s, y=_log10(y), text=each.words, showarrow=False, xanchor="left", yanchor="bottom", xshift=4, yshift=6,
-            font={"color": tokens.muted, "size": LABEL_PX},
-        )  # fmt: skip
-
-
-def _log10(value: float) -> float:
-    from math import log10
-
-    return log10(max(value, _FEWEST))
 
 
 def _at(points: Sequence[Mapping[str, Any]], rate_per_s: float) -> float:

@@ -45,7 +45,7 @@ def load(trace: Tracing) -> tuple[dict[str, Any], float]:
         here = standing(trace, runtimes)
         fig = load_curve(runtimes, state.colours(), busy=busy_share, here=here)
         parts.plot(fig, "functions-load", alt=title, on_pick=lambda picked: state.trace(busy=picked))
-        st.html(f'<p class="iw-note">{html.escape(load_words(runtimes, busy_share))}</p>')
+        st.html(f'<p class="iw-note">{html.escape(load_words(runtimes, busy_share, here))}</p>')
         kept.offer(trace, known)
     return runtimes, busy_share
 
@@ -90,12 +90,14 @@ def _round(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def load_words(runtimes: Mapping[str, Any], busy: float) -> str:
-    """Return the load looked at in words."""
+def load_words(runtimes: Mapping[str, Any], busy: float, here: Sequence[Here]) -> str:
+    """Return the load looked at in words, and where the shown runs stand."""
     told = [
         f"{name} {spoken(point(runtimes, name, busy))} at {grouped(point(runtimes, name, busy)['rate_per_s'])} calls/s" for name in RUNTIMES
     ]
-    return f"At {100 * busy:.3g}\u00a0% busy: {'; '.join(told)}. Thin: median, thick: 99th percentile. Click a point to look at its load."
+    stand = f" Diamonds: this run, {', '.join(each.words for each in here)}." if here else ""
+    how = "Thin: median, thick: 99th percentile. Click a point to look at its load."
+    return f"At {100 * busy:.3g}\u00a0% busy: {'; '.join(told)}. {how}{stand}"
 
 
 def standing(trace: Tracing, runtimes: Mapping[str, Any]) -> list[Here]:
@@ -108,7 +110,7 @@ def standing(trace: Tracing, runtimes: Mapping[str, Any]) -> list[Here]:
         if whole.is_empty() or name not in runtimes or not whole["cores"].sum():
             continue
         share = float((whole["busy_cores"] * whole["window_s"]).sum() / (whole["cores"] * whole["window_s"]).sum())
-        found.append(Here(name, share * runtimes[name]["saturation_per_s"], f"this run, {100 * share:.2g}\u00a0% busy"))
+        found.append(Here(name, share * runtimes[name]["saturation_per_s"], f"{100 * share:.2g}\u00a0% busy under {name}"))
     # Of two runs of one runtime one mark is enough.
     return list({each.name: each for each in found}.values())
 
@@ -145,9 +147,8 @@ def spread(trace: Tracing, runtimes: Mapping[str, Any], busy_share: float) -> li
     if len(tables) == 1 and trace.now.shown == "candidate":
         first, second = None, tables[0]
     title = spread_title(trace, tables, names, what)
-    data = pl.concat(
-        [each.with_columns(pl.lit(name).alias("runtime")) for each, name in zip(tables, names, strict=True) if each is not None]
-    )
+    kept_ = [each.with_columns(pl.lit(name).alias("runtime")) for each, name in zip(tables, names, strict=True) if each is not None]
+    data = pl.concat(kept_) if kept_ else pl.DataFrame()
     sql = _SQL.format(run_id=trace.run_id, function_id=trace.function.id) if what == RUN else ""
     with parts.panel(title, "functions-spread", data=data, sql=sql, png=True):
         _pick(trace, what, bool(runtimes))
@@ -157,8 +158,10 @@ def spread(trace: Tracing, runtimes: Mapping[str, Any], busy_share: float) -> li
 
 
 def quantiles(found: Mapping[str, Any]) -> pl.DataFrame:
-    """Return the quantile table of a load."""
-    return pl.DataFrame({"share": found["shares"], "value": found["values_s"]})
+    """Return the quantile table of a load, the median and the 99th percentile as they were counted."""
+    counted = {0.50: found["latency_p50_s"], 0.99: found["latency_p99_s"]}
+    known = {**dict(zip(found["shares"], found["values_s"], strict=True)), **counted}
+    return pl.DataFrame({"share": list(known), "value": list(known.values())}).sort("share")
 
 
 def recorded(trace: Tracing) -> tuple[list[pl.DataFrame | None], tuple[str, ...]]:
