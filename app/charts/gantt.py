@@ -87,7 +87,7 @@ def gantt_svg(
     strips: Sequence[Strip], tokens: Tokens, title: str, *, limit_s: float | None = None, chosen: str = "", width: float = WIDE
 ) -> str:
     """Draw jobs below one another on one scale of time, from the moment each was asked for; a stage carries its id for a click."""
-    left = 150.0 if width > 500 else 92.0
+    left = 150.0 if width > 500 else 112.0
     span = max([strip.end_s for strip in strips] + ([limit_s] if limit_s else []), default=0.0) or 1.0
     px = (width - left - 8.0) / span
     parts: list[str] = []
@@ -190,7 +190,8 @@ def _used(used: Used, strip: Strip, y: float, left: float, px: float, width: flo
     peak = max((value for _, value in used.steps), default=0.0)
     colour = tokens.today if strip.today else tokens.candidate
     base = y + _USED
-    words = f"{used.name}, at most {peak:.0f}"
+    held = used.held is not None and used.held > 0
+    words = f"{used.name}: {peak:.0f} of {used.held:.3g} held" if held else f"{used.name}: at most {peak:.0f}"
     parts = [
         svg.text(0, y + _USED / 2 + 4, fit(words, left - 6), tokens.muted),
         svg.line(left, base, width - 8, base, tokens.hairline),
@@ -200,12 +201,6 @@ def _used(used: Used, strip: Strip, y: float, left: float, px: float, width: flo
     if used.held is not None and used.held > 0:
         top = base - (_USED - 4) * used.held / most
         parts.append(svg.line(left, top, left + strip.end_s * px, top, tokens.muted, dash="1 3"))
-        # To the right of the job there is room for words; a job that fills the scale has them above the line's end.
-        beside = left + strip.end_s * px + 96 < width
-        at = left + strip.end_s * px + (4 if beside else -4)
-        parts.append(
-            svg.text(at, top + 4 if beside else base - 3, f"{used.held:.3g} held by all", tokens.muted, anchor="start" if beside else "end")
-        )
     return parts
 
 

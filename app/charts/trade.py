@@ -1,5 +1,6 @@
 """Plans by what they take and cost: none beats the blue ones, click any."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +12,6 @@ from app.charts.pareto import bound_lines
 from app.charts.quantity import Measure
 from app.charts.template import figure, weak
 from app.charts.tokens import LABEL_PX, Tokens
-from twin.metrics import METRICS
 from twin.units import show
 
 TIME: Final = "workflows.makespan_p50_s"
@@ -19,6 +19,8 @@ COST: Final = "workflows.cost_usd_per_job"
 ENERGY: Final = "workflows.energy_j_per_job"
 QUALITY: Final = "workflows.quality_min_share"
 NAMES: Final[Mapping[str, str]] = {TIME: "time", COST: "cost", ENERGY: "energy", QUALITY: "quality"}
+# From this ratio of the largest value to the smallest on, an axis is logarithmic.
+_WIDE: Final = 15.0
 # What the horizontal and the vertical axis show, by the name of the pair.
 AXES: Final[Mapping[str, tuple[str, str]]] = {
     "cost over time": (TIME, COST),
@@ -81,16 +83,33 @@ def trade(
 
 
 def _scale(name: str, values: Sequence[float], axis: Any) -> None:
-    if not values:
+    known = [value for value in values if value > 0]
+    if not known:
         return
-    measure = Measure.of(name, max(values))
-    drawn = value_axis(values, measure, zero=name != QUALITY)
-    pad = 0.04 * (drawn.high - drawn.low)
+    measure = Measure.of(name, max(known))
     unit = f", {measure.unit}" if measure.unit else ""
-    axis(
-        title_text=f"{NAMES[name]} of a job{unit}", tickvals=[at for at, _ in drawn.ticks], ticktext=[words for _, words in drawn.ticks],
-        range=[drawn.low - pad, drawn.high + pad], fixedrange=True,
-    )  # fmt: skip
+    about: dict[str, Any] = {"title_text": f"{NAMES[name]} of a job{unit}", "fixedrange": True}
+    if max(known) > _WIDE * min(known):
+        low, high = math.log10(min(known)), math.log10(max(known))
+        ticks = _logarithmic(min(known) / measure.factor, max(known) / measure.factor)
+        places = {"tickvals": [at * measure.factor for at in ticks], "ticktext": [f"{at:g}" for at in ticks]}
+        axis(type="log", range=[low - 0.08 * (high - low), high + 0.08 * (high - low)], **places, **about)
+        return
+    drawn = value_axis(known, measure, zero=name != QUALITY)
+    pad = 0.04 * (drawn.high - drawn.low)
+    places = {"tickvals": [at for at, _ in drawn.ticks], "ticktext": [words for _, words in drawn.ticks]}
+    axis(range=[drawn.low - pad, drawn.high + pad], **places, **about)
+
+
+def _logarithmic(low: float, high: float) -> list[float]:
+    """Return round numbers from one value to another, about equally far apart on a logarithmic axis.
+
+    >>> _logarithmic(0.2, 30.0), _logarithmic(0.03, 2000.0)
+    ([0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0], [0.1, 1.0, 10.0, 100.0, 1000.0])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1.0, 2.0, 5.0) if math.log10(high / low) < 2.5 else (1.0,)
+    return [step * 10.0**power for power in powers for step in steps if low * 0.999 <= step * 10.0**power <= high * 1.001]
 
 
 def _points(front: Sequence[Planned], x: str, y: str, best: float, tokens: Tokens) -> dict[str, Any]:
@@ -143,8 +162,3 @@ def spread(plans: Sequence[Planned]) -> str:
     if fast == cheap:
         return f"{show(fast[TIME], TIME)} for {show(fast[COST], COST)} is both the fastest and the cheapest"
     return f"From {show(fast[TIME], TIME)} for {show(fast[COST], COST)} to {show(cheap[TIME], TIME)} for {show(cheap[COST], COST)}"
-
-
-def better(name: str) -> str:
-    """Return which way is better, in the vocabulary's words."""
-    return METRICS[name].better

@@ -1,11 +1,12 @@
 """What is the cheapest way to run this job well enough?"""
 
+from typing import NamedTuple
+
 import polars as pl
 import streamlit as st
 
 from app import later, parts, state
 from app.views.workflows import day, gantt, graph, library, reading, shared, stage, tradeoff
-from app.views.workflows.day import middle
 from app.views.workflows.reading import Looking
 from twin.units import show as shown
 
@@ -61,22 +62,30 @@ def title(look: Looking) -> str:
     mine, today = (_figures(look, role) for role in ("today" if look.today else "candidate", "today"))
     if mine is None:
         return f"No job of {name} was done"
-    words = f"A job of {name} takes {shown(mine[0], 'x_s')} and {shown(mine[1], 'x_usd')}"
+    words = f"A job of {name} takes {shown(mine.time_s, 'x_s')} and {shown(mine.usd, 'x_usd')}"
     if look.today:
         return f"{words} as it is written today"
     if today is None:
         return f"{words}; today’s policy does none" if "today" in look.runs else words
-    return f"{words}: {_times(today[0], mine[0], 'faster', 'slower')} and {_times(today[1], mine[1], 'cheaper', 'dearer')} than today"
+    faster, cheaper = _times(today.time_s, mine.time_s, "faster", "slower"), _times(today.usd, mine.usd, "cheaper", "dearer")
+    at = f", at {shown(mine.quality, 'x_share')} quality instead of {shown(today.quality, 'x_share')}"
+    return f"{words}: {faster} and {cheaper} than today{at if abs(mine.quality - today.quality) > 5e-4 else ''}"
 
 
-def _figures(look: Looking, role: str) -> tuple[float, float] | None:
+class _Figures(NamedTuple):
+    time_s: float
+    usd: float
+    quality: float
+
+
+def _figures(look: Looking, role: str) -> _Figures | None:
     run_id = look.runs.get(role)
     frame = reading.jobs(run_id, look.workflow.id) if run_id else pl.DataFrame()
-    if frame.is_empty():
+    done = frame if frame.is_empty() else frame.filter(pl.col("outcome") == "done")
+    if done.is_empty():
         return None
-    done = frame.filter(pl.col("outcome") == "done")
-    time_s, usd = middle(done, "makespan_s"), middle(done, "cost_usd")
-    return None if time_s is None or usd is None else (time_s, usd)
+    of = done.select(pl.col("makespan_s").median(), pl.col("cost_usd").mean(), pl.col("quality_share").min())
+    return _Figures(*(float(each) for each in of.row(0)))
 
 
 def _times(was: float, now: float, less: str, more: str) -> str:

@@ -85,12 +85,10 @@ def use(look: Looking) -> None:
     title = use_title(look)
     with parts.panel(title, "workflows-use", data=reading.table(look.run_id, "workflow_use"), sql=sql, png=True):
         select("Quantity", list(_USE), st.session_state.get(key, "GPUs held"), "workflows-use-pick", lambda one: _set(key, one), width=190)
-        parts.plot(
-            over_time(
-                frames, column, state.colours(), Span(look.now.clock, look.now.horizon_s), cursor_s=look.now.t_s, height_px=220
-            ),
-            "workflows-use", alt=title,
-        )  # fmt: skip
+        span = Span(look.now.clock, look.now.horizon_s)
+        fig = over_time(frames, column, state.colours(), span, cursor_s=look.now.t_s, height_px=220)
+        fig.update_yaxes(rangemode="tozero")
+        parts.plot(fig, "workflows-use", alt=title)
         note("Of all workflows together, minute by minute, by the executors’ profiles.")
 
 

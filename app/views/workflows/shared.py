@@ -16,11 +16,11 @@ from app.widgets.rows import Head, rows
 from twin.units import show
 
 _POOLS: Final = (
-    Head("who", "Model or tool", "strong", "34%"),
-    Head("where", "An instance", "text", "16%", narrow=False),
+    Head("who", "Model or tool", "strong", "32%"),
+    Head("where", "An instance", "text", "14%", narrow=False),
     Head("instances", "Instances", "number", "12%"),
-    Head("whose", "Used by", "muted", "24%"),
-    Head("busy", "At work", "value", "14%"),
+    Head("whose", "Used by", "muted", "30%"),
+    Head("busy", "At work", "value", "12%"),
 )
 _REFUSED: Final = (
     Head("limit", "What binds", "strong", "18%"),
@@ -79,7 +79,9 @@ def pools_title(frame: pl.DataFrame, workflows: int) -> str:
 
 def _pool(look: Looking, row: dict[str, Any]) -> dict[str, Any]:
     titles = [reading.titled(look, one) for one in row["executors"].split(", ")]
-    name = titles[0] if len(titles) == 1 else f"{titles[0].split(',')[0]} for {count(len(titles), 'stage')}"
+    known = reading.executors(look).get(row["executors"].split(", ")[0])
+    model = known.model if known is not None and known.model else titles[0]
+    name = titles[0] if len(titles) == 1 else f"{model}, {count(len(titles), 'executor')}"
     hardware = _hardware(look, row)
     return {
         "id": f"{row['executors']}/{row['gpus']}/{row['cores']}", "who": name, "where": reading.where(hardware, row["gpus"], row["cores"]),

@@ -135,7 +135,7 @@ def _option(look: Looking, option: Any) -> None:
     """Show what a plan would change, and offer to run it."""
     pins = [parse(each) for each in option.knobs.get("plan", ())]
     now = reading.plan_at(look.run_id, look.workflow.id, look.now.t_s)
-    found = [_row(look, pin, now.get(pin.stage)) for pin in pins if pin.workflow == look.workflow.id]
+    found = [_row(look, pin, now.get(pin.stage)) for pin in pins if pin.workflow == look.workflow.id and pin.stage != "*"]
     changed = [row for row in found if row["now"] != row["then"]]
     st.html(f'<p class="iw-said">{html.escape(option.title)}</p>')
     if changed:

@@ -58,9 +58,9 @@ def test_a_stage_of_a_thousand_batches_is_drawn_as_their_number_over_time() -> N
     assert len(many) < 60_000
 
 
-def test_held_gpus_are_written_on_their_line_on_a_narrow_figure_too() -> None:
+def test_what_all_workflows_held_is_written_beside_what_the_job_used_on_a_narrow_figure_too() -> None:
     for width in (NARROW, 1120.0):
-        assert "16 held by all" in gantt_svg([_strip(_bar(0, 100))], LIGHT, "x", width=width)
+        assert "GPUs: 8 of 16 held" in gantt_svg([_strip(_bar(0, 100))], LIGHT, "x", width=width)
 
 
 def test_no_job_is_an_empty_figure() -> None:

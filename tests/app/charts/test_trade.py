@@ -32,6 +32,12 @@ def test_each_pair_of_axes_names_both_in_its_unit_and_points_carry_their_plan(pa
     assert fig.layout.yaxis.title.text == words[AXES[pair][1]]
 
 
+def test_figures_that_lie_far_apart_stand_on_a_logarithmic_axis() -> None:
+    wide = Planned("v-9", "held", {TIME: 40.0, COST: 20.0, QUALITY: 1.0})
+    assert trade([SMALL, wide], AXES["cost over time"], LIGHT).layout.yaxis.type == "log"
+    assert trade([FAST, CHEAP], AXES["cost over time"], LIGHT).layout.yaxis.type is None
+
+
 def test_lower_quality_is_paler_and_a_missed_limit_hollow() -> None:
     missed = Planned("v-4", "slow", {TIME: 90.0, COST: 0.7, ENERGY: 1e5, QUALITY: 1.0}, misses="makespan_s: 90 s, asked is 80 s")
     colours = _points(trade([FAST, SMALL, missed], AXES["cost over time"], LIGHT), "v-1").marker.color
