@@ -26,11 +26,7 @@ def _run(hop_s: float, polling: float, calls: int = 3000) -> StoredRun:
     tables = {
         "functions": [(t, 300.0, "aes", n, n, 0, n // 100, 8e-4, 2e-3, 9e-4, 2.0, 1e-4) for t, n, _ in parts],
         "function_path": [
-            (t, 300.0, "aes", name, *means)
-            for t, _, s in parts
-            for name, means in (("gateway", (s, 10 * s)), ("run", (6e-4, 7e-4)))
-        ],
-            row for t, _, s in parts for row in ((t, 300.0, "aes", "gateway", s, 10 * s), (t, 300.0, "aes", "run", 6e-4, 7e-4))
+            (t, 300.0, "aes", name, *means) for t, _, s in parts for name, means in (("gateway", (s, 10 * s)), ("run", (6e-4, 7e-4)))
         ],
         "function_latency": [(t, 300.0, "aes", 6e-4 + s, n) for t, n, s in parts],
         "function_hosts": [(t, 300.0, "host-1", 0.5, polling, 4.0, 8000.0, 2e8) for t, _, _ in parts],
