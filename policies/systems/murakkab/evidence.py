@@ -1,4 +1,4 @@
-"""What the claims are computed from: jobs, tasks and what was held in runs."""
+"""What the claims are computed from: jobs, tasks, what was held in runs."""
 
 from collections.abc import Mapping
 from typing import Final

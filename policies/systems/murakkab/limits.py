@@ -51,8 +51,8 @@ def bounds_of(demanded: Demanded, targets: Sequence[Target], clock: Clock, t_s: 
 def words(name: str, value: float) -> str:
     """Return a figure of a job in words.
 
-    >>> words("makespan_s", 83.0), words("gpus", 8.0)
-    ('83.0\\xa0s', '8')
+    >>> words("makespan_s", 23.1), words("gpus", 8.0)
+    ('23.1\\xa0s', '8')
     """
     return f"{value:g}" if name == "gpus" else show(value, f"job_{name}")
 
