@@ -54,7 +54,9 @@ def _tasks(today: bool) -> list[tuple]:
                 t += took_s
         rows.append((SUBMIT_S + 110.0, t, t, "video", "video-1", "answer", -1, 1, WHO[-1], *_on("answer", today)))
     else:
-        for stage, who, begin_s, end_s, first in zip(STAGES, WHO, (0, 2, 2, 11, 40, 43, 44.6), (2, 11, 4, 40, 43, 44.6, 50), items, strict=True):
+        for stage, who, begin_s, end_s, first in zip(
+            STAGES, WHO, (0, 2, 2, 11, 40, 43, 44.6), (2, 11, 4, 40, 43, 44.6, 50), items, strict=True
+        ):
             waited_s = 1.0 if stage == "transcript" else 0.0
             count = 1 if stage == "answer" else ITEMS
             at = (SUBMIT_S + end_s, SUBMIT_S + begin_s, SUBMIT_S + begin_s + waited_s)

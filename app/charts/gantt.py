@@ -87,7 +87,7 @@ def gantt_svg(
     strips: Sequence[Strip], tokens: Tokens, title: str, *, limit_s: float | None = None, chosen: str = "", width: float = WIDE
 ) -> str:
     """Draw jobs below one another on one scale of time, from the moment each was asked for; a stage carries its id for a click."""
-    left = 150.0 if width > 500 else 112.0
+    left = 150.0 if width > 500 else 122.0
     span = max([strip.end_s for strip in strips] + ([limit_s] if limit_s else []), default=0.0) or 1.0
     px = (width - left - 8.0) / span
     parts: list[str] = []

@@ -1,6 +1,7 @@
 """Jobs over time: bars never lie on one another, both jobs on one scale, use below."""
 
 import re
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ def test_no_two_bars_of_a_lane_overlap_and_there_are_no_more_lanes_than_bars_at_
     placed = lanes(bars)
     for lane in set(placed):
         mine = sorted((bar.start_s, bar.end_s) for bar, at in zip(bars, placed, strict=True) if at == lane)
-        assert all(before[1] <= after[0] + 1e-9 for before, after in zip(mine, mine[1:], strict=False))
+        assert all(before[1] <= after[0] + 1e-9 for before, after in pairwise(mine))
     at_once = max((sum(other.start_s <= bar.start_s < other.end_s for other in bars) for bar in bars), default=0)
     assert 1 + max(placed, default=-1) <= at_once
 

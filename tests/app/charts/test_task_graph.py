@@ -16,7 +16,9 @@ def _graph(edges: dict[str, tuple[str, ...]]) -> Graph:
     return Graph(stages, ("in",), list(edges)[-1])
 
 
-VIDEO = _graph({"scenes": (), "speech": ("scenes",), "objects": ("scenes",), "summary": ("scenes", "speech", "objects"), "answer": ("summary",)})
+VIDEO = _graph(
+    {"scenes": (), "speech": ("scenes",), "objects": ("scenes",), "summary": ("scenes", "speech", "objects"), "answer": ("summary",)}
+)
 NODES = [Node(stage.id, stage.title, ("Somebody", "8 A100"), f"{stage.title}: Somebody") for stage in VIDEO.stages]
 
 
