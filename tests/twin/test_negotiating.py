@@ -173,6 +173,18 @@ def test_a_reserve_that_rises_evicts_after_a_notice_and_one_that_falls_lets_vms_
     assert run.metrics["workloads.evictions"] == evicted.height * 86_400 / 2_400
 
 
+def test_what_customers_will_ask_for_is_foreseen_for_as_long_as_an_eviction_and_a_minute_take(worlds: Worlds) -> None:
+    model = next(worlds("intelligent", 15.0, workloads={"negotiation": FALLING})).negotiating.model
+    assert model is not None
+    foreseen = 0
+    for t_s in range(0, 2400, 30):
+        now, coming = model.reserve_cores(float(t_s), 480.0)
+        # Linear between whole minutes: these are all the times at which it may be highest.
+        assert coming == max(model.reserve_cores(float(t_s + later), 480.0)[0] for later in (0, 30, 60, 90))
+        foreseen += coming > now
+    assert foreseen > 20
+
+
 # -- serving ---------------------------------------------------------------------
 
 
@@ -227,6 +239,21 @@ def test_an_endpoint_that_misses_its_objectives_gets_its_clock_back_at_once(nego
     assert clock.min() > 0.7
     assert clock == pytest.approx(capped, abs=0.05)
     assert hints.height <= 6
+
+
+def test_vms_of_an_endpoint_negotiate_about_clocks_alone_whatever_their_class_hints(worlds: Worlds) -> None:
+    file = toml(_FILE)["workloads"]["negotiation"]["tenants"]
+    tenants = [{**each, "class": "dev-test"} if each["id"] == "chat-8b" else each for each in file]
+    for world in worlds("intelligent", 60.0, workloads={"negotiation": {"tenants": tenants}}):
+        seen = world.negotiating._seen
+    assert seen is not None
+    mine = seen.workload == seen.workload_ids.index("chat-8b")
+    found = {name: set(values[mine].tolist()) for name, values in seen.hints.items()}
+    assert found["availability_nines"] == {4.0}
+    for name in ("preemptible", "preemptibility_share", "region_independence", "scale_up_down"):
+        assert found[name] == {0.0}, name
+    # What it hints of its clocks is heard.
+    assert found["delay_tolerance_s"] == {3600.0}
 
 
 def test_vms_of_an_endpoint_are_never_taken_whatever_its_class_says(worlds: Worlds) -> None:

@@ -36,6 +36,12 @@ def test_a_vm_gives_up_half_of_its_cores_where_its_peak_leaves_them_idle(holder,
     assert (action.granted & RIGHTSIZED > 0).tolist() == [True, True, False, False]
 
 
+def test_a_smaller_vm_whose_load_comes_near_its_size_gets_all_of_its_cores_until_it_has_fallen(holder, seen):
+    hints, busy = {"stateless": 2.0, "scale_up_down": 1.0}, np.array([0.44, 0.46, 0.48, 0.7])
+    smaller = [holder().offer(seen(4, hints, busy_share=busy, granted=np.full(4, granted))).size_share < 1.0 for granted in (0, RIGHTSIZED)]
+    assert [each.tolist() for each in smaller] == [[True, False, False, False], [True, True, False, False]]
+
+
 def test_a_vm_on_gpus_keeps_its_size(holder, seen):
     hints = {"stateless": 2.0, "scale_up_down": 1.0, "delay_tolerance_s": 60.0}
     action = holder().offer(seen(4, hints, pool=np.full(4, POOLS.index("servers")), spare={"total_cores": np.array([256.0, 64.0])}))
@@ -48,6 +54,20 @@ def test_oversubscription_needs_idle_cores_on_the_host(holder, seen):
     action = holder().offer(seen(4, {"delay_tolerance_s": 60.0}, spare=idle))
     assert (action.granted & OVERSUBSCRIBED > 0).tolist() == [False, False, True, True]
     assert REASONS[action.why[0, INDEX["oversubscription"]] % 8] == "short"
+
+
+def test_who_shares_its_cores_does_so_until_half_of_the_room_for_it_is_gone(holder, seen):
+    # Two VMs of eight cores a host give fifteen of a hundred back: 2.4 cores.
+    room = {"host_free_vcpus": np.zeros(4), "host_idle_vcpus": np.array([2.5, 2.0, 1.3, 1.1])}
+    for granted, shares in ((0, [True, False, False, False]), (OVERSUBSCRIBED, [True, True, True, False])):
+        action = holder().offer(seen(8, {"delay_tolerance_s": 60.0}, spare=room, granted=np.full(8, granted)))
+        assert (action.granted & OVERSUBSCRIBED > 0).tolist() == 2 * shares
+
+
+def test_an_overclocked_vm_keeps_its_clock_until_its_load_has_fallen(holder, seen):
+    hints, busy = {"stateless": 2.0, "scale_out_in": 1.0}, np.array([0.61, 0.55, 0.49])
+    now, later = (holder().offer(seen(3, hints, busy_share=busy, clock_share=np.full(3, clock))).clock_share > 1.0 for clock in (1.0, 1.1))
+    assert (now.tolist(), later.tolist()) == ([True, False, False], [True, True, False])
 
 
 def test_a_higher_clock_comes_with_load_or_when_asked_for_and_only_where_the_row_has_power(holder, seen):
@@ -97,6 +117,16 @@ def test_harvest_vms_grow_into_free_vcpus_as_far_as_memory_and_power_go(holder, 
     hot = {**room, "row_power_w": np.array([3_700.0, 1_000.0])}
     assert holder().offer(seen(4, HARVESTED, spare=hot, **busy)).size_share.tolist() == [1.0, 1.0, 1.0, 2.0]
     assert (holder().offer(seen(4, HARVESTED, spare=room)).size_share == 1.0).all(), "who is not busy has no use for more"
+
+
+def test_harvest_vms_leave_free_vcpus_to_customers_who_are_to_come(holder, seen):
+    def grown(**asked: float) -> list[float]:
+        spare = {"host_free_vcpus": np.full(4, 10.0), **{f"{name}_cores": np.array([cores, 0.0]) for name, cores in asked.items()}}
+        return holder().offer(seen(4, HARVESTED, spare=spare, busy_share=np.full(4, 0.9))).size_share.tolist()
+
+    # Nine tenths of ten free vCPUs a host for VMs of eight; of half of them, and of none.
+    assert [grown(coming=cores) for cores in (0.0, 20.0, 40.0)] == [[2.0] * 4, [1.5] * 4, [1.0] * 4]
+    assert grown(reserve=20.0) == [1.5] * 4
 
 
 def test_harvest_vms_give_grown_cores_back_at_once_and_grow_again_after_a_while(holder, seen, after):

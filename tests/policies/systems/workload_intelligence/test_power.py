@@ -102,6 +102,15 @@ def test_they_come_back_one_step_at_a_time_with_room_below_the_bound(holder, see
     assert not mine.offer(after(room, third, 400.0)).take.any()
 
 
+def test_who_needs_more_availability_by_now_comes_back_though_power_is_short(holder, seen, after):
+    mine = holder()
+    first = mine.offer(seen(4, MULTI, spare=row(BOUND_W + 1.0), power_w=np.full(4, 60.0), **ONE_ROW))
+    shut = first.take == SHUT
+    assert shut.sum() == 2
+    held = seen(4, {"availability_nines": np.where(shut, 4.0, 3.0)}, spare=row(BOUND_W - 50.0), **ONE_ROW)
+    assert not mine.offer(after(held, first)).take[shut].any()
+
+
 def test_a_slow_vm_gets_its_clock_back(holder, seen, after):
     mine = holder()
     hints = {"delay_tolerance_s": 60.0}

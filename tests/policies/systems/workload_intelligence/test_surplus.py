@@ -33,6 +33,14 @@ def test_who_is_drained_goes_before_others_of_the_same_worth(holder, seen):
     assert holder().offer(seen(4, hints, spare=pool(32.0, coming=8.0))).take.tolist() == [EVICT, 0, 0, 0]
 
 
+def test_who_is_idle_for_a_while_goes_before_others_of_the_same_worth(holder, seen):
+    hints = {**SPOTTED, "idle_until_s": np.array([-1.0, 900.0, 300.0, -1.0])}
+    short = pool(32.0, coming=8.0)
+    assert holder().offer(seen(4, hints, spare=short)).take.tolist() == [0, 0, EVICT, 0]
+    # The later one of both, once the other's while is over.
+    assert holder().offer(seen(4, hints, spare=short, t_s=300.0)).take.tolist() == [0, EVICT, 0, 0]
+
+
 def test_harvest_vms_shrink_before_anybody_is_evicted_and_go_before_spot(holder, seen):
     hints = {**SPOTTED, "scale_up_down": np.repeat([0.0, 1.0], 4), "delay_tolerance_s": np.repeat([0.0, 3600.0], 4)}
     little = holder().offer(seen(8, hints, spare=pool(64.0, coming=16.0)))
@@ -72,6 +80,17 @@ def test_they_come_back_when_there_is_room_and_some_more(holder, seen, after):
     assert not ample.take.any()
 
 
+def test_nobody_comes_back_to_a_row_that_is_short_of_power(holder, seen, after):
+    mine, short = holder(), {"row_power_w": np.array([3_921.0, 1_000.0])}
+    away = mine.offer(seen(4, SPOTTED, spare=pool(8.0)))
+    assert (away.take == EVICT).sum() == 3
+    # Those of its VMs that still run draw nothing that could be given back.
+    now = mine.offer(after(seen(4, SPOTTED, spare={**pool(64.0), **short}), away, power_w=np.zeros(4)))
+    gone = now.take == EVICT
+    assert gone.tolist() == ((away.take == EVICT) & (np.arange(4) % 4 // 2 == 0)).tolist()
+    assert 0 < gone.sum() < 3
+
+
 def test_who_is_no_longer_preemptible_comes_back_at_once(holder, seen, after):
     mine = holder()
     away = mine.offer(seen(4, SPOTTED, spare=pool(24.0)))
@@ -99,6 +118,17 @@ def test_others_are_offered_another_region_while_somebody_waits(holder, seen, af
     open_still = after(calm, action, running=np.array([True, False, True, True]))
     assert not mine.offer(open_still).take.any(), "offers are withdrawn with their reason"
     assert holder(move=False).offer(seen(4, hints, spare=pool(28.0))).take.tolist() == [0, EVICT, 0, 0]
+
+
+def test_who_declines_another_region_is_left_alone_and_another_one_is_asked(holder, seen, after):
+    hints = {**SPOTTED, "preemptible": np.array([1.0, 0.0, 0.0, 0.0]), "region_independence": np.array([0.0, 2.0, 2.0, 0.0])}
+    mine, short = holder(), pool(24.0)
+    first = mine.offer(seen(4, hints, spare=short))
+    asked = int(np.flatnonzero(first.take == MOVE)[0])
+    stays = np.arange(4) == asked
+    still = after(seen(4, hints, spare=short), first, running=np.array([False, True, True, True]), stays=stays)
+    now = mine.offer(still)
+    assert now.take.tolist() == [EVICT, *np.where(stays[1:3], LEAVE, MOVE).tolist(), 0]
 
 
 def test_unlimited_surplus_evicts_nobody(holder, seen):
