@@ -25,7 +25,6 @@ PAPER: Final = Function(id=PAPER_ID)
 PAPER_CORES: Final = 4
 LISTED: Final = 200
 _NEAR: Final = 12
-_TEXT: Final = (pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +111,27 @@ def runtime_of(run_id: str | None) -> str:
 # -- tables -------------------------------------------------------------------------
 
 
-def table(run_id: str | None, name: str) -> pl.DataFrame:
-    """Return a table of functions with its names as plain text; empty where the run has none."""
-    return _table(str(state.home()), run_id, name) if run_id else pl.DataFrame()
+def _rows(home: str, run_id: str, name: str, function_id: str = "") -> pl.LazyFrame | None:
+    """Return a table of a run, unread, of one function where one is named; None where the run has none.
 
-
-@lru_cache(maxsize=16)
-def _table(home: str, run_id: str, name: str) -> pl.DataFrame:
+    Paths and latencies of thousands of functions are more than a page reads whole.
+    """
     del home
-    frame = state.table(run_id, name)
-    coded = [column for column, dtype in frame.schema.items() if isinstance(dtype, _TEXT) or dtype in _TEXT]
-    return frame.with_columns(pl.col(coded).cast(pl.String)) if coded else frame
+    found = state.run(run_id).tables.get(name)
+    if found is None or not function_id:
+        return found
+    return found.filter(pl.col("function_id").cast(pl.String) == function_id)
 
 
 @lru_cache(maxsize=16)
 def summary(home: str, run_id: str) -> pl.DataFrame:
     """Return a row per function of a run, those called most first: calls, calls a second, cold starts, instances, core time of a call."""
-    rows = _table(home, run_id, "functions")
-    if rows.is_empty():
+    rows = _rows(home, run_id, "functions")
+    if rows is None:
         return pl.DataFrame()
-    covered_s = float(rows.select("t_s", "window_s").unique()["window_s"].sum())
-    return (
-        rows.group_by("function_id")
+    covered_s = float(rows.select("t_s", "window_s").unique().select(pl.col("window_s").sum()).collect().item() or 0.0)
+    found = (
+        rows.group_by(pl.col("function_id").cast(pl.String))
         .agg(
             pl.col("arrived").sum(),
             pl.col("cold_starts").sum(),
@@ -143,6 +141,7 @@ def summary(home: str, run_id: str) -> pl.DataFrame:
         .with_columns((pl.col("arrived") / covered_s).alias("arrived_per_s"))
         .sort("arrived", "function_id", descending=[True, False])
     )
+    return found.collect() if covered_s else pl.DataFrame()
 
 
 def busiest(home: str, run_id: str) -> tuple[str, ...]:
@@ -169,12 +168,10 @@ def recorded_path(home: str, run_id: str, function_id: str) -> Mapping[str, Mapp
 
     Windows count by the calls that were answered in them; empty where none was.
     """
-    path, calls = (_table(home, run_id, name) for name in ("function_path", "functions"))
-    if path.is_empty() or calls.is_empty():
+    path, calls = (_rows(home, run_id, name, function_id) for name in ("function_path", "functions"))
+    if path is None or calls is None:
         return {}
-    mine = path.filter(pl.col("function_id") == function_id).join(
-        calls.filter(pl.col("function_id") == function_id).select("t_s", "completed"), on="t_s", how="inner"
-    )
+    mine = path.join(calls.select("t_s", "completed"), on="t_s", how="inner").collect()
     if not mine["completed"].sum():
         return {}
     whole = mine.group_by("segment").agg(
@@ -189,21 +186,21 @@ def recorded_path(home: str, run_id: str, function_id: str) -> Mapping[str, Mapp
 @lru_cache(maxsize=64)
 def bins(home: str, run_id: str, function_id: str) -> pl.DataFrame:
     """Return the latencies of a function in a run: ``low_s`` and ``calls`` of its bins."""
-    rows = _table(home, run_id, "function_latency")
-    if rows.is_empty():
+    rows = _rows(home, run_id, "function_latency", function_id)
+    if rows is None:
         return pl.DataFrame(schema={"low_s": pl.Float64, "calls": pl.Int64})
-    return rows.filter(pl.col("function_id") == function_id).group_by("low_s").agg(pl.col("calls").sum()).sort("low_s")
+    return rows.group_by("low_s").agg(pl.col("calls").sum()).sort("low_s").collect()
 
 
 @lru_cache(maxsize=16)
 def hosts(home: str, run_id: str) -> pl.DataFrame:
     """Return all hosts of functions together, a row per window: cores, busy, spinning, memory, and the calls a second that could be."""
-    rows = _table(home, run_id, "function_hosts")
-    if rows.is_empty():
+    rows, calls = (_rows(home, run_id, name) for name in ("function_hosts", "functions"))
+    if rows is None or calls is None:
         return pl.DataFrame()
     sums = ("busy_cores", "polling_cores", "cores", "saturation_per_s", "instances_bytes")
-    whole = rows.group_by("t_s", "window_s").agg(*(pl.col(name).sum() for name in sums)).sort("t_s")
-    came = _table(home, run_id, "functions").group_by("t_s").agg(pl.col("arrived").sum(), pl.col("cold_starts").sum())
+    whole = rows.group_by("t_s", "window_s").agg(*(pl.col(name).sum() for name in sums)).sort("t_s").collect()
+    came = calls.group_by("t_s").agg(pl.col("arrived").sum(), pl.col("cold_starts").sum()).collect()
     return whole.join(came, on="t_s", how="left").with_columns(
         (pl.col("arrived").fill_null(0) / pl.col("window_s")).alias("arrived_per_s"), pl.col("cold_starts").fill_null(0)
     )
