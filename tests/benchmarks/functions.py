@@ -71,9 +71,11 @@ def _invocations() -> dict[str, float]:
     for runtime, needed_s in (("containerd", 510e-6), ("junctiond", 102e-6)):
         rate = 0.9 * _HOSTS * _CORES / needed_s
         functions = [{"id": f"function-{number}", "trigger": "others", "rate_per_s": rate / 10} for number in range(10)]
-        until_s = max(round(_CALLS / rate / 60.0), 1) * 60.0
+        until_s = float(max(round(_CALLS / rate), 1))
         settings = _settings(functions=functions)
-        found[f"invocations_per_cpu_s_{runtime}_90_percent_busy"] = max(_per_cpu_s(settings, runtime, until_s) for _ in range(3))
+        found[f"invocations_per_cpu_s_{runtime}_90_percent_busy"] = max(
+            _per_cpu_s(settings, runtime, until_s, tick_s=1.0) for _ in range(3)
+        )
     return {"invocations_per_cpu_s": min(found.values()), **found}
 
 

@@ -129,6 +129,7 @@ def throughput(seen: TopologyObservation) -> Numbers:
     full = [saturation_per_s(runtime, AES, cores) for runtime in (before, after)]
     bound_s = measured(before, AES, own, load * full[0], calls=_LOADED_CALLS).latency_p99_s
     held = [_highest_per_s(runtime, own, bound_s) for runtime in (before, after)]
+    # Where a call costs no less, no rate is high enough.
     least_s = cpu_s(before, AES) - cpu_s(after, AES)
     return {
         THROUGHPUT: full[1] / full[0],
@@ -136,7 +137,7 @@ def throughput(seen: TopologyObservation) -> Numbers:
         "junctiond, calls a second that fill four cores": full[1],
         f"the same ratio where the P99 must stay within {bound_s * 1e3:.1f} ms": held[1] / held[0],
         "the same ratio where the polling core is one of the four": saturation_per_s(after, AES, cores - after.polling_cores) / full[0],
-        "calls a second on a host from which junctiond burns fewer cores": after.polling_cores / least_s,
+        "calls a second on a host from which junctiond burns fewer cores": after.polling_cores / least_s if least_s > 0.0 else None,
         "cores busy and polling at 5,000 calls a second, containerd": 5e3 * cpu_s(before, AES) + before.polling_cores,
         "cores busy and polling at 5,000 calls a second, junctiond": 5e3 * cpu_s(after, AES) + after.polling_cores,
         "cores polling on a host for 100 isolated functions, junctiond": after.polling_cores,
