@@ -153,11 +153,14 @@ def _lists(commands: _Commands) -> None:
         ("metrics", "list the vocabulary"),
         ("scenarios", "list packaged scenarios"),
         ("classes", "list classes of workloads: what each can do without, and where that comes from"),
+        ("executors", "list executors of workflows: what each takes on which hardware, and where that comes from"),
         ("doctor", "check the health of the store"),
     ):
         command = commands.add(name, "lists", text)
         if name == "classes":
             command.add_argument("table", nargs="?", default="survey", metavar="TABLE", help="survey (default) or import:NAME")
+        if name == "executors":
+            command.add_argument("library", nargs="?", default="packaged", metavar="LIBRARY", help="packaged (default) or import:NAME")
         if name == "doctor":
             command.add_argument("--repair", action="store_true", help="remove what a crash left behind")
 

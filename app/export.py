@@ -70,9 +70,11 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
     places, vms = _places(scenario), carried(scenario.spec.workloads, scenario.fleet)
     pods, wired = _pods(whole, scenario)
     offered, negotiated = _offers(policy, scenario, 6 if wired else 5)
+    said, working = _working(policy, scenario, 5 + bool(wired) + bool(negotiated))
+    unnamed = [*_unplaced(scenario, places), *_extra(scenario, extra)]
     clocks = [_clock(place, whole.levers["instance_config"], knobs) for place in places]
     return {
-        "README.md": _readme(policy, scenario, knobs, [*_unplaced(scenario, places), *_extra(scenario, extra)], pods + offered).encode(),
+        "README.md": _readme(policy, scenario, knobs, unnamed, pods + offered + said).encode(),
         "policy.json": _json(whole.model_dump(mode="json")),
         "engines.json": _json([_engine(endpoint, vms[endpoint.id], places, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
         "router.json": _json([_router(endpoint.id, whole, knobs) for endpoint in scenario.spec.serving.endpoints]),
@@ -82,6 +84,7 @@ def files(policy: PolicySet, scenario: Scenario) -> dict[str, bytes]:
         "clocks-undo.sh": _script((server, "nvidia-smi -rgc") for server, *_ in clocks),
         **wired,
         **negotiated,
+        **working,
     }
 
 
@@ -153,6 +156,30 @@ def _offers(policy: PolicySet, scenario: Scenario, step: int) -> tuple[str, dict
     )
     offered = hinted.offers(policy, scenario)
     return words, {"hints.csv": _csv(hinted.HINT_HEADS, said), "offers.csv": _csv(hinted.OFFER_HEADS, offered)}
+
+
+def _working(policy: PolicySet, scenario: Scenario, step: int) -> tuple[str, dict[str, bytes]]:
+    """Return what the README says of functions and jobs, and how they are run; nothing where there are none."""
+    # Imported here: most scenarios have neither.
+    from app import worked_files
+
+    words, found = "", {}
+    if called := worked_files.functions(policy, scenario):
+        words += (
+            f"{step}. `functions.csv`: give the functions' hosts their runtime and cores before any function runs there; set keep-alive "
+            "and the most instances in the provider, and leave the polling cores to nobody else.\n"
+        )
+        found["functions.csv"] = _csv(worked_files.FUNCTION_HEADS, called)
+        step += 1
+    if plans := worked_files.plans(policy, scenario):
+        words += (
+            f"{step}. `workflow_plans.json`: give the orchestrator each workflow's plan: by stage the executor, its hardware, how many "
+            "instances and how many items at once; `asks` names the endpoint or function that a stage calls. It is the plan of the busiest "
+            "epoch on an idle site. Whoever plans anew each epoch needs that planner beside the orchestrator. A refused workflow names the "
+            "limit that binds.\n"
+        )
+        found["workflow_plans.json"] = _json(plans)
+    return words, found
 
 
 def _places(scenario: Scenario) -> list[Place]:

@@ -23,6 +23,7 @@ _USES = {
     "device-prices": 'memory.prices = "import:{name}"',
     "vm-trace": 'workloads.host_trace = {{ name = "{name}", workloads = ["web"] }}',
     "function-trace": 'trace = "import:{name}"  (of a function; its id says whose calls, or of all)',
+    "executors": 'workflows.library = "import:{name}"',
     "workload-classes": 'workloads.negotiation.classes = "import:{name}"',
     "hints-log": 'workloads.negotiation.messages = "import:{name}"',
     "llm-trace": 'demand = {{ kind = "trace", name = "{name}" }}  (of an endpoint)',
@@ -36,6 +37,7 @@ _ROWS = {
     "grid-carbon": "hours",
     "vm-trace": "VMs",
     "workload-classes": "classes",
+    "executors": "executors",
     "hints-log": "hints and answers",
 }
 

@@ -196,6 +196,38 @@ def classes(arguments: Namespace) -> Answer:
     return Answer(value, [*table(rows, heads, right=(1, 9)), foot])
 
 
+def executors(arguments: Namespace) -> Answer:
+    """List the executors of a library, a line a profile."""
+    from dataclasses import asdict
+
+    from twin.workflows.library import library
+
+    found = library(arguments.library)
+    value = [asdict(each) for each in found]
+    rows = [
+        (
+            each.id,
+            each.kind,
+            f"{', '.join(each.reads)} > {', '.join(each.gives)}",
+            show(each.quality_share, "x_share"),
+            profile.hardware,
+            profile.gpus or "-",
+            profile.cores or "-",
+            # An endpoint or a function takes what serving and functions take.
+            show(profile.item_s, "x_s") if profile.item_s else "-",
+            profile.batch_at_most,
+            show(profile.active_w * profile.gpus + profile.core_w * profile.cores, "x_w"),
+            f"{profile.source}, {profile.strength}",
+            each.title,
+        )
+        for each in found
+        for profile in each.profiles
+    ]
+    heads = ("executor", "kind", "reads > gives", "quality", "on", "GPUs", "cores", "an item", "batch", "power", "source", "what it is")
+    foot = "An item: alone, on one warm instance. Power: of one instance at work, above idle. Quality: against the best of its kind."
+    return Answer(value, [*table(rows, heads, right=(3, 5, 6, 7, 8, 9)), foot])
+
+
 def doctor(arguments: Namespace) -> Answer:
     """Check the store: exit 2 where something is damaged."""
     from dataclasses import asdict

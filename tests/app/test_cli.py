@@ -150,6 +150,7 @@ def test_runs_are_listed_with_their_policy(here: Path, compared: dict[str, objec
         ("systems", "id", "tapas"),
         ("policies", "policy_id", None),
         ("classes", "id", "big-data"),
+        ("executors", "id", "whisper"),
     ],
 )
 def test_lists_are_json_and_text(name: str, key: str, value: str | None, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,6 +266,16 @@ def test_import_of_a_site_says_how_a_scenario_takes_it_and_the_scenario_runs(
     assert "row-1" in capsys.readouterr().out
     inventory.write_text(head + "s-1,k-1,row-1,1,1,h100,a-1,20000,3\ns-1,k-2,row-1,2,1,a100,a-1,20000,3\n")
     assert "Our Site.csv: row 3, column server_id: s-1 is taken by row 2" in _refused(["import", "fleet", str(inventory)], capsys)
+
+
+def test_executors_come_with_their_profiles_and_where_they_are_from(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["executors", "--json"]) == 0
+    listed = {item["id"]: item for item in json.loads(capsys.readouterr().out)}
+    assert {"cpu", "a100"} <= {each["hardware"] for each in listed["whisper"]["profiles"]}
+    assert all(each["source"] and each["strength"] for item in listed.values() for each in item["profiles"])
+    assert main(["executors"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + sum(len(item["profiles"]) for item in listed.values())
+    assert "there are: packaged" in _refused(["executors", "packagd"], capsys)
 
 
 def test_classes_come_with_their_levels_and_where_they_are_from(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
