@@ -21,6 +21,19 @@ _NEGOTIATED: Final[Mapping[str, str]] = {
     "workloads.broken_requirements": "–",
     "workloads.notices_honoured_share": "none due",
 }
+# What functions and jobs come to; a run has those of what it runs.
+_WORKED: Final[Mapping[str, str]] = dict.fromkeys(
+    (
+        "functions.latency_p50_s",
+        "functions.latency_p99_s",
+        "functions.cold_start_share",
+        "workflows.makespan_p50_s",
+        "workflows.energy_j_per_job",
+        "workflows.cost_usd_per_job",
+        "workflows.quality_min_share",
+    ),
+    "",
+)
 # Above this part of a limit a number is at risk; temperatures in Celsius stand in for the room that is left.
 AT_RISK_SHARE: Final = 0.97
 # A change below this part of the number (of 100 % for shares) shows in none of its digits.
@@ -73,10 +86,17 @@ def _hottest(row: str | None, limits: Limits) -> Headline:
 
 def negotiated(run_id: str, today: str | None = None) -> list[dict[str, Any]]:
     """Return what the negotiation comes to, a row a metric with its change against ``today``; empty where nobody negotiates."""
-    if state.metric(run_id, "workloads.price_cut_share") is None:
-        return []
+    return [] if state.metric(run_id, "workloads.price_cut_share") is None else _rows(run_id, today, _NEGOTIATED)
+
+
+def worked(run_id: str, today: str | None = None) -> list[dict[str, Any]]:
+    """Return what functions and jobs come to, a row a metric that the run has, with its change against ``today``."""
+    return _rows(run_id, today, {name: said for name, said in _WORKED.items() if state.metric(run_id, name) is not None})
+
+
+def _rows(run_id: str, today: str | None, said: Mapping[str, str]) -> list[dict[str, Any]]:
     found = []
-    for name, nothing in _NEGOTIATED.items():
+    for name, nothing in said.items():
         value, before = state.metric(run_id, name), state.metric(today, name) if today else None
         change, sense = change_words(name, before, value)
         text = nothing if value is None else f"{show(value, name)}{' a day' if METRICS[name].per_day else ''}"

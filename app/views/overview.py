@@ -45,6 +45,7 @@ def show() -> None:
         _decisions()
         _worst(now, bounds)
         _negotiation(now)
+        _worked(now)
 
 
 def _intents(now: state.Context) -> None:
@@ -223,6 +224,28 @@ def _negotiation(now: state.Context) -> None:
             Head("change", "Against today", "change", "34%"),
         ]
         rows(columns if compared else columns[:2], found, state.colours(), key="negotiation-rows", on_pick=lambda _: state.go("workloads"))
+
+
+def _worked(now: state.Context) -> None:
+    """Show what functions and jobs come to, where a run has any; a row opens their page."""
+    run_id = now.run_id or ""
+    compared = now.candidate is not None and run_id == now.candidate
+    found = headlines.worked(run_id, now.today if compared else None)
+    if not found:
+        return
+    p99_s, makespan_s = (state.metric(run_id, name) for name in ("functions.latency_p99_s", "workflows.makespan_p50_s"))
+    words = [] if p99_s is None else [f"99 of 100 calls of functions are answered within {units.show(p99_s, 'x_s')}"]
+    words += [] if makespan_s is None else [f"half of all jobs are done within {units.show(makespan_s, 'x_s')}"]
+    title = "; ".join(words) or "What functions and jobs come to"
+    data = pl.DataFrame([{"metric": row["id"], "value": row["value"]} for row in found])
+    with parts.panel(title[0].upper() + title[1:], "worked", data=data):
+        columns = [
+            Head("what", "What", "muted", "40%"),
+            Head("value", "Now", "value", "26%"),
+            Head("change", "Against today", "change", "34%"),
+        ]
+        opened = {row["id"]: row["id"].partition(".")[0] for row in found}
+        rows(columns if compared else columns[:2], found, state.colours(), key="worked-rows", on_pick=lambda name: state.go(opened[name]))
 
 
 def _fresh(scenario: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.headlines import change_words, held, negotiated
+from app.headlines import change_words, held, negotiated, worked
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,16 @@ def test_without_today_there_is_no_change() -> None:
 def test_near_a_limit_is_at_risk_and_past_it_broken() -> None:
     assert [held(value, 87.0) for value in (80.0, 86.0, 87.5)] == ["met", "at risk", "broken"]
     assert held(None, 87.0) == held(80.0, None) == ""
+
+
+def test_functions_and_jobs_have_rows_for_what_a_run_has_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {("b", "functions.latency_p99_s"): 8e-4, ("a", "functions.latency_p99_s"): 2e-3, ("b", "workflows.cost_usd_per_job"): 0.2}
+    monkeypatch.setattr("app.state.metric", lambda run_id, name, *_: known.get((run_id, name)))
+    found = {row["id"]: row for row in worked("b", "a")}
+    assert list(found) == ["functions.latency_p99_s", "workflows.cost_usd_per_job"]
+    assert found["functions.latency_p99_s"]["change"]["sense"] == "better"
+    assert found["workflows.cost_usd_per_job"]["change"] is None
+    assert worked("c", "a") == []
 
 
 def test_a_run_in_which_nobody_negotiates_has_no_numbers_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
