@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from twin.negotiating import _as_seen_by
 from twin.run import Run
 from twin.sources import toml
 from twin.workloads.levers import EVICT, LEAVE
+from twin.workloads.negotiation import keys
 from twin.world import World
 
 Make = Callable[..., Run]
@@ -185,6 +187,21 @@ def test_what_customers_will_ask_for_is_foreseen_for_as_long_as_an_eviction_and_
     assert foreseen > 20
 
 
+def test_who_decides_for_some_workloads_hears_nothing_of_the_others(worlds: Worlds) -> None:
+    seen = next(worlds("intelligent", 15.0)).negotiating._seen
+    assert seen is not None
+    own = seen.workload == seen.workload_ids.index("web")
+    told = _as_seen_by(own, seen)
+    others_said = 0
+    for key in keys.KEYS:
+        assert told.hints[key.name][own].tolist() == seen.hints[key.name][own].tolist()
+        assert set(told.hints[key.name][~own]) == {key.default}
+        others_said += int((seen.hints[key.name][~own] != key.default).sum())
+    assert others_said > 0
+    assert (told.vm == seen.vm).all()
+    assert _as_seen_by(np.ones(len(seen.vm), dtype=np.bool_), seen) is seen
+
+
 # -- serving ---------------------------------------------------------------------
 
 
@@ -254,6 +271,16 @@ def test_vms_of_an_endpoint_negotiate_about_clocks_alone_whatever_their_class_hi
         assert found[name] == {0.0}, name
     # What it hints of its clocks is heard.
     assert found["delay_tolerance_s"] == {3600.0}
+
+
+def test_endpoints_that_missed_their_objectives_are_known_after_a_snapshot(worlds: Worlds) -> None:
+    one, other = (next(worlds("intelligent", 15.0)).negotiating for _ in range(2))
+    assert one.snapshot()["met"].all()
+    serving = dict(one._serving)
+    one._met[list(serving)] = False
+    other.restore(one.snapshot())
+    assert len(serving) == 1
+    assert other.snapshot()["met"].tolist() == [number not in serving for number in range(len(other.snapshot()["met"]))]
 
 
 def test_vms_of_an_endpoint_are_never_taken_whatever_its_class_says(worlds: Worlds) -> None:
