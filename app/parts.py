@@ -184,9 +184,14 @@ def no_run(key: str) -> bool:
     """Show the designed empty state where no run is stored yet, and say whether it was shown."""
     if state.context().run_id is not None:
         return False
+    job = jobs.latest(state.home(), "example")
+    if job is not None and not job.over:
+        empty("The example day is on its way", "The twin runs it under today’s policy; this page opens on it by itself.", key=key)
+        progress(job.job_id, key=f"example-{key}")
+        return True
     empty(
         "Nothing has run on the twin yet",
-        "This page reads a stored run. Start the example on the Overview, or run `intentwin run example` in a terminal.",
+        "This page reads a stored run. Start the example on the Overview, or give the command intentwin run example in a terminal.",
         key=key,
     )
     return True

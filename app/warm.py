@@ -19,6 +19,7 @@ _THEN: Final = (
     "app.views.thermal",
     "app.views.serving",
     "app.views.memory",
+    "app.views.workloads",
     "app.views.workflows",
     "app.views.functions",
     "policies.paired",

@@ -24,7 +24,8 @@ UNITS: Final[Mapping[str, str]] = {"hosts": "vCPUs", "servers": "GPUs"}
 def capacity(frame: pl.DataFrame, tokens: Tokens, span: Span, *, cursor_s: float, unit: str, height_px: int = 200) -> go.Figure:
     """Draw one pool of the capacity table: bands of who holds it under the line of all cores; red is what found no room.
 
-    What the reserve got is drawn as held for it; what it did not get stands in red at the top.
+    What the reserve got is drawn as held for it; what it did not get stands in red at the top. The bands pass the line by what
+    harvest VMs have grown into: cores that others rent and leave idle, counted for both.
     """
     fig = figure(tokens, height_px)
     times = [local(span.clock, t) for t in frame["t_s"].to_list()]
@@ -64,6 +65,13 @@ def capacity(frame: pl.DataFrame, tokens: Tokens, span: Span, *, cursor_s: float
     return fig
 
 
+def borrowed(frame: pl.DataFrame) -> float:
+    """Return by how many cores the bands pass all cores at most: what harvest VMs hold of rented cores that are idle."""
+    got = pl.col("reserve_cores") - pl.col("turned_away_cores")
+    over = frame.select((pl.sum_horizontal("regular_cores", "spot_cores", "harvest_cores") + got - pl.col("total_cores")).alias("over"))
+    return max(float(over["over"].max() or 0.0), 0.0)  # type: ignore[arg-type]
+
+
 def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Tokens) -> None:
     """Write each band's name at its right end, as far as they do not cover one another."""
     top, foot, last = float(frame["total_cores"].max() or 1.0), 0.0, -1.0  # type: ignore[arg-type]
@@ -71,7 +79,7 @@ def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Token
         value = float(got[-1]) if column == "reserve_cores" else float(frame[column][-1])
         middle = foot + value / 2
         foot += value
-        if value > 0.0 and middle - last > 0.09 * top and abs(top - middle) > 0.09 * top:
+        if value > 0.0 and middle - last > 0.09 * top and (middle <= top or last < 0.0):
             fig.add_annotation(
                 x=1.0,
                 xref="paper",
@@ -83,7 +91,9 @@ def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Token
                 font={"color": tokens.muted, "size": LABEL_PX},
             )
             last = middle
+    # The line of all keeps its own name, above that of a band that reaches it.
     fig.add_annotation(
-        x=1.0, xref="paper", y=top, text=f"{top:,.0f}".replace(",", "\u00a0"), showarrow=False, xanchor="left", xshift=6,
+        x=1.0, xref="paper", y=max(top, last + 0.09 * top), text=f"{top:,.0f}".replace(",", "\u00a0"),
+        showarrow=False, xanchor="left", xshift=6,
         font={"color": tokens.broken_text, "size": LABEL_PX},
     )  # fmt: skip

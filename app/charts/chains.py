@@ -13,6 +13,8 @@ KINDS: Final = ("event", "hint", "notice", "answer", "action", "effect")
 ANSWERS: Final = ("open", "accepted", "declined", "ignored")
 # What a page opens on where nobody has chosen: what was urgent, then what tells the most of a story.
 _URGENT: Final[Mapping[str, int]] = {"power_emergency": 3, "capacity_short": 2, "maintenance": 1, "region": 1}
+# An effect in seconds of work, where the others are in watts or cores.
+_LOST: Final = "work_lost"
 _TELLING: Final = ("effect", "action", "notice", "answer", "event")
 # A cause that is longer ago than this has lasted: what is told is how long its newest notices took.
 _SOON_S: Final = 600.0
@@ -71,7 +73,7 @@ def summary(messages: pl.DataFrame) -> pl.DataFrame:
     """Return a row a chain: ``chain_id``, ``t_s``, ``end_s``, ``name``, ``place_id``, ``words`` (of its first message), ``weight``.
 
     ``weight`` counts the kinds of messages in it, hints left out: a chain of one hint weighs nothing. ``urgent`` is higher the less
-    a cause can wait; ``value`` is the sum of what effects were measured.
+    a cause can wait; ``value`` is the sum of what was measured to come back: watts after a power emergency, else cores.
     """
     if messages.is_empty():
         return pl.DataFrame()
@@ -80,7 +82,7 @@ def summary(messages: pl.DataFrame) -> pl.DataFrame:
     firsts = [pl.col(name).first() for name in ("t_s", "kind", "name", "words")]
     place = pl.col("place_id").filter(pl.col("place_id") != "").first().fill_null("")
     reach = pl.col("t_s").max().alias("end_s")
-    watts = pl.col("value").filter(pl.col("kind") == "effect").fill_nan(None).sum().alias("value")
+    watts = pl.col("value").filter(pl.col("kind") == "effect", pl.col("name") != _LOST).fill_nan(None).sum().alias("value")
     urgent = pl.col("name").replace_strict(_URGENT, default=0, return_dtype=pl.Int64).alias("urgent")
     return whole.agg(*firsts, place, reach, kinds, watts, pl.col("vms").max()).with_columns(urgent)
 
@@ -171,19 +173,29 @@ def _actions(found: pl.DataFrame) -> Step:
 def _effect(found: pl.DataFrame) -> Step:
     if found.is_empty():
         return Step("effect", None, "No effect measured", "")
-    row = found.row(-1, named=True)
-    words = plainly(str(row["words"])) if len(found) == 1 else f"measured {len(found)} times"
-    total = {**row, "value": float(found["value"].fill_nan(0.0).sum())}
-    return Step("effect", float(row["t_s"]), _up(effect_words(total)), words)
+    lost = found.filter(pl.col("name") == _LOST)
+    back = found.filter(pl.col("name") != _LOST)
+    told = back if len(back) else lost
+    row, values = told.row(-1, named=True), told["value"].fill_nan(0.0)
+    under = plainly(str(row["words"])) if len(told) == 1 else f"measured {len(told)} times"
+    most = "core" in str(row["name"]) and float(row["t_s"]) - float(told["t_s"][0]) > _SOON_S
+    # The same cores come back again and again over the day: their sum would be more than there are.
+    value = float(values.max() or 0.0) if most else float(values.sum())  # type: ignore[arg-type]
+    head = effect_words({**row, "value": value})
+    if len(back) and len(lost):
+        under += f"; {effect_words({**lost.row(-1, named=True), 'value': float(lost['value'].fill_nan(0.0).sum())})}"
+    return Step("effect", float(row["t_s"]), f"Up to {head}" if most else _up(head), under)
 
 
 def effect_words(row: Mapping[str, Any]) -> str:
-    """Return what an effect brought: watts where it is about power, cores where it is about room, else what it is called."""
+    """Return what an effect brought: watts where it is about power, cores where about room, time where about lost work; else its name."""
     value = row["value"]
     if value is None or value != value:
         return noun(str(row["name"]))
     if "core" in str(row["name"]):
         return f"{value:,.0f} cores back".replace(",", "\u00a0")
+    if row["name"] == _LOST:
+        return f"{show(float(value), 'x_s')} of work lost"
     return f"{show(abs(float(value)), 'x_w')} {'back' if value >= 0 else 'more'}"
 
 

@@ -18,12 +18,16 @@ _ALL: Final = 0.995
 _SIDE: Final = 12.0
 # A hint that is missing, as one would ask for it.
 _WANTED: Final[Mapping[str, str]] = {
+    "stateless": "it keeps no state",
+    "scale_out_in": "more or fewer VMs",
+    "scale_up_down": "more or fewer cores",
     "availability_nines": "three nines or less",
-    "deploy_time_s": "relaxed deploy_time",
-    "delay_tolerance_s": "delay_tolerance",
-    "preemptibility_share": "preemptibility",
-    "preemptible": "preemptible VMs",
-    "region_independence": "region_independence",
+    "deploy_time_s": "VMs may come later",
+    "delay_tolerance_s": "work may wait",
+    "preemptibility_share": "some VMs may go",
+    "preemptible": "VMs may be evicted",
+    "region_independence": "other regions will do",
+    "data_residency": "data may leave",
 }
 
 
@@ -74,6 +78,15 @@ def wanted(found: Mapping[tuple[str, str], Cell], name: str) -> str:
         if one == name and cell.key and cell.state in {"missing", "forbidden"}:
             by[cell.key] = by.get(cell.key, 0.0) + sum(cell.vm_hours.values())
     key = max(by, key=lambda each: by[each], default="")
+    return asked_for(key)
+
+
+def asked_for(key: str) -> str:
+    """Return a hint that is missing in words, as one would ask for it.
+
+    >>> asked_for("delay_tolerance_s"), asked_for("want_boost")
+    ('work may wait', 'want_boost')
+    """
     return _WANTED.get(key, key)
 
 
@@ -157,7 +170,7 @@ def _legend(y: float, tokens: Tokens, narrow: bool) -> list[str]:
         "to a part": {"granted": 0.5, "missing": 0.5},
         "better taken": {"better": 1.0},
         "hint missing": {"missing": 1.0},
-        "short": {"short": 1.0},
+        "no room": {"short": 1.0},
         "forbidden": {"forbidden": 1.0},
     }
     parts, x = [], 0.0

@@ -1,5 +1,6 @@
 """Where messages stand: lanes, a window of time, what is chosen."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,10 +10,15 @@ import polars as pl
 
 from app.charts import svg
 from app.charts.curve_above import Curve
+from app.charts.statements import plainly
 from app.charts.tokens import Tokens
 from twin.clock import Clock
+from twin.units import show
 
 MANAGERS: Final[Mapping[str, str]] = {"platform": "Platform", "global": "Global manager", "local": "Local managers"}
+# Hints whose value is a moment of the run, in words; a negative value is not said.
+_MOMENTS: Final[Mapping[str, str]] = {"checkpointed_at_s": "work saved at", "idle_until_s": "idle until"}
+_MOMENT: Final = re.compile(r"\b(checkpointed_at_s|idle_until_s) = (\d[\d.e+]*)")
 # With more messages than this in a window, hints of others are short strokes, and only what happened is in words.
 CROWD: Final = 60
 
@@ -68,6 +74,18 @@ def haloed(x: float, y: float, words: str, ink: str, tokens: Tokens, weight: int
     """Return words that stay readable over lines; the pointer goes through them."""
     halo = f'stroke="{tokens.surface}" stroke-width="3" paint-order="stroke" pointer-events="none"'
     return f'<text x="{svg.number(x)}" y="{svg.number(y)}" fill="{ink}" font-weight="{weight}" {halo}>{escape(words)}</text>'
+
+
+def worded(words: str, clock: Clock) -> str:
+    """Return what a message says with ids as people say them, and moments and stretches of time as a clock shows them.
+
+    >>> from datetime import UTC, datetime
+    >>> worded("overclock offer to 7 VMs, in 0 s", Clock(datetime(2026, 7, 14, tzinfo=UTC)))
+    'overclock offer to 7 VMs, at once'
+    """
+    words = plainly(words).replace(", in 0 s", ", at once")
+    words = re.sub(r", in (\d{2,}) s\b", lambda m: f", in {show(float(m[1]), 'x_s')}", words)
+    return re.sub(_MOMENT, lambda m: f"{_MOMENTS[m[1]]} {clock.at(float(m[2])):%H:%M:%S}", words)
 
 
 def short(words: str, most: int) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.charts.chains import noun
-from app.charts.message_scene import CROWD, MANAGERS, Frame, Scene, haloed, lane_of, short, x_of
-from app.charts.statements import count, plainly
+from app.charts.message_scene import CROWD, MANAGERS, Frame, Scene, haloed, lane_of, short, worded, x_of
+from app.charts.statements import count
 from app.charts.tokens import Tokens
 
 CHAR_PX: Final = 6.1
@@ -33,7 +33,7 @@ def written(rows: Sequence[Mapping[str, Any]], scene: Scene, frame: Frame, lanes
         once = (row["chain_id"], kind, float(row["t_s"]) // _TOGETHER_S) if kind in {"notice", "hint"} else (row["message_id"],)
         if once in told:
             continue
-        label, side = _label(row, rows, frame), 10.0 if kind in {"answer", "event", "effect"} else 6.0
+        label, side = _label(row, rows, scene, frame), 10.0 if kind in {"answer", "event", "effect"} else 6.0
         at, y, wide = x_of(scene, frame, float(row["t_s"])), _height(row, lanes), CHAR_PX * len(label)
         x = at + side if at + side + wide <= frame.right else at - side - wide
         if x < frame.left or any(abs(y - other) < 11.0 and x < to and from_ < x + wide for other, from_, to in taken):
@@ -45,8 +45,8 @@ def written(rows: Sequence[Mapping[str, Any]], scene: Scene, frame: Frame, lanes
     return parts
 
 
-def _label(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], frame: Frame) -> str:
-    words = plainly(str(row["words"])) or noun(str(row["name"]))
+def _label(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], scene: Scene, frame: Frame) -> str:
+    words = worded(str(row["words"]), scene.clock) or noun(str(row["name"]))
     if row["kind"] == "notice":
         near = [one for one in rows if one["kind"] == "notice" and one["chain_id"] == row["chain_id"]]
         together = sum(abs(one["t_s"] - row["t_s"]) < _TOGETHER_S for one in near)

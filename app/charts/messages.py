@@ -8,7 +8,7 @@ import polars as pl
 from app.charts import svg
 from app.charts.chains import KINDS, answer_of, noun
 from app.charts.curve_above import curve_parts
-from app.charts.message_scene import CROWD, MANAGERS, NARROW, WIDE, Frame, Scene, haloed, lane_of, short, x_of
+from app.charts.message_scene import CROWD, MANAGERS, NARROW, WIDE, Frame, Scene, haloed, lane_of, short, worded, x_of
 from app.charts.message_words import CHAR_PX, written
 from app.charts.statements import count, plainly
 from app.charts.tokens import Tokens, translucent
@@ -159,7 +159,7 @@ def says(row: Mapping[str, Any], clock: Clock) -> str:
     said = f" {answer_of(row['value'], str(row['name']))}" if row["kind"] == "answer" else ""
     what = f"{row['kind']}{said}, {noun(str(row['name']))}"
     words = str(row["words"])
-    parts = [f"{clock.at(float(row['t_s'])):%H:%M:%S} {sender} → {receiver}: {what}", *([plainly(words)] if words else [])]
+    parts = [f"{clock.at(float(row['t_s'])):%H:%M:%S} {sender} → {receiver}: {what}", *([worded(words, clock)] if words else [])]
     if int(row["vms"] or 0):
         parts.append(count(int(row["vms"]), "VM"))
     due = row.get("due_s")

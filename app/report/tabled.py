@@ -1,4 +1,4 @@
-"""Sections of a report that are tables under statements, and their reading."""
+"""Sections of a report that are tables under statements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

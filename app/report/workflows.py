@@ -1,4 +1,4 @@
-"""The workflows of a report: what jobs take, who does them, what was refused."""
+"""The workflows of a report: jobs, plans, what was refused."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The plans that answer a request about jobs: none beats them, one is best."""
+"""The plans that answer a request about jobs: the front, and the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -76,6 +76,9 @@ def under(listen: Listening) -> str:
     if honoured is not None:
         late = "every event came after its lead time" if honoured >= 1.0 else f"{100 * honoured:.1f}\u00a0% of events after their lead time"
         parts_.append(late)
+    evicted = state.metric(listen.run_id, "workloads.evictions")
+    if evicted:
+        parts_.append(f"{grouped(round(evicted))} eviction{'' if round(evicted) == 1 else 's'} a day")
     policy = "today’s policy" if listen.now.shown == "today" else f"candidate {state.name_of(listen.run_id)}"
     return " · ".join([*parts_, policy, f"seed {listen.now.seed}"])
 

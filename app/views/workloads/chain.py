@@ -20,8 +20,8 @@ _MARKS: Final = {"accepted": "✓", "declined": "✕", "ignored": "◌", "open":
 _HEADS: Final = (
     Head("workload", "Workload", "strong", "19%"),
     Head("notice", "Notice", "muted", "19%", narrow=False),
-    Head("answer", "Answer", "text", "20%"),
-    Head("done", "What was done", "text", "24%", narrow=False),
+    Head("answer", "Answer", "muted", "20%"),
+    Head("done", "What was done", "muted", "24%", narrow=False),
     Head("lead", "Lead, s", "number", "9%"),
     Head("vms", "VMs", "value", "9%", narrow=False),
 )
@@ -70,7 +70,7 @@ def _row(each: dict[str, Any]) -> dict[str, Any]:
 
 def _foot(found: list[dict[str, Any]]) -> str:
     leads = [each["lead_s"] for each in found if each["lead_s"] is not None]
-    words = "Lead: the shortest time from the notice’s reaching a VM to its event."
+    words = "Lead: the shortest time from the notice’s reaching a VM to its event; less than announced where it answered that it was ready."
     returned = sum(each["returned"] or 0.0 for each in found)
     if returned:
         words += f" These VMs drew {show(returned, 'x_w')}."

@@ -32,7 +32,7 @@ def granted(listen: Listening) -> None:
             narrow=matrix.matrix_svg(found, everyone, state.colours(), narrow=True, **drawn),
             key="workloads-matrix",
             turns="slim",
-            hint="Point at a square for its numbers; click it to look at its workload.",
+            hint="Point at a square for its numbers and the key of its hint; click it to look at its workload.",
             on_pick=lambda workload: state.listen(whose=workload),
         )
         clock = listen.now.clock
@@ -51,7 +51,7 @@ def title(found: dict[tuple[str, str], matrix.Cell], workloads: tuple[str, ...])
     if not having:
         return "Nobody gets an optimisation"
     head = "Every workload gets an optimisation" if not none else f"All but {_some(none)} get an optimisation"
-    return f"{head}; {most} is the hint most often missing" if most else head
+    return f"{head}; the hint most often missing: {matrix.asked_for(most)}" if most else head
 
 
 def _some(names: list[str]) -> str:

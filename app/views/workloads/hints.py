@@ -166,7 +166,9 @@ def _answer(listen: Listening, answer: Answer, edits: Edits, whose: str) -> None
             "what": each.title,
             "now": _percent(now.covered_share[each.name]),
             "then": _percent(then.covered_share[each.name]),
-            "missing": ", ".join(clause.key for clause in then.missing[each.name]) if then.covered_share[each.name] < 1e-9 else "",
+            "missing": ", ".join(LABELS.get(clause.key, clause.key) for clause in then.missing[each.name])
+            if then.covered_share[each.name] < 1e-9
+            else "",
         }
         for each in TREATMENTS
     ]

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from app import parts, state
-from app.charts.capacity import UNITS, capacity
+from app.charts.capacity import UNITS, borrowed, capacity
 from app.charts.quantity import grouped
 from app.charts.timeline import Span
 from app.views.memory.controls import select
@@ -43,7 +43,20 @@ def pools(listen: Listening) -> None:
                 )
         span = Span(listen.now.clock, listen.now.horizon_s)
         parts.plot(capacity(frame, state.colours(), span, cursor_s=listen.now.t_s, unit=unit), "workloads-capacity", alt=words)
-        note("Reserve: held for customers who are yet to come and pay the regular price. Red: what they asked for and found no room.")
+        note(_foot(frame, unit))
+
+
+def _foot(frame: pl.DataFrame, unit: str) -> str:
+    """Return what the bands mean, as far as they are there."""
+    words = ["Reserve: held for customers who are yet to come and pay the regular price."]
+    over = borrowed(frame)
+    if over >= 0.5:
+        words.append(
+            f"Above the line, at most {grouped(round(over))} {unit}: harvest VMs in what others rent and leave idle, given back in seconds."
+        )
+    if float(frame["turned_away_cores"].max() or 0.0) >= 0.5:  # type: ignore[arg-type]
+        words.append("Red: what they asked for and found no room.")
+    return " ".join(words)
 
 
 def turned_away_words(run_id: str) -> str:

@@ -49,7 +49,7 @@ def waterfall(listen: Listening) -> None:
                 key="workloads-waterfall",
             )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workloads-price-foot"):
-            note(_foot(listen, sums))
+            note(_foot(listen, sums) if found else f"{grouped(sums['regular_usd'])} USD over the run; no optimisation was granted.")
             _formula(listen)
 
 
@@ -61,10 +61,32 @@ def _foot(listen: Listening, sums: Mapping[str, float]) -> str:
         f"Points of the regular price, in the order of application. {regular} USD became {billed} over the run; "
         f"carbon {emitted} instead of {opaque}."
     )
+    words = f"{words}{_largest(listen, sums['regular_usd'])}"
     found = offering(listen.home, listen.run_id)
     if found is None or listen.whose:
         return words
-    return f"{words} One list of {found.after.listed} VM types replaces {grouped(found.used.listed)} with every decoration that is used."
+    return (
+        f"{words} The price list: {found.after.listed} VM types and their hints; without hints {grouped(found.used.listed)}, "
+        "each type with every optimisation in use."
+    )
+
+
+def _largest(listen: Listening, whole_usd: float) -> str:
+    """Return whose bill the cut rests on where one workload is half of the regular price or more, and what its class says of evictions."""
+    bills = {name: reading.bill(listen.home, listen.run_id, name) for name in reading.workloads(listen.home, listen.run_id)}
+    name = max(bills, key=lambda one: bills[one].get("regular_usd", 0.0))
+    share, cut = bills[name].get("regular_usd", 0.0) / whole_usd, reading.cut_share(bills[name])
+    if listen.whose or share < 0.5 or cut is None:
+        return ""
+    tenant = next((one for one in reading.tenants(listen.run_id) if str(one["id"]) == name), None)
+    because = "" if tenant is None else f": its class, {reading.class_of(listen.run_id, tenant).title}, {_may_go(listen.run_id, tenant)}"
+    return f" {100 * share:.0f}\u00a0% of it was {plainly(name)}’s, now {100 * cut:.1f}\u00a0% cheaper{because}."
+
+
+def _may_go(run_id: str, tenant: Mapping[str, Any]) -> str:
+    """Return what a workload's class says of evictions."""
+    level = reading.class_of(run_id, tenant).levels.preemption
+    return ("lets no VM be evicted", "lets a part of its VMs be evicted", "lets every VM be evicted")[level]
 
 
 @lru_cache(maxsize=16)
@@ -77,10 +99,14 @@ def offering(home: str, run_id: str) -> Any:
 
 def price_title(points: float, whose: str) -> str:
     """Return by how much prices fell, of all workloads or of one."""
-    who = f"{plainly(whose)}: together they cut" if whose else "Together they cut"
+    who = f"{_up(plainly(whose))}: together they cut" if whose else "Together they cut"
     if points < 0.005:
-        return f"{plainly(whose)} pays the regular price" if whose else "Everybody pays the regular price"
+        return f"{_up(plainly(whose))} pays the regular price" if whose else "Everybody pays the regular price"
     return f"{who} prices by {points:.1f}\u00a0%"
+
+
+def _up(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _formula(listen: Listening) -> None:

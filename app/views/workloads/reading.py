@@ -9,6 +9,7 @@ import polars as pl
 
 from app import state
 from app.charts import chains as story
+from twin.workloads.negotiation.classes import WorkloadClass
 
 _TEXT: Final = (pl.Categorical, pl.Enum)
 SPANS: Final[Mapping[str, float]] = {"10 min": 600.0, "30 min": 1800.0, "2 h": 7200.0, "12 h": 43_200.0}
@@ -46,6 +47,14 @@ def class_ids(run_id: str) -> list[str]:
     from twin.workloads.negotiation.classes import named
 
     return list(named(settings(run_id).get("classes", "survey")))
+
+
+def class_of(run_id: str, tenant: Mapping[str, Any]) -> WorkloadClass:
+    """Return the class of a workload that a scenario names."""
+    from app import hint_edits
+    from twin.workloads.negotiation.classes import named
+
+    return named(settings(run_id).get("classes", "survey"))[hint_edits.of(tenant)[0]]
 
 
 def table(run_id: str, name: str) -> pl.DataFrame:

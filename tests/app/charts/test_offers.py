@@ -10,7 +10,7 @@ import pytest
 from app import hint_edits
 from app.charts import matrix, waterfall
 from app.charts.band import band_svg
-from app.charts.capacity import capacity
+from app.charts.capacity import borrowed, capacity
 from app.charts.timeline import Span
 from app.charts.tokens import LIGHT
 from twin.workloads.negotiation.settings import Tenant
@@ -32,7 +32,7 @@ def test_a_square_says_how_many_have_it_and_what_the_others_lack(made: dict[str,
     assert (cell.state, round(cell.granted_share, 2), cell.key) == ("granted", 0.4, "preemptible")
     assert found["databases", "spot"].state == "forbidden"
     assert found["telemetry-batch", "spot"].state == "better"
-    assert matrix.wanted(found, "harvest") == "delay_tolerance"
+    assert matrix.wanted(found, "harvest") == "work may wait"
     svg = matrix.matrix_svg(found, MADE["WORKLOADS"], LIGHT)
     assert svg.count("<g data-pick=") == len(found)
     assert all(each.title in svg for each in TREATMENTS)
@@ -74,6 +74,14 @@ def test_capacity_is_stacked_and_what_found_no_room_is_red(made: dict[str, pl.Da
     held = frame["regular_cores"] + frame["reserve_cores"] - frame["turned_away_cores"] + frame["spot_cores"] + frame["harvest_cores"]
     assert list(tops["harvest"].y) == pytest.approx(held.to_list())
     assert tops["turned away"].marker.color == LIGHT.limit
+
+
+def test_bands_pass_the_line_by_what_harvest_vms_borrow(made: dict[str, pl.DataFrame]) -> None:
+    frame = made["vm_capacity"].filter(pl.col("pool") == "hosts")
+    got = frame["reserve_cores"] - frame["turned_away_cores"] + frame["regular_cores"] + frame["spot_cores"]
+    full = frame.with_columns((pl.col("total_cores") - got).alias("harvest_cores"))
+    assert borrowed(full) == pytest.approx(0.0, abs=1e-6)
+    assert borrowed(full.with_columns(pl.col("harvest_cores") + 25.0)) == pytest.approx(25.0)
 
 
 @pytest.mark.parametrize("key", list(hint_edits.CHOICES))

@@ -156,7 +156,7 @@ def test_the_matrix_says_which_hint_is_missing(talked: tuple[Path, str], home: P
     svg = next(sent["svg"] for sent in _sent(at, "intentwin.talk") if "No pre-provisioning" in sent["svg"])
     assert "Spot VMs, web-frontend: of its VM-hours 40 % have it, 60 % lack preemptible" in _plain(svg)
     assert "Spot VMs, databases: of its VM-hours 100 % forbid it by availability_nines" in _plain(svg)
-    assert "All but databases get an optimisation; delay_tolerance_s is the hint most often missing" in _words(at)
+    assert "All but databases get an optimisation; the hint most often missing: work may wait" in _words(at)
 
 
 def test_an_edited_hint_is_quoted_at_once_and_offered_to_the_twin(talked: tuple[Path, str], home: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_capacity_turned_away_is_said(talked: tuple[Path, str], home: Path)
 
 def test_titles_count_what_was_said_and_what_it_took_off(talked: tuple[Path, str], home: Path) -> None:
     assert prices.price_title(0.0, "") == "Everybody pays the regular price"
-    assert _plain(prices.price_title(48.8, "search")) == "search: together they cut prices by 48.8 %"
+    assert _plain(prices.price_title(48.8, "search")) == "Search: together they cut prices by 48.8 %"
     assert granted.title({}, ()) == "Nobody gets an optimisation"
     assert reading.window_of(100.0, 600.0, (0.0, 2400.0)) == (0.0, 600.0)
     assert lanes.said_title(pl.DataFrame(), _listening(talked)).startswith("Nothing was said")
