@@ -74,7 +74,6 @@ def _claim(claim_id: str, text: str, paper: float, found: Search, **more: Any) -
         "setup": ONE_JOB + FITTED,
         "scenario": SCENARIO,
         "no_effect": 1.0,
-        "seeds": (1,),
         **more,
     }
     return Claim(id=claim_id, text=text, paper=paper, evidence=found, **given)

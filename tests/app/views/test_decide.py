@@ -147,7 +147,7 @@ def test_a_range_of_a_paper_is_written_from_low_to_high_with_its_unit_once() -> 
 
 
 def test_that_no_claim_holds_is_said_in_words() -> None:
-    rows = [Row(card.id, card.name, claim, 0.0, "not reproduced", "") for card in cards().values() for claim in card.claims[:1]]
+    rows = [Row(card.id, card.name, claim, 0.0, "not reproduced", "") for card in [*cards().values()][:4] for claim in card.claims[:1]]
     assert title(rows) == "None of four published claims hold here; no numbers were fitted to get them"
 
 
