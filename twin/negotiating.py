@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +94,16 @@ class Negotiating:
 
     # -- a tick -----------------------------------------------------------------
 
-    def step(self, phase: Phase, t_s: float, until_s: float) -> None:
-        """Let platform and VMs talk at the beginning of a tick, and do what is due; the tick that it begins is felt by all domains."""
+    def step(self, phase: Phase, t_s: float, until_s: float, row_coming_w: Floats) -> None:
+        """Let platform and VMs talk at the beginning of a tick, and do what is due; the tick that it begins is felt by all domains.
+
+        ``row_coming_w`` (R) is what work that is announced will draw beyond what rows draw now.
+        """
         model = self.model
         if model is None:
             return
         standing, others = self._standing()
-        seen = self._seen = model.observe(t_s, until_s, standing, self._spare(t_s, standing, others))
+        seen = self._seen = model.observe(t_s, until_s, standing, self._spare(t_s, standing, others, row_coming_w))
         self._apply(t_s, model.act(seen, self._wanted(phase, seen), standing), seen)
 
     def account(self, until_s: float) -> None:
@@ -157,7 +160,7 @@ class Negotiating:
             vm, place, row, busy, power_w = vm[order], place[order], row[order], busy[order], power_w[order]
         return Standing(vm, place, row, busy, power_w, self._met), others
 
-    def _spare(self, t_s: float, standing: Standing, others: Floats) -> Spare:
+    def _spare(self, t_s: float, standing: Standing, others: Floats, row_coming_w: Floats) -> Spare:
         model, plant = self.model, self._plant.observe()
         assert model is not None
         total = np.array([host_vcpus() * self._hosts, self._gpus], dtype=np.float64)
@@ -182,6 +185,7 @@ class Negotiating:
             row_budget_w=plant.row_budget_w,
             carbon_kg_per_kwh=float(self._carbon(np.array([t_s]))[0]),
             others_cores=others,
+            row_coming_w=row_coming_w,
         )
 
     # -- what is wanted, what is done -----------------------------------------------
@@ -191,7 +195,7 @@ class Negotiating:
         count = len(seen.vm)
         granted, take, cause = (np.zeros(count, dtype=np.int64) for _ in range(3))
         size, clock = np.ones(count), np.ones(count)
-        why: Ints | None = None
+        why: NDArray[np.signedinteger[Any]] | None = None
 
         def members(scopes: tuple[Scope, ...]) -> Bools:
             named = [seen.workload_ids.index(scope.id) for scope in scopes if scope.id in seen.workload_ids]

@@ -25,6 +25,7 @@ from twin.workflows.site import Floats, Ints, Site, Surplus
 __all__ = ["Model", "Request", "Settings", "Site", "Surplus"]
 
 _MINUTE_S: Final = 60.0
+_TOLD: Final = ("gpus", "spot_gpus", "cores", "power_w", "gpu_power_w")
 
 
 class Request(NamedTuple):
@@ -61,6 +62,9 @@ class Model:
         self.execution = Execution(shapes, self.library, site, self.terms)
         self._recorder = Recorder(self.execution, [graph.ids for graph in self.graphs], self._job_ids())
         self._planned = False
+        # What the planner told the cluster of this epoch, and what work drew over the last tick.
+        self._told: dict[str, float] = {}
+        self._drawn_w = 0.0
         # Answers that are foreseen, the next one first, and what was asked since the last look.
         self._answers: list[tuple[float, int]] = []
         self._wanted: list[Request] = []
@@ -91,6 +95,11 @@ class Model:
     def spot_gpus(self) -> Ints:
         """Surplus GPUs that instances stand on now, at each server (S)."""
         return self.execution.places.spot_used
+
+    @property
+    def coming_w(self) -> float:
+        """What GPUs held for workflows will draw on average in this epoch beyond what work draws now, as the planner told it."""
+        return max(self._told.get("gpu_power_w", 0.0) - self._drawn_w, 0.0)
 
     # -- plans ------------------------------------------------------------------
 
@@ -159,6 +168,9 @@ class Model:
         execution.holding.pass_time(self.t_s, execution.pools.values())
         execution.reroute()
         self._recorder.plan(rows)
+        self._told = {name: float(action.upcoming.get(name, 0.0)) for name in _TOLD} if action.upcoming else {}
+        if self._told:
+            self._recorder.coming((self.t_s, *self._told.values()))
 
     def _rows(self, number: int, plan: Plan) -> list[Row]:
         foreseen = tuple(float(plan.predicted.get(name, float("nan"))) for name in ("makespan_s", "energy_j", "cost_usd"))
@@ -173,6 +185,10 @@ class Model:
 
     # -- time -------------------------------------------------------------------
 
+    def meet(self, surplus: Surplus) -> None:
+        """Take note of what others leave from now on, before plans are made on it."""
+        self.execution.change(surplus)
+
     def advance(self, until_s: float, surplus: Surplus | None = None, taken_s: Mapping[str, float] | None = None) -> None:
         """Let jobs come and go on until a time, with what others leave in this tick (None: nothing, at full speed).
 
@@ -181,7 +197,7 @@ class Model:
         """
         execution, begin_s = self.execution, self.t_s
         self._taken_s = taken_s or {}
-        gpu_s, core_s = execution.busy_gpu_s.copy(), execution.busy_core_s.copy()
+        gpu_s, core_s, worked_j = execution.busy_gpu_s.copy(), execution.busy_core_s.copy(), execution.worked_j
         execution.change(surplus if surplus is not None else Surplus.none(self.site))
         while self.t_s < until_s:
             edge_s = min((np.floor(self.t_s / _MINUTE_S + 1e-9) + 1.0) * _MINUTE_S, until_s)
@@ -190,6 +206,7 @@ class Model:
         if until_s > begin_s:
             self.busy_gpus = (execution.busy_gpu_s - gpu_s) / (until_s - begin_s)
             self.busy_cores = (execution.busy_core_s - core_s) / (until_s - begin_s)
+            self._drawn_w = (execution.worked_j - worked_j) / (until_s - begin_s)
 
     def _run(self, until_s: float) -> None:
         execution, times = self.execution, self._arrivals.t_s
@@ -267,6 +284,8 @@ class Model:
             "t_s": self.t_s,
             "next": self._next,
             "planned": self._planned,
+            "told": dict(self._told),
+            "drawn_w": self._drawn_w,
             "execution": keeping.kept(self.execution),
             "answers": [list(each) for each in self._answers],
             "wanted": [list(each) for each in self._wanted],
@@ -278,6 +297,7 @@ class Model:
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
         self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), bool(state["planned"])
+        self._told, self._drawn_w = {name: float(state["told"][name]) for name in _TOLD if name in state["told"]}, float(state["drawn_w"])
         keeping.restore(self.execution, state["execution"])
         self._answers = [(float(end_s), int(number)) for end_s, number in state["answers"]]
         self._wanted = [Request(*each) for each in state["wanted"]]
