@@ -52,7 +52,7 @@ def tradeoff(look: Looking) -> Answer:
         fig = trade(found, AXES[pair], state.colours(), here=here.name if here else "", chosen=chosen, bounds=bounds(look))
         parts.plot(fig, "workflows-trade", alt=title(answer, found), on_pick=_pick)
         if told is not None:
-            note(under(told))
+            note(under(told, surplus=any(row.get("spot") for row in reading.plan_at(look.run_id, look.workflow.id, look.now.t_s).values())))
         if here is not None:
             _option(look, here)
         tries.told(look)
@@ -75,13 +75,17 @@ def title(answer: Answer, found: Sequence[Planned]) -> str:
     return "No plan keeps what was asked" if not answer.why else "There is no trade-off to show"
 
 
-def under(told: Any) -> str:
-    """Return what was weighed and which plan the planner would take, or which limit stands in the way."""
+def under(told: Any, *, surplus: bool = False) -> str:
+    """Return what was weighed and which plan the planner would take, or which limit stands in the way.
+
+    ``surplus`` says whether the run's own plan stands on what nobody else has, which is not weighed here.
+    """
     if told.chosen is None:
         return f"Refused, {told.why}. The point is the plan that misses by the least." if told.nearest else f"Refused, {told.why}."
+    beyond = "This run’s plan stands on surplus in part, which costs less and is not always there: no plan here does. " if surplus else ""
     return (
-        f"Predicted for the demand of this epoch, this workflow alone on the site; {told.considered} plans weighed. "
-        "Paler is lower quality. Diamonds are what the runs measured, with all workflows on the site."
+        f"Predicted for the demand of this epoch, this workflow alone on the site at regular prices; {told.considered} plans weighed. "
+        f"{beyond}Paler is lower quality. Diamonds are what the runs measured, with all workflows on the site."
     )
 
 
