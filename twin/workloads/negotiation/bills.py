@@ -13,7 +13,7 @@ from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.negotiation.billing import Hour, columns, write
 from twin.workloads.negotiation.capacity import Capacity, Pools, holders
-from twin.workloads.negotiation.carbon import Draw, regions, watts
+from twin.workloads.negotiation.carbon import Draw, drawn_w, regions, watts
 from twin.workloads.negotiation.taking import COMPILED
 from twin.workloads.negotiation.tenants import Tenants
 from twin.workloads.negotiation.treatments import TREATMENTS
@@ -142,9 +142,8 @@ class Bills:
         draws, alike = self._draw.shares(treated.granted, treated.size_share, treated.clock_share, treated.busy_share)
         if treated.moved.any():
             draws = draws * np.where(treated.moved, self._away_share, 1.0)
-        running_w, whose = self._watts.take(vm) * treated.running, self._tenants.workload.take(vm)
-        power_w = [np.bincount(whose, weights=running_w * each, minlength=workloads) for each in (draws, alike)]
-        self._kg_per_s = np.stack(power_w) / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
+        power_w = drawn_w((vm, treated.running, draws, alike), self._watts, self._tenants.workload, workloads)
+        self._kg_per_s = power_w / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
 
     def _bill(self, t_s: float, broken: Broken) -> None:
         """Make the rows of an hour that has ended."""

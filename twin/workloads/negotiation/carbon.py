@@ -87,4 +87,27 @@ def _drawer() -> Any:
     return COMPILED(_draw)
 
 
+def _add(vm: Ints, running: Any, draws: Floats, alike: Floats, of: Any, power_w: Floats) -> None:
+    full_w, workload = of
+    for i in range(len(vm)):
+        now_w, whose = (full_w[vm[i]] if running[i] else 0.0), workload[vm[i]]
+        power_w[0, whose] += now_w * draws[i]
+        power_w[1, whose] += now_w * alike[i]
+
+
+@cache
+def _adder() -> Any:
+    return COMPILED(_add)
+
+
+def drawn_w(seen: tuple[Any, ...], full_w: Floats, workload: Ints, workloads: int) -> Floats:
+    """Return what each workload's VMs draw, and would as opaque ones, shape (2, W).
+
+    ``seen`` are VMs (N), which of them run, and their shares as from ``Draw.shares``; ``full_w`` and ``workload`` (V) are all VMs'.
+    """
+    power_w = np.zeros((2, workloads))
+    _adder()(*seen, (full_w, workload), power_w)
+    return power_w
+
+
 _GIVES_BACK: Final = {"rightsizing": RIGHTSIZED, "oversubscription": OVERSUBSCRIBED, "autoscaling": AUTOSCALED}
