@@ -97,12 +97,12 @@ def title_of(evidence: Evidence) -> str:
         return (
             f"{evidence.world.title or evidence.world.scenario} under {'today’s policy' if judged is None else judged.candidate.name}{peak}"
         )
-    heads = judged.asked or _unasked(judged)
+    heads = judged.asked or unasked(judged)
     text = changes_words(heads[:3]) if heads else f"{judged.candidate.name} against today’s policy"
     return text[0].upper() + text[1:]
 
 
-def _unasked(judged: Judged) -> tuple[Line, ...]:
+def unasked(judged: Judged) -> tuple[Line, ...]:
     """Return what is told of a candidate of which nothing was asked: those headlines that move; heat and serving cost where none does."""
     known = {line.metric: line for line in judged.others}
     moved = [line for name in _HEADLINES if (line := known.get(name)) is not None and abs(line.share) >= NOTICEABLE_SHARE]

@@ -10,6 +10,7 @@ import streamlit as st
 from app import parts, state
 from app.charts.statements import count
 from app.charts.trade import AXES, COST, ENERGY, QUALITY, TIME, Planned, figures, spread, trade
+from app.fronts import in_words
 from app.later import Answer
 from app.views.memory.controls import select
 from app.views.workflows import reading, tries
@@ -91,7 +92,7 @@ def under(told: Any, *, surplus: bool = False) -> str:
 
 def points(offered: Sequence[Any]) -> list[Planned]:
     """Return options as points of the front."""
-    return [Planned(one.name, one.title, dict(one.metrics), misses="; ".join(one.misses)) for one in offered]
+    return [Planned(one.name, one.title, dict(one.metrics), misses="; ".join(map(in_words, one.misses))) for one in offered]
 
 
 def measured(look: Looking) -> list[Planned]:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import jobs, later, plans, work
 from app.later import Answer
-from app.views.workflows import gantt, reading, shared, tradeoff, tries
+from app.views.workflows import Figures, gantt, later_words, reading, shared, tradeoff, tries
 from policies.system import Answer as Answered
 from policies.system import Option
 
@@ -132,6 +132,12 @@ def test_the_title_says_what_a_job_takes_and_how_that_stands_against_today(worke
     # The median of 50 and 60 s beside 110 s, the mean of 1.0 and 1.1 USD beside 4.
     assert "A job of video takes 55.0 s and 1.05 USD: 2 times faster and 3.81 times cheaper than today" in words
     assert "4 items a job · asks for least cost, within 2.00 min" in words
+
+
+def test_jobs_that_are_faster_in_the_median_alone_are_told_with_their_slowest() -> None:
+    today, mine = Figures(288.0, 9.2, 1.0, 308.0), Figures(163.0, 0.35, 1.0, 3336.0)
+    assert later_words(mine, today).replace("\u00a0", " ") == "; the slowest hundredth take 55.6 min, today 5.13 min"
+    assert later_words(mine._replace(late_s=300.0), today) == ""
 
 
 def test_the_graph_names_executors_and_todays_way_where_it_differs(worked: tuple[Path, str], home: Path) -> None:
