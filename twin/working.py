@@ -273,7 +273,8 @@ def site_of(scenario: Scenario, function_ids: tuple[str, ...]) -> workflows_mode
 
 def _named(ids: tuple[str, ...], asks: Mapping[str, str]) -> tuple[str, ...]:
     """Return ids of the site, and what a library calls them."""
-    return (*ids, *(name for name, meant in asks.items() if meant in ids and name not in ids))
+    own = (name for name in ids if asks.get(name, name) in ids)
+    return (*own, *(name for name, meant in asks.items() if meant in ids and name not in ids))
 
 
 def _within(scopes: tuple[Scope, ...], workflow: str) -> bool:

@@ -145,3 +145,53 @@ def test_jobs_under_way_end_under_another_policy_too() -> None:
     # Who plans now plans at once.
     assert table(rest, "workflow_plans")["t_s"].unique().to_list() == [900.0]
     assert table(rest, "workflow_coming")["t_s"].to_list() == [900.0]
+
+
+def test_cores_that_customers_leave_are_harvested_and_those_that_they_will_ask_for_are_not() -> None:
+    def left(asked_share: float) -> Run:
+        reserve = {"mean_share": asked_share, "sd_share": 0.0, "swing_share": 0.0}
+        tenants = [{"id": "web", "class": "microservices", "deployments": 1}]
+        web = {"workload": "web", "servers": ["server-2"], "load": {"mean_share": 0.2}}
+        return run(site(workloads={**vms(web), "negotiation": {"tenants": tenants, "reserve": reserve}}))
+
+    plans = [table(left(share), "workflow_plans").filter(pl.col("hardware") == "cpu") for share in (0.0, 1.0)]
+    # On harvested cores the host beside takes part: host-2 has no VM.
+    assert plans[0]["spot"].any()
+    assert not plans[1]["spot"].any()
+
+
+def test_stages_on_cores_draw_power_on_their_host(idle: Run) -> None:
+    nobody = run(site(workflows={"workflows": []}), "sequential")
+    rows = [table(each, "rows").filter(pl.col("row_id").cast(pl.String) == "hosts-row")["power_w"].max() for each in (idle, nobody)]
+    assert rows[0] > rows[1] + 1.0
+
+
+def test_planners_hold_the_workflows_that_are_in_their_scope() -> None:
+    held_by = (Held(system="murakkab", scope=({"kind": "workflow", "id": "report"},)), Held(system="sequential"))
+    scenario = site(("server-3", "server-4"))
+    policy = PolicySet(name="two", levers={"workflow_plan": held_by})
+    done = simulate(scenario, study.phases(Schedule.of(policy), scenario))
+    why = dict(table(done, "workflow_plans").select(pl.col("workflow_id").cast(pl.String), "why").unique().iter_rows())
+    assert "as it was written" in why["video"]
+    assert "plans" in why["report"]
+    assert "as it was written" not in why["report"]
+
+
+def test_a_planner_sees_how_long_its_endpoints_took() -> None:
+    scenario = site(workflows={"epoch_s": 600})
+    (phase,) = study.phases(Schedule.of(PolicySet(name="today")), scenario)
+    seen: list[Mapping[str, float]] = []
+
+    class Watching:
+        def __init__(self, holder: Any) -> None:
+            self._holder = holder
+
+        def plan(self, observed: Any) -> Any:
+            seen.append(dict(observed.available.endpoint_s))
+            return self._holder.plan(observed)
+
+    holdings = tuple(replace(each, holder=Watching(each.holder)) if each.lever == "workflow_plan" else each for each in phase.holdings)
+    simulate(scenario, [replace(phase, holdings=holdings)])
+    assert len(seen) == 3
+    assert seen[0] == {}
+    assert 0.1 < seen[2]["chat"] < 60.0

@@ -1,7 +1,7 @@
 """Workflows: jobs that come, how they are done, what that holds and uses."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from twin.clock import Clock
 from twin.stack import State
 from twin.tables import Sink
 from twin.workflows import keeping, library, staffing
-from twin.workflows.demand import drawn, expected_per_h, peak_per_h
+from twin.workflows.demand import Arrivals, drawn, expected_per_h, peak_per_h
 from twin.workflows.execution import Execution
 from twin.workflows.executors import Executor
 from twin.workflows.jobs import graph_of
@@ -25,6 +25,7 @@ from twin.workflows.site import Floats, Ints, Site, Surplus
 __all__ = ["Model", "Request", "Settings", "Site", "Surplus"]
 
 _MINUTE_S: Final = 60.0
+_MOST_TASKS: Final = 20_000_000
 _TOLD: Final = ("gpus", "spot_gpus", "cores", "power_w", "gpu_power_w")
 
 
@@ -58,10 +59,12 @@ class Model:
         shapes = [Shape.of(graph, workflow.items, self.terms.network_bytes_per_s) for graph, workflow in pairs]
         self._arrivals = drawn(settings.workflows, clock, horizon_s, seed)
         self._next = 0
+        _check_size(self.workflow_ids, self._arrivals, shapes)
         self._staffing = staffing.Staffing(self._by_id, self.terms)
         self.execution = Execution(shapes, self.library, site, self.terms)
         self._recorder = Recorder(self.execution, [graph.ids for graph in self.graphs], self._job_ids())
-        self._planned = False
+        # Of which epoch the plans are, -1 before the first.
+        self._planned = -1
         # What the planner told the cluster of this epoch, and what work drew over the last tick.
         self._told: dict[str, float] = {}
         self._drawn_w = 0.0
@@ -106,8 +109,11 @@ class Model:
     @property
     def opens_epoch(self) -> bool:
         """Whether plans are due now."""
-        place = self.t_s / self.settings.epoch_s
-        return self.holds and (not self._planned or abs(place - round(place)) < 1e-9)
+        return self.holds and self._epoch != self._planned
+
+    @property
+    def _epoch(self) -> int:
+        return int(self.t_s / self.settings.epoch_s + 1e-9)
 
     def observe(self, power_room_w: float = float("inf"), endpoint_s: Mapping[str, float] | None = None) -> PlanObservation:
         """Return what a planner sees; the world says what power rows have left and what endpoints took."""
@@ -152,7 +158,7 @@ class Model:
         """Do jobs by these plans from now on; ValueError, one line, for a plan that does not fit its workflow."""
         if unknown := sorted(set(action.plans) - set(self.workflow_ids)):
             raise ValueError(f"workflow_plan: there is no workflow {unknown[0]}; plan {', '.join(self.workflow_ids) or 'none'}")
-        self._planned, execution, rows = True, self.execution, list[Row]()
+        self._planned, execution, rows = self._epoch, self.execution, list[Row]()
         plans: dict[int, Plan] = {}
         for number, name in enumerate(self.workflow_ids):
             plan = action.plans.get(name)
@@ -296,13 +302,24 @@ class Model:
 
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
-        self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), bool(state["planned"])
+        self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), int(state["planned"])
         self._told, self._drawn_w = {name: float(state["told"][name]) for name in _TOLD if name in state["told"]}, float(state["drawn_w"])
         keeping.restore(self.execution, state["execution"])
         self._answers = [(float(end_s), int(number)) for end_s, number in state["answers"]]
         self._wanted = [Request(*each) for each in state["wanted"]]
         self._recorder.restore(state["recorder"])
         self.busy_gpus, self.busy_cores = (np.array(state[name], dtype=np.float64) for name in ("busy_gpus", "busy_cores"))
+
+
+def _check_size(names: Sequence[str], arrivals: Arrivals, shapes: Sequence[Shape]) -> None:
+    """Refuse more tasks than a run gets through in reasonable time and memory."""
+    tasks = np.bincount(arrivals.workflow, minlength=len(names)) * np.array([shape.tasks for shape in shapes], dtype=np.int64)
+    if tasks.sum() > _MOST_TASKS:
+        most = int(np.argmax(tasks))
+        raise ValueError(
+            f"workflows: {tasks.sum():,} tasks in this run, {tasks[most]:,} of them of {names[most]}; the limit is {_MOST_TASKS:,}: "
+            "lower its rate_per_h or items, or run a shorter time"
+        )
 
 
 def usable(executors: tuple[Executor, ...], site: Site) -> tuple[Executor, ...]:
