@@ -181,12 +181,19 @@ class Negotiating:
             host_free_vcpus=np.maximum(host_vcpus() - rented, 0.0),
             host_idle_vcpus=np.maximum(np.minimum(rented, host_vcpus()) - busy, 0.0),
             host_free_memory_bytes=self._memory.host_free_bytes,
-            row_power_w=plant.row_power_w,
+            row_power_w=self._row_power_w(t_s, standing),
             row_budget_w=plant.row_budget_w,
             carbon_kg_per_kwh=float(self._carbon(np.array([t_s]))[0]),
             others_cores=others,
             row_coming_w=row_coming_w,
         )
+
+    def _row_power_w(self, t_s: float, standing: Standing) -> Floats:
+        """Return what rows draw, shape R. Before the first tick meters show idle machines: what VMs are about to draw is added."""
+        measured_w = self._plant.observe().row_power_w
+        if t_s > 0.0:
+            return measured_w
+        return read_only(measured_w + np.bincount(standing.row, weights=standing.power_w, minlength=len(measured_w)))
 
     # -- what is wanted, what is done -----------------------------------------------
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from policies.systems.workload_intelligence.allowance import Allowance
 from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
-from policies.systems.workload_intelligence.passes import ASKED, COUNT, HARVESTS, REGULAR, SPOTS, WAITING, holder
+from policies.systems.workload_intelligence.passes import ASKED, COUNT, HARVESTS, MOVED, REGULAR, SPOTS, WAITING, holder
 from policies.systems.workload_intelligence.plan import CAPACITY, REGION, Plan, enough, over_budget, within_budget, yielding
 from policies.systems.workload_intelligence.tariff import RIGHT_SIZE, SIZE_STEP, number
 from twin.stack import State
@@ -16,13 +16,16 @@ from twin.workloads.negotiation.treatments import HARVEST, SURPLUS
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HOSTS = POOLS.index("hosts")
+# A move costs more than a short stop: nobody comes home for a while, and more room must be there than for those that wait.
+_HOME_MARGINS = 3.0
 
 
 class Surplus:
     """Regular VMs and the customers to come have their cores first; spot VMs live on the rest, harvest VMs on what is left of it.
 
     Short of cores, harvest VMs shrink to a quarter, then harvest and after them spot VMs are evicted. They come back, spot
-    first, as soon as there is room and some more; harvest VMs grow to their size when nobody waits.
+    first, as soon as there is room and some more; harvest VMs grow to their size when nobody waits. VMs that went to another region
+    to make room come home when nobody waits and there is room for them and some more.
     """
 
     def __init__(self, knobs: WorkloadIntelligenceKnobs, allowance: Allowance) -> None:
@@ -68,6 +71,10 @@ class Surplus:
             back = yielding(seen, plan.granted, waiting)[::-1]
             back = back[~row_short[seen.row[back]]]
             plan.leave(back[np.cumsum(_firm(seen, plan, back, share)) <= room - margin])
+        elif held[MOVED] and not held[WAITING] and room > _HOME_MARGINS * margin:
+            away = np.flatnonzero((seen.pool == pool) & (plan.take == MOVE) & seen.moved & ~row_short[seen.row])
+            home = yielding(seen, plan.granted, away)[::-1]
+            plan.leave(home[np.cumsum(seen.cores[home]) <= room - _HOME_MARGINS * margin])
         if self._knobs.move and (room < -1e-9 or held[WAITING] or held[ASKED]):
             _offer_regions(seen, plan, seen.pool == pool)
 

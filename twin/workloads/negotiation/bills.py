@@ -68,6 +68,9 @@ class Bills:
     counted the same way, from loads that are looked at once a minute. Grants count from the second on; the reasons of what is
     not granted are heard every five minutes. Rows of ``bills``, ``vm_bills`` and ``offers`` come hour by hour, those of
     ``vm_capacity`` every five minutes; what is left at the end of a run is a shorter row.
+
+    An hour is billed as a whole when it ends, by a run that goes on from a snapshot within it as well: what was counted before is in
+    the snapshot, so that its rows are those of a run that was never interrupted.
     """
 
     def __init__(self, tenants: Tenants, taken_off: Mapping[str, float]) -> None:
