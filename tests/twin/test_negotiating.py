@@ -189,17 +189,19 @@ def test_what_customers_will_ask_for_is_foreseen_for_as_long_as_an_eviction_and_
 
 
 def test_vms_that_look_for_a_server_are_customers_to_come_of_gpus(worlds: Worlds) -> None:
-    more = [
-        {key: value for key, value in each.items() if key != "servers" or each["workload"] != "training"}
-        for each in toml(_FILE)["workloads"]["vms"]
-    ]
-    more[1]["count"] = 4
-    world = next(worlds("intelligent", 15.0, workloads={"vms": more}))
-    waiting = [int(world.workloads.vms.gpus[vm]) for vm in world.workloads.waiting]
-    assert sum(waiting) > 0
-    spare = world.negotiating.spare
-    assert spare is not None
-    assert spare.reserve_cores[1] == spare.coming_cores[1] == sum(waiting)
+    world = next(worlds("intelligent", 15.0))
+    negotiating, workloads = world.negotiating, world.workloads
+
+    def asked() -> tuple[float, float]:
+        spare = negotiating._spare(world.t_s, *negotiating._standing(), np.zeros(len(world.scenario.fleet.row_ids)))
+        return float(spare.reserve_cores[1]), float(spare.coming_cores[1])
+
+    assert asked() == (0.0, 0.0)
+    training = np.flatnonzero(workloads.vms.opaque & (workloads.vm_server >= 0))
+    workloads.evict(training)
+    gpus = float(workloads.vms.gpus[training].sum())
+    assert gpus > 0.0
+    assert asked() == (gpus, gpus)
 
 
 def test_rows_draw_what_their_vms_are_about_to_before_anything_was_measured(worlds: Worlds) -> None:
