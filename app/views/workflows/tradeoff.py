@@ -175,5 +175,5 @@ def _pinned(look: Looking, pin: Pin) -> str:
 
 
 def _words(place: str, instances: int, batch: int) -> str:
-    many = f" · {instances} instances" if instances > 1 else ""
-    return f"{place}{many}{f' · batch {batch}' if batch > 1 else ''}"
+    many = f"{instances} × {place}" if instances > 1 else place
+    return f"{many}{f' · batch {batch}' if batch > 1 else ''}"

@@ -144,7 +144,7 @@ def test_the_graph_names_executors_and_todays_way_where_it_differs(worked: tuple
     svg = _svg(_opened(worked), 'data-pick="transcript"')
     assert svg.count("data-pick=") == 7
     assert "Whisper speech to text" in svg
-    assert "4 cores · 4 instances" in svg
+    assert "4 × 4 cores" in svg
     assert svg.count("today: ") == 2
     assert "today: 1 A100" in svg
     assert "today:" not in _svg(_opened(worked, show="today"), 'data-pick="transcript"')
@@ -186,7 +186,7 @@ def test_a_plan_that_is_taken_says_what_it_changes_and_can_be_tried(worked: tupl
     at = _opened(worked, take="video-1")
     (row,) = _rows(at, "then")
     assert row["stage"] == "Speech to text"
-    assert row["now"] == "Whisper speech to text, 4 cores · 4 instances"
+    assert row["now"] == "Whisper speech to text, 4 × 4 cores"
     assert row["then"] == "Whisper speech to text, 1 A100"
     assert "Try it on the twin" in [button.label for button in at.button]
 
