@@ -140,6 +140,13 @@ def test_slower_cores_make_calls_slower_and_busier(drive: Any, steady: Any, cont
     assert runs[1][2] == pytest.approx(0.8 * 4 / 510e-6, rel=1e-6)
 
 
+def test_a_host_that_nobody_called_can_do_so_many_of_the_mix_that_is_expected(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """One call in four takes 1 s of a core and three take 3 s, and 450 microseconds for hops."""
+    mix = [steady(1e-9, id="short", cpu_mean_s=1.0), steady(3e-9, id="long", cpu_mean_s=3.0)]
+    rows = drive(mix, containerd).go(300.0, 300.0).tables()["function_hosts"]
+    assert rows["saturation_per_s"][0] == pytest.approx(4 / (2.5 + 450e-6), rel=1e-9)
+
+
 def test_part_of_a_core_is_part_of_the_speed(drive: Any, steady: Any, junctiond: Runtime) -> None:
     run = drive([steady(10_000.0)], junctiond)
     run.cores[:] = 3.5
