@@ -1,4 +1,4 @@
-"""One look at every VM of a tick instead of many: the compiled parts of offers."""
+"""One look at each VM of a tick: the compiled parts of offers."""
 
 from functools import cache
 from typing import Any, Final
