@@ -20,6 +20,7 @@ from twin.workflows.levers import Available, Demanded, Plan, PlanAction, PlanObs
 from twin.workflows.recording import Recorder, Row
 from twin.workflows.settings import Settings
 from twin.workflows.shapes import Shape
+from twin.workflows.shortage import Shortage, short
 from twin.workflows.site import Floats, Ints, Site, Surplus
 
 __all__ = ["Model", "Request", "Settings", "Site", "Surplus"]
@@ -65,6 +66,7 @@ class Model:
         self._recorder = Recorder(self.execution, [graph.ids for graph in self.graphs], self._job_ids())
         # Of which epoch the plans are, -1 before the first.
         self._planned = -1
+        self._shortage = Shortage()
         # What the planner told the cluster of this epoch, and what work drew over the last tick.
         self._told: dict[str, float] = {}
         self._drawn_w = 0.0
@@ -108,8 +110,8 @@ class Model:
 
     @property
     def opens_epoch(self) -> bool:
-        """Whether plans are due now."""
-        return self.holds and self._epoch != self._planned
+        """Whether plans are due now: at each epoch, and where tasks wait for surplus that is gone."""
+        return self.holds and (self._epoch != self._planned or self._shortage.overdue(self.t_s))
 
     @property
     def _epoch(self) -> int:
@@ -159,6 +161,7 @@ class Model:
         if unknown := sorted(set(action.plans) - set(self.workflow_ids)):
             raise ValueError(f"workflow_plan: there is no workflow {unknown[0]}; plan {', '.join(self.workflow_ids) or 'none'}")
         self._planned, execution, rows = self._epoch, self.execution, list[Row]()
+        self._shortage.planned(self.t_s)
         plans: dict[int, Plan] = {}
         for number, name in enumerate(self.workflow_ids):
             plan = action.plans.get(name)
@@ -209,6 +212,7 @@ class Model:
             edge_s = min((np.floor(self.t_s / _MINUTE_S + 1e-9) + 1.0) * _MINUTE_S, until_s)
             self._run(float(edge_s))
         execution.settle()
+        self._shortage.watch(until_s, short(execution.pools.values(), execution.starved))
         if until_s > begin_s:
             self.busy_gpus = (execution.busy_gpu_s - gpu_s) / (until_s - begin_s)
             self.busy_cores = (execution.busy_core_s - core_s) / (until_s - begin_s)
@@ -290,6 +294,7 @@ class Model:
             "t_s": self.t_s,
             "next": self._next,
             "planned": self._planned,
+            "shortage": self._shortage.snapshot(),
             "told": dict(self._told),
             "drawn_w": self._drawn_w,
             "execution": keeping.kept(self.execution),
@@ -304,6 +309,7 @@ class Model:
         """Take back a snapshot."""
         self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), int(state["planned"])
         self._told, self._drawn_w = {name: float(state["told"][name]) for name in _TOLD if name in state["told"]}, float(state["drawn_w"])
+        self._shortage.restore(state["shortage"])
         keeping.restore(self.execution, state["execution"])
         self._answers = [(float(end_s), int(number)) for end_s, number in state["answers"]]
         self._wanted = [Request(*each) for each in state["wanted"]]

@@ -57,7 +57,7 @@ class Settings(BaseModel):
 
     ``library`` is *packaged* or ``import:NAME``; ``asks`` says which endpoint or function of the site it means by a target, such as
     ``chat = "chat-70b"``. With ``shared`` several workflows use one instance of a model together. A plan holds
-    for ``epoch_s``. A site without workflows plans none.
+    for ``epoch_s``, or until tasks have waited a minute for surplus that is gone. A site without workflows plans none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
