@@ -19,6 +19,8 @@ BANDS: Final[Mapping[str, str]] = {
     "harvest_cores": "harvest",
 }
 UNITS: Final[Mapping[str, str]] = {"hosts": "vCPUs", "servers": "GPUs"}
+# Names at the right end stand so far from one another, as a share of all cores.
+_APART: Final = 0.13
 
 
 def capacity(frame: pl.DataFrame, tokens: Tokens, span: Span, *, cursor_s: float, unit: str, height_px: int = 200) -> go.Figure:
@@ -79,7 +81,7 @@ def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Token
         value = float(got[-1]) if column == "reserve_cores" else float(frame[column][-1])
         middle = foot + value / 2
         foot += value
-        if value > 0.0 and middle - last > 0.09 * top and (middle <= top or last < 0.0):
+        if value > 0.0 and middle - last > _APART * top and (middle <= top or last < 0.0):
             fig.add_annotation(
                 x=1.0,
                 xref="paper",
@@ -93,7 +95,7 @@ def _names(fig: go.Figure, frame: pl.DataFrame, got: "np.ndarray", tokens: Token
             last = middle
     # The line of all keeps its own name, above that of a band that reaches it.
     fig.add_annotation(
-        x=1.0, xref="paper", y=max(top, last + 0.09 * top), text=f"{top:,.0f}".replace(",", "\u00a0"),
+        x=1.0, xref="paper", y=max(top, last + _APART * top), text=f"{top:,.0f}".replace(",", "\u00a0"),
         showarrow=False, xanchor="left", xshift=6,
         font={"color": tokens.broken_text, "size": LABEL_PX},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from twin.units import show
 TICKS: Final = (0.5, 0.9, 0.99, 0.999)
 _DEEPEST: Final = 3.5
 _MOST_TICKS: Final = 3
+_DIGITS: Final = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 _LEFT_PART: Final = 0.45
 
 
@@ -129,10 +130,7 @@ def _p99(fig: go.Figure, table: pl.DataFrame | None, name: str, colour: str, val
 
 def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:
     low, high = max(low, 1e-9), max(high, 2e-9)
-    exponents = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    ticks = [m * 10.0**e for e in exponents for m in (1.0, 2.0, 5.0) if low * 0.85 <= m * 10.0**e <= high * 1.15]
-    while len(ticks) > _MOST_TICKS:
-        ticks = ticks[::2]
+    ticks = log_ticks(low * 0.85, high * 1.15)
     fig.update_xaxes(
         type="log",
         tickangle=0,
@@ -140,6 +138,25 @@ def _log_ticks(fig: go.Figure, low: float, high: float, name: str) -> None:
         ticktext=[_short(tick, name) for tick in ticks],
         range=[np.log10(low * 0.85), np.log10(high * 1.15)],
     )
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between two ends of a logarithmic axis, no two so near that their words would touch on a phone.
+
+    >>> log_ticks(0.009, 2.2)
+    [0.01, 0.1, 1.0]
+    >>> [round(tick, 3) for tick in log_ticks(0.04, 0.25)]
+    [0.05, 0.1, 0.2]
+    """
+    exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    between = [[digit * 10.0**e for e in exponents for digit in digits if low <= digit * 10.0**e <= high] for digits in _DIGITS]
+    for found in between:
+        apart = np.diff(np.log10(found)).min() if len(found) > 1 else np.inf
+        if 1 < len(found) <= _MOST_TICKS and apart >= np.log10(high / low) / (_MOST_TICKS + 1):
+            return found
+    # Too long for decades: every second or third of them; too short for round numbers: whatever digit there is at either end.
+    decades, fine = between[2], between[3]
+    return decades[:: -(-len(decades) // _MOST_TICKS)] if len(decades) > 1 else sorted({*fine[:1], *fine[-1:]})
 
 
 def _short(value: float, name: str) -> str:
