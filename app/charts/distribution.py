@@ -13,6 +13,8 @@ from twin.units import show
 TICKS: Final = (0.5, 0.9, 0.99, 0.999)
 _DEEPEST: Final = 3.5
 _MOST_TICKS: Final = 3
+# Words of a tick on the smallest figure (95 px between its ends) take this share of it.
+_APART: Final = 0.42
 _DIGITS: Final = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 _LEFT_PART: Final = 0.45
 
@@ -146,17 +148,19 @@ def log_ticks(low: float, high: float) -> list[float]:
     >>> log_ticks(0.009, 2.2)
     [0.01, 0.1, 1.0]
     >>> [round(tick, 3) for tick in log_ticks(0.04, 0.25)]
-    [0.05, 0.1, 0.2]
+    [0.04, 0.2]
     """
     exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     between = [[digit * 10.0**e for e in exponents for digit in digits if low <= digit * 10.0**e <= high] for digits in _DIGITS]
     for found in between:
         apart = np.diff(np.log10(found)).min() if len(found) > 1 else np.inf
-        if 1 < len(found) <= _MOST_TICKS and apart >= np.log10(high / low) / (_MOST_TICKS + 1):
+        if 1 < len(found) <= _MOST_TICKS and apart >= _APART * np.log10(high / low):
             return found
     # Too long for decades: every second or third of them; too short for round numbers: whatever digit there is at either end.
     decades, fine = between[2], between[3]
-    return decades[:: -(-len(decades) // _MOST_TICKS)] if len(decades) > 1 else sorted({*fine[:1], *fine[-1:]})
+    if len(decades) > 1:
+        return decades[:: -(-len(decades) // _MOST_TICKS)]
+    return sorted({*fine[:1], *fine[-1:]}) or [float(f"{np.sqrt(low * high):.2g}")]
 
 
 def _short(value: float, name: str) -> str:
