@@ -71,7 +71,7 @@ def trade(
             )  # fmt: skip
         if plan.name == chosen:
             fig.add_annotation(
-                x=plan.metrics[x], y=plan.metrics[y], text="planned", showarrow=False, yshift=14,
+                x=plan.metrics[x], y=plan.metrics[y], text="planned", showarrow=False, xanchor="right", xshift=-12,
                 font={"color": tokens.text, "size": LABEL_PX},
             )  # fmt: skip
     bound_lines(fig, x, y, tokens, bounds or {})
@@ -134,9 +134,10 @@ def _points(front: Sequence[Planned], x: str, y: str, best: float, tokens: Token
 
 
 def _mark(fig: go.Figure, plan: Planned, x: str, y: str, tokens: Tokens) -> None:
-    colour = tokens.today if plan.kind == "today" else tokens.candidate
+    # What was measured of both may lie close together: one is named below, the other above, and a plan beside its point.
+    colour, place = (tokens.today, "bottom center") if plan.kind == "today" else (tokens.candidate, "top center")
     fig.add_scatter(
-        x=[plan.metrics[x]], y=[plan.metrics[y]], mode="markers+text", text=[plan.title], textposition="top center",
+        x=[plan.metrics[x]], y=[plan.metrics[y]], mode="markers+text", text=[plan.title], textposition=place,
         textfont={"color": tokens.muted, "size": LABEL_PX}, cliponaxis=False,
         marker={"symbol": "diamond-open", "size": 10, "color": colour, "line": {"width": 1.8}},
         hovertemplate=f"<b>{plan.title}</b><br>{figures(plan.metrics)}<extra></extra>", unselected={"marker": {"opacity": 1.0}},
