@@ -1,4 +1,4 @@
-"""When surplus that a plan counts on is gone: plan anew before the epoch ends."""
+"""Surplus that plans count on is gone: when to plan anew."""
 
 import math
 from collections.abc import Iterable
