@@ -1,5 +1,7 @@
 """Who gives way when a pool is short of cores, and who comes back."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HOSTS = POOLS.index("hosts")
 # A move costs more than a short stop: nobody comes home for a while, and more room must be there than for those that wait.
-_HOME_MARGINS = 3.0
+_HOME_MARGINS: Final = 3.0
 
 
 class Surplus:

@@ -87,6 +87,16 @@ def test_the_last_power_of_a_row_goes_to_those_that_want_a_higher_clock(holder, 
     assert (action.granted & OVERCLOCKED > 0).tolist() == [False, True]
 
 
+@pytest.mark.parametrize(("coming_w", "left"), [(0.0, True), (2_800.0, False)])
+def test_power_that_announced_work_will_draw_is_neither_overclocked_nor_grown_into(holder, seen, coming_w, left):
+    spare = {"row_coming_w": np.array([coming_w, 0.0]), "host_free_vcpus": np.full(4, 32.0), "host_free_memory_bytes": np.full(4, 1e12)}
+    busy = np.full(4, 0.9)
+    fast = holder().offer(seen(4, {"stateless": 2.0, "scale_out_in": 1.0}, busy_share=busy, spare=spare))
+    assert (fast.granted & OVERCLOCKED > 0).tolist() == [left, left, True, True]
+    grown = holder().offer(seen(4, HARVESTED, busy_share=busy, spare=spare)).size_share
+    assert (grown > 1.0).tolist() == [left, left, True, True]
+
+
 def test_work_that_may_wait_runs_a_little_slower_unless_a_higher_clock_saves_more(holder, seen):
     action = holder().offer(seen(1, {"delay_tolerance_s": 60.0}))
     assert action.clock_share.tolist() == [0.9]
