@@ -8,6 +8,7 @@ import polars as pl
 
 Arguments = Mapping[str, Any]
 ErrorKind = Literal["", "unknown tool", "bad arguments", "no data", "refused", "too long", "too much memory", "not answered"]
+ParameterType = Literal["text", "number", "integer", "boolean"]
 MOST_ROWS: Final = 200
 
 
@@ -43,6 +44,21 @@ class Reply:
     error_kind: ErrorKind = ""
     error: str = ""
     entities: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class TeamTool:
+    """A tool that a team added: a card, and the query or the runbook text that answers it; one of the two is empty.
+
+    ``sql`` is one SELECT over the same views as the tool ``sql``, with a parameter ``$name`` for each argument. ``types`` gives each
+    argument's type (text, number, integer, boolean), ``defaults`` the values of those that may be left out.
+    """
+
+    tool: Tool
+    sql: str
+    text: str
+    types: Mapping[str, ParameterType]
+    defaults: Mapping[str, Any]
 
 
 class Toolbox(Protocol):
