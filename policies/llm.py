@@ -66,7 +66,7 @@ def register_provider(name: str, handler: Provider) -> None:
     litellm.custom_provider_map = [*kept, {"provider": name, "custom_handler": _adapter(handler)}]
 
 
-def complete(
+def complete(  # noqa: PLR0913 - limits of a call are its arguments
     messages: Sequence[Message],
     schema: Mapping[str, Any] | None = None,
     *,
@@ -74,6 +74,7 @@ def complete(
     timeout_s: float = TIMEOUT_S,
     budget_usd: float | None = None,
     max_tokens: int = 4096,
+    temperature: float = 0.0,
     home: Path | None = None,
 ) -> Reply:
     """Ask a model once and return its reply; the caller validates and stores it.
@@ -86,6 +87,8 @@ def complete(
         As LiteLLM names it; keys are read from the environment by LiteLLM alone.
     timeout_s, budget_usd, max_tokens
         Limits. A call whose largest possible price is above the budget is not made.
+    temperature
+        0 says the likeliest; 1 as the model would, differently each time.
     home
         Where LiteLLM may keep its token tables; its own folder otherwise.
 
@@ -100,7 +103,7 @@ def complete(
     _within_budget(litellm, messages, model, max_tokens, budget_usd)
     asked = {"messages": [dict(message) for message in messages], "response_format": _response_format(schema), "max_tokens": max_tokens}
     began = perf_counter()
-    answer = _ask(litellm, {**asked, "model": model, "temperature": 0.0}, timeout_s)
+    answer = _ask(litellm, {**asked, "model": model, "temperature": temperature}, timeout_s)
     return _reply(litellm, answer, model, perf_counter() - began, messages, schema)
 
 
