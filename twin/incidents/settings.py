@@ -27,7 +27,8 @@ class Service(BaseModel):
 
     ``rate_per_s`` comes from outside (0: only from other services), with the swing of the day. ``cores`` is of each instance, one on each
     host of ``hosts``. ``service_s`` is the core time of a request, ``latency_p99_objective_s`` and ``error_objective_share`` what an
-    alert holds it to. ``memory_bytes`` is of an instance.
+    alert holds it to. ``memory_bytes`` is of an instance. A request waits ``queue_s`` at most before it is turned away; who asks from
+    outside gives up after ``client_timeout_s`` and asks again, ``client_retries`` times at most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,9 @@ class Service(BaseModel):
     peak_hour: Annotated[float, Field(ge=0, lt=24)] = 14.0
     cores: Annotated[float, Field(gt=0, le=256)] = 2.0
     service_s: Annotated[float, Field(gt=0, le=60)] = 0.004
+    queue_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    client_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    client_retries: Annotated[int, Field(ge=0, le=10)] = 1
     memory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 4 << 30
     latency_p99_objective_s: Annotated[float, Field(gt=0, le=600)] = 0.5
     error_objective_share: Annotated[float, Field(gt=0, le=1)] = 0.01

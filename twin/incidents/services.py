@@ -1,0 +1,177 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False, disallow-incomplete-defs=False
+"""Requests through a graph of services: queues, time-outs, retries.
+
+One window is one step. Requests of a service wait first come first served for its cores, pooled over its instances. A request that
+its caller has given up is served all the same: under overload work is done for nobody, callers try again, and the load can stay
+above what is served after its trigger is gone (metastable failures: Bronson et al., HotOS 2021). How often a call failed in one
+window decides how often it is made again in the next.
+
+Waits are those of Allen and Cunneen for c servers at the utilisation of the window, and what a backlog takes on top. A latency is
+the sum of own wait, own time and of the calls, one after the other; its distribution is taken as lognormal of the same mean and
+variance. All of these are approximations of stated form: the tests hold them against simulated queues.
+"""
+
+import math
+from typing import Final
+
+import numba
+import numpy as np
+
+# Columns of `services`, float64, one row per service: what holds in a window.
+OUTSIDE: Final = 0  # requests per second from outside, each counted once
+CORES: Final = 1  # of all live instances, by their speed
+SERVICE_S: Final = 2  # core time of a request
+OWN_ERROR: Final = 3  # share of requests that fail here by themselves
+QUEUE_S: Final = 4  # the longest wait that a request is queued for; beyond it is turned away
+CLIENT_TIMEOUT_S: Final = 5
+CLIENT_RETRIES: Final = 6
+SERVICE_COLUMNS: Final = 7
+
+# Columns of `calls`, float64, one row per call (caller, callee).
+TIMES: Final = 0
+TIMEOUT_S: Final = 1
+RETRIES: Final = 2
+REFUSED: Final = 3  # share of attempts that fail before they reach the callee
+NETWORK_S: Final = 4  # mean of what the way there and back takes
+NETWORK_VAR: Final = 5
+OTHER_S: Final = 6  # mean latency of a callee that is no service
+OTHER_VAR: Final = 7
+OTHER_ERROR: Final = 8
+CALL_COLUMNS: Final = 9
+
+# Columns of `state`, float64, one row per service: what lasts from window to window.
+BACKLOG: Final = 0  # requests that wait
+CLIENT_FAILING: Final = 1  # share of the outside's attempts that failed
+STATE_COLUMNS: Final = 2
+
+# Columns of `found`, float64, one row per service: what came of a window.
+OFFERED: Final = 0  # attempts per second that reach it
+SERVED: Final = 1  # per second, whoever still waits for them
+MEAN_S: Final = 2  # of what it takes to answer, its calls included
+VAR: Final = 3
+ERROR: Final = 4  # share of attempts without a good answer, time-outs of the caller not counted
+BUSY: Final = 5  # cores in use
+RETRIED: Final = 6  # attempts per second that are repetitions
+TURNED_AWAY: Final = 7  # share of attempts
+FOUND_COLUMNS: Final = 8
+
+_FULL: Final = 0.98  # waits of a stationary queue are taken at this utilisation at most; above, the backlog says how long
+_CV2: Final = 1.0  # squared coefficient of variation of core times and of gaps between requests
+
+
+@numba.njit(cache=True, nogil=True)
+def attempts(failing, retries):
+    """Return how often a call is made on average that is repeated up to so many times where it fails."""
+    if failing >= 1.0:
+        return retries + 1.0
+    return (1.0 - failing ** (retries + 1.0)) / (1.0 - failing)
+
+
+@numba.njit(cache=True, nogil=True)
+def wait_s(offered_per_s, cores, service_s):
+    """Return the mean wait of a stationary queue (Allen and Cunneen; Sakasegawa's approximation of Erlang's C)."""
+    busy = min(offered_per_s * service_s / cores, _FULL)
+    servers = max(cores, 1.0)
+    return _CV2 * service_s * busy ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) / (servers * (1.0 - busy))
+
+
+@numba.njit(cache=True, nogil=True)
+def later_than(limit_s, mean_s, var):
+    """Return the share of a lognormal of mean and variance above a limit."""
+    if mean_s <= 0.0:
+        return 0.0
+    spread = math.log1p(var / (mean_s * mean_s))
+    if spread < 1e-12:
+        return 1.0 if mean_s > limit_s else 0.0
+    sigma = math.sqrt(spread)
+    return 0.5 * math.erfc((math.log(limit_s) - (math.log(mean_s) - 0.5 * spread)) / (sigma * math.sqrt(2.0)))
+
+
+@numba.njit(cache=True, nogil=True)
+def step(dt_s, order, services, callers, callees, calls, failing, state, found):
+    """Go through one window; ``failing`` (C), ``state`` and ``found`` (S) are written.
+
+    ``order`` names the services, callers before callees; in a cycle a callee that comes first answers as in the last window.
+    ``callees`` is -1 where a call leaves the services.
+    """
+    found[:, OFFERED] = 0.0
+    found[:, RETRIED] = 0.0
+    for s in order:
+        tries = attempts(state[s, CLIENT_FAILING], services[s, CLIENT_RETRIES])
+        found[s, OFFERED] += services[s, OUTSIDE] * tries
+        found[s, RETRIED] += services[s, OUTSIDE] * (tries - 1.0)
+        _queue(dt_s, s, services, state, found)
+        for c in range(len(callers)):
+            if callers[c] == s and callees[c] >= 0:
+                tries = attempts(failing[c], calls[c, RETRIES])
+                made = found[s, SERVED] * calls[c, TIMES]
+                found[callees[c], OFFERED] += made * tries * (1.0 - calls[c, REFUSED])
+                found[callees[c], RETRIED] += made * (tries - 1.0) * (1.0 - calls[c, REFUSED])
+    for k in range(len(order) - 1, -1, -1):
+        _answer(order[k], services, callers, callees, calls, failing, state, found)
+
+
+@numba.njit(cache=True, nogil=True)
+def _queue(dt_s, s, services, state, found):
+    """Serve what one service can; what is left waits or is turned away."""
+    offered, cores, each_s = found[s, OFFERED], services[s, CORES], services[s, SERVICE_S]
+    before = state[s, BACKLOG]
+    able_per_s = cores / each_s
+    if able_per_s <= 0.0:
+        found[s, SERVED] = found[s, BUSY] = state[s, BACKLOG] = 0.0
+        found[s, TURNED_AWAY] = 1.0
+        found[s, MEAN_S] = found[s, VAR] = 0.0
+        return
+    served = min(before / dt_s + offered, able_per_s)
+    left = max(before + (offered - served) * dt_s, 0.0)
+    most = services[s, QUEUE_S] * able_per_s
+    away = max(left - most, 0.0)
+    left -= away
+    state[s, BACKLOG] = left
+    queued_s = 0.5 * (before + left) / able_per_s
+    waited_s = wait_s(offered, cores, each_s)
+    found[s, SERVED] = served
+    found[s, BUSY] = served * each_s
+    found[s, TURNED_AWAY] = min(away / (offered * dt_s), 1.0) if offered > 0.0 else 0.0
+    found[s, MEAN_S] = each_s + waited_s + queued_s
+    found[s, VAR] = each_s * each_s + waited_s * waited_s
+
+
+@numba.njit(cache=True, nogil=True)
+def _answer(s, services, callers, callees, calls, failing, state, found):
+    """Add what its calls take to what one service takes, and how they fail to how it fails."""
+    good = (1.0 - services[s, OWN_ERROR]) * (1.0 - found[s, TURNED_AWAY])
+    for c in range(len(callers)):
+        if callers[c] != s:
+            continue
+        to = callees[c]
+        mean, var, error = calls[c, OTHER_S], calls[c, OTHER_VAR], calls[c, OTHER_ERROR]
+        if to >= 0:
+            mean, var, error = found[to, MEAN_S], found[to, VAR], found[to, ERROR]
+        mean, var, limit_s = mean + calls[c, NETWORK_S], var + calls[c, NETWORK_VAR], calls[c, TIMEOUT_S]
+        late = later_than(limit_s, mean, var)
+        refused = calls[c, REFUSED]
+        fails = refused + (1.0 - refused) * (1.0 - (1.0 - late) * (1.0 - error))
+        failing[c] = fails
+        tries = attempts(fails, calls[c, RETRIES])
+        once_s = (1.0 - refused) * (late * limit_s + (1.0 - late) * min(mean, limit_s))
+        found[s, MEAN_S] += calls[c, TIMES] * tries * once_s
+        found[s, VAR] += calls[c, TIMES] * tries * min(var, limit_s * limit_s)
+        good *= (1.0 - fails ** (calls[c, RETRIES] + 1.0)) ** calls[c, TIMES]
+    found[s, ERROR] = 1.0 - good
+    late = later_than(services[s, CLIENT_TIMEOUT_S], found[s, MEAN_S], found[s, VAR])
+    state[s, CLIENT_FAILING] = 1.0 - (1.0 - late) * good
+
+
+def quantile_s(mean_s, var, share):
+    """Return a quantile (any share) of lognormal latencies of means and variances, seconds; 0 where there is nothing.
+
+    >>> quantile_s(np.array([1.0]), np.array([0.0]), 0.99).tolist()
+    [1.0]
+    """
+    from scipy.special import ndtri
+
+    mean = np.asarray(mean_s, dtype=np.float64)
+    safe = np.where(mean > 0.0, mean, 1.0)
+    spread = np.log1p(np.asarray(var) / (safe * safe))
+    return np.where(mean > 0.0, np.exp(np.log(safe) - 0.5 * spread + np.sqrt(spread) * ndtri(share)), 0.0)
