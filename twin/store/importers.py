@@ -171,6 +171,13 @@ def _hints_log(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(log, log.height, _span_s(log) if log.height else 0.0, notes)
 
 
+def _predictions(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import predictions_file
+
+    named, notes = predictions_file.read(path)
+    return Contents(named, named.height, 0.0, notes)
+
+
 def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import vm_trace
 
@@ -222,6 +229,7 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "workload-classes": _workload_classes,
     "hints-log": _hints_log,
     "executors": _executors,
+    "predictions": _predictions,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
