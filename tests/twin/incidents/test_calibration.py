@@ -22,7 +22,7 @@ def forecaster(count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(("count", "bins", "mean", "most"), [(118, 10, 0.102, 0.143), (118, 5, 0.073, 0.117), (500, 10, 0.049, 0.067)])
 def test_a_perfect_forecaster_shows_an_error_too(count, bins, mean, most):
-    """Figures measured before with another program; of the spread of its confidences only their mean is known, 0.364."""
+    """Six figures of another program. How its confidences spread is not known: a beta of mean 0.364 was chosen to meet the first."""
     found = [c.perfect(np.random.default_rng(seed).beta(2.0, 3.5, count), bins=bins, draws=500, seed=seed) for seed in range(20)]
     assert np.mean([each.mean for each in found]) == pytest.approx(mean, rel=0.04)
     assert np.mean([each.most for each in found]) == pytest.approx(most, rel=0.06)
