@@ -101,7 +101,7 @@ def _card(file: Path, given: Mapping[str, Any]) -> _Card:
 
 
 def _tool(card: _Card) -> TeamTool:
-    properties = {
+    properties: dict[str, dict[str, Any]] = {
         name: {"type": _SCHEMA[argument.type], "description": argument.meaning}
         | ({} if argument.default is None else {"default": argument.default})
         for name, argument in card.arguments.items()
