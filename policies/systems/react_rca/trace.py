@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from twin.incidents.tools import Arguments, Reply, Toolbox
+from twin.incidents.tools import Arguments, ErrorKind, Reply, Toolbox
 from twin.incidents.toolset import COLUMNS
-from twin.incidents.trajectory import MOST_STEPS, Step
+from twin.incidents.trajectory import Step
 
 _NUMBERS: Final = frozenset(
     ("hops", "before", "after", "robust_z", "n_sigma", "median_shift", "onset_s", "samples", "time", "value", "count", "similarity")
@@ -17,15 +17,10 @@ _NUMBERS: Final = frozenset(
 
 @dataclass(slots=True)
 class Trace:
-    """Calls tools for a driver and writes down what came of it, at most ``MOST_STEPS`` steps."""
+    """Calls tools for a driver and writes down what came of it."""
 
     tools: Toolbox
     steps: list[Step] = field(default_factory=list)
-
-    @property
-    def full(self) -> bool:
-        """Return whether only the step is left that submits."""
-        return len(self.steps) >= MOST_STEPS - 1
 
     def call(self, thought: str, action: str, arguments: Arguments) -> Reply:
         """Call a tool and note the step; an error is noted and handed back like any other answer."""
@@ -34,8 +29,18 @@ class Trace:
         self.note(thought, action, arguments, observation, reply)
         return reply
 
-    def note(self, thought: str, action: str, arguments: Arguments, observation: str, reply: Reply | None = None) -> None:
-        """Note a step whose observation the driver wrote itself."""
+    def note(
+        self,
+        thought: str,
+        action: str,
+        arguments: Arguments,
+        observation: str,
+        reply: Reply | None = None,
+        *,
+        error_kind: ErrorKind = "",
+        tokens: tuple[int, int, float] = (0, 0, 0.0),
+    ) -> None:
+        """Note a step whose observation the driver wrote itself; ``tokens`` are those in, those out, and their price in USD."""
         self.steps.append(
             Step(
                 number=len(self.steps) + 1,
@@ -44,8 +49,11 @@ class Trace:
                 arguments=dict(arguments),
                 observation=observation,
                 evidence_id="" if reply is None else reply.evidence_id,
-                ok=reply is None or reply.ok,
-                error_kind="" if reply is None else reply.error_kind,
+                ok=not error_kind if reply is None else reply.ok,
+                error_kind=error_kind if reply is None else reply.error_kind,
+                tokens_in=tokens[0],
+                tokens_out=tokens[1],
+                cost_usd=tokens[2],
             )
         )
 
