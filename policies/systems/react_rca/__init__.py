@@ -3,6 +3,7 @@
 from typing import Final
 
 from policies.system import System
+from policies.systems.react_rca.claims import CLAIMS
 from policies.systems.react_rca.knobs import ReactRcaKnobs
 from policies.systems.react_rca.policy import ReactRca
 
@@ -17,4 +18,5 @@ SYSTEM: Final = System(
     build=ReactRca,
     paper="react-rca",
     watch=("incidents.rca_top1_share", "incidents.rca_top3_share", "incidents.time_to_diagnose_mean_s"),
+    claims=CLAIMS,
 )

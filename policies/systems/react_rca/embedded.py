@@ -36,11 +36,16 @@ class Embedded:
         self._incident = seen.incident
         self._tools = seen.tools
         self._trace = Trace(seen.tools)
+        self._cut = False
 
     def investigate(self, holder: str) -> Investigation:
         """Return the draft; the verifier has not seen it yet."""
         seen, wide = self._look()
-        looked, similar = self._tell_apart(form(seen)), tuple(seen.history["incident_id"].to_list())
+        formed = form(seen)
+        if self._cut:
+            seen = self._follow(seen, formed)
+            formed = form(seen)
+        looked, similar = self._tell_apart(formed), tuple(seen.history["incident_id"].to_list())
         suspects = [item for item in looked if not item.onset_s > self._incident.onset_s + LATE_S]
         status, why = verdict(seen, suspects)
         excluded = ruled_out(seen, wide, looked)
@@ -80,6 +85,7 @@ class Embedded:
             "topology",
             {"entity": who, "direction": "depends_on", "hops": 12},
         )
+        self._cut = graph.truncated
         asked = {**around, "normal_from_s": normal_s}
         scan = call(
             f"Seen: {_counted(rows_of(graph), 'dependency')}. Expected: the cause, or what it did, moved no later than the symptom.",
@@ -109,6 +115,22 @@ class Embedded:
         cited = {"scan": scan.evidence_id, "events": events.evidence_id, "changes": changes.evidence_id}
         seen = Seen(incident, rows_of(graph), rows_of(scan), rows_of(events), rows_of(changes), rows_of(history), cited)
         return seen, rows_of(wide)
+
+    def _follow(self, seen: Seen, suspects: Sequence[Suspect]) -> Seen:
+        """Ask around the first two suspects where what the symptom hangs on was too long for one answer.
+
+        Without the edges between them what one explains of the other is not seen.
+        """
+        frames = [seen.topology]
+        for entity in dict.fromkeys(item.candidate.entity for item in suspects[:2]):
+            for direction in ("depends_on", "depended_on_by"):
+                reply = self._trace.call(
+                    f"What {self._incident.entity_id} hangs on was cut off. Expected: what moved around {entity} hangs together.",
+                    "topology",
+                    {"entity": entity, "direction": direction, "hops": 12},
+                )
+                frames.append(rows_of(reply))
+        return replace(seen, topology=pl.concat(frames).unique(["source", "target", "kind"], maintain_order=True))
 
     def _tell_apart(self, suspects: Sequence[Suspect]) -> list[Suspect]:
         """Look at the deciding metric of the first two, the way of the first to the symptom, and whom it reaches."""

@@ -126,3 +126,18 @@ def test_tools_that_fail_end_in_an_inconclusive_answer(heat):
 def test_every_signature_is_of_a_known_class_and_each_class_but_none_has_one():
     assert {item.cause for item in SIGNATURES} == set(CAUSES) - {"none"}
     assert all(any(sign.key for sign in item.signs) for item in SIGNATURES)
+
+
+def test_where_the_topology_is_too_long_for_one_answer_the_cause_is_still_found(heat, plot):
+    for n in range(3, 161):
+        place = 2 if n <= 40 else 1
+        heat.kinds |= {f"chat-70b/{n}": "instance", f"server-{n}": "server", f"rack-{n}": "rack"}
+        heat.edges[:0] = [("chat-70b", f"chat-70b/{n}", "made of"), (f"chat-70b/{n}", f"server-{n}", "runs on")]
+        heat.edges += [(f"server-{n}", f"rack-{n}", "in"), (f"rack-{n}", f"row-{place}", "in")]
+        heat.telemetry[f"rack-{n}", "racks.inlet_c"] = plot(23.0, 8.0 * (place == 2), 16_800.0)
+    found = investigate(heat)
+    assert (found.hypotheses[0].entity_id, found.hypotheses[0].cause) == ("aisle-2", "air_handler_lost")
+    assert found.hypotheses[0].path[0] == "aisle-2"
+    assert found.hypotheses[0].path[-1] == "chat-70b"
+    assert found.status != "inconclusive"
+    assert found.unsupported == 0
