@@ -210,7 +210,7 @@ def _reasons(series: Series, told: Evidence, graph: Dependencies, entity: int, f
         said.append(f"{min(told.share[entity], 9.99):.0%} of the symptom's excess passes through it")
     if told.gone[entity] > 0.0:
         said.append(f"{told.gone[entity]:.0%} of what it always reports fell silent")
-    anomalous = [i for i in np.flatnonzero(graph.calls[entity]) if told.loudest[i] >= 0 and told.columns.z[told.loudest[i]] > SIGNIFICANT]
+    anomalous = [i for i in graph.callee[graph.caller == entity] if told.loudest[i] >= 0 and told.columns.z[told.loudest[i]] > SIGNIFICANT]
     if anomalous:
         said.append(f"{len(anomalous)} of its callees moved too: {', '.join(graph.ids[i] for i in anomalous[:3])}")
     if np.isfinite(told.onset_s[entity]):

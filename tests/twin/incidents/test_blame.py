@@ -67,6 +67,15 @@ def test_a_window_without_a_quiet_sample_is_judged_by_normal_times() -> None:
     assert found.ranking[0].entity_id == "back"
 
 
+def test_what_began_after_the_symptom_is_less_to_blame() -> None:
+    series, normal = chain(0.1, quiet_callee=True)
+    series.values[95:, 3] += 0.1
+    found = {each.entity_id: each for each in blame(series, CALLS, ("front", "latency"), normal, ~normal, 89 * 60.0).ranking}
+    assert "late onset" in " ".join(found["other"].reasons)
+    assert "late onset" not in " ".join(found["middle"].reasons)
+    assert found["other"].score < found["middle"].score
+
+
 def test_an_empty_window_is_refused() -> None:
     series, normal = chain(0.1)
     with pytest.raises(ValueError, match="no normal sample"):
