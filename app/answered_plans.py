@@ -41,9 +41,9 @@ def _shown(front: Mapping[str, Any], key: str) -> None:
     cells = fronts.table(front)
     frame = pl.DataFrame([list(each) for each in cells], schema=["", "plan", *fronts.COLUMNS], orient="row")
     with parts.panel(fronts.statement(front), f"plans-{key}", data=frame):
-        st.html(f'<p class="iw-said">{html.escape(str(front["why"]))}.</p>')
+        st.html(f'<p class="iw-said">{html.escape(str(front["why"])[:1].upper() + str(front["why"])[1:])}.</p>')
         for missed in fronts.misses(front):
-            st.html(f'<p class="iw-note">{parts.mark("broken", "")}{html.escape(missed)}</p>')
+            st.html(f'<p class="iw-note">{parts.mark("broken", "")} {html.escape(missed)}</p>')
         if cells:
             rows(_COLUMNS, [_row(*each) for each in cells], state.colours(), key=f"plans-rows-{key}")
         st.html(f'<p class="iw-note">{html.escape(fronts.BASIS[0].upper() + fronts.BASIS[1:])}.</p>')

@@ -12,6 +12,9 @@ COLUMNS: Final[Mapping[str, str]] = {
     "cost": "workflows.cost_usd_per_job",
     "quality": "workflows.quality_min_share",
 }
+_LIMITS: Final[Mapping[str, str]] = {
+    "makespan_s": "makespan", "energy_j": "energy of a job", "cost_usd": "cost of a job", "quality_share": "quality", "gpus": "GPUs",
+}  # fmt: skip
 BASIS: Final = "of one job, as predicted for the busiest epoch on an idle site; a run plans anew each epoch, for all workflows together"
 
 
@@ -38,4 +41,14 @@ def table(front: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def misses(front: Mapping[str, Any]) -> list[str]:
     """Return what the nearest plan misses, in words."""
-    return list(front["nearest"]["misses"]) if front["chosen"] is None and front["nearest"] else []
+    return [in_words(each) for each in front["nearest"]["misses"]] if front["chosen"] is None and front["nearest"] else []
+
+
+def in_words(missed: str) -> str:
+    """Return a missed limit with the limit's name as it is read.
+
+    >>> in_words("quality_share: 93 %, asked is 99 %")
+    'quality: 93 %, asked is 99 %'
+    """
+    name, colon, figures = missed.partition(":")
+    return f"{_LIMITS.get(name, name)}{colon}{figures}"

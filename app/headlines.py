@@ -28,6 +28,7 @@ _WORKED: Final[Mapping[str, str]] = dict.fromkeys(
         "functions.latency_p99_s",
         "functions.cold_start_share",
         "workflows.makespan_p50_s",
+        "workflows.makespan_p99_s",
         "workflows.energy_j_per_job",
         "workflows.cost_usd_per_job",
         "workflows.quality_min_share",

@@ -110,7 +110,13 @@ def reached(row: Row, value: float | None) -> str:
         if find.quantity.endswith("_events"):
             return f"{show(value, find.quantity)} a day"
         return show(value, find.quantity) if not find.quantity.endswith("gpus_mean") else f"{value:.3g} GPUs"
-    return f"{value:.3g} times the load" if isinstance(find, Capacity) else quantity(value, row.claim.unit)
+    if isinstance(find, Capacity):
+        return f"{value:.3g} times the load"
+    # The unit of a claim is that of what is compared in the end: of a change or a ratio it is not that of the levels.
+    form = row.claim.evidence.form if row.claim.evidence.against else "value"
+    if form == "change" and row.claim.metric in METRICS:
+        return show(value, row.claim.metric)
+    return quantity(value, row.claim.unit if form == "value" else "")
 
 
 def computed(row: Row) -> list[tuple[str, str]]:

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from policies import study
 from policies.policy import TODAY, Schedule
 from twin.run import Run, simulate
 from twin.scenario import Scenario, load
+
+# Timings never fail a test.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from twin.scenario import Scenario
 from twin.stack import Phase
 from twin.workloads.negotiation import hint, keys, notices, session
-from twin.workloads.negotiation.counterpart import Answered, Ear, Grant, Notice, Said, grants
+from twin.workloads.negotiation.counterpart import Answered, Ear, Grant, Heard, Notice, Said, grants, heard
 from twin.workloads.negotiation.outside import near
 from twin.world import World
 
-__all__ = ["Answered", "Grant", "Live", "Notice", "Said"]
+__all__ = ["Answered", "Grant", "Heard", "Live", "Notice", "Said"]
 _ROUNDING_S: Final = 1e-9
 _ANSWERS: Final = {"accepted": notices.ACCEPTED, "declined": notices.DECLINED}
 
@@ -38,6 +38,7 @@ class Live:
         negotiation = self._world.negotiating.model
         assert negotiation is not None
         self._negotiation, self._tenants = negotiation, negotiation.tenants
+        negotiation.hearing.became = {}
         self._vm_ids = negotiation.tenants.vm_ids()
         self._numbers: dict[str, dict[str, int]] = {}
         self._recording = session.Recording()
@@ -153,6 +154,13 @@ class Live:
     def notices(self, after: int = -1, workload_id: str | None = None, most: int | None = None) -> list[Notice]:
         """Return the notices with a higher number than ``after``, in order; of one workload, and the first so many where it is said."""
         return self._ear.notices(after, workload_id, most)
+
+    def heard(self, workload_id: str | None = None) -> list[Heard]:
+        """Return what became of the latest hint of each key that was given, by whom it is about; of one workload's where it is named."""
+        found = []
+        for (scope, of_id, key), (t_s, value) in self._recording.latest().items():
+            found.append(heard(self._negotiation, (scope, of_id, self._number(scope, of_id)), key, t_s, value))
+        return [each for each in found if workload_id in (None, each.workload_id)]
 
     def workload_of(self, notice_id: int) -> str:
         """Return whose notice that is; ValueError where it is none, or one of long ago."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +94,16 @@ class Negotiating:
 
     # -- a tick -----------------------------------------------------------------
 
-    def step(self, phase: Phase, t_s: float, until_s: float) -> None:
-        """Let platform and VMs talk at the beginning of a tick, and do what is due; the tick that it begins is felt by all domains."""
+    def step(self, phase: Phase, t_s: float, until_s: float, row_coming_w: Floats) -> None:
+        """Let platform and VMs talk at the beginning of a tick, and do what is due; the tick that it begins is felt by all domains.
+
+        ``row_coming_w`` (R) is what work that is announced will draw beyond what rows draw now.
+        """
         model = self.model
         if model is None:
             return
         standing, others = self._standing()
-        seen = self._seen = model.observe(t_s, until_s, standing, self._spare(t_s, standing, others))
+        seen = self._seen = model.observe(t_s, until_s, standing, self._spare(t_s, standing, others, row_coming_w))
         self._apply(t_s, model.act(seen, self._wanted(phase, seen), standing), seen)
 
     def account(self, until_s: float) -> None:
@@ -157,7 +160,7 @@ class Negotiating:
             vm, place, row, busy, power_w = vm[order], place[order], row[order], busy[order], power_w[order]
         return Standing(vm, place, row, busy, power_w, self._met), others
 
-    def _spare(self, t_s: float, standing: Standing, others: Floats) -> Spare:
+    def _spare(self, t_s: float, standing: Standing, others: Floats, row_coming_w: Floats) -> Spare:
         model, plant = self.model, self._plant.observe()
         assert model is not None
         total = np.array([host_vcpus() * self._hosts, self._gpus], dtype=np.float64)
@@ -178,11 +181,19 @@ class Negotiating:
             host_free_vcpus=np.maximum(host_vcpus() - rented, 0.0),
             host_idle_vcpus=np.maximum(np.minimum(rented, host_vcpus()) - busy, 0.0),
             host_free_memory_bytes=self._memory.host_free_bytes,
-            row_power_w=plant.row_power_w,
+            row_power_w=self._row_power_w(t_s, standing),
             row_budget_w=plant.row_budget_w,
             carbon_kg_per_kwh=float(self._carbon(np.array([t_s]))[0]),
             others_cores=others,
+            row_coming_w=row_coming_w,
         )
+
+    def _row_power_w(self, t_s: float, standing: Standing) -> Floats:
+        """Return what rows draw, shape R. Before the first tick meters show idle machines: what VMs are about to draw is added."""
+        measured_w = self._plant.observe().row_power_w
+        if t_s > 0.0:
+            return measured_w
+        return read_only(measured_w + np.bincount(standing.row, weights=standing.power_w, minlength=len(measured_w)))
 
     # -- what is wanted, what is done -----------------------------------------------
 
@@ -191,7 +202,7 @@ class Negotiating:
         count = len(seen.vm)
         granted, take, cause = (np.zeros(count, dtype=np.int64) for _ in range(3))
         size, clock = np.ones(count), np.ones(count)
-        why: Ints | None = None
+        why: NDArray[np.signedinteger[Any]] | None = None
 
         def members(scopes: tuple[Scope, ...]) -> Bools:
             named = [seen.workload_ids.index(scope.id) for scope in scopes if scope.id in seen.workload_ids]

@@ -31,6 +31,7 @@ from twin.sources import data_dir, digest, imported, toml
 from twin.units import parse, suffix_of
 from twin.workflows import model as workflows_model
 from twin.workloads import model as workloads_model
+from twin.workloads.host_population import host_vcpus
 from twin.workloads.negotiation import checking as negotiating
 
 # Temperatures under such names are differences: 9 F of them are 5 C.
@@ -229,6 +230,7 @@ def _check_places(scenario: Scenario) -> None:
     memory_model.check_faults(scenario.faults_of("memory"), scenario.fleet.host_ids)
     prices.table(scenario.spec.memory.prices)  # refuses one that there is not
     _check_unheard(scenario)
+    _check_hosts(scenario)
     _check_filled(scenario)
     _check_asked(scenario)
     endpoints = {endpoint.id for endpoint in scenario.spec.serving.endpoints}
@@ -248,6 +250,18 @@ def _check_places(scenario: Scenario) -> None:
         raise ValueError(f"workloads.vms: {min(mixed)!r} is an endpoint; iaas VMs are rented, give them another name")
 
 
+def _check_hosts(scenario: Scenario) -> None:
+    """Refuse hosts and cores of functions that the fleet does not have."""
+    functions, known = scenario.spec.functions, scenario.fleet.host_ids
+    for name in expand(functions.hosts):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known[:5]) or 'none'}"
+            raise ValueError(f"functions.hosts: {name!r} is no CPU host of the fleet; {hint}")
+    if functions.hosts and functions.cores > (most := host_vcpus()):
+        raise ValueError(f"functions.cores: {functions.cores} are more than the {most} vCPUs of a host; lower them or add hosts")
+
+
 def _check_filled(scenario: Scenario) -> None:
     """Refuse functions and workflows on places that no VMs of theirs fill: their load is that of these VMs."""
     spec = scenario.spec
@@ -256,9 +270,12 @@ def _check_filled(scenario: Scenario) -> None:
         ("functions", spec.functions.workload, spec.functions.hosts),
         ("workflows", spec.workflows.workload, workflows),
     ):
+        named = expand(places)
+        if twice := [name for name in named if named.count(name) > 1]:
+            raise ValueError(f"{key}: {twice[0]} is written twice; keep one")
         groups = [group for group in spec.workloads.vms if group.workload == workload and group.kind == "iaas"]
         filled = {name for group in groups for name in expand(group.servers)}
-        if missing := [name for name in expand(places) if name not in filled]:
+        if missing := [name for name in named if name not in filled]:
             raise ValueError(
                 f"{key}: {missing[0]} is filled by no VM of {workload or 'a workload'!r}; add a group of that workload with servers = "
                 f'["{missing[0]}"] and load = {{ mean_share = 0, swing_share = 0, noise_share = 0 }} to workloads.vms'
@@ -322,7 +339,9 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]} (it is {problem.get('input')!r:.60})"
+    # A rule between several keys is told of their whole table, of which the beginning says nothing.
+    given = "" if isinstance(problem.get("input"), Mapping) else f" (it is {problem.get('input')!r:.60})"
+    return f"{key}: {message[0].lower()}{message[1:]}{given}"
 
 
 def _fields_at(model: Any, location: list[Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Functions and workflows in the world: whom they ask, what they stand on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -69,6 +70,7 @@ class Working:
             self.functions.run(_runtime(phase, self.functions))
         self._asked: dict[int, _Asked] = {}
         self._took_s: dict[str, float] = {}
+        self._planned_by = ""
         self._slowdown = np.zeros(len(fleet.host_ids))
 
     @property
@@ -88,14 +90,25 @@ class Working:
             return
         self._answer(until_s)
         if self.workflows.holds:
-            if self.workflows.opens_epoch:
+            surplus = self._surplus()
+            self.workflows.meet(surplus)
+            # Another planner plans at once, not when the epoch of the one before it ends.
+            by = _planner(phase)
+            if self.workflows.opens_epoch or by != self._planned_by:
                 self.workflows.plan(self._planned(phase))
-            self.workflows.advance(until_s, self._surplus(), self._foreseen(t_s))
+                self._planned_by = by
+            self.workflows.advance(until_s, surplus, self._foreseen(t_s))
             self._ask(t_s, until_s)
         if self.functions.holds:
-            hosts = self._function_hosts
-            cores = np.full(len(hosts), float(self.functions.settings.cores))
-            self.functions.advance(until_s, cores, 1.0 / (1.0 + self._slowdown[hosts]))
+            self.functions.advance(until_s, self._cores(), 1.0 / (1.0 + self._slowdown[self._function_hosts]))
+
+    def _cores(self) -> Floats:
+        """Return the cores that calls have on each host of functions: none in a dark row, a share where more spin than it has left."""
+        own = float(self.functions.settings.cores)
+        lit = self._plant.observe().row_live[self._fleet.rack_rows[self._fleet.host_racks[self._function_hosts]]]
+        # Cores that spin and cores of calls that do not fit side by side take turns.
+        turns = np.minimum(host_vcpus() / (own + self.functions.spinning()), 1.0)
+        return np.asarray(np.where(lit, own * turns, 0.0))
 
     def _planned(self, phase: Phase) -> PlanAction:
         """Return the plans of the holders: for each workflow that of the first whose scope it is in."""
@@ -105,6 +118,7 @@ class Working:
         seen = self.workflows.observe(room_w, self._targets_s())
         plans: dict[str, Plan] = {}
         refused: dict[str, str] = {}
+        upcoming: dict[str, float] = {}
         free = set(self.workflows.workflow_ids)
         for holding in phase.stack(_PLAN):
             mine = {name for name in free if _within(holding.scope, name)}
@@ -115,7 +129,8 @@ class Working:
             action: PlanAction = holding.holder.plan(own)
             plans |= {name: plan for name, plan in action.plans.items() if name in mine}
             refused |= {name: why for name, why in action.refused.items() if name in mine}
-        return PlanAction(plans, refused)
+            upcoming = {name: upcoming.get(name, 0.0) + action.upcoming.get(name, 0.0) for name in (*upcoming, *action.upcoming)}
+        return PlanAction(plans, refused, upcoming)
 
     def _targets_s(self) -> dict[str, float]:
         """Return how long requests to each target took lately, as planners see it: the mean of the executors that ask it."""
@@ -126,15 +141,26 @@ class Working:
         return {target: float(np.mean(took)) for target, took in found.items()}
 
     def _surplus(self) -> workflows_model.Surplus:
-        """Return what nobody else has now: GPUs without a VM, and vCPUs that are free beyond what regular customers ask for."""
+        """Return what nobody else has now: GPUs without a VM, and vCPUs that are free beyond what regular customers ask for.
+
+        Servers and hosts of a row without power stand still.
+        """
         site, spare = self.workflows.site, self._negotiating.spare
         cores = np.zeros(len(site.host_cores), dtype=np.int64)
         if spare is not None:
             free = spare.host_free_vcpus
             left = max(1.0 - spare.coming_cores[0] / max(float(free.sum()), 1e-9), 0.0)
             cores = np.floor(free * left).astype(np.int64)
-        slowest = self._plant.observe().gpu_clock_share.reshape(-1, GPUS_PER_SERVER).min(axis=1)
-        return workflows_model.Surplus(self._workloads.gpus_free.copy(), cores, slowest, 1.0 / (1.0 + self._slowdown))
+        plant, fleet = self._plant.observe(), self._fleet
+        slowest = plant.gpu_clock_share.reshape(-1, GPUS_PER_SERVER).min(axis=1) * plant.row_live[fleet.server_rows]
+        hosts = plant.row_live[fleet.rack_rows[fleet.host_racks]] / (1.0 + self._slowdown)
+        return workflows_model.Surplus(self._workloads.gpus_free.copy(), cores, slowest, hosts)
+
+    def row_coming_w(self) -> Floats:
+        """Return the power that each row (R) is to keep free for jobs that are coming, as their planner told the cluster."""
+        gpus = self.workflows.site.server_gpus
+        by_row = np.bincount(self._fleet.server_rows, weights=gpus, minlength=len(self._fleet.row_ids))
+        return np.asarray(by_row * self.workflows.coming_w / max(float(gpus.sum()), 1.0))
 
     # -- whom stages ask ------------------------------------------------------------
 
@@ -214,6 +240,7 @@ class Working:
             "workflows": self.workflows.snapshot(),
             "asked": [[number, *asked] for number, asked in self._asked.items()],
             "took_s": dict(self._took_s),
+            "planned_by": self._planned_by,
             "slowdown": self._slowdown.copy(),
         }
 
@@ -224,6 +251,7 @@ class Working:
             self.workflows.restore(state["workflows"])
             self._asked = {int(number): _Asked(*asked) for number, *asked in state["asked"]}
             self._took_s = {str(executor): float(took_s) for executor, took_s in state["took_s"].items()}
+            self._planned_by = str(state["planned_by"])
             self._slowdown = np.array(state["slowdown"], dtype=np.float64)
 
 
@@ -245,11 +273,17 @@ def site_of(scenario: Scenario, function_ids: tuple[str, ...]) -> workflows_mode
 
 def _named(ids: tuple[str, ...], asks: Mapping[str, str]) -> tuple[str, ...]:
     """Return ids of the site, and what a library calls them."""
-    return (*ids, *(name for name, meant in asks.items() if meant in ids and name not in ids))
+    own = (name for name in ids if asks.get(name, name) in ids)
+    return (*own, *(name for name, meant in asks.items() if meant in ids and name not in ids))
 
 
 def _within(scopes: tuple[Scope, ...], workflow: str) -> bool:
     return not scopes or any(scope.kind == "workflow" and scope.id == workflow for scope in scopes)
+
+
+def _planner(phase: Phase) -> str:
+    """Return by which planner and which of its settings jobs are planned in a phase."""
+    return json.dumps(phase.spec.get(_PLAN), sort_keys=True, default=str)
 
 
 def _runtime(phase: Phase, functions: functions_model.Model) -> RuntimeAction:

@@ -126,7 +126,7 @@ class World:
         phase = self._current()
         owned = self.workloads.gpu_opaque
         self._place(phase)
-        self.negotiating.step(phase, self.t_s, until_s)
+        self.negotiating.step(phase, self.t_s, until_s, self.working.row_coming_w())
         if self.workloads.gpu_opaque is not owned:
             self.plant.set_opaque(self.workloads.gpu_opaque)
         self.workloads.advance(until_s)

@@ -36,6 +36,7 @@ def doors(sessions: Sessions) -> Starlette:
         Route(one, door.state, methods=["GET"]),
         Route(f"{one}/advance", door.advance, methods=["POST"]),
         Route(f"{one}/hints", door.hints, methods=["POST"]),
+        Route(f"{one}/hints", door.heard, methods=["GET"]),
         Route(f"{one}/answers", door.answers, methods=["POST"]),
         Route(f"{one}/notices", door.notices, methods=["GET"]),
         Route(f"{one}/notices/stream", door.stream, methods=["GET"]),
@@ -115,6 +116,19 @@ class _Doors:
         """Take hints."""
         session, asked = self._of(request), checked(HINTS, _listed(await body(request)))
         return await _worked(lambda: _hinted(session, asked))
+
+    async def heard(self, request: Request) -> Response:
+        """Tell what became of the hints that were given."""
+        session, since, most = self._of(request), _number(request, "since", 0, 0), _number(request, "limit", _PAGE, 1, _PAGE_MOST)
+        workload = _workload(request, session)
+
+        def work() -> dict[str, Any]:
+            with session.asked() as live:
+                found = live.heard(workload)
+                rows = [stream.shown(_plain(asdict(each))) for each in found[since:][:most]]
+                return {"t_s": live.t_s, "said": len(found), "hints": rows}
+
+        return await _worked(work)
 
     async def answers(self, request: Request) -> Response:
         """Take answers to notices."""

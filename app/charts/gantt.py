@@ -123,6 +123,7 @@ def _strip(
         height = min(max(_ROW, _LEAST_LANE * count), _TALLEST)
         hue = tokens.series[row.hue % len(tokens.series)]
         bars = _many(row, y, height, left, px, hue) if count > _MOST_LANES else _few(row, placed, count, y, height, left, px, hue)
+        bars = [*(_waits(row, y, height, left, px, hue) if count > 1 else ()), *bars]
         name = svg.text(0, y + height / 2 + 4, fit(row.title, left - 10), tokens.text if row.stage == chosen else tokens.muted,
                         weight=600 if row.stage == chosen else 400)  # fmt: skip
         parts.append(svg.marked(name + "".join(bars), (0, y - 1, width, height + 2), row.stage, _says(row)))
@@ -166,6 +167,18 @@ def _few(row: Row, placed: Sequence[int], count: int, y: float, height: float, l
     return parts
 
 
+def _waits(row: Row, y: float, height: float, left: float, px: float, hue: str) -> list[str]:
+    """Draw when something waited, below bars that stand in several lanes."""
+    found: list[tuple[float, float]] = []
+    for bar in sorted(row.bars, key=lambda bar: bar.ready_s):
+        if found and bar.ready_s <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], bar.start_s))
+        else:
+            found.append((bar.ready_s, bar.start_s))
+    pale = translucent(hue, _WAITING)
+    return [svg.rect(left + a * px, y, (b - a) * px, height - 1.0, pale) for a, b in found if (b - a) * px > 1.0]
+
+
 def _many(row: Row, y: float, height: float, left: float, px: float, hue: str) -> list[str]:
     """Draw how many batches were done at once, where there are too many to see each."""
     edges = sorted([(bar.start_s, 1) for bar in row.bars] + [(bar.end_s, -1) for bar in row.bars])
@@ -191,7 +204,7 @@ def _used(used: Used, strip: Strip, y: float, left: float, px: float, width: flo
     colour = tokens.today if strip.today else tokens.candidate
     base = y + _USED
     held = used.held is not None and used.held > 0
-    words = f"{used.name}: {peak:.0f} of {used.held:.3g} held" if held else f"{used.name}: at most {peak:.0f}"
+    words = f"{used.name}: {peak:.0f} of {used.held:.0f} held" if held else f"{used.name}: at most {peak:.0f}"
     parts = [
         svg.text(0, y + _USED / 2 + 4, fit(words, left - 6), tokens.muted),
         svg.line(left, base, width - 8, base, tokens.hairline),

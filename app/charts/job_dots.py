@@ -36,7 +36,7 @@ def job_dots(
         _dots(fig, done, done[column].to_list(), column, span, {"symbol": "circle-open" if today else "circle", "size": 7, "color": colour})
         refused = {"symbol": "x-thin", "size": 8, "line": {"color": tokens.limit, "width": 1.8}}
         _dots(fig, lost, [0.0] * lost.height, "", span, refused, today=today)
-    here = next((frame.filter(pl.col("job_id") == chosen) for name, frame in shown.items() if chosen in frame["job_id"]), None)
+    here = next((frame.filter(pl.col("job_id") == chosen) for frame in reversed(shown.values()) if chosen in frame["job_id"]), None)
     if here is not None and here["outcome"][0] == "done":
         fig.add_scatter(
             x=[local(span.clock, here["submit_s"][0])], y=[here[column][0]], mode="markers", hoverinfo="skip", customdata=[[chosen]],

@@ -56,10 +56,12 @@ class Measure:
         return split(scaled, "_c" if suffix_of(self.name) == "_c" else "")[0] if abs(scaled) < 1e4 else grouped(scaled)
 
     def signed(self, value: float | None) -> str:
-        """Return a difference: its sign always written, zero without one, and next to nothing (1/10,000) said to be so."""
+        """Return a difference: its sign always written, zero without one; next to nothing (1/10,000, or in no digit) is said to be so."""
         if value and abs(value) < 1e-4 * self.like:
             return "≈\u00a00"
         text = self.plain(value)
-        if value is None or set(text) <= set("0.\u2212"):
-            return "0" if value is not None else text
+        if value is None:
+            return text
+        if set(text) <= set("0.\u2212"):
+            return "≈\u00a00" if value else "0"
         return f"+{text}" if value > 0 else text

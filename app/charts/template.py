@@ -59,12 +59,14 @@ def local(clock: Clock, t_s: float) -> str:
 
 
 def clock_axis(figure: go.Figure, clock: Clock, horizon_s: float) -> None:
-    """Make x the site's local clock from the start of the run to its end; narrow figures take fewer ticks."""
+    """Make x the site's local clock from the start of the run to its end.
+
+    How many ticks there are is left to Plotly, which knows the width: at most ten, five on a phone.
+    """
     form = "%H:%M" if horizon_s <= 86_400.0 + 60.0 else "%a %H:%M"
     figure.update_xaxes(
         type="date",
         range=[local(clock, 0.0), local(clock, horizon_s)],
-        nticks=9,
         tickangle=0,
         tickformat=form,
         # Midnight is written around the corner, where zero stands.

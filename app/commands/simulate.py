@@ -31,6 +31,7 @@ def run(arguments: Namespace) -> Answer:
     run_id = study.run(scenario, policy, seed, place, progress=progress_bar())
     metrics = dict(runs.load(run_id, place).metrics)
     lines = [f"run {run_id}: {scenario.name} under {policy.name}, seed {seed}", *_metrics(metrics), *_basis(scenario)]
+    lines += _unsaid(scenario)
     lines += pools.of_run(run_id, policy, scenario, seed, place)
     return Answer({"run_id": run_id, "metrics": metrics}, lines)
 
@@ -41,6 +42,16 @@ def _basis(scenario: "Scenario") -> list[str]:
 
     series = scenario.spec.plant.cooling.carbon_kg_per_kwh
     return [f"carbon of {series}: {intensity(series, scenario.clock, scenario.horizon_s)[1]}"] if isinstance(series, str) else []
+
+
+def _unsaid(scenario: "Scenario") -> list[str]:
+    """Return a line where a replayed log goes on after the run has ended."""
+    from twin.workloads.negotiation.session import beyond
+
+    setting = scenario.spec.workloads.negotiation.messages
+    late, rows = beyond(setting, scenario.horizon_s)
+    said = f"{late:,} of {rows:,} hints and answers come at the end of the run ({scenario.horizon_s:,.0f} s) or later and were not said"
+    return [f"messages {setting}: {said}"] if late else []
 
 
 def _metrics(metrics: dict[str, float]) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.charts.difference import Row
 from app.report.checks import approvals, checks, moment, provenance, risks
@@ -12,7 +12,7 @@ from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
 from app.report.functions import section as called
 from app.report.happened import Happening, happened
-from app.report.judgement import changes_words, recommendation
+from app.report.judgement import NOTICEABLE_SHARE, Judged, Line, changes_words, recommendation
 from app.report.negotiation import NegotiationSection
 from app.report.negotiation import section as negotiated
 from app.report.pod import PodSection, section
@@ -20,6 +20,16 @@ from app.report.tabled import TabledSection
 from app.report.workflows import section as worked
 from policies.policy import Held, PolicySet
 from twin.units import show
+
+# What a report is called by where nothing was asked, in this order.
+_HEADLINES: Final = (
+    "plant.gpu_temp_max_c",
+    "serving.cost_usd_per_h",
+    "workloads.price_cut_share",
+    "workflows.cost_usd_per_job",
+    "functions.latency_p99_s",
+    "memory.dram_saving_share",
+)
 
 
 @dataclass(frozen=True)
@@ -87,9 +97,16 @@ def title_of(evidence: Evidence) -> str:
         return (
             f"{evidence.world.title or evidence.world.scenario} under {'today’s policy' if judged is None else judged.candidate.name}{peak}"
         )
-    heads = judged.asked or tuple(line for line in judged.others if line.metric in {"plant.gpu_temp_max_c", "serving.cost_usd_per_h"})
+    heads = judged.asked or unasked(judged)
     text = changes_words(heads[:3]) if heads else f"{judged.candidate.name} against today’s policy"
     return text[0].upper() + text[1:]
+
+
+def unasked(judged: Judged) -> tuple[Line, ...]:
+    """Return what is told of a candidate of which nothing was asked: those headlines that move; heat and serving cost where none does."""
+    known = {line.metric: line for line in judged.others}
+    moved = [line for name in _HEADLINES if (line := known.get(name)) is not None and abs(line.share) >= NOTICEABLE_SHARE]
+    return tuple(moved) or tuple(known[name] for name in _HEADLINES[:2] if name in known)
 
 
 def _about(evidence: Evidence) -> str:

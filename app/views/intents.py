@@ -11,6 +11,7 @@ from app import answered, answered_plans, asked, choices, desk, editing, evidenc
 from app.report.judgement import Line
 from app.widgets.rows import Head, rows
 from policies.intent.model import Intent
+from twin.metrics import METRICS
 
 _STEPS = ("Text", "Understood", "Policy diff", "Twin evidence", "Approval", "Assurance")
 
@@ -127,10 +128,15 @@ def _findings(record: Any, intent: Intent, key: str) -> None:
             field = f"answer-{key}-{index}"
             _offered(record, item, field)
             with st.form(field, border=False, clear_on_submit=True):
-                answer = st.text_input(parts.plain(f"Your answer ({item['about']})"), key=f"{field}-text", max_chars=400)
+                answer = st.text_input(parts.plain(f"Your answer ({about_words(item['about'])})"), key=f"{field}-text", max_chars=400)
                 if st.form_submit_button("Answer") and answer.strip():
                     desk.answer(record, item["about"], answer)
                     st.rerun()
+
+
+def about_words(about: str) -> str:
+    """Return what a question is about: a metric's label, else its slot in words."""
+    return METRICS[about].label if about in METRICS else about.replace("_", " ")
 
 
 def _offered(record: Any, item: dict[str, Any], field: str) -> None:

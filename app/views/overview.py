@@ -41,11 +41,11 @@ def show() -> None:
     with wide:
         _intents(now)
         _timeline(now, bounds, asks)
+        _worked(now)
     with side:
         _decisions()
         _worst(now, bounds)
         _negotiation(now)
-        _worked(now)
 
 
 def _intents(now: state.Context) -> None:
@@ -233,9 +233,11 @@ def _worked(now: state.Context) -> None:
     found = headlines.worked(run_id, now.today if compared else None)
     if not found:
         return
-    p99_s, makespan_s = (state.metric(run_id, name) for name in ("functions.latency_p99_s", "workflows.makespan_p50_s"))
+    named = ("functions.latency_p99_s", "workflows.makespan_p50_s", "workflows.makespan_p99_s")
+    p99_s, makespan_s, late_s = (state.metric(run_id, name) for name in named)
     words = [] if p99_s is None else [f"99 of 100 calls of functions are answered within {units.show(p99_s, 'x_s')}"]
-    words += [] if makespan_s is None else [f"half of all jobs are done within {units.show(makespan_s, 'x_s')}"]
+    late = "" if late_s is None else f", 99 of 100 within {units.show(late_s, 'x_s')}"
+    words += [] if makespan_s is None else [f"half of all jobs are done within {units.show(makespan_s, 'x_s')}{late}"]
     title = "; ".join(words) or "What functions and jobs come to"
     data = pl.DataFrame([{"metric": row["id"], "value": row["value"]} for row in found])
     with parts.panel(title[0].upper() + title[1:], "worked", data=data):

@@ -396,3 +396,26 @@ def test_a_session_nobody_asks_for_is_closed_and_its_log_kept(tmp_path: Path, mo
     sessions.stop()
     with pytest.raises(TooMany):
         sessions.begin("negotiation", "today", None)
+
+
+def test_a_program_learns_which_of_its_hints_are_heard(api: TestClient) -> None:
+    one = f"/sessions/{_begin(api)}"
+    api.post(f"{one}/advance", json={"by_s": 60})
+    vm = api.get(f"{one}/grants?workload=orders&limit=1").json()["grants"][0]["vm"]
+    api.post(f"{one}/hints", json=_hints(delay_tolerance_s=1800))
+    # Four nines stand against being evicted; of twelve hints at once about one VM ten are heard.
+    api.post(f"{one}/hints", json=_hints(vm, "vm", availability_nines=4, preemptible=True))
+    api.post(f"{one}/hints", json=[hint for level in range(9) for hint in _hints(vm, "vm", vm_priority=level)])
+    told = {(hint["of"], hint["key"]): hint for hint in api.get(f"{one}/hints").json()["hints"]}
+    assert {hint["state"] for hint in told.values()} == {"on its way"}
+    api.post(f"{one}/advance", json={"by_s": 180})
+    answer = api.get(f"{one}/hints").json()
+    told = {(hint["of"], hint["key"]): hint for hint in answer["hints"]}
+    assert answer["said"] == 4
+    whole = told["orders", "delay_tolerance_s"]
+    assert (whole["state"], whole["value"], whole["workload"]) == ("heard", 1800.0, "orders")
+    assert whole["vms"] > 100
+    evicted = told[vm, "preemptible"]
+    assert (evicted["state"], "availability_nines" in evicted["against"], evicted["in_force_vms"]) == ("overruled", True, 0)
+    assert (told[vm, "vm_priority"]["value"], told[vm, "vm_priority"]["state"]) == (8.0, "limited")
+    assert api.get(f"{one}/hints?workload=orders&limit=1").json()["hints"] == [whole]

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from twin.store import runs
-from twin.units import split
+from twin.units import show, split
 
 NASTY = "<b>now</b>"
 
@@ -51,6 +51,16 @@ def test_what_the_negotiation_comes_to_is_shown_where_workloads_negotiate(consol
     assert [row["value"] for row in rows.values()] == ["0\u00a0%", "0 a day", "0 a day", "none due"]
     assert rows["workloads.price_cut_share"]["change"]["text"] == "as today"
     assert rows["workloads.notices_honoured_share"]["change"] is None
+
+
+def test_functions_and_jobs_are_shown_where_a_run_has_any(console: AppTest, store: Any) -> None:
+    at = console.run()
+    metrics = runs.load(store.candidate, store.home).metrics
+    assert f"99 of 100 calls of functions are answered within {show(metrics['functions.latency_p99_s'], 'x_s')}" in _words(at)
+    found = [dict(json.loads(item.proto.json)[0]) for item in at.get("bidi_component") if item.proto.component_name == "intentwin.rows"]
+    rows = {row["id"]: row["value"] for table in found for row in table["rows"] if {"id", "value"} <= row.keys()}
+    for metric in ("functions.latency_p99_s", "functions.cold_start_share", "workflows.makespan_p50_s", "workflows.cost_usd_per_job"):
+        assert rows[metric].startswith(show(metrics[metric], metric)), metric
 
 
 def test_the_expectations_of_intents_are_held_against_the_run(console: AppTest) -> None:

@@ -166,7 +166,8 @@ def test_a_reserve_that_rises_evicts_after_a_notice_and_one_that_falls_lets_vms_
     run = negotiated("intelligent", workloads={"negotiation": FALLING})
     hosts = _of(run, "vm_capacity", pool="hosts")
     assert hosts["evicted_cores"][0] > 100.0
-    assert hosts["evicted_cores"][-1] == 0.0
+    # Those that went to another region come home as well, so that a reserve that rises a little takes some again.
+    assert hosts["evicted_cores"][-1] < 0.02 * hosts["evicted_cores"][0]
     evicted = _of(run, "notices", kind="eviction", outcome="done")
     assert set(evicted["cause"]) == {"capacity"}
     assert ((evicted["event_s"] - evicted["reached_s"] >= 30.0 - 1e-6) | (evicted["answer"] == "accepted")).all()
@@ -185,6 +186,32 @@ def test_what_customers_will_ask_for_is_foreseen_for_as_long_as_an_eviction_and_
         assert coming == max(model.reserve_cores(float(t_s + later), 480.0)[0] for later in (0, 30, 60, 90))
         foreseen += coming > now
     assert foreseen > 20
+
+
+def test_vms_that_look_for_a_server_are_customers_to_come_of_gpus(worlds: Worlds) -> None:
+    world = next(worlds("intelligent", 15.0))
+    negotiating, workloads = world.negotiating, world.workloads
+
+    def asked() -> tuple[float, float]:
+        spare = negotiating._spare(world.t_s, *negotiating._standing(), np.zeros(len(world.scenario.fleet.row_ids)))
+        return float(spare.reserve_cores[1]), float(spare.coming_cores[1])
+
+    assert asked() == (0.0, 0.0)
+    training = np.flatnonzero(workloads.vms.opaque & (workloads.vm_server >= 0))
+    workloads.evict(training)
+    gpus = float(workloads.vms.gpus[training].sum())
+    assert gpus > 0.0
+    assert asked() == (gpus, gpus)
+
+
+def test_rows_draw_what_their_vms_are_about_to_before_anything_was_measured(worlds: Worlds) -> None:
+    ticks = worlds("today", 45.0)
+    first, second = (next(ticks).negotiating.spare for _ in range(2))
+    assert first is not None
+    assert second is not None
+    world = next(ticks)
+    row = world.scenario.fleet.row_ids.index("hosts-row")
+    assert first.row_power_w[row] == pytest.approx(second.row_power_w[row], rel=0.1)
 
 
 def test_who_decides_for_some_workloads_hears_nothing_of_the_others(worlds: Worlds) -> None:

@@ -156,7 +156,7 @@ def test_a_workflow_metric_is_read_by_its_scope(ran: Run) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"functions": {"hosts": ["host-9"]}}, "functions: host-9 is filled by no VM of 'serverless'"),
+        ({"functions": {"hosts": ["host-1"]}}, "functions: host-1 is filled by no VM of 'serverless'"),
         ({"workflows": {"servers": ["server-2"]}}, "workflows: server-2 is filled by no VM of 'agents'"),
         (
             {"workflows": {"asks": {"chat": "chat-8"}}},

@@ -56,7 +56,7 @@ class Model:
         self._cores = np.full(hosts, float(self.settings.cores))
         self._engine.set_cores(0.0, self._cores, np.ones(hosts))
         self._recorder = Recorder(self._people, self._engine, self.host_ids)
-        self._load = self._polling()
+        self._load = self.spinning()
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class Model:
                     busy_s += self._recorder.started_s()
                     self._recorder.end_window(end_s, WINDOW_S, self._cores)
             busy_s += self._recorder.started_s() - engine.overhang_s(until_s)
-            self._load = np.maximum(busy_s, 0.0) / (until_s - begin_s) + self._polling()
+            self._load = np.maximum(busy_s, 0.0) / (until_s - begin_s) + self.spinning()
         self.t_s = until_s
 
     def load(self) -> Floats:
@@ -89,8 +89,8 @@ class Model:
         """How many calls have come and are not answered."""
         return self._engine.under_way
 
-    def _polling(self) -> Floats:
-        """Return the cores that spin on each host (H)."""
+    def spinning(self) -> Floats:
+        """Return the cores that spin on each host (H) for the instances that stand now."""
         if not self.holds:
             return np.zeros(len(self.host_ids))
         spinning = self.runtime.polling_cores + self.runtime.polling_cores_each * self._engine.warm()

@@ -56,5 +56,11 @@ class Settings(BaseModel):
             raise ValueError("functions need hosts; write hosts and the workload whose VMs fill them")
         names = [function.id for function in self.functions]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"functions: {twice[0]!r} is written twice; keep one")
+            raise ValueError(f"{twice[0]!r} is written twice; keep one")
+        if self.generated and (theirs := [name for name in names if name.startswith("synthetic-")]):
+            raise ValueError(f"{theirs[0]!r} is a name of generated ones, which begin with synthetic-; rename it")
+        if self.generated and "generated_rate_per_s" not in self.model_fields_set:
+            raise ValueError(
+                f"generated = {self.generated} goes with generated_rate_per_s; write how often all of them are called together"
+            )
         return self

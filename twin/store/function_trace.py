@@ -39,6 +39,8 @@ def read(path: Path, durations: Path | None = None) -> tuple[pl.DataFrame, tuple
         raise ValueError(f"{path.name}: --durations goes with a day of 2019 alone; this file says itself how long calls run, leave it out")
     if function_day.is_one(columns):
         form, known, frame, notes = _day_of_2019(path, columns, durations)
+    elif missing := _nearly(columns):
+        raise ValueError(f"{path.name}: row 1: no column {missing[0]}; {missing[1]}, export it again")
     elif set(columns) >= _OF_2021:
         form, known, frame, notes = _of_2021(tabular.read(path, _ACCEPTED), path)
     else:
@@ -48,6 +50,17 @@ def read(path: Path, durations: Path | None = None) -> tuple[pl.DataFrame, tuple
         raise ValueError(f"{path.name}: holds no call; export the trace again")
     frame = frame.with_columns(_ids(known).gather(frame["who"]).alias("function_id")).select(COLUMNS)
     return frame, (f"{form} trace", *_about(frame), *notes)
+
+
+def _nearly(columns: list[str]) -> tuple[str, str] | None:
+    """Return what a table lacks that is one of Azure's but for a column or two, and which table it would be; None for any other."""
+    has = set(columns)
+    if "end_timestamp" in has and not has >= _OF_2021:
+        return min(_OF_2021 - has), "Azure's of 2021 has app, func, end_timestamp, duration"
+    if len(has & {*function_day.KEYS, "1", "2"}) > 2 and not function_day.is_one(columns):
+        lacking = next(name for name in (*function_day.KEYS, "1") if name not in has)
+        return lacking, "a day of Azure's of 2019 has HashOwner, HashApp, HashFunction, Trigger, 1 to 1440"
+    return None
 
 
 def span_s(frame: pl.DataFrame) -> float:
@@ -151,10 +164,14 @@ def _slug(names: pl.Series) -> pl.Series:
 def _about(frame: pl.DataFrame) -> list[str]:
     by_function = frame.group_by("function_id").agg(pl.col("calls").sum()).sort(["calls", "function_id"], descending=[True, False])
     calls, busiest = int(by_function["calls"].sum()), by_function.head(_BUSIEST)
-    lines = [f"{calls:,} calls of {by_function.height:,} functions"]
+    lines = [f"{_counted(calls, 'call')} of {_counted(by_function.height, 'function')}"]
     lines.append("most called: " + ", ".join(f"{name} ({count:,})" for name, count in busiest.iter_rows()))
     known = frame.filter(pl.col("duration_s").is_not_null())
     if not known.is_empty():
         mean_s = float((known["duration_s"] * known["calls"]).sum()) / float(known["calls"].sum())
         lines.append(f"a call runs for {mean_s:.3g} s on average, without any start")
     return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

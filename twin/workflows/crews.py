@@ -189,7 +189,10 @@ class Crews:
             self.places.leave(pool, instance.place)
 
     def change(self, surplus: Surplus) -> None:
-        """Take note of what others leave now and how fast things are; what stood on surplus that is gone begins again elsewhere."""
+        """Take note of what others leave now and how fast things are.
+
+        What stood on surplus that is gone, or on a server or host that stands still, begins again elsewhere.
+        """
         if surplus.same(self.places.surplus):
             return
         self.places.surplus = surplus
@@ -207,16 +210,16 @@ class Crews:
     def _take_away(self) -> None:
         places = self.places
         for pool in sorted(self.pools.values(), key=lambda each: each.key):
-            if not pool.spot:
-                continue
             for instance in sorted(pool.instances, key=lambda each: -each.number):
                 used, there = (
                     (places.spot_used, places.surplus.spot_gpus) if pool.gpus else (places.harvest_used, places.surplus.harvest_cores)
                 )
-                if instance.place >= 0 and used[instance.place] > there[instance.place]:
-                    self._evict(pool, instance)
+                if instance.place >= 0 and instance.speed <= 0.0:
+                    self._evict(pool, instance, "place_lost")
+                elif pool.spot and instance.place >= 0 and used[instance.place] > there[instance.place]:
+                    self._evict(pool, instance, "surplus_taken")
 
-    def _evict(self, pool: Pool, instance: Instance) -> None:
+    def _evict(self, pool: Pool, instance: Instance, why: str) -> None:
         self._settle(pool, instance)
         lost = sorted(instance.items, key=lambda each: -each.number)
         for each in lost:
@@ -224,7 +227,7 @@ class Crews:
             pool.queue.appendleft(Task(each.ready_s, each.number, each.job, each.stage, each.item))
         instance.items = []
         instance.version += 1
-        self.told.events.append((self.t_s, "surplus_taken", instance.name, float(len(lost))))
+        self.told.events.append((self.t_s, why, instance.name, float(len(lost))))
         if not pool.gpus:
             self.places.work(pool, instance.place, begins=False)
             instance.place = _NOWHERE

@@ -11,7 +11,7 @@ from twin.workflows.execution import Execution
 from twin.workflows.pools import Instance, Pool, Running, Task
 from twin.workflows.shapes import Doing, JobState
 
-_PLAIN: Final = ("t_s", "count", "instances_made", "worked_j", "worked_usd")
+_PLAIN: Final = ("t_s", "count", "instances_made", "worked_j", "worked_usd", "room_made")
 _BUSY: Final = ("busy_gpu_s", "busy_core_s")
 _INSTANCE: Final = tuple(name for name in Instance.__slots__ if name != "items")
 _POOL: Final = tuple(name for name in Pool.__slots__ if name not in {"users", "queue", "instances"})

@@ -107,7 +107,8 @@ class Plan:
 class PlanAction:
     """A plan for each workflow of the observation. A workflow without one is refused until the next epoch; ``refused`` says why.
 
-    ``upcoming`` tells the cluster what the epoch will need on average: gpus, spot_gpus, cores and power_w above idle.
+    ``upcoming`` tells the cluster what the epoch will need on average: gpus, spot_gpus, cores and power_w above idle, of it
+    gpu_power_w on GPUs held for workflows. The table ``workflow_coming`` has it, and rows keep that power free.
     """
 
     plans: Mapping[str, Plan]

@@ -25,6 +25,8 @@ def make(inputs: Sequence[str], goal: str, library: Sequence[Executor], tasks: S
     ``tasks`` are hints in words: what they name is done even where the goal does not need it, and of two ways the one that they name
     is taken. ``UnassignableTask`` or ``TypeMismatch``, one line, where there is no way.
     """
+    if goal in inputs and not tasks:
+        raise TypeMismatch(f"the goal {goal} is among the inputs: nothing is to be done; name what is to be made of them")
     hinted = [_meant(task, library, inputs) for task in tasks]
     ways: dict[str, tuple[str, ...]] = {}
     for wanted in (*hinted, goal):

@@ -1,7 +1,7 @@
 """Workflows: jobs that come, how they are done, what that holds and uses."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from twin.clock import Clock
 from twin.stack import State
 from twin.tables import Sink
 from twin.workflows import keeping, library, staffing
-from twin.workflows.demand import drawn, expected_per_h, peak_per_h
+from twin.workflows.demand import Arrivals, drawn, expected_per_h, peak_per_h
 from twin.workflows.execution import Execution
 from twin.workflows.executors import Executor
 from twin.workflows.jobs import graph_of
@@ -20,11 +20,14 @@ from twin.workflows.levers import Available, Demanded, Plan, PlanAction, PlanObs
 from twin.workflows.recording import Recorder, Row
 from twin.workflows.settings import Settings
 from twin.workflows.shapes import Shape
+from twin.workflows.shortage import Shortage, short
 from twin.workflows.site import Floats, Ints, Site, Surplus
 
 __all__ = ["Model", "Request", "Settings", "Site", "Surplus"]
 
 _MINUTE_S: Final = 60.0
+_MOST_TASKS: Final = 20_000_000
+_TOLD: Final = ("gpus", "spot_gpus", "cores", "power_w", "gpu_power_w")
 
 
 class Request(NamedTuple):
@@ -57,10 +60,16 @@ class Model:
         shapes = [Shape.of(graph, workflow.items, self.terms.network_bytes_per_s) for graph, workflow in pairs]
         self._arrivals = drawn(settings.workflows, clock, horizon_s, seed)
         self._next = 0
+        _check_size(self.workflow_ids, self._arrivals, shapes)
         self._staffing = staffing.Staffing(self._by_id, self.terms)
         self.execution = Execution(shapes, self.library, site, self.terms)
         self._recorder = Recorder(self.execution, [graph.ids for graph in self.graphs], self._job_ids())
-        self._planned = False
+        # Of which epoch the plans are, -1 before the first.
+        self._planned = -1
+        self._shortage = Shortage()
+        # What the planner told the cluster of this epoch, and what work drew over the last tick.
+        self._told: dict[str, float] = {}
+        self._drawn_w = 0.0
         # Answers that are foreseen, the next one first, and what was asked since the last look.
         self._answers: list[tuple[float, int]] = []
         self._wanted: list[Request] = []
@@ -92,13 +101,21 @@ class Model:
         """Surplus GPUs that instances stand on now, at each server (S)."""
         return self.execution.places.spot_used
 
+    @property
+    def coming_w(self) -> float:
+        """What GPUs held for workflows will draw on average in this epoch beyond what work draws now, as the planner told it."""
+        return max(self._told.get("gpu_power_w", 0.0) - self._drawn_w, 0.0)
+
     # -- plans ------------------------------------------------------------------
 
     @property
     def opens_epoch(self) -> bool:
-        """Whether plans are due now."""
-        place = self.t_s / self.settings.epoch_s
-        return self.holds and (not self._planned or abs(place - round(place)) < 1e-9)
+        """Whether plans are due now: at each epoch, and where tasks wait for surplus that is gone."""
+        return self.holds and (self._epoch != self._planned or self._shortage.overdue(self.t_s))
+
+    @property
+    def _epoch(self) -> int:
+        return int(self.t_s / self.settings.epoch_s + 1e-9)
 
     def observe(self, power_room_w: float = float("inf"), endpoint_s: Mapping[str, float] | None = None) -> PlanObservation:
         """Return what a planner sees; the world says what power rows have left and what endpoints took."""
@@ -143,7 +160,8 @@ class Model:
         """Do jobs by these plans from now on; ValueError, one line, for a plan that does not fit its workflow."""
         if unknown := sorted(set(action.plans) - set(self.workflow_ids)):
             raise ValueError(f"workflow_plan: there is no workflow {unknown[0]}; plan {', '.join(self.workflow_ids) or 'none'}")
-        self._planned, execution, rows = True, self.execution, list[Row]()
+        self._planned, execution, rows = self._epoch, self.execution, list[Row]()
+        self._shortage.planned(self.t_s)
         plans: dict[int, Plan] = {}
         for number, name in enumerate(self.workflow_ids):
             plan = action.plans.get(name)
@@ -159,6 +177,9 @@ class Model:
         execution.holding.pass_time(self.t_s, execution.pools.values())
         execution.reroute()
         self._recorder.plan(rows)
+        self._told = {name: float(action.upcoming.get(name, 0.0)) for name in _TOLD} if action.upcoming else {}
+        if self._told:
+            self._recorder.coming((self.t_s, *self._told.values()))
 
     def _rows(self, number: int, plan: Plan) -> list[Row]:
         foreseen = tuple(float(plan.predicted.get(name, float("nan"))) for name in ("makespan_s", "energy_j", "cost_usd"))
@@ -173,6 +194,10 @@ class Model:
 
     # -- time -------------------------------------------------------------------
 
+    def meet(self, surplus: Surplus) -> None:
+        """Take note of what others leave from now on, before plans are made on it."""
+        self.execution.change(surplus)
+
     def advance(self, until_s: float, surplus: Surplus | None = None, taken_s: Mapping[str, float] | None = None) -> None:
         """Let jobs come and go on until a time, with what others leave in this tick (None: nothing, at full speed).
 
@@ -181,15 +206,17 @@ class Model:
         """
         execution, begin_s = self.execution, self.t_s
         self._taken_s = taken_s or {}
-        gpu_s, core_s = execution.busy_gpu_s.copy(), execution.busy_core_s.copy()
+        gpu_s, core_s, worked_j = execution.busy_gpu_s.copy(), execution.busy_core_s.copy(), execution.worked_j
         execution.change(surplus if surplus is not None else Surplus.none(self.site))
         while self.t_s < until_s:
             edge_s = min((np.floor(self.t_s / _MINUTE_S + 1e-9) + 1.0) * _MINUTE_S, until_s)
             self._run(float(edge_s))
         execution.settle()
+        self._shortage.watch(until_s, short(execution.pools.values(), execution.starved))
         if until_s > begin_s:
             self.busy_gpus = (execution.busy_gpu_s - gpu_s) / (until_s - begin_s)
             self.busy_cores = (execution.busy_core_s - core_s) / (until_s - begin_s)
+            self._drawn_w = (execution.worked_j - worked_j) / (until_s - begin_s)
 
     def _run(self, until_s: float) -> None:
         execution, times = self.execution, self._arrivals.t_s
@@ -267,6 +294,9 @@ class Model:
             "t_s": self.t_s,
             "next": self._next,
             "planned": self._planned,
+            "shortage": self._shortage.snapshot(),
+            "told": dict(self._told),
+            "drawn_w": self._drawn_w,
             "execution": keeping.kept(self.execution),
             "answers": [list(each) for each in self._answers],
             "wanted": [list(each) for each in self._wanted],
@@ -277,12 +307,25 @@ class Model:
 
     def restore(self, state: State) -> None:
         """Take back a snapshot."""
-        self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), bool(state["planned"])
+        self.t_s, self._next, self._planned = float(state["t_s"]), int(state["next"]), int(state["planned"])
+        self._told, self._drawn_w = {name: float(state["told"][name]) for name in _TOLD if name in state["told"]}, float(state["drawn_w"])
+        self._shortage.restore(state["shortage"])
         keeping.restore(self.execution, state["execution"])
         self._answers = [(float(end_s), int(number)) for end_s, number in state["answers"]]
         self._wanted = [Request(*each) for each in state["wanted"]]
         self._recorder.restore(state["recorder"])
         self.busy_gpus, self.busy_cores = (np.array(state[name], dtype=np.float64) for name in ("busy_gpus", "busy_cores"))
+
+
+def _check_size(names: Sequence[str], arrivals: Arrivals, shapes: Sequence[Shape]) -> None:
+    """Refuse more tasks than a run gets through in reasonable time and memory."""
+    tasks = np.bincount(arrivals.workflow, minlength=len(names)) * np.array([shape.tasks for shape in shapes], dtype=np.int64)
+    if tasks.sum() > _MOST_TASKS:
+        most = int(np.argmax(tasks))
+        raise ValueError(
+            f"workflows: {tasks.sum():,} tasks in this run, {tasks[most]:,} of them of {names[most]}; the limit is {_MOST_TASKS:,}: "
+            "lower its rate_per_h or items, or run a shorter time"
+        )
 
 
 def usable(executors: tuple[Executor, ...], site: Site) -> tuple[Executor, ...]:

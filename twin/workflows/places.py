@@ -22,9 +22,13 @@ class Places:
         self.owner: Ints = np.full(len(site.server_gpus), _NOBODY, dtype=np.int64)
         self._hardware = np.array(site.server_hardware, dtype=object)
 
-    def server_for(self, pool: Pool) -> int:
-        """Return the server for one more instance of a pool: the fullest that has room, its owner's own before others; -1 for none."""
+    def server_for(self, pool: Pool, *, still: bool = False) -> int:
+        """Return the server for one more instance of a pool: the fullest that has room, its owner's own before others; -1 for none.
+
+        One that stands still, as without power, takes none; with ``still`` it counts, too.
+        """
         free = self.surplus.spot_gpus - self.spot_used if pool.spot else self.site.server_gpus - self.used
+        free = free if still else np.where(self.surplus.server_speed > 0.0, free, 0)
         fits = (free >= pool.gpus) & (self._hardware == pool.hardware)
         if not pool.spot:
             fits &= self.owner == pool.owner if pool.owner >= 0 else self.owner == _NOBODY
@@ -35,12 +39,12 @@ class Places:
         return int(np.argmin(np.where(fits, free, np.iinfo(np.int64).max)))
 
     def lacking(self, pool: Pool) -> str:
-        """Return what a pool's next instance lacks in words; empty where there is room, or where surplus may still come."""
+        """Return what a pool's next instance lacks in words; empty where there is room, or where surplus or power may still come."""
         if not pool.gpus:
             most = int(self.site.host_cores.max(initial=0))
             short = pool.cores > most and not pool.spot
             return f"cores: {pool.name} needs {pool.cores} at one host, the largest has {most}" if short else ""
-        if self.server_for(pool) >= 0 or pool.spot:
+        if pool.spot or self.server_for(pool, still=True) >= 0:
             return ""
         free = np.where((self.owner == _NOBODY) & (self._hardware == pool.hardware), self.site.server_gpus - self.used, 0)
         return f"gpus: {pool.name} needs {pool.gpus} {pool.hardware} at one server, at most {int(free.max(initial=0))} are free"
@@ -68,8 +72,9 @@ class Places:
         free = self.surplus.harvest_cores - self.harvest_used if pool.spot else self.site.host_cores - self.cores_used
         if not len(free):
             return -1
+        free = np.where(self.surplus.host_speed > 0.0, free, 0)
         host = int(np.argmax(free))
-        return host if free[host] >= pool.cores else -1
+        return host if free[host] >= max(pool.cores, 1) else -1
 
     def work(self, pool: Pool, host: int, begins: bool) -> None:
         """Take a host's cores for as long as an instance works, or give them back."""

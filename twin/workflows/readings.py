@@ -85,7 +85,20 @@ USE: Final = Table(
         Column("cost_usd_per_h", pl.Float64, "what all that costs an hour; requests to endpoints and functions apart"),
     ),
 )
-TABLES: Final = (JOBS, TASKS, PLANS, USE)
+COMING: Final = Table(
+    "workflow_coming",
+    "one row per epoch in which a planner told the cluster what is coming; on average over the epoch",
+    (
+        Column("t_s", pl.Float64, "from when on"),
+        Column("gpus", pl.Float64, "GPUs held"),
+        Column("spot_gpus", pl.Float64, "GPUs on surplus"),
+        Column("cores", pl.Float64, "cores at work"),
+        Column("power_w", pl.Float64, "of all work, above idle"),
+        Column("gpu_power_w", pl.Float64, "of it on GPUs held; their rows keep it free"),
+    ),
+    telemetry=False,
+)
+TABLES: Final = (JOBS, TASKS, PLANS, USE, COMING)
 
 
 def _done(asked: Asked, column: str) -> pl.Series | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from twin.stack import State
 from twin.tables import EVENTS, Sink, event_columns
 from twin.workflows.execution import Execution
-from twin.workflows.readings import JOBS, PLANS, TASKS, USE
+from twin.workflows.readings import COMING, JOBS, PLANS, TASKS, USE
 from twin.workflows.shapes import JobState
 
 Row = tuple[Any, ...]
@@ -24,12 +24,17 @@ class Recorder:
         self._execution, self._stages, self._job_ids = execution, stage_ids, job_ids
         self._use: list[Row] = []
         self._plans: list[Row] = []
+        self._coming: list[Row] = []
         self._before = self._counters()
         self._from_s = 0.0
 
     def plan(self, rows: Sequence[Row]) -> None:
         """Take note of plans, in the order of the columns of PLANS."""
         self._plans += rows
+
+    def coming(self, row: Row) -> None:
+        """Take note of what the cluster was told, in the order of the columns of COMING."""
+        self._coming.append(row)
 
     def minute(self, t_s: float) -> None:
         """End a minute of use (at the end of the run a part of one)."""
@@ -58,11 +63,13 @@ class Recorder:
         _append(sink, TASKS, tasks)
         _append(sink, PLANS, self._plans)
         _append(sink, USE, self._use)
+        _append(sink, COMING, self._coming)
         if told.events:
             sink.append(
                 EVENTS, event_columns([(t_s, "workflows", kind, "instance", name, value) for t_s, kind, name, value in told.events])
             )
-        told.jobs, told.tasks, told.events, self._use, self._plans = [], [], [], [], []
+        told.jobs, told.tasks, told.events = [], [], []
+        self._use, self._plans, self._coming = [], [], []
 
     def close(self, sink: Sink) -> None:
         """Write jobs that are under way, and the last part of a minute."""

@@ -47,6 +47,8 @@ class Workflow(BaseModel):
     def _declared(self) -> Self:
         if not self.job and not (self.description and self.inputs and self.goal):
             raise ValueError(f"{self.id}: write job, or description, inputs and goal")
+        if self.job and (told := next((name for name in ("inputs", "goal", "tasks") if getattr(self, name)), "")):
+            raise ValueError(f"{self.id}: job {self.job} says its {told} already; leave out {told}, or job")
         return self
 
 
@@ -55,7 +57,7 @@ class Settings(BaseModel):
 
     ``library`` is *packaged* or ``import:NAME``; ``asks`` says which endpoint or function of the site it means by a target, such as
     ``chat = "chat-70b"``. With ``shared`` several workflows use one instance of a model together. A plan holds
-    for ``epoch_s``. A site without workflows plans none.
+    for ``epoch_s``, or until tasks have waited a minute for surplus that is gone. A site without workflows plans none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,3 +71,10 @@ class Settings(BaseModel):
     epoch_s: Annotated[float, Field(ge=300, le=86_400)] = 3600.0
     shared: bool = True
     surplus: bool = True
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for name, ids in (("workflows", [each.id for each in self.workflows]), ("servers", self.servers), ("hosts", self.hosts)):
+            if twice := next((each for each in ids if list(ids).count(each) > 1), ""):
+                raise ValueError(f"{name}: {twice} is there twice; give one of them another id, or leave it out")
+        return self

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,8 @@ class Spare:
 
     ``reserve_cores`` is what customers who pay the regular price ask for now beyond the VMs that stand, ``coming_cores`` the most
     that they will ask for within the longest lead time of an eviction; both are met before any surplus VM. ``host_idle_vcpus``
-    are rented and idle. ``others_cores`` are held by VMs outside of the negotiation.
+    are rented and idle. ``others_cores`` are held by VMs outside of the negotiation. ``row_coming_w`` is what a row will draw beyond
+    what it draws now for work that its planner has announced: power that nobody is offered.
     """
 
     total_cores: Floats
@@ -138,6 +139,7 @@ class Spare:
     row_budget_w: Floats
     carbon_kg_per_kwh: float
     others_cores: Floats = field(default_factory=lambda: np.zeros(len(POOLS)))
+    row_coming_w: Floats = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class OffersAction:
     clock_share: Floats
     take: Ints
     cause: Ints
-    why: Ints | None = None
+    why: NDArray[np.signedinteger[Any]] | None = None
 
 
 # Why a VM has a treatment or not: granted, another one has its slot, a hint is missing, capacity or power is short, a hint forbids it.

@@ -77,8 +77,8 @@ def title(trace: Tracing, known: Mapping[str, Answer]) -> str:
         return f"Kernel bypass buys {who} nothing"
     if median < -_NOTHING or tail < -_NOTHING:
         return f"With these costs bypass answers {who} later: median {_more(-median)}, p99 {_more(-tail)}, {calls}"
-    less = f"{shown(median, 'x_share')} of its median, {shown(tail, 'x_share')} of its p99"
-    return f"Kernel bypass buys {who} {less} and {calls}"
+    less = f"cuts the median of {who} by {shown(median, 'x_share')}, its p99 by {shown(tail, 'x_share')}"
+    return f"Kernel bypass {less} and carries {calls}"
 
 
 def _more(share: float) -> str:

@@ -61,7 +61,7 @@ def title(found: pl.DataFrame) -> str:
     """Return how many functions were called how often."""
     calls = int(found["arrived"].sum())
     called = count(int((found["arrived"] > 0).sum()), "function")
-    return f"{called[:1].upper()}{called[1:]} answered {grouped(calls)} calls"
+    return f"{called[:1].upper()}{called[1:]} {'was' if called.startswith('one ') else 'were'} called {grouped(calls)} times"
 
 
 def _row(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _row(run_id: str, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_PAPER: Final = {"id": PAPER_ID, "function": "the paper’s", "calls": "–", "p50": "–", "p99": "–", "cold": "–"}
+_PAPER: Final = {"id": PAPER_ID, "function": "the paper’s function (AES)", "calls": "–", "p50": "–", "p99": "–", "cold": "–"}
 _SQL: Final = (
     "SELECT function_id, sum(arrived) AS arrived, sum(cold_starts) AS cold_starts, avg(cpu_mean_s) AS cpu_mean_s\n"
     "FROM functions WHERE run_id = '{run_id}' GROUP BY function_id ORDER BY arrived DESC"

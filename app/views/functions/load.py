@@ -173,9 +173,24 @@ def recorded(trace: Tracing) -> tuple[list[pl.DataFrame | None], tuple[str, ...]
         edges = counted.select(
             pl.col("low_s").alias("gap_s"), (pl.col("low_s") * BIN_RATIO).alias("gap_to_s"), pl.col("calls").alias("tokens")
         )
-        found.append(binned_table(edges))
+        named = {share: reading.metric(run_id, f"latency_{at_}_s", trace.function.id) for share, at_ in ((0.50, "p50"), (0.99, "p99"))}
+        found.append(through(binned_table(edges), {share: value for share, value in named.items() if value is not None}))
         names.append(reading.runtime_of(run_id))
     return found, tuple(names)
+
+
+def through(table_: pl.DataFrame, known: Mapping[float, float]) -> pl.DataFrame:
+    """Return a quantile table that goes through known values, as other panels show them; points that contradict one are left out.
+
+    >>> through(pl.DataFrame({"share": [0.4, 0.9], "value": [2.0, 3.0]}), {0.5: 1.9})["value"].to_list()
+    [1.9, 3.0]
+    """
+    for share, value in () if table_.is_empty() else known.items():
+        below = table_.filter(pl.col("share") < share, pl.col("value") <= value)
+        above = table_.filter(pl.col("share") > share, pl.col("value") >= value)
+        if not above.is_empty():
+            table_ = pl.concat([below, pl.DataFrame({"share": [share], "value": [value]}), above])
+    return table_
 
 
 def spread_title(trace: Tracing, tables: Sequence[pl.DataFrame | None], names: Sequence[str], what: float | str) -> str:

@@ -1,6 +1,6 @@
 """What is the cheapest way to run this job well enough?"""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 import streamlit as st
@@ -9,6 +9,9 @@ from app import later, parts, state
 from app.views.workflows import day, gantt, graph, library, reading, shared, stage, tradeoff
 from app.views.workflows.reading import Looking
 from twin.units import show as shown
+
+# By how much later the slowest jobs must be to be told beside a median that is better.
+_LATER: Final = 1.1
 
 
 def show() -> None:
@@ -69,23 +72,34 @@ def title(look: Looking) -> str:
         return f"{words}; today’s policy does none" if "today" in look.runs else words
     faster, cheaper = _times(today.time_s, mine.time_s, "faster", "slower"), _times(today.usd, mine.usd, "cheaper", "dearer")
     at = f", at {shown(mine.quality, 'x_share')} quality instead of {shown(today.quality, 'x_share')}"
-    return f"{words}: {faster} and {cheaper} than today{at if abs(mine.quality - today.quality) > 5e-4 else ''}"
+    return f"{words}: {faster} and {cheaper} than today{at if abs(mine.quality - today.quality) > 5e-4 else ''}{later_words(mine, today)}"
 
 
-class _Figures(NamedTuple):
+class Figures(NamedTuple):
+    """What jobs of a workflow come to: median time, mean cost, worst quality, 99th percentile of time."""
+
     time_s: float
     usd: float
     quality: float
+    late_s: float
 
 
-def _figures(look: Looking, role: str) -> _Figures | None:
+def _figures(look: Looking, role: str) -> Figures | None:
     run_id = look.runs.get(role)
     frame = reading.jobs(run_id, look.workflow.id) if run_id else pl.DataFrame()
     done = frame if frame.is_empty() else frame.filter(pl.col("outcome") == "done")
     if done.is_empty():
         return None
-    of = done.select(pl.col("makespan_s").median(), pl.col("cost_usd").mean(), pl.col("quality_share").min())
-    return _Figures(*(float(each) for each in of.row(0)))
+    of = done.select(pl.col("makespan_s").median(), pl.col("cost_usd").mean(), pl.col("quality_share").min(),
+                     pl.col("makespan_s").quantile(0.99, "linear").alias("late_s"))  # fmt: skip
+    return Figures(*(float(each) for each in of.row(0)))
+
+
+def later_words(mine: Figures, today: Figures) -> str:
+    """Return what the slowest jobs take where half of all jobs are faster than today and these are later; else nothing."""
+    if mine.time_s >= today.time_s or mine.late_s <= _LATER * today.late_s:
+        return ""
+    return f"; the slowest hundredth take {shown(mine.late_s, 'x_s')}, today {shown(today.late_s, 'x_s')}"
 
 
 def _times(was: float, now: float, less: str, more: str) -> str:

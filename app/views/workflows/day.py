@@ -89,7 +89,7 @@ def use(look: Looking) -> None:
         fig = over_time(frames, column, state.colours(), span, cursor_s=look.now.t_s, height_px=220)
         fig.update_yaxes(rangemode="tozero")
         parts.plot(fig, "workflows-use", alt=title)
-        note("Of all workflows together, minute by minute, by the executors’ profiles.")
+        note(f"Of all workflows together, minute by minute, by the executors’ profiles.{told(look.run_id)}")
 
 
 def _set(key: str, value: str) -> None:
@@ -104,6 +104,15 @@ def use_title(look: Looking) -> str:
     words = f"Workflows hold {mine[0]:.3g} GPUs on average, of which {mine[1]:.3g} work"
     before = held(look.runs["today"]) if not look.today and "today" in look.runs else None
     return words if before is None else f"{words}; today’s policy holds {before[0]:.3g}"
+
+
+def told(run_id: str) -> str:
+    """Return in words what the planner told the cluster is coming, on average over the epochs; empty where it told nothing."""
+    frame = reading.table(run_id, "workflow_coming")
+    if frame.is_empty():
+        return ""
+    gpus, spot, cores, power_w = frame.select(pl.col("gpus", "spot_gpus", "cores", "power_w").mean()).row(0)
+    return f" The cluster was told to expect {gpus + spot:.3g} GPUs, {cores:.3g} cores at work and {show(power_w, 'power_w')} above idle."
 
 
 def held(run_id: str) -> tuple[float, float] | None:

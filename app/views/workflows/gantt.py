@@ -58,8 +58,8 @@ def _choose(look: Looking) -> None:
     near = names[max(at - _NEAR, 0) : at + _NEAR]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="workflows-job"):
         select(
-            "Job", near, look.job, "workflows-job-pick", lambda one: go_to(look, one), width=260,
-            words=lambda one: f"{one}, {clock.at(times[one]):%H:%M:%S}",
+            "Job, by when it was asked for", near, look.job, "workflows-job-pick", lambda one: go_to(look, one), width=190,
+            words=lambda one: f"{clock.at(times[one]):%H:%M:%S}, job {one.removeprefix(look.workflow.id).lstrip('-')}",
         )  # fmt: skip
         for words, index in (("Earlier", at - 1), ("Later", at + 1)):
             there = 0 <= index < len(names)

@@ -86,8 +86,8 @@ def nodes(look: Looking, plan: Plan) -> list[Node]:
 def how(row: dict[str, Any]) -> str:
     """Return on what a stage is done: hardware of one instance, how many instances, how many items at once."""
     instances = max(row["instances"], 1)
-    words = [reading.where(row["hardware"], row["gpus"] // instances, row["cores"] // instances, row["spot"])]
-    words += [f"{instances} instances"] if instances > 1 else []
+    place = reading.where(row["hardware"], row["gpus"] // instances, row["cores"] // instances, row["spot"])
+    words = [f"{instances} × {place}" if instances > 1 else place]
     words += [f"batch {row['batch']}"] if row["batch"] > 1 else []
     return " · ".join(words)
 

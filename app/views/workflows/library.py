@@ -18,14 +18,14 @@ from twin.workflows.executors import Executor
 from twin.workflows.library import data_type, fitted
 
 _HEADS: Final = (
-    Head("who", "Executor", "strong", "25%"),
-    Head("does", "Stage", "text", "16%", narrow=False),
-    Head("where", "An instance", "text", "11%"),
-    Head("item", "An item alone", "number", "10%"),
+    Head("who", "Executor", "strong", "22%"),
+    Head("does", "Stage", "text", "14%", narrow=False),
+    Head("where", "An instance", "text", "18%"),
+    Head("item", "An item", "number", "9%"),
     Head("batch", "At once", "number", "8%", narrow=False),
     Head("quality", "Quality, %", "number", "9%"),
-    Head("strength", "Number is", "muted", "9%", narrow=False),
-    Head("source", "Source", "muted", "12%", narrow=False),
+    Head("strength", "Number is", "muted", "8%", narrow=False),
+    Head("source", "Source", "muted", "13%", narrow=False),
 )
 _KEY: Final = "workflows-library-whose"
 _MINE: Final = "of this workflow"
@@ -40,8 +40,8 @@ def library(look: Looking) -> None:
         select("Executors", [_MINE, _ALL], whose, "workflows-library-pick", lambda one: _set(one), width=170)
         rows(_HEADS, [row for each in executors for row in _rows(each)], state.colours(), key="workflows-library-rows")
         note(
-            "Data holds watts, starts and prices, too. `intentwin import executors FILE` brings a library of your own, which "
-            "library under [workflows] names."
+            "An item: alone, on one warm instance. Data holds watts, starts and prices, too. The command intentwin import executors FILE "
+            "brings a library of your own, which library under [workflows] names."
         )
 
 

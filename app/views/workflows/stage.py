@@ -9,18 +9,18 @@ from app.views.workflows import reading
 from app.views.workflows.reading import Looking
 from app.views.workloads.lanes import note
 from app.widgets.rows import Head, rows
-from twin.units import show
+from twin.units import show, split
 from twin.workflows.executors import Executor, Profile
 from twin.workflows.library import terms
 from twin.workflows.making import candidates
 
 _HEADS: Final = (
-    Head("who", "Executor", "strong", "34%"),
-    Head("where", "One instance", "text", "14%"),
-    Head("item", "An item alone", "number", "13%"),
-    Head("energy", "Energy", "number", "13%", narrow=False),
-    Head("cost", "Cost", "number", "13%"),
-    Head("quality", "Quality, %", "value", "13%", narrow=False),
+    Head("who", "Executor", "strong", "31%"),
+    Head("where", "One instance", "text", "20%"),
+    Head("item", "An item", "number", "12%"),
+    Head("energy", "Energy", "number", "12%", narrow=False),
+    Head("cost", "Cost, USD", "number", "13%"),
+    Head("quality", "Quality, %", "value", "12%", narrow=False),
 )
 
 
@@ -35,8 +35,12 @@ def stage(look: Looking) -> None:
         rows(_HEADS, found, state.colours(), key="workflows-stage-rows", chosen=next((each["id"] for each in found if each["mine"]), None))
         what = "each item" if look.stage.per == "item" else "the job as a whole"
         batched = any(profile.batch_at_most > 1 for executor in able for profile in executor.profiles)
-        words = "Of one item alone on one instance, what it holds meanwhile included; items done together share that." if batched else ""
-        note(f"{look.stage.title} is done once for {what}. {words or 'Of one item on one instance.'}")
+        words = (
+            "Of an item alone on one instance at the regular price, what it holds meanwhile included; items done together share that."
+            if batched
+            else ""
+        )
+        note(f"{look.stage.title} is done once for {what}. {words or 'Of an item on one instance, at the regular price.'}")
 
 
 def stage_title(look: Looking, row: dict[str, Any] | None, able: tuple[Executor, ...]) -> str:
@@ -69,7 +73,7 @@ def _row(executor: Executor, index: int, row: dict[str, Any] | None) -> dict[str
         "where": reading.of_profile(profile),
         "item": show(profile.item_s, "x_s"),
         "energy": "–" if outside else show(energy_j, "x_j"),
-        "cost": "–" if outside else show(cost_usd, "x_usd"),
+        "cost": "–" if outside else split(cost_usd, "x_usd")[0],
         "quality": f"{100 * executor.quality_share:.3g}",
         "mine": mine,
     }

@@ -10,6 +10,7 @@ import streamlit as st
 from app import parts, state
 from app.charts.statements import count
 from app.charts.trade import AXES, COST, ENERGY, QUALITY, TIME, Planned, figures, spread, trade
+from app.fronts import in_words
 from app.later import Answer
 from app.views.memory.controls import select
 from app.views.workflows import reading, tries
@@ -52,7 +53,7 @@ def tradeoff(look: Looking) -> Answer:
         fig = trade(found, AXES[pair], state.colours(), here=here.name if here else "", chosen=chosen, bounds=bounds(look))
         parts.plot(fig, "workflows-trade", alt=title(answer, found), on_pick=_pick)
         if told is not None:
-            note(under(told))
+            note(under(told, surplus=any(row.get("spot") for row in reading.plan_at(look.run_id, look.workflow.id, look.now.t_s).values())))
         if here is not None:
             _option(look, here)
         tries.told(look)
@@ -75,19 +76,23 @@ def title(answer: Answer, found: Sequence[Planned]) -> str:
     return "No plan keeps what was asked" if not answer.why else "There is no trade-off to show"
 
 
-def under(told: Any) -> str:
-    """Return what was weighed and which plan the planner would take, or which limit stands in the way."""
+def under(told: Any, *, surplus: bool = False) -> str:
+    """Return what was weighed and which plan the planner would take, or which limit stands in the way.
+
+    ``surplus`` says whether the run's own plan stands on what nobody else has, which is not weighed here.
+    """
     if told.chosen is None:
         return f"Refused, {told.why}. The point is the plan that misses by the least." if told.nearest else f"Refused, {told.why}."
+    beyond = "This run’s plan stands on surplus in part, which costs less and is not always there: no plan here does. " if surplus else ""
     return (
-        f"Predicted for the demand of this epoch, this workflow alone on the site; {told.considered} plans weighed. "
-        "Paler is lower quality. Diamonds are what the runs measured, with all workflows on the site."
+        f"Predicted for the demand of this epoch, this workflow alone on the site at regular prices; {told.considered} plans weighed. "
+        f"{beyond}Paler is lower quality. Diamonds are what the runs measured, with all workflows on the site."
     )
 
 
 def points(offered: Sequence[Any]) -> list[Planned]:
     """Return options as points of the front."""
-    return [Planned(one.name, one.title, dict(one.metrics), misses="; ".join(one.misses)) for one in offered]
+    return [Planned(one.name, one.title, dict(one.metrics), misses="; ".join(map(in_words, one.misses))) for one in offered]
 
 
 def measured(look: Looking) -> list[Planned]:
@@ -170,5 +175,5 @@ def _pinned(look: Looking, pin: Pin) -> str:
 
 
 def _words(place: str, instances: int, batch: int) -> str:
-    many = f" · {instances} instances" if instances > 1 else ""
-    return f"{place}{many}{f' · batch {batch}' if batch > 1 else ''}"
+    many = f"{instances} × {place}" if instances > 1 else place
+    return f"{many}{f' · batch {batch}' if batch > 1 else ''}"

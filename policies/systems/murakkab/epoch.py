@@ -125,10 +125,11 @@ class Epoch:
         surplus = "; on surplus in part" if any(way.choice.spot for way in found.ways) else ""
         kept = "held between jobs" if found.plan.hold else "started for each job"
         fixed = f", {len(each.work.pins)} stages pinned" if each.work.pins else ""
-        return f"{_WISH[each.objective]} of {self._looked[name]} plans{fixed}: {told} a job; {kept}{shared}{surplus}"
+        best = f"{_WISH[each.objective]} of {self._looked[name]} plans" if self._looked[name] > 1 else "is the only plan there is"
+        return f"{best}{fixed}: {told} a job; {kept}{shared}{surplus}"
 
     def _upcoming(self, pools: Mapping[str, Pooled]) -> dict[str, float]:
-        """Return what the epoch will need on average: GPUs held, those on surplus, cores at work, and power of work above idle."""
+        """Return what the epoch will need on average: GPUs held, those on surplus, cores at work, power of work above idle."""
         rates = {each.demanded.workflow: each.demanded.rate_per_h / HOUR_S for each in self._asked}
         under_way = {name: min(rates[name] * found.figures.makespan_s, 1.0) for name, found in self._found.items()}
         told = {"gpus": 0.0, "spot_gpus": 0.0, "cores": 0.0}
@@ -138,7 +139,14 @@ class Epoch:
                 told["spot_gpus" if pooled.way.choice.spot else "gpus"] += pooled.gpus * stands
             else:
                 told["cores"] += sum(pooled.busy.values()) * pooled.way.profile.cores
-        return told | {"power_w": sum(found.worked_j * rates[name] for name, found in self._found.items())}
+        told["power_w"] = sum(found.worked_j * rates[name] for name, found in self._found.items())
+        told["gpu_power_w"] = sum(_held_j(found) * rates[name] for name, found in self._found.items())
+        return told
+
+
+def _held_j(found: Candidate) -> float:
+    """Return what a job's work draws on GPUs that are held, surplus apart."""
+    return sum(way.worked_j for way in found.ways if way.profile.gpus and not way.choice.spot)
 
 
 def _given(each: Asked) -> set[str]:

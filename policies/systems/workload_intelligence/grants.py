@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.systems.workload_intelligence.conditions import BETTER, CLAUSES, GRANTED, SHORT, eligible_by_code, reason_by_code
+from policies.systems.workload_intelligence.passes import looker
 from twin.stack import read_only
 from twin.workloads.negotiation.treatments import SLOTS, SURPLUS, TREATMENTS, price_share
 
 Ints = NDArray[np.int64]
+Words = NDArray[np.int16]
 _SETS: Final = 1 << len(TREATMENTS)
 
 
@@ -37,10 +39,10 @@ class Choice:
         ranked = sets[order]
         self.best = np.array([ranked[(ranked & ~mask) == 0][0] for mask in range(_SETS)], dtype=np.int64)
         self._row = np.full(_SETS << len(CLAUSES), -1, dtype=np.int32)
-        self._rows = np.zeros((0, len(TREATMENTS)), dtype=np.int64)
+        self._rows = np.zeros((0, len(TREATMENTS)), dtype=np.int16)
         self._asked, self._answered = np.zeros(0, dtype=np.int64), self._rows
 
-    def why(self, code: Ints, offered: Ints) -> Ints:
+    def why(self, code: Ints, offered: Ints) -> Words:
         """Return why each VM has each optimisation or not, shape (N, T), as ``OffersAction.why`` wants it.
 
         ``offered`` are the optimisations that its hints open to it and that are not short, shape N.
@@ -54,13 +56,15 @@ class Choice:
             self._row[unknown] = len(self._rows) + np.arange(len(unknown))
             self._rows = np.concatenate([self._rows, self._reasons(unknown // _SETS, unknown % _SETS)])
             row = self._row[both]
-        self._asked, self._answered = both, read_only(self._rows[row])
+        answered = np.empty((len(row), len(TREATMENTS)), dtype=np.int16)
+        looker()(row, self._rows, answered)
+        self._asked, self._answered = both, read_only(answered)
         return self._answered
 
-    def _reasons(self, code: Ints, offered: Ints) -> Ints:
+    def _reasons(self, code: Ints, offered: Ints) -> Words:
         bits = np.arange(len(TREATMENTS))
         is_open = (eligible_by_code()[code][:, None] >> bits) & 1 == 1
         is_offered = (offered[:, None] >> bits) & 1 == 1
         is_best = (self.best[offered][:, None] >> bits) & 1 == 1
         among = np.where(is_best, GRANTED, np.where(is_offered, BETTER, SHORT))
-        return np.where(is_open, among, reason_by_code()[code])
+        return np.where(is_open, among, reason_by_code()[code]).astype(np.int16)

@@ -89,7 +89,7 @@ class Growth:
     def _powered(self, seen: OffersObservation, more_w: Floats) -> Bools:
         """Return rows that have power for so much more."""
         bound_w = (self._knobs.row_power_share - self._knobs.power_room_share) * seen.spare.row_budget_w
-        return np.asarray((seen.spare.row_power_w + more_w <= bound_w) | (more_w == 0.0))
+        return np.asarray((seen.spare.row_power_w + seen.spare.row_coming_w + more_w <= bound_w) | (more_w == 0.0))
 
     def snapshot(self) -> State:
         """Return what is known by host."""

@@ -79,7 +79,7 @@ def _unpowered(seen: OffersObservation, wanted: Ints, knobs: WorkloadIntelligenc
     more_w, row = rated_w * over, seen.row[asks]
     used_w = np.bincount(row, weights=rated_w * np.maximum(drawn - 1.0, 0.0), minlength=rows)
     bound_w = (knobs.row_power_share - knobs.power_room_share) * spare.row_budget_w
-    room_w = np.where(row_short, -1.0, bound_w - (spare.row_power_w - used_w))
+    room_w = np.where(row_short, -1.0, bound_w - (spare.row_power_w + spare.row_coming_w - used_w))
     lacking = np.bincount(row, weights=more_w, minlength=rows) > room_w
     few = np.flatnonzero(lacking[row])
     if not len(few):

@@ -6,14 +6,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.systems.workload_intelligence.passes import CALM, CAPACITY, HINT, POWER, REGION, gatherer, scatterer
 from twin.stack import State
-from twin.workloads.levers import CAUSES, EVICT, LEAVE, SHUT, OffersObservation
+from twin.workloads.levers import EVICT, LEAVE, SHUT, OffersObservation
 from twin.workloads.negotiation.treatments import HARVEST, MA, SURPLUS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-CALM, CAPACITY, POWER, REGION, HINT = range(len(CAUSES))
+__all__ = ["CALM", "CAPACITY", "HINT", "POWER", "REGION", "Memory", "Plan", "enough", "over_budget", "ranks", "within_budget", "yielding"]
 _LEVELS: Final = 1024
 
 
@@ -52,7 +53,10 @@ class Memory:
         """Return the plan that goes on as before, as far as hints and grants still permit it."""
         self._hold(int(seen.vm.max(initial=-1)) + 1)
         vm = seen.vm
-        plan = Plan(granted, self._take[vm], self._cause[vm], self._slow[vm], self._saved_w[vm])
+        count = len(vm)
+        columns = (np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.bool_), np.empty(count))
+        gatherer()(vm, self._take, self._cause, self._slow, self._saved_w, columns)
+        plan = Plan(granted, *columns)
         unpermitted = ((plan.take == EVICT) & ((granted & SURPLUS) == 0)) | ((plan.take == SHUT) & ((granted & MA) == 0))
         if unpermitted.any():
             plan.leave(unpermitted)
@@ -61,8 +65,8 @@ class Memory:
 
     def keep(self, seen: OffersObservation, plan: Plan) -> None:
         """Remember a plan."""
-        vm = seen.vm
-        self._take[vm], self._cause[vm], self._slow[vm], self._saved_w[vm] = plan.take, plan.cause, plan.slow, plan.saved_w
+        columns = (plan.take, plan.cause, plan.slow, plan.saved_w)
+        scatterer()(seen.vm, self._take, self._cause, self._slow, self._saved_w, columns)
 
     def _hold(self, size: int) -> None:
         if size > len(self._take):

@@ -10,13 +10,14 @@ from policies.systems.workload_intelligence.grants import Choice
 from policies.systems.workload_intelligence.growth import Growth
 from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
 from policies.systems.workload_intelligence.limits import HOSTS, open_now
-from policies.systems.workload_intelligence.plan import CALM, CAPACITY, HINT, POWER, Memory, Plan
+from policies.systems.workload_intelligence.passes import finisher
+from policies.systems.workload_intelligence.plan import Memory, Plan
 from policies.systems.workload_intelligence.power import Relief
 from policies.systems.workload_intelligence.surplus import Surplus
 from policies.systems.workload_intelligence.tariff import RIGHT_SIZE, number
 from twin.stack import State
-from twin.workloads.levers import EVICT, MOVE, SHUT, OffersAction, OffersObservation
-from twin.workloads.negotiation.treatments import HARVEST, OVERCLOCKED, RIGHTSIZED, UNDERCLOCKED, discounts
+from twin.workloads.levers import OffersAction, OffersObservation
+from twin.workloads.negotiation.treatments import HARVEST, RIGHTSIZED, discounts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,17 +52,9 @@ class WorkloadIntelligence:
         plan = self._memory.recall(seen, self._choice.best[offered])
         self._allowance.earn(seen)
         self._relief.decide(seen, plan)
-        right = np.where(plan.granted & RIGHTSIZED, RIGHT_SIZE, 1.0)
-        self._surplus.decide(seen, plan, right, self._relief.short)
+        self._surplus.decide(seen, plan, self._relief.short)
         self._memory.keep(seen, plan)
-        size, size_cause = self._sizes(seen, plan, right)
-        clock, clock_cause = self._clocks(seen, plan)
-        leaves = (plan.take == EVICT) | (plan.take == SHUT)
-        # Who leaves is asked for nothing else; who may go to another region goes on as the others.
-        size, clock = np.where(leaves, seen.size_share, size), np.where(leaves, seen.clock_share, clock)
-        otherwise = (size != seen.size_share) | (clock != seen.clock_share)
-        taken = leaves | ((plan.take == MOVE) & ~otherwise)
-        cause = np.where(taken, plan.cause, np.where(clock_cause != CALM, clock_cause, size_cause))
+        size, clock, cause = self._settled(seen, plan)
         return OffersAction(plan.granted, size, clock, plan.take, cause, self._choice.why(code, offered))
 
     def _fits(self, seen: OffersObservation) -> Bools:
@@ -73,25 +66,16 @@ class WorkloadIntelligence:
         now = np.where(seen.granted & RIGHTSIZED, most, most - _STEADIER_SHARE)
         return np.asarray((seen.peak_share <= RIGHT_SIZE) & (seen.busy_share <= now) & (seen.pool == HOSTS))
 
-    def _sizes(self, seen: OffersObservation, plan: Plan, right: Floats) -> tuple[Floats, Ints]:
-        """Return sizes, and what each is for."""
-        harvest = (plan.granted & HARVEST) != 0
-        shrunk = self._surplus.harvest_share[seen.pool]
-        grown = self._growth.sizes(seen, harvest & plan.here & (shrunk == 1.0), self._relief.short)
-        size = np.where(harvest, np.where(shrunk < 1.0, shrunk, grown), right)
-        return size, np.where(harvest & (shrunk < 1.0), CAPACITY, np.where(right < 1.0, HINT, CALM))
-
-    def _clocks(self, seen: OffersObservation, plan: Plan) -> tuple[Floats, Ints]:
-        """Return clocks, and what each is for."""
-        over = (plan.granted & OVERCLOCKED) != 0
-        busy_share = self._knobs.boost_busy_share - np.where(seen.clock_share > 1.0, _CALMER_SHARE, 0.0)
-        asked = seen.hints["want_boost"] > 0
-        fast = over & (asked | (seen.busy_share >= busy_share))
-        clock = np.where(fast, number("clock", "over_share"), 1.0)
-        clock = np.where(plan.granted & UNDERCLOCKED, number("clock", "under_share"), clock)
-        clock = np.where(plan.slow, number("clock", "emergency_share"), clock)
-        told = (fast & asked) | ((plan.granted & UNDERCLOCKED) != 0)
-        return clock, np.where(plan.slow, POWER, np.where(told, HINT, CALM))
+    def _settled(self, seen: OffersObservation, plan: Plan) -> tuple[Floats, Floats, Ints]:
+        """Return sizes, clocks, and what each is for."""
+        harvest, shrunk = (plan.granted & HARVEST) != 0, self._surplus.harvest_share
+        grown = self._growth.sizes(seen, harvest & plan.here & (shrunk == 1.0).take(seen.pool), self._relief.short)
+        clocks = (number("clock", f"{name}_share") for name in ("over", "under", "emergency"))
+        terms = (RIGHT_SIZE, self._knobs.boost_busy_share, _CALMER_SHARE, *clocks)
+        size, clock, cause = np.empty(len(grown)), np.empty(len(grown)), np.empty(len(grown), dtype=np.int64)
+        now = (seen.pool, seen.size_share, seen.clock_share, seen.busy_share, seen.hints["want_boost"])
+        finisher()(now, (plan.granted, plan.take, plan.cause, plan.slow), shrunk, grown, terms, (size, clock, cause))
+        return size, clock, cause
 
     def snapshot(self) -> State:
         """Return what it remembers."""

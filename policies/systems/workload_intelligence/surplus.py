@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from policies.systems.workload_intelligence.allowance import Allowance
 from policies.systems.workload_intelligence.knobs import WorkloadIntelligenceKnobs
+from policies.systems.workload_intelligence.passes import ASKED, COUNT, HARVESTS, MOVED, REGULAR, SPOTS, WAITING, holder
 from policies.systems.workload_intelligence.plan import CAPACITY, REGION, Plan, enough, over_budget, within_budget, yielding
-from policies.systems.workload_intelligence.tariff import SIZE_STEP, number
+from policies.systems.workload_intelligence.tariff import RIGHT_SIZE, SIZE_STEP, number
 from twin.stack import State
 from twin.workloads.levers import EVICT, LEAVE, MOVE, POOLS, OffersObservation
 from twin.workloads.negotiation import treatments
@@ -15,13 +16,16 @@ from twin.workloads.negotiation.treatments import HARVEST, SURPLUS
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HOSTS = POOLS.index("hosts")
+# A move costs more than a short stop: nobody comes home for a while, and more room must be there than for those that wait.
+_HOME_MARGINS = 3.0
 
 
 class Surplus:
     """Regular VMs and the customers to come have their cores first; spot VMs live on the rest, harvest VMs on what is left of it.
 
     Short of cores, harvest VMs shrink to a quarter, then harvest and after them spot VMs are evicted. They come back, spot
-    first, as soon as there is room and some more; harvest VMs grow to their size when nobody waits.
+    first, as soon as there is room and some more; harvest VMs grow to their size when nobody waits. VMs that went to another region
+    to make room come home when nobody waits and there is room for them and some more.
     """
 
     def __init__(self, knobs: WorkloadIntelligenceKnobs, allowance: Allowance) -> None:
@@ -34,47 +38,45 @@ class Surplus:
         """Return the size of harvest VMs over what was asked for, by pool."""
         return self._shrunk_share
 
-    def decide(self, seen: OffersObservation, plan: Plan, size: Floats, row_short: NDArray[np.bool_]) -> None:
-        """Evict VMs and let them come back. ``size`` (N) is what VMs outside of harvest have; a VM does not come back to a short row."""
+    def decide(self, seen: OffersObservation, plan: Plan, row_short: NDArray[np.bool_]) -> None:
+        """Evict VMs and let them come back. A VM does not come back to a row that is short of power."""
         if seen.surplus_unlimited:
             self._shrunk_share[:] = 1.0
             plan.leave((plan.take == MOVE) | ((plan.take == EVICT) & (plan.cause == CAPACITY)))
             return
         plan.leave(over_budget(seen, plan))
-        held = seen.cores * np.minimum(size, 1.0)
-        tier = plan.granted & SURPLUS
+        held = np.zeros((len(POOLS), 7))
+        holder()((seen.pool, seen.cores, seen.moved), (plan.granted, plan.take, plan.cause), RIGHT_SIZE, held)
         for pool in range(len(POOLS)):
-            mine = seen.pool == pool
-            if not mine.any():
-                continue
-            staying = mine & plan.here
-            spare = seen.spare
-            regular = spare.others_cores[pool] + held[mine & (tier == 0) & ~seen.moved].sum()
-            asked = max(spare.reserve_cores[pool], spare.coming_cores[pool])
-            left = spare.total_cores[pool] - asked - regular - held[staying & (tier == treatments.SPOT)].sum()
-            self._of_pool(seen, plan, pool, left, row_short)
+            if held[pool, COUNT]:
+                self._of_pool(seen, plan, pool, held[pool], row_short)
 
-    def _of_pool(self, seen: OffersObservation, plan: Plan, pool: int, left: float, row_short: NDArray[np.bool_]) -> None:
-        """Decide one pool; ``left`` cores are there for harvest VMs (less than none where spot VMs must go, too)."""
-        mine = seen.pool == pool
-        margin = self._knobs.room_share * seen.spare.total_cores[pool]
-        waiting = np.flatnonzero(mine & (plan.take == EVICT) & (plan.cause == CAPACITY))
-        harvest = float(seen.cores[mine & plan.here & ((plan.granted & HARVEST) != 0)].sum())
-        share = self._shrunk(pool, harvest, left, margin, waiting=len(waiting) > 0)
-        room = left - harvest * share
-        firm = np.where(plan.granted & HARVEST, share, 1.0) * seen.cores.astype(np.float64)
+    def _of_pool(self, seen: OffersObservation, plan: Plan, pool: int, held: Floats, row_short: NDArray[np.bool_]) -> None:
+        """Decide one pool of whose cores VMs hold so much (columns of ``passes``)."""
+        spare = seen.spare
+        asked = max(spare.reserve_cores[pool], spare.coming_cores[pool])
+        # So many are there for harvest VMs; less than none where spot VMs must go, too.
+        left = spare.total_cores[pool] - asked - (spare.others_cores[pool] + held[REGULAR]) - held[SPOTS]
+        margin = self._knobs.room_share * spare.total_cores[pool]
+        share = self._shrunk(pool, float(held[HARVESTS]), left, margin, waiting=held[WAITING] > 0)
+        room = left - held[HARVESTS] * share
         if room < -1e-9:
-            there = np.flatnonzero(mine & plan.here & ((plan.granted & SURPLUS) != 0))
+            there = np.flatnonzero((seen.pool == pool) & plan.here & ((plan.granted & SURPLUS) != 0))
             order = self._allowance.permitted(seen, within_budget(seen, plan, yielding(seen, plan.granted, there)))
-            chosen = enough(order, firm[order], -room)
+            chosen = enough(order, _firm(seen, plan, order, share), -room)
             self._allowance.spend(seen, chosen)
             plan.taking(chosen, EVICT, CAPACITY)
-        elif len(waiting) and room > margin:
+        elif held[WAITING] and room > margin:
+            waiting = np.flatnonzero((seen.pool == pool) & (plan.take == EVICT) & (plan.cause == CAPACITY))
             back = yielding(seen, plan.granted, waiting)[::-1]
             back = back[~row_short[seen.row[back]]]
-            plan.leave(back[np.cumsum(firm[back]) <= room - margin])
-        if self._knobs.move:
-            _offer_regions(seen, plan, mine)
+            plan.leave(back[np.cumsum(_firm(seen, plan, back, share)) <= room - margin])
+        elif held[MOVED] and not held[WAITING] and room > _HOME_MARGINS * margin:
+            away = np.flatnonzero((seen.pool == pool) & (plan.take == MOVE) & seen.moved & ~row_short[seen.row])
+            home = yielding(seen, plan.granted, away)[::-1]
+            plan.leave(home[np.cumsum(seen.cores[home]) <= room - _HOME_MARGINS * margin])
+        if self._knobs.move and (room < -1e-9 or held[WAITING] or held[ASKED]):
+            _offer_regions(seen, plan, seen.pool == pool)
 
     def _shrunk(self, pool: int, harvest: float, left: float, margin: float, *, waiting: bool) -> float:
         """Return the size of harvest VMs, in steps: down as far as needed, up with some room and when nobody waits."""
@@ -94,6 +96,11 @@ class Surplus:
     def restore(self, state: State) -> None:
         """Take back a snapshot's state."""
         self._shrunk_share = np.array(state["shrunk_share"], dtype=np.float64)
+
+
+def _firm(seen: OffersObservation, plan: Plan, at: Ints, share: float) -> Floats:
+    """Return the cores that VMs (positions) hold, harvest VMs such a share of them."""
+    return np.where(plan.granted[at] & HARVEST, share, 1.0) * seen.cores[at]
 
 
 def _stepped(share: float) -> float:

@@ -47,6 +47,13 @@ def test_waiting_is_a_paler_bar_of_the_same_hue() -> None:
     assert "waiting 30.0\u00a0s" in svg
 
 
+def test_waiting_of_items_done_side_by_side_is_one_pale_stretch() -> None:
+    svg = gantt_svg([_strip(_bar(40, 90, ready_s=10), _bar(60, 95, ready_s=20), _bar(60, 95, ready_s=60))], LIGHT, "x")
+    pale = re.findall(r'width="([\d.]+)" height="[\d.]+" fill="rgba\(84,91,21,0.34\)"', svg)
+    whole = (1120.0 - 158.0) / 100.0
+    assert [round(float(width) / whole) for width in pale] == [50]
+
+
 def test_a_limit_on_time_is_a_red_line_with_its_value_even_past_the_end_of_the_job() -> None:
     svg = gantt_svg([_strip(_bar(0, 50), end_s=50.0)], LIGHT, "x", limit_s=120.0)
     assert f'stroke="{LIGHT.limit}"' in svg

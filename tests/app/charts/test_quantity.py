@@ -17,6 +17,7 @@ from app.charts.quantity import Measure
         ("plant.thermal_throttle_events", 41.0, "", -38.0, "−38"),
         ("serving.ttft_p99_s", 0.187, "ms", 0.0, "0"),
         ("plant.pue", 1.27, "", -1e-6, "≈\u00a00"),
+        ("plant.inlet_temp_max_c", 35.8, "°C", -0.03, "≈\u00a00"),
     ],
 )
 def test_values_keep_the_unit_of_their_row(name: str, like: float, unit: str, value: float, shown: str) -> None:

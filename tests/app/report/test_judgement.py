@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.report.effects import heading
 from app.report.judgement import Bound, Judged, Line, change_words, recommendation
 from app.report.pairing import Held
+from app.report.story import unasked
 from policies.policy import TODAY, Schedule
 
 HOT, COST, SLO = "plant.gpu_temp_max_c", "serving.cost_usd_per_h", "serving.slo_attainment_share"
@@ -91,3 +92,10 @@ def test_a_relative_bound_is_the_same_as_the_absolute_one_that_it_stands_for(tod
 def test_one_seed_is_not_written_as_several() -> None:
     one = Held("x", "x", Schedule.of(TODAY), False, {1: "a"}, {})
     assert heading(Judged(one, (), (_line(HOT, (84.0,), (78.0,)),), (1,))) == "1 metrics over 1 paired seed"
+
+
+def test_a_candidate_of_which_nothing_was_asked_is_called_by_the_headlines_that_move() -> None:
+    still = (_line(HOT, (81.2,), (81.0,)), _line(COST, (1760.0,), (1760.0,)))
+    moved = _line("workflows.cost_usd_per_job", (2.31,), (1.82,))
+    assert unasked(Judged(_held("jobs"), (), (*still, moved), (1,))) == (moved,)
+    assert unasked(Judged(_held("nothing"), (), still, (1,))) == still

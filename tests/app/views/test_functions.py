@@ -88,7 +88,8 @@ def test_without_a_run_the_page_answers_for_the_papers_function(tmp_path: Path, 
     monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
     monkeypatch.setattr(jobs, "_spawn", lambda place: None)
     words = _words(_opened())
-    assert re.search(r"Kernel bypass buys the paper’s function 37\.\d % of its median, 6\d\.\d % of its p99 and 5 times the calls", words)
+    says = r"Kernel bypass cuts the median of the paper’s function by 37\.\d %, its p99 by 6\d\.\d % and carries 5 times the calls"
+    assert re.search(says, words)
     assert "Nothing has run on the twin yet" in words
     assert "−37.33 % and −63.42 %" in words
     assert re.search(r"nine in ten would cut p99 by \d\d to \d\d %", words)
@@ -109,19 +110,19 @@ def test_a_run_without_functions_says_what_would_be_here(store: Any, tmp_path: P
     words = _words(_opened(show="today"))
     assert "No function was called in this run" in words
     assert "[[functions.functions]]" in words
-    assert "Kernel bypass buys the paper’s function" in words
+    assert "Kernel bypass cuts the median of the paper’s function" in words
 
 
 def test_the_page_opens_on_the_function_whose_way_weighs_most(called: tuple[Path, str], home: Path) -> None:
     words = _words(_opened(run=called[1]))
-    assert re.search(r"Kernel bypass buys send-mail 37\.\d % of its median, 6\d\.\d % of its p99 and 5 times the calls", words)
+    assert re.search(r"Kernel bypass cuts the median of send-mail by 37\.\d %, its p99 by 6\d\.\d % and carries 5 times the calls", words)
     assert "677 µs of a call, 52.8 %, are its way through containerd; junctiond takes 74." in words
     assert "this run: junctiond" in words
 
 
 def test_a_slow_function_gains_little_and_the_title_says_so(called: tuple[Path, str], home: Path) -> None:
     words = _words(_opened(run=called[1], function="resize-image"))
-    assert re.search(r"Kernel bypass buys resize-image 2\.\d+ % of its median, .* of its p99 and no more calls", words)
+    assert re.search(r"Kernel bypass cuts the median of resize-image by 2\.\d+ %, its p99 by .* and carries no more calls", words)
 
 
 def test_paths_of_both_runs_stand_beside_those_where_nobody_waits(called: tuple[Path, str], home: Path) -> None:

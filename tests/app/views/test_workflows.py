@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import jobs, later, plans, work
 from app.later import Answer
-from app.views.workflows import gantt, reading, shared, tradeoff, tries
+from app.views.workflows import Figures, gantt, later_words, reading, shared, tradeoff, tries
 from policies.system import Answer as Answered
 from policies.system import Option
 
@@ -134,11 +134,17 @@ def test_the_title_says_what_a_job_takes_and_how_that_stands_against_today(worke
     assert "4 items a job · asks for least cost, within 2.00 min" in words
 
 
+def test_jobs_that_are_faster_in_the_median_alone_are_told_with_their_slowest() -> None:
+    today, mine = Figures(288.0, 9.2, 1.0, 308.0), Figures(163.0, 0.35, 1.0, 3336.0)
+    assert later_words(mine, today).replace("\u00a0", " ") == "; the slowest hundredth take 55.6 min, today 5.13 min"
+    assert later_words(mine._replace(late_s=300.0), today) == ""
+
+
 def test_the_graph_names_executors_and_todays_way_where_it_differs(worked: tuple[Path, str], home: Path) -> None:
     svg = _svg(_opened(worked), 'data-pick="transcript"')
     assert svg.count("data-pick=") == 7
     assert "Whisper speech to text" in svg
-    assert "4 cores · 4 instances" in svg
+    assert "4 × 4 cores" in svg
     assert svg.count("today: ") == 2
     assert "today: 1 A100" in svg
     assert "today:" not in _svg(_opened(worked, show="today"), 'data-pick="transcript"')
@@ -180,7 +186,7 @@ def test_a_plan_that_is_taken_says_what_it_changes_and_can_be_tried(worked: tupl
     at = _opened(worked, take="video-1")
     (row,) = _rows(at, "then")
     assert row["stage"] == "Speech to text"
-    assert row["now"] == "Whisper speech to text, 4 cores · 4 instances"
+    assert row["now"] == "Whisper speech to text, 4 × 4 cores"
     assert row["then"] == "Whisper speech to text, 1 A100"
     assert "Try it on the twin" in [button.label for button in at.button]
 

@@ -71,6 +71,7 @@ def test_a_run_that_goes_on_from_a_snapshot_is_the_same(drive: Any, containerd: 
     ids = first.model.call("rare", np.array([600.5, 700.0]))
     rest = drive(MIX, containerd, hosts=2, cores=1)
     rest.model.restore(first.model.snapshot())
+    assert (rest.model.load() == first.model.load()).all()
     others = drive(MIX, containerd, hosts=2, cores=1)
     others.model.restore(first.model.snapshot())
     _same(rest.go(1_200.0).tables(), others.go(1_200.0, 3.0).tables())
@@ -139,6 +140,13 @@ def test_slower_cores_make_calls_slower_and_busier(drive: Any, steady: Any, cont
     assert runs[1][2] == pytest.approx(0.8 * 4 / 510e-6, rel=1e-6)
 
 
+def test_a_host_that_nobody_called_can_do_so_many_of_the_mix_that_is_expected(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """One call in four takes 1 s of a core and three take 3 s, and 450 microseconds for hops."""
+    mix = [steady(1e-9, id="short", cpu_mean_s=1.0), steady(3e-9, id="long", cpu_mean_s=3.0)]
+    rows = drive(mix, containerd).go(300.0, 300.0).tables()["function_hosts"]
+    assert rows["saturation_per_s"][0] == pytest.approx(4 / (2.5 + 450e-6), rel=1e-9)
+
+
 def test_part_of_a_core_is_part_of_the_speed(drive: Any, steady: Any, junctiond: Runtime) -> None:
     run = drive([steady(10_000.0)], junctiond)
     run.cores[:] = 3.5
@@ -161,6 +169,42 @@ def test_calls_of_a_host_that_loses_its_cores_are_answered_elsewhere(drive: Any,
     assert run.model.under_way < 200
     rows = run.tables()["functions"]
     assert rows["arrived"].sum() == rows["completed"].sum() + rows["waiting"][-1]
+
+
+def test_a_start_that_is_made_again_elsewhere_counts_once(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """Nothing is kept alive, so that every call waits for a start; one host after the other loses its cores under starts."""
+    run = drive([steady(100.0)], containerd, hosts=2, keep_alive_s=0.0)
+    for turn in range(20):
+        run.cores[:] = (0.0, 4.0) if turn % 2 else (4.0, 0.0)
+        run.go(run.model.t_s + 0.7, 0.7)
+    rows = run.tables()["functions"]
+    assert rows["cold_starts"].sum() == rows["arrived"].sum() > 1_000
+
+
+def test_calls_wait_where_the_fewest_wait_for_a_core(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """Two hosts at nine tenths do nearly as well as one of all their cores; all in one's queue would do far worse."""
+    rate = 0.9 * 8 / 510e-6
+    apart, together = (
+        drive([steady(rate)], containerd, hosts=hosts, cores=8 // hosts).go(300.0).tables()["functions"]["latency_p99_s"][0]
+        for hosts in (2, 1)
+    )
+    assert together <= apart < 1.15 * together
+
+
+def test_a_run_begins_with_instances_where_their_calls_will_be(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """More calls than two hosts can bear: on each of the hosts that they need stand instances from the start."""
+    rows = drive([steady(20_000.0)], containerd, hosts=4).go(20.0).tables()["functions"]
+    assert rows["cold_starts"].sum() < 30
+
+
+def test_load_of_ticks_adds_up_to_what_was_busy(drive: Any, steady: Any, containerd: Runtime) -> None:
+    """Calls of seconds of core time, in ticks shorter than these: at no tick is a host busier than its cores."""
+    run = drive([steady(1.0, cpu_mean_s=3.0, run_median_s=4.0)], containerd)
+    loads = []
+    while run.model.t_s < 299.5:
+        loads.append(run.go(run.model.t_s + 1.0, 1.0).model.load()[0])
+    assert max(loads) <= 4.0 + 1e-9
+    assert np.mean(loads) == pytest.approx(run.tables()["function_hosts"]["busy_cores"][0], rel=1e-9)
 
 
 def test_load_is_cores_busy_and_those_that_spin(drive: Any, steady: Any, containerd: Runtime, junctiond: Runtime) -> None:

@@ -204,3 +204,61 @@ def test_plans_that_change_each_epoch_lose_no_energy_and_take_no_gpu_twice(lab: 
     assert (done["makespan_s"] >= done["critical_path_s"] - 1e-6).all()
     assert jobs["energy_j"].sum() + left.pot_j.sum() == pytest.approx((use["power_w"] * 60.0).sum(), rel=1e-9)
     assert jobs["cost_usd"].sum() + left.pot_usd.sum() == pytest.approx((use["cost_usd_per_h"] / 60.0).sum(), rel=1e-9)
+
+
+def test_a_snapshot_at_any_time_keeps_what_is_asked_answered_late_pending_and_starved(lab: Any) -> None:
+    """Reports over an endpoint and a function; jobs that wait for the one GPU; tasks that wait for the one core."""
+    site = Site(np.array([1]), ("a100",), np.array([2]), endpoints=("chat",), functions=("search-index",))
+    workflows = (
+        Workflow(id="report", job="report", items=3, rate_per_h=60),
+        Workflow(id="code", job="code-generation", items=3, at_s=(1.0, 2.0, 40.0, 41.0, 130.0)),
+        Workflow(id="maths", job="math-qa", items=2, at_s=(3.0, 42.0, 43.0)),
+    )
+    over = {"queries": "query-planner-chat", "passages": "retriever-function", "notes": "reader-chat", "report": "writer-chat"}
+    plans = {
+        "report": lab.plan(**over),
+        "code": lab.code_plan("code-8b", hold=False),
+        "maths": Plan({"solution": lab.choose("math-8b"), "checked-solution": lab.choose("symbolic-check")}, hold=False),
+    }
+    foreseen = {"reader-chat": 7.5, "writer-chat": 19.0}
+
+    def tick(model: Any, sink: Any, open_asks: list[Any]) -> None:
+        if model.opens_epoch:
+            model.plan(PlanAction(plans))
+        model.advance(model.t_s + 5.0, None, foreseen)
+        open_asks += model.wanted()
+        ended = [each for each in open_asks if each.t_s + 11.0 <= model.t_s]
+        open_asks[:] = [each for each in open_asks if each.t_s + 11.0 > model.t_s]
+        model.done(np.array([each.id for each in ended], dtype=np.int64), np.array([each.t_s + 11.0 for each in ended]))
+        model.record(sink)
+
+    def after(model: Any, open_asks: list[Any]) -> Any:
+        sink = lab.sink_of(model)
+        while model.t_s < 400.0:
+            tick(model, sink, open_asks)
+        model.close(sink)
+        return sink.frames()
+
+    met = {"asked": 0, "answers": 0, "pending": 0, "starved": 0, "busy": 0}
+    for at_s in (25.0, 45.0, 60.0, 95.0, 150.0):
+        whole = lab.built(*workflows, site=site, shared=False)
+        open_asks: list[Any] = []
+        while whole.t_s < at_s:
+            tick(whole, lab.sink_of(whole), open_asks)
+        # One request is lost now, and asked again by whoever goes on.
+        if open_asks:
+            whole.done(np.array([open_asks[0].id]), np.array([np.nan]))
+            open_asks.pop(0)
+        state = unpack(pack(whole.snapshot()))
+        execution = whole.execution
+        counts = (execution.asked, whole._answers, execution.pending, execution.starved, whole.busy_cores.nonzero()[0])
+        met = {name: met[name] + len(each) for name, each in zip(met, counts, strict=True)}
+        other = lab.built(*workflows, site=site, shared=False)
+        other.restore(state)
+        assert (other.busy_gpus == whole.busy_gpus).all()
+        assert (other.busy_cores == whole.busy_cores).all()
+        assert pack(other.snapshot()) == pack(whole.snapshot())
+        first, second = after(whole, list(open_asks)), after(other, list(open_asks))
+        for name, frame in first.items():
+            assert frame.equals(second[name], null_equal=True), (at_s, name)
+    assert min(met.values()) > 0, met

@@ -96,3 +96,8 @@ def test_a_workflow_is_named_where_its_graph_fails() -> None:
         graph_of(own, PACKAGED)
     with pytest.raises(ValueError, match="'nothing' is no packaged job; there are: video-understanding"):
         graph_of(Workflow(id="w", job="nothing"), PACKAGED)
+
+
+def test_a_goal_that_is_there_already_is_named() -> None:
+    with pytest.raises(TypeMismatch, match="the goal video is among the inputs"):
+        make(("video",), "video", library("packaged"))

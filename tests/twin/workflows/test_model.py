@@ -1,5 +1,6 @@
 """Workflows as the world meets them: plans, refusals, sharing, answers from outside, slow hardware."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from twin.metrics import Asked, Scope
 from twin.workflows.levers import Plan, PlanAction
 from twin.workflows.library import terms
 from twin.workflows.readings import READINGS
-from twin.workflows.settings import Workflow
+from twin.workflows.settings import Settings, Workflow
 from twin.workflows.site import Site, Surplus
+from twin.workflows.timing import executors_of, transfer_s
 
 
 def code(name: str = "code", **more: Any) -> Workflow:
@@ -214,3 +216,88 @@ def test_jobs_that_need_the_same_gpus_wait_for_each_other_and_never_block_each_o
     assert tables["workflow_use"]["held_gpus"].max() <= 5.0 + 1e-9
     first = tables["jobs"].group_by("workflow_id").agg(pl.col("start_s").min()).sort("start_s")
     assert first["start_s"].n_unique() == 3
+
+
+def test_plans_are_made_anew_each_epoch_for_what_is_expected_then_on_any_grid_of_ticks(lab: Any) -> None:
+    """An epoch of 601 s never ends with a tick of 10 s: the next one that begins after it opens the epoch."""
+    for epoch_s, begins in ((600.0, [0.0, 600.0, 1200.0]), (601.0, [0.0, 610.0, 1210.0])):
+        model = lab.built(code(at_s=(0.0, 700.0, 800.0)), epoch_s=epoch_s)
+        sink, seen = lab.sink_of(model), []
+        while model.t_s < 1500.0:
+            if model.opens_epoch:
+                seen.append((model.t_s, model.observe().demanded[0].rate_per_h * epoch_s / 3600.0))
+                model.plan(PlanAction({"code": lab.code_plan("code-8b")}))
+            model.advance(model.t_s + 10.0)
+            model.record(sink)
+        assert [t_s for t_s, _ in seen] == begins
+        assert [jobs for _, jobs in seen] == pytest.approx([1.0, 2.0, 0.0])
+        assert sink.frames()["workflow_plans"]["t_s"].unique().sort().to_list() == begins
+
+
+def test_an_executor_that_reads_more_than_its_stage_has_is_no_choice(lab: Any) -> None:
+    library = lab.built(code()).library
+    summary = next(each for each in library if each.id == "nvlm-72b-summary")
+    greedy = replace(next(each for each in library if each.id == "code-8b"), id="greedy", reads=("task", *summary.reads))
+    graph = lab.built(code()).graphs[0]
+    plan = Plan({"code": lab.choose("greedy"), "test-results": lab.choose("test-runner")})
+    with pytest.raises(ValueError, match="greedy reads or gives other data than stage code has"):
+        executors_of(graph, plan, {each.id: each for each in (*library, greedy)})
+
+
+def test_a_dedicated_plan_takes_no_server_that_others_stand_on(lab: Any) -> None:
+    model = lab.built(code("one"), code("two"), site=Site(np.array([8]), ("a100",), np.array([64])))
+    plans = {"one": lab.code_plan("code-8b"), "two": lab.code_plan("code-8b", dedicated=True)}
+    model.plan(PlanAction({"one": plans["one"]}))
+    model.advance(300.0)
+    model.plan(PlanAction(plans))
+    assert model.execution.places.owner.tolist() == [-1]
+    assert model.held_gpus.tolist() == [1]
+
+
+def test_data_that_is_handed_on_takes_its_time(lab: Any) -> None:
+    # 20 kB of code at 25 Gb/s; the paper's 8 MB of frames take 2.56 ms.
+    graph = lab.built(Workflow(id="video", job="video-understanding", at_s=(0.0,))).graphs[0]
+    model = lab.built(code(items=1), horizon_s=600.0)
+    (job,) = lab.done(model, 300.0, {"code": lab.code_plan("code-8b")})["jobs"].to_dicts()
+    assert job["makespan_s"] == pytest.approx(13.667 + 6.0 + 2e4 / 3.125e9, abs=1e-9)
+    transcript = next(stage for stage in graph.stages if stage.id == "transcript")
+    assert transfer_s(transcript, 3.125e9) == pytest.approx(2.56e-3)
+
+
+def test_surplus_costs_its_part_of_the_price_and_work_that_is_taken_away_is_paid_for(lab: Any) -> None:
+    regular, spot = lab.code_plan("code-8b"), lab.code_plan("code-8b")
+    spot = Plan({name: lab.choose(each.executor, 0, each.instances, each.batch, spot=True) for name, each in spot.stages.items()})
+    plenty = Surplus(np.array([8, 8]), np.array([64, 64, 64]), np.ones(2), np.ones(3))
+    runs = [lab.done(lab.built(code()), 300.0, {"code": plan}, surplus=lambda _: plenty)["jobs"] for plan in (regular, spot)]
+    costs = [jobs["cost_usd"][0] for jobs in runs]
+    told = terms()
+    # 13.667 s of four items at once on one GPU, and 24 s of two cores; what is held while the tests run, too.
+    held_h = (13.667 * 1.324 + 6.0) / 3600.0
+    cores_h = 4 * 6.0 * 2 / 3600.0
+    assert costs[0] == pytest.approx(held_h * told.gpu_usd_per_h["a100"] + cores_h * told.core_usd_per_h, rel=1e-4)
+    surplus_usd = held_h * told.gpu_usd_per_h["a100"] * told.spot_price_share
+    assert costs[1] == pytest.approx(surplus_usd + cores_h * told.core_usd_per_h * told.harvest_price_share, rel=1e-4)
+    none = Surplus(np.zeros(2, dtype=np.int64), np.array([64, 64, 64]), np.ones(2), np.ones(3))
+    lost = lab.done(lab.built(code()), 300.0, {"code": spot}, surplus=lambda t_s: none if t_s == 10.0 else plenty)["jobs"]
+    # Ten seconds at work of the one GPU are drawn in vain.
+    assert lost["energy_j"][0] - runs[1]["energy_j"][0] > 10.0 * 210.0
+
+
+def test_what_cannot_run_in_reasonable_time_is_refused_in_one_line(lab: Any) -> None:
+    with pytest.raises(ValueError, match=r"tasks in this run, .* of them of code; the limit is 20,000,000") as refused:
+        lab.built(code(at_s=(), rate_per_h=5000.0, items=10_000))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"workflows": [{"id": "a", "job": "report"}] * 2}, "workflows: a is there twice"),
+        ({"servers": ["server-1", "server-1"]}, "servers: server-1 is there twice"),
+        ({"workflows": [{"id": "a", "job": "report", "goal": "answer"}]}, "a: job report says its goal already"),
+        ({"workflows": [{"id": "a", "description": "d"}]}, "a: write job, or description, inputs and goal"),
+    ],
+)
+def test_settings_that_say_two_things_are_refused(told: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings.model_validate(told)

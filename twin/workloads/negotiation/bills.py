@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.negotiation.billing import Hour, columns, write
 from twin.workloads.negotiation.capacity import Capacity, Pools, holders
-from twin.workloads.negotiation.carbon import Draw, regions, watts
+from twin.workloads.negotiation.carbon import Draw, drawn_w, regions, watts
+from twin.workloads.negotiation.taking import COMPILED
 from twin.workloads.negotiation.tenants import Tenants
 from twin.workloads.negotiation.treatments import TREATMENTS
 
@@ -24,6 +26,8 @@ LOOK_S: Final = 60.0
 # Which VMs had a requirement broken in the hour that ends then, shape V.
 Broken = Callable[[float], Bools]
 _STANDS, _RUNS, _GRANTED = 1, 2, 2
+_TREATMENTS: Final = len(TREATMENTS)
+_NO_WHY: Final = np.zeros((0, _TREATMENTS), dtype=np.int16)
 # Reasons of a VM lie in whole words of eight bytes, so that a change of any of them shows in few comparisons.
 _WHY_WIDTH: Final = -(-len(TREATMENTS) // 4) * 4
 
@@ -43,7 +47,7 @@ class Treated:
     running: Bools
     moved: Bools
     busy_share: Floats
-    why: Ints | None
+    why: NDArray[np.signedinteger[Any]] | None
     carbon_kg_per_kwh: float
     pools: Pools
 
@@ -64,6 +68,9 @@ class Bills:
     counted the same way, from loads that are looked at once a minute. Grants count from the second on; the reasons of what is
     not granted are heard every five minutes. Rows of ``bills``, ``vm_bills`` and ``offers`` come hour by hour, those of
     ``vm_capacity`` every five minutes; what is left at the end of a run is a shorter row.
+
+    An hour is billed as a whole when it ends, by a run that goes on from a snapshot within it as well: what was counted before is in
+    the snapshot, so that its rows are those of a run that was never interrupted.
     """
 
     def __init__(self, tenants: Tenants, taken_off: Mapping[str, float]) -> None:
@@ -74,6 +81,8 @@ class Bills:
         self._state, self._since_s = np.zeros(count, dtype=np.int64), np.zeros(count)
         # One more than what the holder says, so that 0 is that it says nothing.
         self._why = np.zeros((count, _WHY_WIDTH), dtype=np.int16)
+        # The VMs that stood in the last tick, and in which look each was seen last.
+        self._stood, self._looked_at, self._looks = np.zeros(0, dtype=np.int64), np.zeros(count, dtype=np.int64), 0
         # Kilograms by workload: as treated, and as opaque VMs that do the same work.
         self._carbon_kg = np.zeros((2, len(tenants.workload_ids)))
         # The five minutes and the minute in which reasons and loads were looked at last; a snapshot begins new ones.
@@ -102,17 +111,19 @@ class Bills:
 
     def _note(self, t_s: float, treated: Treated) -> None:
         """Take note of who is treated otherwise from a time on."""
-        vm = treated.vm
-        state = np.zeros_like(self._state)
-        state[vm] = (treated.granted << _GRANTED) | np.where(treated.running, _RUNS | _STANDS, _STANDS)
-        other = state != self._state
+        vm, why = treated.vm, _NO_WHY if treated.why is None else treated.why
         fresh, self._heard = t_s // GRID_S != self._heard, t_s // GRID_S
-        seen = np.arange(len(vm)) if fresh else np.flatnonzero(other.take(vm))
-        why = _packed(treated.why, seen)
-        other[vm[seen]] |= (why.view(np.int64) != self._why[vm[seen]].view(np.int64)).any(axis=1)
-        self._end(np.flatnonzero(other), t_s)
-        self._why[vm[seen]] = why
-        self._state = state
+        found, at, state = np.empty((3, len(vm) + len(self._stood)), dtype=np.int64)
+        self._looks += 1
+        noted = (self._state, self._why, self._looked_at, self._looks, fresh)
+        count = _noter()(vm, treated.granted, treated.running, why, self._stood, noted, (found, at, state))
+        order = np.argsort(found[:count])
+        other, at, state = found[order], at[order], state[order]
+        self._end(other, t_s)
+        self._state[other] = state
+        here = at >= 0
+        self._why[other[here]] = _packed(treated.why, at[here])
+        self._stood = vm
 
     def _end(self, vm: Ints, t_s: float) -> None:
         """End the stretches of some VMs, and begin new ones."""
@@ -134,9 +145,8 @@ class Bills:
         draws, alike = self._draw.shares(treated.granted, treated.size_share, treated.clock_share, treated.busy_share)
         if treated.moved.any():
             draws = draws * np.where(treated.moved, self._away_share, 1.0)
-        running_w, whose = self._watts.take(vm) * treated.running, self._tenants.workload.take(vm)
-        power_w = [np.bincount(whose, weights=running_w * each, minlength=workloads) for each in (draws, alike)]
-        self._kg_per_s = np.stack(power_w) / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
+        power_w = drawn_w((vm, treated.running, draws, alike), self._watts, self._tenants.workload, workloads)
+        self._kg_per_s = power_w / 1000.0 / HOUR_S * treated.carbon_kg_per_kwh
 
     def _bill(self, t_s: float, broken: Broken) -> None:
         """Make the rows of an hour that has ended."""
@@ -176,6 +186,7 @@ class Bills:
         """Take back a snapshot's state."""
         self._state, self._since_s = np.array(state["state"], dtype=np.int64), np.array(state["since_s"])
         self._why, self._carbon_kg = np.array(state["why"], dtype=np.int16), np.array(state["carbon_kg"])
+        self._stood = np.flatnonzero(self._state)
         self._parts = [_Part(*(np.array(part[name]) for name in _Part._fields)) for part in state["parts"]]
         self._rows = {
             table: [{name: np.array(values) for name, values in rows.items()} for rows in parts] for table, parts in state["rows"].items()
@@ -183,7 +194,35 @@ class Bills:
         self._capacity.restore(state["capacity"])
 
 
-def _packed(why: Ints | None, seen: Ints) -> NDArray[np.int16]:
+def _note(vm: Ints, granted: Ints, running: Bools, why: Any, stood: Ints, noted: Any, changed: Any) -> int:
+    """Find VMs that are treated otherwise than noted, or have gone: number, position (-1: gone) and new state; return how many."""
+    state, kept, looked_at, look, fresh = noted
+    found, at, states = changed
+    count, says = 0, len(why) > 0
+    for i in range(len(vm)):
+        v = vm[i]
+        now = (granted[i] << _GRANTED) | (_RUNS | _STANDS if running[i] else _STANDS)
+        looked_at[v] = look
+        other = now != state[v]
+        if fresh and not other:
+            for k in range(_TREATMENTS):
+                other |= kept[v, k] != (why[i, k] + 1 if says else 0)
+        if other:
+            found[count], at[count], states[count] = v, i, now
+            count += 1
+    for v in stood:
+        if looked_at[v] != look:
+            found[count], at[count], states[count] = v, -1, 0
+            count += 1
+    return count
+
+
+@cache
+def _noter() -> Any:
+    return COMPILED(_note)
+
+
+def _packed(why: NDArray[np.signedinteger[Any]] | None, seen: Ints) -> NDArray[np.int16]:
     """Return some VMs' reasons one higher and in whole words, shape (M, _WHY_WIDTH): 0 is that a holder says nothing."""
     packed = np.zeros((len(seen), _WHY_WIDTH), dtype=np.int16)
     if why is not None:

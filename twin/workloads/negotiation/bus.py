@@ -14,6 +14,7 @@ from twin.chance import stream
 from twin.sources import calibration
 from twin.stack import State
 from twin.workloads.negotiation import hint
+from twin.workloads.negotiation.ordering import in_order
 from twin.workloads.negotiation.store import check
 from twin.workloads.negotiation.taking import COMPILED, VM
 from twin.workloads.negotiation.tenants import Tenants
@@ -69,7 +70,7 @@ class Bus:
         now = heard_s <= until_s
         self._way = [] if now.all() else [(said.taken(~now), heard_s[~now])]
         order = now.nonzero()[0]
-        order = order[np.argsort(heard_s[order], kind="stable")]
+        order = order[in_order(heard_s[order])]
         return said.taken(order), heard_s[order]
 
     def reach_s(self, t_s: float, vm: Ints) -> Floats:

@@ -1,7 +1,8 @@
 """Who holds the cores of each pool, five minutes at a time."""
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.levers import POOLS
 from twin.workloads.negotiation.tables import CAPACITY
+from twin.workloads.negotiation.taking import COMPILED
 from twin.workloads.negotiation.tenants import Tenants
 from twin.workloads.negotiation.treatments import HARVEST, SPOT, TREATMENTS
 
@@ -34,6 +36,24 @@ class Pools:
     reserve_cores: Floats
 
 
+def _count(vm: Ints, granted: Ints, size_share: Floats, running: Bools, moved: Bools, of: Any, sums: Any) -> None:
+    """Add up the cores of each pool and kind of holder, what harvest VMs have grown by, and what evicted ones wait for."""
+    pool, cores, kind = of
+    cells, lent, evicted = sums
+    for i in range(len(vm)):
+        where, asked = pool[vm[i]], float(cores[vm[i]])
+        now = asked * size_share[i] if running[i] and not moved[i] else 0.0
+        cells[kind[granted[i]] + where * _KINDS] += now
+        lent[where] += max(now - asked, 0.0)
+        if not running[i] and not moved[i]:
+            evicted[where] += asked
+
+
+@cache
+def _counter() -> Any:
+    return COMPILED(_count)
+
+
 def holders(tenants: Tenants, pools: Pools, vm: Ints, granted: Ints, size_share: Floats, running: Bools, moved: Bools) -> Floats:
     """Return the cores of each kind of holder, shape (7, P); ``vm`` to ``moved`` (N) are the VMs that have a place.
 
@@ -41,17 +61,13 @@ def holders(tenants: Tenants, pools: Pools, vm: Ints, granted: Ints, size_share:
     cores that are rented and idle; what they have grown by is lent, and turns nobody away. A VM that was moved to another region
     holds none, one that is away waits for them.
     """
-    pool, now = tenants.pool.take(vm), tenants.cores.take(vm) * size_share
-    now[~running | moved] = 0.0
-    cells = np.bincount(_KIND.take(granted) + pool * _KINDS, weights=now, minlength=len(POOLS) * _KINDS)
+    cells, lent, evicted = np.zeros(len(POOLS) * _KINDS), np.zeros(len(POOLS)), np.zeros(len(POOLS))
+    _counter()(vm, granted, size_share, running, moved, (tenants.pool, tenants.cores, _KIND), (cells, lent, evicted))
     mine = cells.reshape(len(POOLS), _KINDS).T
     regular, spot, harvest = pools.others_cores + mine[0], mine[1], mine[2]
-    lent = np.bincount(pool, weights=np.maximum(now - tenants.cores[vm], 0.0), minlength=len(POOLS))
     free = pools.total_cores - regular - spot - harvest
     turned_away = np.maximum(pools.reserve_cores - np.maximum(free + lent, 0.0), 0.0)
     surplus = np.maximum(free - pools.reserve_cores, 0.0)
-    away = np.flatnonzero(~running & ~moved)
-    evicted = np.bincount(pool[away], weights=tenants.cores[vm[away]], minlength=len(POOLS))
     return np.stack([regular, spot, harvest, pools.reserve_cores, turned_away, surplus, evicted])
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.sources import calibration
+from twin.workloads.negotiation.taking import COMPILED
 from twin.workloads.negotiation.treatments import AUTOSCALED, OVERSUBSCRIBED, RIGHTSIZED, TREATMENTS
 
 Floats = NDArray[np.float64]
@@ -62,12 +63,51 @@ class Draw:
 
     def shares(self, granted: Ints, size_share: Floats, clock_share: Floats, busy_share: Floats) -> tuple[Floats, Floats]:
         """Return what VMs draw, and what opaque ones would for the same work, of any one shape."""
-        size = np.where(size_share == 1.0, self._size.take(granted), size_share)
-        busy = np.maximum(busy_share, _LEAST_BUSY_SHARE)
-        done = np.minimum(busy * np.maximum(size_share, 1.0), size * clock_share)
+        draws, alike = np.empty(np.shape(granted)), np.empty(np.shape(granted))
+        columns = [np.ascontiguousarray(each).ravel() for each in (granted, size_share, clock_share, busy_share)]
+        _drawer()(*columns, (self._size, self._count), draws.ravel(), alike.ravel())
+        return draws, alike
+
+
+def _draw(granted: Ints, size_share: Floats, clock_share: Floats, busy_share: Floats, held: Any, draws: Floats, alike: Floats) -> None:
+    of_size, of_count = held
+    for i in range(len(granted)):
+        size = size_share[i]
+        left = of_size[granted[i]] if size == 1.0 else size
+        busy = max(busy_share[i], _LEAST_BUSY_SHARE)
+        done = min(busy * max(size, 1.0), left * clock_share[i])
         work = (1.0 - IDLE_SHARE) * done
+        draws[i] = IDLE_SHARE * left * of_count[granted[i]] + work
         # So many VMs of the size that was asked for do this work in the same time.
-        return IDLE_SHARE * size * self._count.take(granted) + work, IDLE_SHARE * (done / busy) + work
+        alike[i] = IDLE_SHARE * (done / busy) + work
+
+
+@cache
+def _drawer() -> Any:
+    return COMPILED(_draw)
+
+
+def _add(vm: Ints, running: Any, draws: Floats, alike: Floats, of: Any, power_w: Floats) -> None:
+    full_w, workload = of
+    for i in range(len(vm)):
+        now_w, whose = (full_w[vm[i]] if running[i] else 0.0), workload[vm[i]]
+        power_w[0, whose] += now_w * draws[i]
+        power_w[1, whose] += now_w * alike[i]
+
+
+@cache
+def _adder() -> Any:
+    return COMPILED(_add)
+
+
+def drawn_w(seen: tuple[Any, ...], full_w: Floats, workload: Ints, workloads: int) -> Floats:
+    """Return what each workload's VMs draw, and would as opaque ones, shape (2, W).
+
+    ``seen`` are VMs (N), which of them run, and their shares as from ``Draw.shares``; ``full_w`` and ``workload`` (V) are all VMs'.
+    """
+    power_w = np.zeros((2, workloads))
+    _adder()(*seen, (full_w, workload), power_w)
+    return power_w
 
 
 _GIVES_BACK: Final = {"rightsizing": RIGHTSIZED, "oversubscription": OVERSUBSCRIBED, "autoscaling": AUTOSCALED}

@@ -96,6 +96,7 @@ class Chains:
         """Say that VMs of a workload are told of something, and return the message."""
         name, count = notices.NAMES[kind], len(reached_s)
         words = f"{_words(name)} to {vms(count)}" + (f", in {due_s.max() - t_s:.0f} s" if np.isfinite(due_s).any() else "")
+        words += "; without an answer they go, as they have hinted that they may" if name == "region_move_offer" else ""
         whose = self.workload_ids[workload]
         return self.log.say(
             t_s,

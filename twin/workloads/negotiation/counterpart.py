@@ -76,6 +76,46 @@ class Grant:
     regular_usd_per_h: float
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a hint from outside; ``value`` is not a number where it takes one back.
+
+    ``state`` is *on its way*, *heard*, *limited* (too many at once: not heeded), *stale* (a later one was there), *flapping* (changed too
+    often in an hour: not heeded) or *overruled* (heard, and another hint stands ``against`` it at some VM). It is about ``vms``
+    that have a place, and what is in force is its value at ``in_force_vms`` of them: a narrower scope may say otherwise.
+    """
+
+    scope: str
+    of_id: str
+    key: str
+    value: float
+    t_s: float
+    workload_id: str
+    state: str
+    against: tuple[str, ...]
+    vms: int
+    in_force_vms: int
+
+
+def heard(negotiation: Negotiation, about: tuple[keys.Scope, str, int], key: str, t_s: float, value: float) -> Heard:
+    """Return what became of a hint that was said at a time; ``about`` is its scope, whose it is, and that one's number."""
+    scope, of_id, of = about
+    level = keys.SCOPES.index(scope)
+    tenants, hearing, index = negotiation.tenants, negotiation.hearing, keys.INDEX[key]
+    mine = tenants.workload if level == 0 else tenants.deployment if level == 1 else np.arange(len(tenants))
+    vm = negotiation.standing()
+    vm = vm[mine[vm] == of]
+    workload = of if level == 0 else int((tenants.deployment_workload if level == 1 else tenants.workload)[of])
+    became = (hearing.became or {}).get((level, of, index, t_s, str(value)), "on its way")
+    against = tuple(dict.fromkeys(name for each in vm.tolist() for name in hearing.store.overruled(each).get(key, ())))
+    state = {"taken": "heard", "confirmed": "heard", "contradictory": "overruled"}.get(became, became)
+    state = "overruled" if state == "heard" and against and value == value else state
+    wanted = keys.KEYS[index].default if value != value else value
+    holds = int((hearing.store.in_force()[index, vm] == wanted).sum())
+    names = (scope, of_id, key, value, t_s, tenants.workload_ids[workload])
+    return Heard(*names, state, against if state == "overruled" else (), len(vm), holds)
+
+
 def grants(negotiation: Negotiation, vm: Ints, vm_ids: Sequence[str]) -> list[Grant]:
     """Return how VMs, by number, are treated now."""
     tenants, platform = negotiation.tenants, negotiation.platform

@@ -30,7 +30,11 @@ def named(granted: Ints) -> NDArray[Any]:
 
 @dataclass(slots=True)
 class Grants:
-    """What is granted to each VM, shape V. Notices of prices and sizes have no event that they precede: grants hold at once."""
+    """What is granted to each VM, shape V. Grants and their prices hold at once.
+
+    A notice of a price is due as it is sent; a recommendation of a smaller size has no event, as a VM's fewer cores have their own
+    notice, and is due never.
+    """
 
     tenants: Tenants
     log: MessageLog
@@ -54,7 +58,7 @@ class Grants:
         self._tell(t_s, "rightsize_recommendation", workload[rightsized], "{} larger than its peak needs", reached_s)
 
     def _tell(self, t_s: float, name: str, workload: Ints, words: str, reached_s: float) -> None:
-        due_s = t_s + notices.kinds()[name].lead_s
+        due_s = t_s + notices.kinds()[name].lead_s if name == "price_change" else np.nan
         for index, count in enumerate(np.bincount(workload).tolist()):
             if count:
                 said = words.format("1 VM is" if count == 1 else f"{count} VMs are")

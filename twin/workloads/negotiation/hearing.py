@@ -37,6 +37,8 @@ class Hearing:
         self.saying = Saying(tenants, settings, classes_named(settings.classes), horizon_s, seed)
         self.conflicts = Conflicts(tenants)
         self._rows: list[tuple[hint.Hints, Floats, NDArray[np.int8]]] = []
+        # What became of each hint from outside (scope, of, key, time, value as text), where a live session asks for it; no part of a run.
+        self.became: dict[tuple[int, int, int, float, str], str] | None = None
 
     def begin(self) -> None:
         """Take what deployments say with their request."""
@@ -81,6 +83,11 @@ class Hearing:
         heeded = (outcome == _TAKEN) | (outcome == _CONFIRMED)
         often = (said.scope == _VM) & _RUNTIME[said.key] & heeded
         kept = (said.sayer == hint.OUTSIDE) | ((outcome != _CONFIRMED) & ~often)
+        if self.became is not None:
+            mine = said.taken(said.sayer == hint.OUTSIDE)
+            columns = (mine.scope, mine.of, mine.key, mine.t_s, mine.value, outcome[said.sayer == hint.OUTSIDE])
+            for scope, of, key, t_s, value, which in zip(*(each.tolist() for each in columns), strict=True):
+                self.became[scope, of, key, t_s, str(value)] = OUTCOMES[which]
         if kept.any():
             self._rows.append((said.taken(kept), heard_s[kept], outcome[kept]))
 

@@ -88,7 +88,7 @@ class Negotiation:
         self._lead_s = max(kinds()[name].lead_s for name in ("eviction", "scale_down_request"))
         self._standing = np.zeros(len(self.tenants), dtype=np.bool_)
         self._begun = False
-        self._why: Ints | None = None
+        self._why: NDArray[np.signedinteger[Any]] | None = None
         self.t_s = 0.0
 
     def reserve_cores(self, t_s: float, total_cores: float) -> tuple[float, float]:

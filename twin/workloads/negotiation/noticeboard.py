@@ -23,6 +23,8 @@ TAKE, MOVING, SIZE, CLOCK, HOST = range(len(SLOTS))
 OUTCOMES: Final = ("done", "withdrawn", "declined", "lapsed", "unpermitted")
 DONE, WITHDRAWN, REFUSED, LAPSED, UNPERMITTED = range(len(OUTCOMES))
 NOBODY: Final = -1
+# Offers: where they are declined they are not made again while the answer holds.
+OFFERED: Final = ("scale_up_offer", "overclock_offer", "region_move_offer")
 _FLOATS: Final = ("sent_s", "reached_s", "due_s", "lead_s", "answered_s", "to_share")
 _INTS: Final = ("kind", "cause", "answer", "message", "reply")
 # Times are sums of seconds and latencies: so much is rounding.
@@ -73,7 +75,10 @@ class NoticeBoard:
         self._holds_until_s = np.full(shape, -np.inf)
         self._may = np.array([notices.kinds()[name].may_decline for name in notices.NAMES])
         says = calibration("negotiation")["hints"]
-        self._holds_s, self._holds_leads = float(says["conflict_holds_s"]["value"]), float(says["declined_leads"]["value"])
+        # How long an answer holds, by kind: offers are made to be taken or left, and the answer to one is no whim.
+        self._holds_s = np.full(len(notices.NAMES), float(says["conflict_holds_s"]["value"]))
+        self._holds_s[[notices.INDEX[name] for name in OFFERED]] = float(says["offer_holds_s"]["value"])
+        self._holds_leads = float(says["declined_leads"]["value"])
 
     def standing(self, slot: int) -> Ints:
         """Return the VMs whose notice of a slot is open, by number."""
@@ -146,7 +151,7 @@ class NoticeBoard:
         answer = self.answered(slot, vm, t_s)
         done = outcome == DONE
         if outcome == REFUSED:
-            self._holds_until_s[slot, vm] = row["answered_s"] + np.maximum(self._holds_s, self._holds_leads * row["lead_s"])
+            self._holds_until_s[slot, vm] = row["answered_s"] + np.maximum(self._holds_s[row["kind"]], self._holds_leads * row["lead_s"])
         event_s = np.full(len(vm), t_s if done else np.nan)
         honoured = np.ones(len(vm), dtype=np.bool_)
         if done:

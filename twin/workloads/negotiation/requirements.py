@@ -1,6 +1,7 @@
 """What hints demand, held against what happened, hour by hour."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from twin.workloads.levers import EVICT, LEAVE, SHUT, OffersObservation
 from twin.workloads.negotiation import tables
 from twin.workloads.negotiation.keys import FULL
 from twin.workloads.negotiation.platform import Platform
+from twin.workloads.negotiation.taking import COMPILED
 from twin.workloads.negotiation.tenants import Tenants
 from twin.workloads.negotiation.treatments import SURPLUS
 from twin.workloads.negotiation.wishes import RESTARTED
@@ -153,10 +155,9 @@ class Requirements:
 
     def _delay(self, span_s: float, seen: OffersObservation, platform: Platform) -> None:
         """Let work pile up where VMs are slower than what is asked of them, and be done where they are faster."""
-        slow = platform.clock_share < 1.0
-        at = self._of(slow | (platform.size_share < 1.0) | (self._backlog_s > 0.0), seen, "delay_tolerance_s")
-        counts = ((platform.granted & SURPLUS) == 0) & (platform.taken == LEAVE)
-        at = at[counts[seen.vm[at]] & ((seen.hints["delay_tolerance_s"][at] > 0.0) | slow[seen.vm[at]])]
+        at = np.empty(len(seen.vm), dtype=np.int64)
+        held = (platform.clock_share, platform.size_share, self._backlog_s, platform.granted, platform.taken)
+        at = at[: _later()(seen.vm, seen.hints["delay_tolerance_s"], self._fresh, held, at)]
         vm, asked, allowed_s = seen.vm[at], seen.busy_share[at], seen.hints["delay_tolerance_s"][at]
         speed = platform.size_share[vm] * platform.clock_share[vm]
         self._backlog_s[vm] = np.maximum(self._backlog_s[vm] + (asked - speed) * span_s, 0.0)
@@ -224,6 +225,25 @@ class Requirements:
             mask = np.zeros(len(self.tenants), dtype=np.bool_)
             mask[state["ended"]["vm"]] = True
             self._broken_at = float(state["ended"]["t_s"]), mask
+
+
+def _late(vm: Ints, tolerance_s: Floats, fresh: bool, held: Any, at: Ints) -> int:
+    """Find the positions of VMs whose work may be late, beyond surplus capacity; as an hour begins all that tolerate it."""
+    clock_share, size_share, backlog_s, granted, taken = held
+    count = 0
+    for i in range(len(vm)):
+        v = vm[i]
+        slow, waits = clock_share[v] < 1.0, tolerance_s[i] > 0.0
+        concerned = slow or size_share[v] < 1.0 or backlog_s[v] > 0.0 or (fresh and waits)
+        if concerned and (waits or slow) and (granted[v] & SURPLUS) == 0 and taken[v] == LEAVE:
+            at[count] = i
+            count += 1
+    return count
+
+
+@cache
+def _later() -> Any:
+    return COMPILED(_late)
 
 
 def _pieces(from_s: float, until_s: float) -> Iterator[tuple[float, float]]:

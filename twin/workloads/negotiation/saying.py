@@ -11,6 +11,7 @@ from twin.clock import HOUR_S
 from twin.workloads.negotiation import hint, keys
 from twin.workloads.negotiation.classes import Classes, Levels
 from twin.workloads.negotiation.hint import AGENT, TEMPLATE, Hints
+from twin.workloads.negotiation.ordering import in_order
 from twin.workloads.negotiation.settings import Settings, Tenant
 from twin.workloads.negotiation.tenants import Tenants
 
@@ -119,7 +120,7 @@ class Saying:
             parts.append((at_s[said], vm[said], level[there[said]]))
         t_s, level = (np.concatenate([np.zeros(0), *(part[column] for part in parts)]) for column in (0, 2))
         vm = np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in parts)])
-        order = np.argsort(t_s, kind="stable")
+        order = in_order(t_s)
         value = np.clip(np.rint(100.0 * tenants.marks[vm, _VALUED] + _WANDERS * (2.0 * level - 1.0)), 0.0, 100.0)
         return t_s[order], vm[order], value[order]
 

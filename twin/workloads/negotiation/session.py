@@ -78,6 +78,11 @@ class Recording:
         """Take down answers (scope, id, notice, answer) as ``answer`` does, all of them or none."""
         self._add(*((float(t_s), "answer", scope, of_id, None, None, str(notice), said) for scope, of_id, notice, said in given))
 
+    def latest(self) -> dict[tuple[keys.Scope, str, str], tuple[float, float]]:
+        """Return when and what was said last by scope, id and key; what is taken back is not a number."""
+        hints = (row for row in self._rows if row[1] == "hint")
+        return {row[2:5]: (row[0], float("nan") if row[5] is None else row[5]) for row in hints}
+
     def frame(self) -> pl.DataFrame:
         """Return the log so far, checked, in the order of time."""
         return checked(pl.DataFrame(self._rows, schema=SCHEMA, orient="row"), "session")
@@ -138,6 +143,14 @@ def replay(setting: str, tenants: Tenants) -> Replay:
         return Replay(pl.DataFrame(schema=SCHEMA), tenants)
     name = setting.removeprefix("import:")
     return Replay(imported_table(imported(KIND, name)), tenants, f"{KIND} {name}")
+
+
+def beyond(setting: str, horizon_s: float) -> tuple[int, int]:
+    """Return how many rows of the log that ``messages`` names are never said, as a run ends before or with their time; and of how many."""
+    if not setting:
+        return 0, 0
+    times_s = imported_table(imported(KIND, setting.removeprefix("import:")))["t_s"]
+    return int((times_s.cast(pl.Float64) >= horizon_s).sum()), len(times_s)
 
 
 def _codes(values: pl.Series, names: Sequence[str], codes: Sequence[int] | None = None) -> Ints:

@@ -1,11 +1,14 @@
 """How VMs fare as their agents see it: load, replicas, objectives."""
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.workloads.levers import OffersObservation
+from twin.workloads.negotiation.taking import COMPILED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,11 +40,25 @@ class Situation:
         return np.where(self.running_cores > 0, self.load_cores / there, np.where(self.load_cores > 0, 1.0, 0.0))
 
 
+def _weigh(*given: Any) -> None:
+    rented, running, size_share, clock_share, busy_share, deployment, cores, load_cores, running_cores = given
+    for i in range(len(rented)):
+        cores[i] = rented[i] * size_share[i] * clock_share[i] if running[i] else 0.0
+        load_cores[deployment[i]] += rented[i] * busy_share[i]
+        running_cores[deployment[i]] += cores[i]
+
+
+@cache
+def _weigher() -> Any:
+    return COMPILED(_weigh)
+
+
 def situation(seen: OffersObservation, objective_met: Bools | None = None) -> Situation:
     """Return how the VMs of an observation fare; ``objective_met`` (W) is True for all workloads where it is not given."""
-    count = len(seen.deployment_vms)
-    rented = seen.cores.astype(np.float64)
-    cores = np.where(seen.running, rented * seen.size_share * seen.clock_share, 0.0)
+    count, shape = len(seen.deployment_vms), len(seen.vm)
+    cores, load_cores, running_cores = np.empty(shape), np.zeros(count), np.zeros(count)
+    columns = (seen.cores, seen.running, seen.size_share, seen.clock_share, seen.busy_share, seen.deployment)
+    _weigher()(*columns, cores, load_cores, running_cores)
     return Situation(
         vm=seen.vm,
         deployment=seen.deployment,
@@ -49,6 +66,6 @@ def situation(seen: OffersObservation, objective_met: Bools | None = None) -> Si
         cores=cores,
         running=seen.running,
         slo_ok=np.ones(len(seen.vm), dtype=np.bool_) if objective_met is None else objective_met[seen.workload],
-        load_cores=np.bincount(seen.deployment, rented * seen.busy_share, count).astype(np.float64),
-        running_cores=np.bincount(seen.deployment, cores, count).astype(np.float64),
+        load_cores=load_cores,
+        running_cores=running_cores,
     )

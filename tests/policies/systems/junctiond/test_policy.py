@@ -1,5 +1,7 @@
 """junctiond: what its knobs take away and put back, alone and in whole runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -52,6 +54,16 @@ def test_each_part_can_be_taken_away():
     assert (cold.cold_median_s, cold.cold_p99_s, cold.hop) == (plain.cold_median_s, plain.cold_p99_s, own.hop)
     dpdk = instances(JunctiondKnobs(polling_cores=0.0, polling_cores_each=1.0))
     assert (dpdk.polling_cores, dpdk.polling_cores_each) == (0.0, 1.0)
+
+
+def test_factors_scale_what_they_name_and_nothing_else():
+    own = instances(JunctiondKnobs())
+    dearer = instances(JunctiondKnobs(hop_factor=2.0, interference_factor=3.0, cpu_factor=5.0, start_factor=7.0))
+    assert dearer.hop == replace(
+        own.hop, stack_median_s=2 * own.hop.stack_median_s, spike_share=3 * own.hop.spike_share, cpu_s=5 * own.hop.cpu_s
+    )
+    assert dearer == replace(own, hop=dearer.hop, cold_median_s=7 * own.cold_median_s, cold_p99_s=7 * own.cold_p99_s)
+    assert instances(JunctiondKnobs(interference_factor=10.0)).hop.spike_share == pytest.approx(0.04)
 
 
 @given(

@@ -131,6 +131,20 @@ def test_who_declines_another_region_is_left_alone_and_another_one_is_asked(hold
     assert now.take.tolist() == [EVICT, *np.where(stays[1:3], LEAVE, MOVE).tolist(), 0]
 
 
+def test_who_went_to_another_region_comes_home_when_nobody_waits_and_there_is_room(holder, seen, after):
+    hints = {**SPOTTED, "preemptible": np.array([1.0, 1.0, 0.0, 0.0]), "region_independence": np.array([0.0, 0.0, 2.0, 0.0])}
+    mine, there = holder(), np.arange(4) == 2
+    first = mine.offer(seen(4, hints, spare=pool(28.0)))
+    gone = mine.offer(after(seen(4, hints, spare=pool(28.0)), first, moved=there))
+    # The one that was evicted has its place first.
+    back = mine.offer(after(seen(4, hints, spare=pool(28.0)), gone, moved=there))
+    assert back.take.tolist() == [0, 0, MOVE, 0]
+    still = mine.offer(after(seen(4, hints, spare=pool(30.0)), back, moved=there))
+    assert still.take.tolist() == [0, 0, MOVE, 0], "there is no room for it"
+    home = mine.offer(after(seen(4, hints, spare=pool(64.0)), still, moved=there))
+    assert home.take.tolist() == [0, 0, LEAVE, 0]
+
+
 def test_unlimited_surplus_evicts_nobody(holder, seen):
     action = holder().offer(seen(8, HARVESTED, spare=pool(8.0, coming=64.0), surplus_unlimited=True))
     assert not action.take.any()

@@ -10,9 +10,9 @@ import pytest
 from twin.store.states import pack, unpack
 from twin.workloads.levers import CAUSES, EVICT, LEAVE, MOVE, SHUT
 from twin.workloads.negotiation import notices
-from twin.workloads.negotiation.noticeboard import HOST
+from twin.workloads.negotiation.noticeboard import CLOCK, HOST
 from twin.workloads.negotiation.notices import ACCEPTED, DECLINED
-from twin.workloads.negotiation.treatments import MA, SPOT
+from twin.workloads.negotiation.treatments import MA, RIGHTSIZED, SPOT
 
 CAPACITY, POWER = CAUSES.index("capacity"), CAUSES.index("power")
 FIRST = np.array([EVICT, 0, 0, 0, 0, 0])
@@ -326,3 +326,38 @@ def test_a_run_that_is_taken_up_again_says_and_does_the_same(floor: Callable[...
     assert set(one) == set(other) == {"grants", "messages", "notices", "requirements"}
     for name, table in one.items():
         assert table.equals(other[name]), name
+
+
+def test_who_declines_a_higher_clock_is_not_asked_again_for_an_hour(floor: Callable[..., Any]) -> None:
+    one = floor(vms=3, agents=("silent", "silent", "silent"), tick_s=60.0, way_s=61.0)
+    offers = []
+    for _ in range(75):
+        one.tick(clock_share=1.1)
+        open_now = one.platform.board.standing(CLOCK)
+        if len(open_now):
+            offers.append(one.t_s)
+            one.platform.told(one.t_s, open_now, -1, DECLINED)
+    assert len(offers) == 2
+    assert 3_600.0 <= offers[1] - offers[0] <= 3_720.0
+    assert (one.platform.clock_share == 1.0).all()
+
+
+def test_prices_change_as_their_notice_is_sent_and_a_recommendation_has_no_event(floor: Callable[..., Any]) -> None:
+    one = floor()
+    one.tick(granted=RIGHTSIZED)
+    said = {row["name"]: row for row in one.log.unwritten() if row["kind"] == "notice"}
+    assert said["price_change"]["due_s"] == said["price_change"]["t_s"] == 0.0
+    assert np.isnan(said["rightsize_recommendation"]["due_s"])
+
+
+def test_an_offer_of_another_region_says_that_no_answer_is_consent(floor: Callable[..., Any]) -> None:
+    one = floor(agents=("silent", "silent", "silent"), tick_s=600.0)
+    one.hints |= {"region_independence": 2}
+    one.tick(take=MOVE)
+    words = next(row["words"] for row in one.log.unwritten() if row["name"] == "region_move_offer" and row["kind"] == "notice")
+    assert "without an answer they go" in words
+    one.ticks(8, take=MOVE)
+    assert one.platform.gone.all()
+    other = floor(tick_s=600.0)
+    other.ticks(9, take=MOVE)
+    assert not other.platform.gone.any(), "nobody goes whose hints do not let it"

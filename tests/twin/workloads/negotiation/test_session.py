@@ -14,7 +14,7 @@ from twin.store.importers import import_file
 from twin.workloads.negotiation import hint, keys, notices
 from twin.workloads.negotiation.bus import Bus
 from twin.workloads.negotiation.outside import SCHEMA, checked
-from twin.workloads.negotiation.session import Recording, Replay, replay
+from twin.workloads.negotiation.session import Recording, Replay, beyond, replay
 from twin.workloads.negotiation.store import Store
 from twin.workloads.negotiation.tenants import Tenants
 
@@ -148,3 +148,14 @@ def test_times_and_values_come_back_to_the_last_bit(few: Few) -> None:
     said, _ = Replay(frame, few()).until(1e9)
     assert np.array_equal(said.t_s, t_s)
     assert np.array_equal(said.value, t_s / 86_400.0)
+
+
+def test_rows_that_come_when_the_run_has_ended_are_counted(session: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTWIN_HOME", str(tmp_path))
+    session.write(tmp_path / "monday.parquet")
+    import_file("hints-log", tmp_path / "monday.parquet", "monday", tmp_path)
+    times_s = session.frame()["t_s"].to_list()
+    last_s = max(times_s)
+    assert beyond("import:monday", last_s + 1.0) == (0, len(times_s))
+    assert beyond("import:monday", last_s) == (times_s.count(last_s), len(times_s)), "a run ends before its last moment"
+    assert beyond("", last_s) == (0, 0)
