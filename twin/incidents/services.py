@@ -8,7 +8,8 @@ window decides how often it is made again in the next.
 
 Waits are those of Allen and Cunneen for c servers at the utilisation of the window, and what a backlog takes on top. A latency is
 the sum of own wait, own time and of the calls, one after the other; its distribution is taken as lognormal of the same mean and
-variance. All of these are approximations of stated form: the tests hold them against simulated queues.
+variance. All of these are approximations of stated form: the tests hold them against simulated queues. Where services call each
+other in a circle, the call that closes it is made one window later and answered as in the window before.
 """
 
 import math
@@ -19,13 +20,15 @@ import numpy as np
 
 # Columns of `services`, float64, one row per service: what holds in a window.
 OUTSIDE: Final = 0  # requests per second from outside, each counted once
-CORES: Final = 1  # of all live instances, by their speed
-SERVICE_S: Final = 2  # core time of a request
+CORES: Final = 1  # of all live instances
+SERVICE_S: Final = 2  # what a request takes on one of them, mean
 OWN_ERROR: Final = 3  # share of requests that fail here by themselves
 QUEUE_S: Final = 4  # the longest wait that a request is queued for; beyond it is turned away
 CLIENT_TIMEOUT_S: Final = 5
 CLIENT_RETRIES: Final = 6
-SERVICE_COLUMNS: Final = 7
+CLIENT_REFUSED: Final = 7  # share of the outside's attempts that fail before they reach the service
+SERVICE_CV2: Final = 8  # squared coefficient of variation of what a request takes
+SERVICE_COLUMNS: Final = 9
 
 # Columns of `calls`, float64, one row per call (caller, callee).
 TIMES: Final = 0
@@ -42,7 +45,12 @@ CALL_COLUMNS: Final = 9
 # Columns of `state`, float64, one row per service: what lasts from window to window.
 BACKLOG: Final = 0  # requests that wait
 CLIENT_FAILING: Final = 1  # share of the outside's attempts that failed
-STATE_COLUMNS: Final = 2
+OWED: Final = 2  # attempts per second of callers that come later in the order, to be met in the next window
+OWED_RETRIED: Final = 3  # those of them that are repetitions
+LAST_MEAN_S: Final = 4  # what the last window answered
+LAST_VAR: Final = 5
+LAST_ERROR: Final = 6
+STATE_COLUMNS: Final = 7
 
 # Columns of `found`, float64, one row per service: what came of a window.
 OFFERED: Final = 0  # attempts per second that reach it
@@ -53,10 +61,12 @@ ERROR: Final = 4  # share of attempts without a good answer, time-outs of the ca
 BUSY: Final = 5  # cores in use
 RETRIED: Final = 6  # attempts per second that are repetitions
 TURNED_AWAY: Final = 7  # share of attempts
-FOUND_COLUMNS: Final = 8
+CLIENT_REFUSED_PER_S: Final = 8  # attempts of the outside that did not reach it
+CLIENT_LATE: Final = 9  # share of the outside's attempts that it gives up
+FOUND_COLUMNS: Final = 10
 
 _FULL: Final = 0.98  # waits of a stationary queue are taken at this utilisation at most; above, the backlog says how long
-_CV2: Final = 1.0  # squared coefficient of variation of core times and of gaps between requests
+_GAPS_CV2: Final = 1.0  # squared coefficient of variation of the gaps between requests
 
 
 @numba.njit(cache=True, nogil=True)
@@ -68,11 +78,16 @@ def attempts(failing, retries):
 
 
 @numba.njit(cache=True, nogil=True)
-def wait_s(offered_per_s, cores, service_s):
-    """Return the mean wait of a stationary queue (Allen and Cunneen; Sakasegawa's approximation of Erlang's C)."""
+def waits(offered_per_s, cores, service_s, service_cv2):
+    """Return mean (s) and variance of the wait in a stationary queue (Allen and Cunneen; Sakasegawa's share of those who wait).
+
+    Who waits at all waits exponentially long, which is exact for exponential times.
+    """
     busy = min(offered_per_s * service_s / cores, _FULL)
     servers = max(cores, 1.0)
-    return _CV2 * service_s * busy ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) / (servers * (1.0 - busy))
+    waiting = busy ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0)
+    mean_s = 0.5 * (_GAPS_CV2 + service_cv2) * service_s / (servers * (1.0 - busy))
+    return waiting * mean_s, waiting * (2.0 - waiting) * mean_s * mean_s
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,21 +109,43 @@ def step(dt_s, order, services, callers, callees, calls, failing, state, found):
     ``order`` names the services, callers before callees; in a cycle a callee that comes first answers as in the last window.
     ``callees`` is -1 where a call leaves the services.
     """
-    found[:, OFFERED] = 0.0
-    found[:, RETRIED] = 0.0
+    place = np.empty(len(order), np.int64)
+    for k in range(len(order)):
+        place[order[k]] = k
+    found[:, OFFERED] = state[:, OWED]
+    found[:, RETRIED] = state[:, OWED_RETRIED]
+    state[:, OWED] = 0.0
+    state[:, OWED_RETRIED] = 0.0
     for s in order:
-        tries = attempts(state[s, CLIENT_FAILING], services[s, CLIENT_RETRIES])
-        found[s, OFFERED] += services[s, OUTSIDE] * tries
-        found[s, RETRIED] += services[s, OUTSIDE] * (tries - 1.0)
+        _ask(s, services, state, found)
         _queue(dt_s, s, services, state, found)
         for c in range(len(callers)):
-            if callers[c] == s and callees[c] >= 0:
-                tries = attempts(failing[c], calls[c, RETRIES])
-                made = found[s, SERVED] * calls[c, TIMES]
-                found[callees[c], OFFERED] += made * tries * (1.0 - calls[c, REFUSED])
-                found[callees[c], RETRIED] += made * (tries - 1.0) * (1.0 - calls[c, REFUSED])
+            to = callees[c]
+            if callers[c] != s or to < 0:
+                continue
+            tries = attempts(failing[c], calls[c, RETRIES])
+            reach_per_s = found[s, SERVED] * calls[c, TIMES] * (1.0 - calls[c, REFUSED])
+            if place[to] > place[s]:
+                found[to, OFFERED] += reach_per_s * tries
+                found[to, RETRIED] += reach_per_s * (tries - 1.0)
+            else:
+                state[to, OWED] += reach_per_s * tries
+                state[to, OWED_RETRIED] += reach_per_s * (tries - 1.0)
     for k in range(len(order) - 1, -1, -1):
-        _answer(order[k], services, callers, callees, calls, failing, state, found)
+        _answer(order[k], place, services, callers, callees, calls, failing, state, found)
+    state[:, LAST_MEAN_S] = found[:, MEAN_S]
+    state[:, LAST_VAR] = found[:, VAR]
+    state[:, LAST_ERROR] = found[:, ERROR]
+
+
+@numba.njit(cache=True, nogil=True)
+def _ask(s, services, state, found):
+    """Add what the outside asks of one service."""
+    tries = attempts(state[s, CLIENT_FAILING], services[s, CLIENT_RETRIES])
+    reach_per_s = services[s, OUTSIDE] * (1.0 - services[s, CLIENT_REFUSED])
+    found[s, OFFERED] += reach_per_s * tries
+    found[s, RETRIED] += reach_per_s * (tries - 1.0)
+    found[s, CLIENT_REFUSED_PER_S] = services[s, OUTSIDE] * tries * services[s, CLIENT_REFUSED]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -129,16 +166,16 @@ def _queue(dt_s, s, services, state, found):
     left -= away
     state[s, BACKLOG] = left
     queued_s = 0.5 * (before + left) / able_per_s
-    waited_s = wait_s(offered, cores, each_s)
+    waited_s, waited_var = waits(offered, cores, each_s, services[s, SERVICE_CV2])
     found[s, SERVED] = served
     found[s, BUSY] = served * each_s
     found[s, TURNED_AWAY] = min(away / (offered * dt_s), 1.0) if offered > 0.0 else 0.0
     found[s, MEAN_S] = each_s + waited_s + queued_s
-    found[s, VAR] = each_s * each_s + waited_s * waited_s
+    found[s, VAR] = services[s, SERVICE_CV2] * each_s * each_s + waited_var
 
 
 @numba.njit(cache=True, nogil=True)
-def _answer(s, services, callers, callees, calls, failing, state, found):
+def _answer(s, place, services, callers, callees, calls, failing, state, found):
     """Add what its calls take to what one service takes, and how they fail to how it fails."""
     good = (1.0 - services[s, OWN_ERROR]) * (1.0 - found[s, TURNED_AWAY])
     for c in range(len(callers)):
@@ -146,7 +183,9 @@ def _answer(s, services, callers, callees, calls, failing, state, found):
             continue
         to = callees[c]
         mean, var, error = calls[c, OTHER_S], calls[c, OTHER_VAR], calls[c, OTHER_ERROR]
-        if to >= 0:
+        if to >= 0 and place[to] < place[s]:
+            mean, var, error = state[to, LAST_MEAN_S], state[to, LAST_VAR], state[to, LAST_ERROR]
+        elif to >= 0:
             mean, var, error = found[to, MEAN_S], found[to, VAR], found[to, ERROR]
         mean, var, limit_s = mean + calls[c, NETWORK_S], var + calls[c, NETWORK_VAR], calls[c, TIMEOUT_S]
         late = later_than(limit_s, mean, var)
@@ -160,7 +199,8 @@ def _answer(s, services, callers, callees, calls, failing, state, found):
         good *= (1.0 - fails ** (calls[c, RETRIES] + 1.0)) ** calls[c, TIMES]
     found[s, ERROR] = 1.0 - good
     late = later_than(services[s, CLIENT_TIMEOUT_S], found[s, MEAN_S], found[s, VAR])
-    state[s, CLIENT_FAILING] = 1.0 - (1.0 - late) * good
+    found[s, CLIENT_LATE] = late
+    state[s, CLIENT_FAILING] = 1.0 - (1.0 - services[s, CLIENT_REFUSED]) * (1.0 - late) * good
 
 
 def quantile_s(mean_s, var, share):
