@@ -40,7 +40,8 @@ NETWORK_VAR: Final = 5
 OTHER_S: Final = 6  # mean latency of a callee that is no service
 OTHER_VAR: Final = 7
 OTHER_ERROR: Final = 8
-CALL_COLUMNS: Final = 9
+LATE: Final = 9  # written: share of attempts that reached the callee and were given up
+CALL_COLUMNS: Final = 10
 
 # Columns of `state`, float64, one row per service: what lasts from window to window.
 BACKLOG: Final = 0  # requests that wait
@@ -104,7 +105,7 @@ def later_than(limit_s, mean_s, var):
 
 @numba.njit(cache=True, nogil=True)
 def step(dt_s, order, services, callers, callees, calls, failing, state, found):
-    """Go through one window; ``failing`` (C), ``state`` and ``found`` (S) are written.
+    """Go through one window; ``failing`` (C), ``state`` and ``found`` (S) are written, and of ``calls`` who was late.
 
     ``order`` names the services, callers before callees; in a cycle a callee that comes first answers as in the last window.
     ``callees`` is -1 where a call leaves the services.
@@ -190,6 +191,7 @@ def _answer(s, place, services, callers, callees, calls, failing, state, found):
         mean, var, limit_s = mean + calls[c, NETWORK_S], var + calls[c, NETWORK_VAR], calls[c, TIMEOUT_S]
         late = later_than(limit_s, mean, var)
         refused = calls[c, REFUSED]
+        calls[c, LATE] = late
         fails = refused + (1.0 - refused) * (1.0 - (1.0 - late) * (1.0 - error))
         failing[c] = fails
         tries = attempts(fails, calls[c, RETRIES])
