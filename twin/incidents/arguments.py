@@ -43,7 +43,8 @@ def _value(value: Any, schema: Mapping[str, Any], place: str) -> Any:
     kind = str(schema.get("type", "string"))
     if kind == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
-    if not isinstance(value, _KINDS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    good: bool = isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+    if not good:
         raise ValueError(f"{place} is {str(value)[:60]!r}, not a {'text' if kind == 'string' else kind}")
     if kind == "object":
         return _object(value, schema, place)

@@ -101,7 +101,7 @@ def scan(given: Block, from_s: float, to_s: float) -> pl.DataFrame:
 def _clear(robust: Floats, sigma: Floats, shift: Floats, before: Floats, after: Floats) -> Floats:
     sizes = np.sort(np.abs(np.vstack([robust, sigma, shift])), axis=0)
     moved = np.abs(after - before) / np.maximum(np.maximum(np.abs(before), np.abs(after)), 1e-12)
-    return np.nan_to_num(np.log1p(np.minimum(sizes[1], _MOST_SCALES)) * moved / (moved + _SHARE_HALF), nan=0.0)
+    return np.asarray(np.nan_to_num(np.log1p(np.minimum(sizes[1], _MOST_SCALES)) * moved / (moved + _SHARE_HALF), nan=0.0))
 
 
 def medians(values: Floats) -> Floats:

@@ -174,7 +174,7 @@ class CaseFrames(Mapping[str, pl.LazyFrame]):
         relation = duckdb.connect(":memory:", config={"threads": "2"}).sql(
             f"SELECT time, entity, metric, value, unit FROM ({self.readings.long_sql()})"  # noqa: S608
         )
-        return relation.pl(lazy=True)  # type: ignore[no-any-return]
+        return relation.pl(lazy=True)
 
     def __iter__(self) -> Iterator[str]:
         return iter(["telemetry", *self._others])
@@ -200,9 +200,10 @@ def small(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], as_of_s: flo
             (pl.col(column) if column in have else pl.lit(None)).cast(TYPES.get(column, pl.String)).alias(column) for column in columns
         )
         if "time" in columns:
-            told = told.filter(pl.col("time") <= as_of_s).sort(columns, maintain_order=True)
+            told = told.filter(pl.col("time") <= as_of_s)
         if "until" in columns:
             told = told.with_columns(pl.when(pl.col("until") <= as_of_s).then(pl.col("until")).alias("until"))
+        told = told.sort(columns, nulls_last=True, maintain_order=True)
         out[name] = told.collect()
     return out
 
