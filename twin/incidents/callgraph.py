@@ -39,7 +39,7 @@ class Graph:
 
     def per_service(self, values: Floats) -> Floats:
         """Return the sums (S) of what instances (I) have."""
-        return np.bincount(self.instance_service, weights=values, minlength=len(self.service_ids))
+        return np.asarray(np.bincount(self.instance_service, weights=values, minlength=len(self.service_ids)), dtype=np.float64)
 
 
 def graph(settings: Settings, host_ids: Sequence[str], endpoint_ids: Sequence[str], function_ids: Sequence[str]) -> Graph:
@@ -56,7 +56,8 @@ def graph(settings: Settings, host_ids: Sequence[str], endpoint_ids: Sequence[st
 
     arrays = np.zeros((len(calls), k.CALL_COLUMNS))
     for row, (_, call, _) in enumerate(calls):
-        arrays[row, [k.TIMES, k.TIMEOUT_S, k.RETRIES]] = call.times, call.timeout_s, call.retries
+        columns = [k.TIMES, k.TIMEOUT_S, k.RETRIES, k.BUDGET]
+        arrays[row, columns] = call.times, call.timeout_s, call.retries, call.retry_budget_share
     return Graph(
         service_ids=ids,
         order=_order(found),
@@ -85,6 +86,7 @@ def _ordinary(found: Sequence[Service]) -> Floats:
     for row, service in enumerate(found):
         arrays[row, k.SERVICE_S], arrays[row, k.QUEUE_S] = service.service_s, service.queue_s
         arrays[row, k.CLIENT_TIMEOUT_S], arrays[row, k.CLIENT_RETRIES] = service.client_timeout_s, service.client_retries
+        arrays[row, k.CLIENT_BUDGET] = service.client_retry_budget_share
     arrays[:, k.OWN_ERROR], arrays[:, k.SERVICE_CV2] = number("service.error_share"), number("service.time_cv2")
     return arrays
 

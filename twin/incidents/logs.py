@@ -121,13 +121,15 @@ class Complaints:
         """Return the lines of one window with their counts; those that stand for single requests are counted by chance."""
         graph, out, calls, dt_s = self._found, seen.out, seen.calls, seen.window_s
         made = out[graph.callers, k.SERVED] * calls[:, k.TIMES] * dt_s
-        tried = made * np.array([k.attempts(f, r) for f, r in zip(seen.failed_before, calls[:, k.RETRIES], strict=True)])
+        limits = calls[:, k.RETRIES], calls[:, k.BUDGET]
+        tried = made * np.array([k.attempts(*row) for row in zip(seen.failed_before, *limits, strict=True)])
+        lost = np.array([k.given_up(*row) for row in zip(seen.failed, *limits, strict=True)])
         reached = tried * (1.0 - calls[:, k.REFUSED])
         answered = out[:, k.SERVED] * dt_s
         late = np.array([k.later_than(s, mean, var) for s, mean, var in zip(self._slow_s, out[:, k.MEAN_S], out[:, k.VAR], strict=True)])
         expected = (
             reached * calls[:, k.LATE],
-            made * seen.failed ** (calls[:, k.RETRIES] + 1.0),
+            made * lost,
             tried * calls[:, k.REFUSED],
             reached * seen.unmet_share,
             answered * number("service.error_share"),

@@ -19,7 +19,7 @@ from twin.incidents.hosting import Hosted, Hosts, hosted, network, serve_with, s
 from twin.incidents.leaks import Memory, collecting
 from twin.incidents.logs import Chatter, Complaints, Window
 from twin.incidents.recording import Measured, Recorder, measured, of_services
-from twin.incidents.service_faults import FAULT_KINDS, Faults, Struck, strike
+from twin.incidents.service_faults import FAULT_KINDS, Faults, strike
 from twin.incidents.settings import Settings
 from twin.stack import State
 from twin.tables import Sink
@@ -28,7 +28,7 @@ __all__ = ["FAULT_KINDS", "Felt", "Model", "Settings"]
 
 Floats = NDArray[np.float64]
 _ROUNDING_S: Final = 1e-9
-_KEPT: Final = ("_failing", "_state", "_part", "_load", "_felt_s", "_e2e_s", "_unmet", "_function_s")
+_KEPT: Final = ("_failing", "_state", "_part", "_load", "_felt_s", "_e2e_s", "_function_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ class Model:
         self.t_s, self._done = 0.0, 0
         self._failing = np.zeros(len(self._graph.callers))
         self._state = np.zeros((services, k.STATE_COLUMNS))
-        # A steady state has an outside and callers that know each other: nothing failed before.
         self._part, self._load = np.zeros(instances), np.zeros(hosts)
         self._felt_s = np.zeros((3, hosts))
-        self._e2e_s, self._unmet, self._function_s = np.zeros(endpoints), np.zeros(endpoints), np.zeros(functions)
+        self._e2e_s, self._function_s = np.zeros(endpoints), np.zeros(functions)
+        self._unmet, self._silent = np.zeros(endpoints), np.zeros(endpoints, dtype=np.bool_)
         self.measured = Measured(0.0, np.full(services, np.nan), np.full(services, np.nan))
 
     @property
@@ -140,7 +140,7 @@ class Model:
         stolen = 1.0 - (1.0 - struck.stolen) * (1.0 - number("host.steal_share"))
         hosts = Hosts(live, speed, free, stolen, struck.nic_s)
         had = hosted(found, hosts, self._memory.up_share(window_s))
-        gone = (self._part > 0.0) & (had.able <= 0.0)
+        gone = (self._part > 0.0) & (live[found.instance_host] <= 0.0)
         self._lose(gone)
         factor = struck.time_factor[found.instance_service] * (1.0 + collecting(self._memory.held_share))
         columns, calls = found.services.copy(), found.calls.copy()
@@ -160,7 +160,7 @@ class Model:
         self._lose(kept.killed)
         restarts = found.per_service((kept.killed | gone).astype(np.float64))
         given = np.bincount(found.instance_host, weights=found.instance_cores, minlength=len(live))
-        self._load = np.bincount(found.instance_host, weights=used, minlength=len(live))
+        self._load = np.asarray(np.bincount(found.instance_host, weights=used, minlength=len(live)), dtype=np.float64)
         unmet = np.where(found.endpoints >= 0, self._unmet[found.endpoints], 0.0) if len(self._unmet) else np.zeros(len(calls))
         lost = had.lost_share[self._hosts]
         window = Window(window_s, out, calls, before, self._failing, unmet, struck, restarts, kept.held_share, self._hosts, lost)
@@ -193,7 +193,7 @@ class Model:
         """Return the cores that each instance (I) used."""
         of = self._graph.instance_service
         work = out[of, k.SERVED] * self._part * self._graph.services[of, k.SERVICE_S] * factor
-        return np.divide(work, had.speed, out=np.zeros(len(work)), where=had.speed > 0.0)
+        return np.asarray(np.divide(work, had.speed, out=np.zeros(len(work)), where=had.speed > 0.0), dtype=np.float64)
 
     def _lose(self, gone: NDArray[np.bool_]) -> None:
         """Drop what waited at instances (I) that went away, and what they held."""

@@ -17,6 +17,9 @@ from typing import Final
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 # Columns of `services`, float64, one row per service: what holds in a window.
 OUTSIDE: Final = 0  # requests per second from outside, each counted once
@@ -26,22 +29,24 @@ OWN_ERROR: Final = 3  # share of requests that fail here by themselves
 QUEUE_S: Final = 4  # the longest wait that a request is queued for; beyond it is turned away
 CLIENT_TIMEOUT_S: Final = 5
 CLIENT_RETRIES: Final = 6
-CLIENT_REFUSED: Final = 7  # share of the outside's attempts that fail before they reach the service
-SERVICE_CV2: Final = 8  # squared coefficient of variation of what a request takes
-SERVICE_COLUMNS: Final = 9
+CLIENT_BUDGET: Final = 7  # the outside's repetitions for each of its requests, at most
+CLIENT_REFUSED: Final = 8  # share of the outside's attempts that fail before they reach the service
+SERVICE_CV2: Final = 9  # squared coefficient of variation of what a request takes
+SERVICE_COLUMNS: Final = 10
 
 # Columns of `calls`, float64, one row per call (caller, callee).
 TIMES: Final = 0
 TIMEOUT_S: Final = 1
 RETRIES: Final = 2
-REFUSED: Final = 3  # share of attempts that fail before they reach the callee
-NETWORK_S: Final = 4  # mean of what the way there and back takes
-NETWORK_VAR: Final = 5
-OTHER_S: Final = 6  # mean latency of a callee that is no service
-OTHER_VAR: Final = 7
-OTHER_ERROR: Final = 8
-LATE: Final = 9  # written: share of attempts that reached the callee and were given up
-CALL_COLUMNS: Final = 10
+BUDGET: Final = 3  # repetitions for each call, at most, over all of them
+REFUSED: Final = 4  # share of attempts that fail before they reach the callee
+NETWORK_S: Final = 5  # mean of what the way there and back takes
+NETWORK_VAR: Final = 6
+OTHER_S: Final = 7  # mean latency of a callee that is no service
+OTHER_VAR: Final = 8
+OTHER_ERROR: Final = 9
+LATE: Final = 10  # written: share of attempts that reached the callee and were given up
+CALL_COLUMNS: Final = 11
 
 # Columns of `state`, float64, one row per service: what lasts from window to window.
 BACKLOG: Final = 0  # requests that wait
@@ -71,11 +76,27 @@ _GAPS_CV2: Final = 1.0  # squared coefficient of variation of the gaps between r
 
 
 @numba.njit(cache=True, nogil=True)
-def attempts(failing, retries):
-    """Return how often a call is made on average that is repeated up to so many times where it fails."""
-    if failing >= 1.0:
-        return retries + 1.0
-    return (1.0 - failing ** (retries + 1.0)) / (1.0 - failing)
+def attempts(failing, retries, budget):
+    """Return how often a call is made on average that is repeated up to so many times where it fails, within a budget of repetitions."""
+    again = failing * _granted(failing, retries, budget)
+    return retries + 1.0 if again >= 1.0 else (1.0 - again ** (retries + 1.0)) / (1.0 - again)
+
+
+@numba.njit(cache=True, nogil=True)
+def given_up(failing, retries, budget):
+    """Return the share of calls that fail for good."""
+    granted = _granted(failing, retries, budget)
+    lost = failing
+    for _ in range(int(retries)):
+        lost = failing * (1.0 - granted + granted * lost)
+    return lost
+
+
+@numba.njit(cache=True, nogil=True)
+def _granted(failing, retries, budget):
+    """Return the chance that a repetition is within the budget."""
+    wanted = retries if failing >= 1.0 else (1.0 - failing ** (retries + 1.0)) / (1.0 - failing) - 1.0
+    return 1.0 if wanted <= budget else budget / wanted
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,7 +145,7 @@ def step(dt_s, order, services, callers, callees, calls, failing, state, found):
             to = callees[c]
             if callers[c] != s or to < 0:
                 continue
-            tries = attempts(failing[c], calls[c, RETRIES])
+            tries = attempts(failing[c], calls[c, RETRIES], calls[c, BUDGET])
             reach_per_s = found[s, SERVED] * calls[c, TIMES] * (1.0 - calls[c, REFUSED])
             if place[to] > place[s]:
                 found[to, OFFERED] += reach_per_s * tries
@@ -142,7 +163,7 @@ def step(dt_s, order, services, callers, callees, calls, failing, state, found):
 @numba.njit(cache=True, nogil=True)
 def _ask(s, services, state, found):
     """Add what the outside asks of one service."""
-    tries = attempts(state[s, CLIENT_FAILING], services[s, CLIENT_RETRIES])
+    tries = attempts(state[s, CLIENT_FAILING], services[s, CLIENT_RETRIES], services[s, CLIENT_BUDGET])
     reach_per_s = services[s, OUTSIDE] * (1.0 - services[s, CLIENT_REFUSED])
     found[s, OFFERED] += reach_per_s * tries
     found[s, RETRIED] += reach_per_s * (tries - 1.0)
@@ -194,18 +215,20 @@ def _answer(s, place, services, callers, callees, calls, failing, state, found):
         calls[c, LATE] = late
         fails = refused + (1.0 - refused) * (1.0 - (1.0 - late) * (1.0 - error))
         failing[c] = fails
-        tries = attempts(fails, calls[c, RETRIES])
+        tries = attempts(fails, calls[c, RETRIES], calls[c, BUDGET])
         once_s = (1.0 - refused) * (late * limit_s + (1.0 - late) * min(mean, limit_s))
         found[s, MEAN_S] += calls[c, TIMES] * tries * once_s
-        found[s, VAR] += calls[c, TIMES] * tries * min(var, limit_s * limit_s)
-        good *= (1.0 - fails ** (calls[c, RETRIES] + 1.0)) ** calls[c, TIMES]
+        # Of 1.2 calls for each request every request makes one, and one in five another.
+        some = calls[c, TIMES] - math.floor(calls[c, TIMES])
+        found[s, VAR] += calls[c, TIMES] * tries * min(var, limit_s * limit_s) + some * (1.0 - some) * (tries * once_s) ** 2
+        good *= (1.0 - given_up(fails, calls[c, RETRIES], calls[c, BUDGET])) ** calls[c, TIMES]
     found[s, ERROR] = 1.0 - good
     late = later_than(services[s, CLIENT_TIMEOUT_S], found[s, MEAN_S], found[s, VAR])
     found[s, CLIENT_LATE] = late
     state[s, CLIENT_FAILING] = 1.0 - (1.0 - services[s, CLIENT_REFUSED]) * (1.0 - late) * good
 
 
-def quantile_s(mean_s, var, share):
+def quantile_s(mean_s: Floats, var: Floats, share: float) -> Floats:
     """Return a quantile (any share) of lognormal latencies of means and variances, seconds; 0 where there is nothing.
 
     >>> quantile_s(np.array([1.0]), np.array([0.0]), 0.99).tolist()
@@ -216,4 +239,4 @@ def quantile_s(mean_s, var, share):
     mean = np.asarray(mean_s, dtype=np.float64)
     safe = np.where(mean > 0.0, mean, 1.0)
     spread = np.log1p(np.asarray(var) / (safe * safe))
-    return np.where(mean > 0.0, np.exp(np.log(safe) - 0.5 * spread + np.sqrt(spread) * ndtri(share)), 0.0)
+    return np.asarray(np.where(mean > 0.0, np.exp(np.log(safe) - 0.5 * spread + np.sqrt(spread) * ndtri(share)), 0.0), dtype=np.float64)

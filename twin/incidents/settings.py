@@ -10,7 +10,8 @@ Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 class Call(BaseModel):
     """A service asks another one, an endpoint or a function (``kind``) ``times`` for each request; it waits for the answer.
 
-    After ``timeout_s`` it gives up and tries again, ``retries`` times at most; a request whose calls all fail is an error.
+    After ``timeout_s`` it gives up and tries again, ``retries`` times at most, and at most ``retry_budget_share`` repetitions for each
+    call over all of them (10: no budget); a request whose calls all fail is an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -20,6 +21,7 @@ class Call(BaseModel):
     times: Annotated[float, Field(gt=0, le=100)] = 1.0
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 2.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    retry_budget_share: Annotated[float, Field(ge=0, le=10)] = 0.2
 
 
 class Service(BaseModel):
@@ -28,7 +30,7 @@ class Service(BaseModel):
     ``rate_per_s`` comes from outside (0: only from other services), with the swing of the day. ``cores`` is of each instance, one on each
     host of ``hosts``. ``service_s`` is the core time of a request, ``latency_p99_objective_s`` and ``error_objective_share`` what an
     alert holds it to. ``memory_bytes`` is of an instance. A request waits ``queue_s`` at most before it is turned away; who asks from
-    outside gives up after ``client_timeout_s`` and asks again, ``client_retries`` times at most.
+    outside gives up after ``client_timeout_s`` and asks again, ``client_retries`` times at most and within ``client_retry_budget_share``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,7 @@ class Service(BaseModel):
     queue_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     client_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     client_retries: Annotated[int, Field(ge=0, le=10)] = 1
+    client_retry_budget_share: Annotated[float, Field(ge=0, le=10)] = 0.2
     memory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 4 << 30
     latency_p99_objective_s: Annotated[float, Field(gt=0, le=600)] = 0.5
     error_objective_share: Annotated[float, Field(gt=0, le=1)] = 0.01
