@@ -16,6 +16,8 @@ Ints = NDArray[np.int64]
 # Beyond a hundred scales nothing becomes clearer; a change of a few percent rarely matters, however many scales it is. Proposed.
 _MOST_SCALES: Final = 100.0
 _SHARE_HALF: Final = 0.03
+# Scores of columns that never moved before have no size of their own.
+_BEYOND: Final = 10_000.0
 ROWS: Final = {
     "entity": pl.String,
     "kind": pl.String,
@@ -42,14 +44,19 @@ class Block:
 
 
 def block(t_s: Floats, entities: pl.Series, columns: dict[str, Floats], units: dict[str, str], kind: str = "") -> Block:
-    """Arrange rows (time, entity, one value of each metric) as series; columns without any value are left out."""
+    """Arrange rows (time, entity, one value of each metric) as series: the mean where a time is there twice, added up in the order of rows.
+
+    Columns without any value are left out.
+    """
     times, row = np.unique(t_s, return_inverse=True)
     names = entities.unique().sort()
     code = entities.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
     metrics = tuple(columns)
-    values = np.full((len(times), len(names), len(metrics)), np.nan)
+    cells, cell = len(times) * len(names), row * len(names) + code
+    values = np.full((cells, len(metrics)), np.nan)
+    once = len(cell) <= cells and bool((np.bincount(cell, minlength=cells) <= 1).all())
     for j, metric in enumerate(metrics):
-        values[row, code, j] = columns[metric]
+        values[:, j] = _scattered(cell, columns[metric], cells) if once else _means(cell, columns[metric], cells)
     flat = values.reshape(len(times), -1)
     kept = np.flatnonzero(np.isfinite(flat).any(axis=0))
     of_metric = kept % len(metrics)
@@ -57,6 +64,19 @@ def block(t_s: Floats, entities: pl.Series, columns: dict[str, Floats], units: d
     told = tuple(metrics[j] for j in of_metric)
     series = Series(times, np.ascontiguousarray(flat[:, kept]), tuple(names.to_list()), kept // len(metrics), told, fails[of_metric])
     return Block(series, tuple(units[name] for name in told), kind)
+
+
+def _scattered(cell: Ints, values: Floats, cells: int) -> Floats:
+    found = np.full(cells, np.nan)
+    found[cell] = values
+    return found
+
+
+def _means(cell: Ints, values: Floats, cells: int) -> Floats:
+    known = np.isfinite(values)
+    count = np.bincount(cell[known], minlength=cells)
+    total = np.bincount(cell[known], values[known], minlength=cells)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def scan(given: Block, from_s: float, to_s: float) -> pl.DataFrame:
@@ -86,9 +106,9 @@ def scan(given: Block, from_s: float, to_s: float) -> pl.DataFrame:
             "unit": list(given.units),
             "before": base.centre,
             "after": after,
-            "robust_z": found.robust_z,
-            "n_sigma": found.n_sigma,
-            "median_shift": shift,
+            "robust_z": np.clip(found.robust_z, -_BEYOND, _BEYOND),
+            "n_sigma": np.clip(found.n_sigma, -_BEYOND, _BEYOND),
+            "median_shift": np.clip(shift, -_BEYOND, _BEYOND),
             "onset_s": found.onset_s,
             "samples": np.isfinite(inside).sum(axis=0),
             "clear": _clear(found.robust_z, found.n_sigma, shift, base.centre, after),

@@ -42,37 +42,42 @@ class Lexical:
     name = "words and pieces of words (TF-IDF)"
 
     def __init__(self) -> None:
-        self._at: dict[str, int] = {}
-        self._slots: list[Ints] = []
-        self._counts: list[Floats] = []
+        self._forget()
 
     def similarities(self, query: str, texts: Sequence[str]) -> Floats:
         """Return the cosine of the query and each text (N,), 0 to 1."""
         if not len(texts):
             return np.zeros(0)
-        if len(self._slots) > _MOST_TEXTS:
-            self._at, self._slots, self._counts = {}, [], []
-        own = [self._known(text) for text in texts]
-        parts = [self._slots[at] for at in own]
-        slots, counts = np.concatenate(parts), np.concatenate([self._counts[at] for at in own])
-        row = np.repeat(np.arange(len(own)), [len(part) for part in parts])
-        rarity = 1.0 + np.log((1.0 + len(own)) / (1.0 + np.bincount(slots, minlength=_SLOTS)))
+        if len(self._at) > _MOST_TEXTS:
+            self._forget()
+        slots, counts, row = self._of(texts)
+        rarity = 1.0 + np.log((1.0 + len(texts)) / (1.0 + np.bincount(slots, minlength=_SLOTS)))
         weights = counts * rarity[slots]
-        asked_slots, asked_counts = _pieces(query)
+        asked_slots, asked_counts, _ = _pieces([query])
         asked = np.zeros(_SLOTS)
         asked[asked_slots] = asked_counts * rarity[asked_slots]
-        sizes = np.sqrt(np.bincount(row, weights * weights, minlength=len(own))) * np.sqrt(asked @ asked)
-        dots = np.bincount(row, weights * asked[slots], minlength=len(own))
+        sizes = np.sqrt(np.bincount(row, weights * weights, minlength=len(texts))) * np.sqrt(asked @ asked)
+        dots = np.bincount(row, weights * asked[slots], minlength=len(texts))
         return np.asarray(np.clip(np.round(np.where(sizes > 0.0, dots / np.where(sizes > 0.0, sizes, 1.0), 0.0), 6), 0.0, 1.0))
 
-    def _known(self, text: str) -> int:
-        at = self._at.get(text)
-        if at is None:
-            at = self._at[text] = len(self._slots)
-            slots, counts = _pieces(text)
-            self._slots.append(slots)
-            self._counts.append(counts)
-        return at
+    def _forget(self) -> None:
+        self._at: dict[str, int] = {}
+        self._slots, self._counts, self._edges = np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(1, dtype=np.int64)
+
+    def _of(self, texts: Sequence[str]) -> tuple[Ints, Floats, Ints]:
+        """Return slots and counts of the texts' pieces and to which text each belongs; what is new is taken apart and kept."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._at]
+        if new:
+            slots, counts, row = _pieces(new)
+            self._at.update({text: len(self._at) + i for i, text in enumerate(new)})
+            self._slots, self._counts = np.concatenate([self._slots, slots]), np.concatenate([self._counts, counts])
+            edges = self._edges[-1] + np.cumsum(np.bincount(row, minlength=len(new)))
+            self._edges = np.concatenate([self._edges, edges])
+        at = np.array([self._at[text] for text in texts], dtype=np.int64)
+        begin, length = self._edges[at], np.diff(self._edges)[at]
+        row = np.repeat(np.arange(len(at)), length)
+        places = np.arange(len(row)) + np.repeat(begin - np.concatenate([[0], np.cumsum(length)[:-1]]), length)
+        return self._slots[places], self._counts[places], row
 
 
 def order(similarity: Floats, ids: Sequence[str]) -> Ints:
@@ -80,15 +85,22 @@ def order(similarity: Floats, ids: Sequence[str]) -> Ints:
     return np.asarray(np.lexsort((np.array(ids, dtype=np.str_), -similarity)), dtype=np.int64)
 
 
-def _pieces(text: str) -> tuple[Ints, Floats]:
-    """Return the slots of a text's words and pieces, each once, and how often they occur, dampened."""
-    words = _WORD.findall(text[:_MOST_CHARACTERS].lower())
-    if not words:
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
-    of = [_of_word(word) for word in words]
-    slots, place = np.unique(np.concatenate([slots for slots, _ in of]), return_inverse=True)
-    counts = np.bincount(place, np.concatenate([weights for _, weights in of]))
-    return slots, np.log1p(counts)
+def _pieces(texts: Sequence[str]) -> tuple[Ints, Floats, Ints]:
+    """Return the slots of the texts' words and pieces, each once a text, how often they occur, dampened, and in which text; by text."""
+    vocabulary: dict[str, int] = {}
+    words = [[vocabulary.setdefault(word, len(vocabulary)) for word in _WORD.findall(text[:_MOST_CHARACTERS].lower())] for text in texts]
+    known = [_of_word(word) for word in vocabulary]
+    if not known:
+        return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=np.int64)
+    word = np.array([place for told in words for place in told], dtype=np.int64)
+    text = np.repeat(np.arange(len(texts)), [len(told) for told in words])
+    width = np.array([len(slots) for slots, _ in known])
+    begin = np.concatenate([[0], np.cumsum(width)[:-1]])
+    each = width[word]
+    places = np.arange(int(each.sum())) + np.repeat(begin[word] - np.concatenate([[0], np.cumsum(each)[:-1]]), each)
+    slots, weights = np.concatenate([slots for slots, _ in known])[places], np.concatenate([weights for _, weights in known])[places]
+    keys, at = np.unique(np.repeat(text, each) * _SLOTS + slots, return_inverse=True)
+    return keys % _SLOTS, np.log1p(np.bincount(at, weights)), keys // _SLOTS
 
 
 @lru_cache(maxsize=100_000)

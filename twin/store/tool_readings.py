@@ -21,7 +21,6 @@ NORMAL_S: Final = 14_400.0
 LEAD_S: Final = 1_800.0
 _EACH: Final = 30
 _STEPS_S: Final = (60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 86_400.0)
-_MEANS: Final = {"mean": "avg", "min": "min", "max": "max"}
 
 
 class ReadingTools:
@@ -94,8 +93,8 @@ class ReadingTools:
         """Say when one metric changed most, in the hours before and since the incident."""
         entity, metric = arguments["entity"], arguments["metric"]
         from_s, to_s = max(min(self._incident.onset_s, self._as_of_s) - LEAD_S - NORMAL_S, 0.0), self._as_of_s
-        sql = self._sql(entity, metric, from_s, to_s, MINUTE_S, "avg")
-        frame = self._connection.sql(sql).pl()
+        sql = self._sql(entity, metric, from_s, to_s, MINUTE_S, "mean")
+        frame = self._means(entity, metric, from_s, to_s, MINUTE_S, "mean")
         self._must_know(frame, entity, metric)
         found = step(frame["time"].to_numpy(), frame["value"].to_numpy())
         rows = [] if found is None else [(entity, metric, *found)]
@@ -126,8 +125,8 @@ class ReadingTools:
             raise Refused("bad arguments", f"every_s is {asked_s:g}; write seconds above 0")
         every_s = asked_s or next((each for each in _STEPS_S if (to_s - from_s) / each < MOST_ROWS), _STEPS_S[-1])
         by = str(arguments.get("by", "mean"))
-        sql = self._sql(entity, metric, from_s, to_s, every_s, _MEANS[by])
-        frame = self._connection.sql(sql).pl()
+        sql = self._sql(entity, metric, from_s, to_s, every_s, by)
+        frame = self._means(entity, metric, from_s, to_s, every_s, by)
         self._must_know(frame, entity, metric)
         words = f"{by} of {metric} of {quoted(entity)} over each {every_s:g} s from {from_s:.0f} to {to_s:.0f} s: "
         if frame.height:
@@ -139,10 +138,26 @@ class ReadingTools:
         cut = frame.height > MOST_ROWS
         return Found(frame.tail(MOST_ROWS), words, sql, from_s, to_s, (entity,), cut)
 
-    def _sql(self, entity: str, metric: str, from_s: float, to_s: float, every_s: float, aggregate: str) -> str:
+    def _means(self, entity: str, metric: str, from_s: float, to_s: float, every_s: float, by: str) -> pl.DataFrame:
+        """Answer ``_sql``, adding up in the order of time: what threads add up together differs in its last digits."""
+        rows = self._connection.sql(
+            f"SELECT time, value FROM ({self._readings.long_sql([metric])}) "  # noqa: S608
+            f"WHERE entity = {literal(entity)} AND time > {literal(from_s)} AND time <= {literal(to_s)}"
+        ).pl()
+        value = pl.col("value")
+        found = {"mean": value.mean(), "min": value.min(), "max": value.max()}[by]
+        ends = (pl.col("time") / every_s).ceil() * every_s
+        return (
+            rows.sort("time", "value")
+            .group_by(pl.min_horizontal(ends, pl.lit(to_s)).alias("time"), maintain_order=True)
+            .agg(found)
+            .select("time", pl.lit(entity).alias("entity"), pl.lit(metric).alias("metric"), "value")
+        )
+
+    def _sql(self, entity: str, metric: str, from_s: float, to_s: float, every_s: float, by: str) -> str:
         stamp = f"LEAST(CEIL(time / {literal(every_s)}) * {literal(every_s)}, {literal(to_s)})"
         return (
-            f"SELECT {stamp} AS time, entity, metric, {aggregate}(value) AS value FROM ({self._readings.long_sql([metric])}) "  # noqa: S608
+            f"SELECT {stamp} AS time, entity, metric, {by}(value) AS value FROM ({self._readings.long_sql([metric])}) "  # noqa: S608
             f"WHERE entity = {literal(entity)} AND metric = {literal(metric)} AND time > {literal(from_s)} AND time <= {literal(to_s)} "
             "GROUP BY 1, 2, 3 ORDER BY 1"
         )
