@@ -14,7 +14,7 @@ State = Literal["open", "confirmed", "wrong", "inconclusive"]
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     # A reading: entity (id as the fleet or the data set writes it), metric, value, unit.
     "telemetry": ("time", "entity", "metric", "value", "unit"),
-    # What hangs on what: ``source`` suffers when ``target`` does. kind: calls, runs on, in, cooled by, fed by, stores in, negotiates with.
+    # What hangs on what: ``source`` suffers when ``target`` does. kind: calls, runs on, made of, in, cooled by, fed by, stores in.
     "topology": ("source", "target", "kind"),
     # What each entity is.
     "entities": ("entity", "kind"),

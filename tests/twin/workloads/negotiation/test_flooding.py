@@ -1,6 +1,7 @@
 """A workload that hints far beyond what the managers hear."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_a_flood_does_not_mind_the_ticks(tenants_of: Make, tick_s: float) -> Non
     floods = Floods((_flood(), _flood("web", 0.05)), tenants_of(6))
     whole = floods.between(0.0, 1200.0)
     edges = [*np.arange(0.0, 1200.0, tick_s).tolist(), 1200.0]
-    parts = hint.together([floods.between(begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)])
+    parts = hint.together([floods.between(begin, end) for begin, end in pairwise(edges)])
     assert sorted(parts.t_s.tolist()) == pytest.approx(whole.t_s.tolist())
     assert (parts.value.sum(), len(parts)) == (whole.value.sum(), len(whole))
 
