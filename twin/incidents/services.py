@@ -101,15 +101,27 @@ def _granted(failing, retries, budget):
 
 @numba.njit(cache=True, nogil=True)
 def waits(offered_per_s, cores, service_s, service_cv2):
-    """Return mean (s) and variance of the wait in a stationary queue (Allen and Cunneen; Sakasegawa's share of those who wait).
+    """Return mean (s) and variance of the wait in a stationary queue: Erlang's C, and Allen and Cunneen for other than exponential times.
 
-    Who waits at all waits exponentially long, which is exact for exponential times.
+    Who waits at all is taken to wait exponentially long, which is exact for exponential times.
     """
     busy = min(offered_per_s * service_s / cores, _FULL)
     servers = max(cores, 1.0)
-    waiting = busy ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0)
+    whole = math.floor(servers)
+    waiting = _waiting(whole, busy)
+    if servers > whole:
+        waiting += (servers - whole) * (_waiting(whole + 1.0, busy) - waiting)
     mean_s = 0.5 * (_GAPS_CV2 + service_cv2) * service_s / (servers * (1.0 - busy))
     return waiting * mean_s, waiting * (2.0 - waiting) * mean_s * mean_s
+
+
+@numba.njit(cache=True, nogil=True)
+def _waiting(servers, busy):
+    """Return Erlang's C, the share of requests that wait, by the recursion of his B."""
+    load, lost = servers * busy, 1.0
+    for n in range(1, int(servers) + 1):
+        lost = load * lost / (n + load * lost)
+    return lost / (1.0 - busy * (1.0 - lost))
 
 
 @numba.njit(cache=True, nogil=True)

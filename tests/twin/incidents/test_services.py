@@ -53,9 +53,8 @@ def test_one_server_waits_and_takes_exactly_as_m_m_1_does(busy: float) -> None:
 @pytest.mark.parametrize("servers", [2, 4, 8, 16])
 @pytest.mark.parametrize("busy", [0.5, 0.7, 0.9])
 def test_many_servers_wait_as_erlang_says(servers: int, busy: float) -> None:
-    """Sakasegawa's approximation; what it misses is given against the time at a core, on which a wait of a thousandth says nothing."""
     exact_s = _erlang_c(servers, busy * servers) * 0.01 / (servers * (1 - busy))
-    assert k.waits(busy * servers / 0.01, float(servers), 0.01, 1.0)[0] == pytest.approx(exact_s, rel=0.04, abs=0.01 * 0.01)
+    assert k.waits(busy * servers / 0.01, float(servers), 0.01, 1.0)[0] == pytest.approx(exact_s)
 
 
 def _simulated(rng: np.random.Generator, rate_per_s: float, servers: int, times: Floats) -> Floats:
@@ -73,10 +72,10 @@ def _simulated(rng: np.random.Generator, rate_per_s: float, servers: int, times:
 @pytest.mark.parametrize("servers", [1, 4])
 @pytest.mark.parametrize("cv2", [1.0, 3.0])
 def test_answers_take_as_long_as_in_a_simulated_queue(servers: int, cv2: float) -> None:
-    """Means within 8 %, the 99th percentile within 20 %: its shape is taken as lognormal."""
+    """Means within 8 %, the 99th percentile within 20 %: its shape is taken as lognormal. Some cores are slow, as beside a neighbour."""
     rng = np.random.default_rng(5)
-    spread = math.log1p(cv2)
-    times = 0.01 * (rng.exponential(1.0, 120_000) if cv2 == 1.0 else rng.lognormal(-0.5 * spread, math.sqrt(spread), 120_000))
+    fast = 0.5 * (1.0 + math.sqrt((cv2 - 1.0) / (cv2 + 1.0)))
+    times = 0.01 * rng.exponential(1.0, 120_000) / np.where(rng.random(120_000) < fast, 2.0 * fast, 2.0 * (1.0 - fast))
     took = _simulated(rng, 0.7 * servers / 0.01, servers, times)
     services, state, found = np.zeros((1, k.SERVICE_COLUMNS)), np.zeros((1, k.STATE_COLUMNS)), np.zeros((1, k.FOUND_COLUMNS))
     services[0, [k.OUTSIDE, k.CORES, k.SERVICE_S, k.QUEUE_S, k.CLIENT_TIMEOUT_S]] = 0.7 * servers / 0.01, servers, 0.01, 30.0, 60.0
@@ -136,10 +135,10 @@ def test_a_retry_storm_outlives_its_trigger() -> None:
     assert errors[75:].min() > 0.99
 
 
-@pytest.mark.parametrize("ended_by", [{"retries": 0}, {"retries": 3, "queue_s": 0.3}, {"retries": 3, "budget": 0.2}])
+@pytest.mark.parametrize("ended_by", [{"retries": 0}, {"retries": 3, "queue_s": 0.1}, {"retries": 3, "budget": 0.2}])
 def test_without_retries_with_short_queues_or_a_budget_it_ends_with_its_trigger(ended_by: dict[str, Any]) -> None:
     errors = Chain(**ended_by).errors(range(60, 75), 120)
-    assert errors[62:75].min() > 0.2
+    assert errors[70:75].min() > 0.2
     assert errors[85:].max() < 0.01
 
 
