@@ -233,7 +233,8 @@ def _answer(s, place, services, callers, callees, calls, failing, state, found):
         # Of 1.2 calls for each request every request makes one, and one in five another.
         some = calls[c, TIMES] - math.floor(calls[c, TIMES])
         found[s, VAR] += calls[c, TIMES] * tries * min(var, limit_s * limit_s) + some * (1.0 - some) * (tries * once_s) ** 2
-        good *= (1.0 - given_up(fails, calls[c, RETRIES], calls[c, BUDGET])) ** calls[c, TIMES]
+        lost = given_up(fails, calls[c, RETRIES], calls[c, BUDGET])
+        good *= (1.0 - lost) ** math.floor(calls[c, TIMES]) * (1.0 - some * lost)
     found[s, ERROR] = 1.0 - good
     late = later_than(services[s, CLIENT_TIMEOUT_S], found[s, MEAN_S], found[s, VAR])
     found[s, CLIENT_LATE] = late
