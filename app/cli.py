@@ -18,7 +18,7 @@ IMPORTS: Final = (
 # The kinds that a domain of this version reads; the others are refused with these.
 READABLE: Final = (
     "fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile", "vm-trace", "device-prices", "workload-classes",
-    "hints-log", "executors", "function-trace", "predictions",
+    "hints-log", "executors", "function-trace", "incidents", "predictions",
 )  # fmt: skip
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141

@@ -39,6 +39,7 @@ _ROWS = {
     "workload-classes": "classes",
     "executors": "executors",
     "hints-log": "hints and answers",
+    "incidents": "resolved incidents",
     "predictions": "predictions",
 }
 
