@@ -92,8 +92,8 @@ class Verdict:
     """What somebody said of a named cause: right, or what it was instead (``cause`` empty where only known to be wrong).
 
     ``run_id`` is where the incident comes from, as its case says; ``predictor`` named ``predicted_cause`` of ``predicted_entity_id`` and
-    was ``confidence`` sure (None: did not say). ``known`` is when the cause was known by the incident's own clock (seconds since 1970), so that
-    a label of a simulated July serves what begins later in that July; ``at`` is when it was said here.
+    was ``confidence`` sure (None: did not say). ``known`` is when the cause was known by the incident's own clock (seconds since 1970): a
+    label of a simulated July serves what begins later in that July. ``at`` is when it was said here.
     """
 
     incident_id: str
