@@ -248,6 +248,22 @@ def test_a_fault_that_cannot_strike_is_refused() -> None:
             built([Fault(kind=kind, target=target, from_s=0.0)])
 
 
+def _shop(**limits: float) -> tuple[dict[str, Any], ...]:
+    """Return the shop with other limits on repetitions, of callers and of the outside."""
+    calls = {"retries": int(limits["retries"]), "retry_budget_share": limits["budget"]}
+    return tuple({**service, "calls": [{**call, **calls} for call in service.get("calls", ())]} for service in SHOP)
+
+
+@pytest.mark.parametrize(("retries", "budget", "outlives"), [(3, 10.0, True), (3, 0.2, False), (0, 10.0, False)])
+def test_a_burst_leaves_a_storm_behind_only_where_retries_have_no_limit(retries: int, budget: float, outlives: bool) -> None:
+    burst = Fault(kind="request_burst", target="front", from_s=FROM_S, until_s=FROM_S + 900.0, severity=0.5)
+    held = Settings(services=_shop(retries=retries, budget=budget))  # type: ignore[arg-type]
+    run = went(Model(held, HOSTS, ("suggest",), ("resize",), Clock(datetime(2026, 3, 2, 10, tzinfo=UTC)), END_S, [burst], 3))
+    assert _mean(run, "front", "error_share", FROM_S + 300.0, FROM_S + 900.0) > 0.5
+    afterwards = _mean(run, "front", "error_share", UNTIL_S, END_S)
+    assert afterwards > 0.9 if outlives else afterwards < 0.01
+
+
 # -- what comes from other domains ----------------------------------------------------------------
 
 
