@@ -26,6 +26,14 @@ def collecting(held_share: Floats) -> Floats:
     return np.asarray(number("memory.collection_cost") * held / (1.0 - held), dtype=np.float64)
 
 
+def pauses(held_share: Floats, memory_bytes: Floats) -> tuple[Floats, Floats]:
+    """Return first and second moment (s, s²) of what pauses add to a request: one that meets a pause waits for what is left of it."""
+    full = np.maximum(collecting(held_share) - collecting(np.array([number("memory.young_share")])), 0.0)
+    length_s = number("memory.pause_s_per_gib") * np.minimum(held_share, 1.0) * memory_bytes / 2**30
+    met = full / (1.0 + full)
+    return met * length_s / 2.0, met * length_s * length_s / 3.0
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What came of the memory of instances (I) in a window: share held, which were killed for want of it."""

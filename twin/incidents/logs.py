@@ -101,6 +101,7 @@ class Complaints:
         for level, template, words in (
             ("error", "request answered with status 500", "request answered with status 500"),
             ("error", "unhandled exception in handler <name>", "unhandled exception in handler process: index out of range"),
+            ("error", "connection reset by instance", "connection reset by instance"),
             ("warning", "queue full, request turned away", "queue full, request turned away"),
             ("error", "tls: client refused the certificate, it has expired", "tls: client refused the certificate, it has expired"),
             ("warning", "request took longer than its objective", "request took longer than its objective"),
@@ -134,6 +135,7 @@ class Complaints:
             reached * seen.unmet_share,
             answered * number("service.error_share"),
             answered * seen.struck.failing,
+            answered * seen.cut_share,
             out[:, k.OFFERED] * out[:, k.TURNED_AWAY] * dt_s,
             out[:, k.CLIENT_REFUSED_PER_S] * dt_s,
             answered * late,
@@ -151,7 +153,8 @@ class Window(NamedTuple):
     """What one window leaves for the logs: S services, C calls, I instances, N hosts with services (``hosts`` are their places).
 
     ``failed_before`` and ``failed`` (C) are shares of attempts that failed in the window before and in this one, ``unmet_share`` (C) of an
-    endpoint's answers; ``restarts`` (S) counts, ``held_share`` (I) is of memory, ``stolen`` (N) of cores.
+    endpoint's answers; ``cut_share`` (S) of requests went to instances that are gone, ``restarts`` (S) counts, ``held_share`` (I) is of
+    memory, ``stolen`` (N) of cores.
     """
 
     window_s: float
@@ -161,6 +164,7 @@ class Window(NamedTuple):
     failed: Floats
     unmet_share: Floats
     struck: Struck
+    cut_share: Floats
     restarts: Floats
     held_share: Floats
     hosts: Ints

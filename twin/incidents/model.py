@@ -16,7 +16,7 @@ from twin.incidents.callgraph import graph
 from twin.incidents.changes import innocent
 from twin.incidents.demand import rates
 from twin.incidents.hosting import Hosted, Hosts, hosted, network, serve_with, shares
-from twin.incidents.leaks import Memory, collecting
+from twin.incidents.leaks import Memory, collecting, pauses
 from twin.incidents.logs import Chatter, Complaints, Window
 from twin.incidents.recording import Measured, Recorder, measured, of_services
 from twin.incidents.service_faults import FAULT_KINDS, Faults, strike
@@ -28,7 +28,7 @@ __all__ = ["FAULT_KINDS", "Felt", "Model", "Settings"]
 
 Floats = NDArray[np.float64]
 _ROUNDING_S: Final = 1e-9
-_KEPT: Final = ("_failing", "_state", "_part", "_load", "_felt_s", "_e2e_s", "_function_s")
+_KEPT: Final = ("_failing", "_state", "_part", "_cut", "_load", "_felt_s", "_e2e_s", "_function_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,8 @@ class Model:
         self._failing = np.zeros(len(self._graph.callers))
         self._state = np.zeros((services, k.STATE_COLUMNS))
         self._part, self._load = np.zeros(instances), np.zeros(hosts)
+        # Share of a window's requests of each service that went to an instance which is gone.
+        self._cut = np.zeros(services)
         self._felt_s = np.zeros((3, hosts))
         self._e2e_s, self._function_s = np.zeros(endpoints), np.zeros(functions)
         self._unmet, self._silent = np.zeros(endpoints), np.zeros(endpoints, dtype=np.bool_)
@@ -146,13 +148,17 @@ class Model:
         columns, calls = found.services.copy(), found.calls.copy()
         columns[:, k.OUTSIDE] = self._rates[min(self._done, len(self._rates) - 1)] * struck.demand_factor
         serve_with(found, had, factor, columns)
+        part = shares(found, had, factor)
+        self._pause(part, columns)
+        columns[:, k.OWN_ERROR] = 1.0 - (1.0 - columns[:, k.OWN_ERROR]) * (1.0 - self._cut)
+        cut, self._cut = self._cut, np.zeros(len(self._cut))
         latency_s = network(found, hosts, calls)
         self._others(calls)
         strike(struck, columns, calls, found.callees)
         before, out = self._failing.copy(), np.zeros((len(self.service_ids), k.FOUND_COLUMNS))
         args = found.order, columns, found.callers, found.callees, calls
         k.step(window_s, *args, self._failing, self._state, out)
-        self._part = shares(found, had, factor)
+        self._part = part
         used = self._used(out, had, factor)
         busy = np.divide(used, found.instance_cores)
         waiting = self._state[found.instance_service, k.BACKLOG] * self._part
@@ -163,7 +169,7 @@ class Model:
         self._load = np.asarray(np.bincount(found.instance_host, weights=used, minlength=len(live)), dtype=np.float64)
         unmet = np.where(found.endpoints >= 0, self._unmet[found.endpoints], 0.0) if len(self._unmet) else np.zeros(len(calls))
         lost = had.lost_share[self._hosts]
-        window = Window(window_s, out, calls, before, self._failing, unmet, struck, restarts, kept.held_share, self._hosts, lost)
+        window = Window(window_s, out, calls, before, self._failing, unmet, struck, cut, restarts, kept.held_share, self._hosts, lost)
         self._note(end_s, window, found.per_service(used), self._load / np.maximum(given, _ROUNDING_S), latency_s, drawn)
         self._done += 1
         self._felt_s = np.zeros_like(self._felt_s)
@@ -189,6 +195,13 @@ class Model:
         to = np.flatnonzero(found.endpoints >= 0)
         calls[to, k.OTHER_ERROR] = self._silent[found.endpoints[to]]
 
+    def _pause(self, part: Floats, columns: Floats) -> None:
+        """Write what pauses of instances add into the columns of services; ``part`` (I) of its requests meets each."""
+        first, second = pauses(self._memory.held_share, self._graph.memory_bytes)
+        mean_s = self._graph.per_service(part * first)
+        columns[:, k.PAUSE_S] = mean_s
+        columns[:, k.PAUSE_VAR] = np.maximum(self._graph.per_service(part * second) - mean_s * mean_s, 0.0)
+
     def _used(self, out: Floats, had: Hosted, factor: Floats) -> Floats:
         """Return the cores that each instance (I) used."""
         of = self._graph.instance_service
@@ -196,8 +209,9 @@ class Model:
         return np.asarray(np.divide(work, had.speed, out=np.zeros(len(work)), where=had.speed > 0.0), dtype=np.float64)
 
     def _lose(self, gone: NDArray[np.bool_]) -> None:
-        """Drop what waited at instances (I) that went away, and what they held."""
+        """Drop what waited at instances (I) that went away, and what they held; until it is noticed, what is sent there fails."""
         lost = np.minimum(self._graph.per_service(self._part * gone), 1.0)
+        self._cut = np.maximum(self._cut, lost * min(number("memory.unnoticed_s") / self.settings.window_s, 1.0))
         self._state[:, k.BACKLOG] *= 1.0 - lost
         self._memory.lose(gone)
 

@@ -32,7 +32,9 @@ CLIENT_RETRIES: Final = 6
 CLIENT_BUDGET: Final = 7  # the outside's repetitions for each of its requests, at most
 CLIENT_REFUSED: Final = 8  # share of the outside's attempts that fail before they reach the service
 SERVICE_CV2: Final = 9  # squared coefficient of variation of what a request takes
-SERVICE_COLUMNS: Final = 10
+PAUSE_S: Final = 10  # mean of what pauses add to a request
+PAUSE_VAR: Final = 11
+SERVICE_COLUMNS: Final = 12
 
 # Columns of `calls`, float64, one row per call (caller, callee).
 TIMES: Final = 0
@@ -204,8 +206,8 @@ def _queue(dt_s, s, services, state, found):
     found[s, SERVED] = served
     found[s, BUSY] = served * each_s
     found[s, TURNED_AWAY] = min(away / (offered * dt_s), 1.0) if offered > 0.0 else 0.0
-    found[s, MEAN_S] = each_s + waited_s + queued_s
-    found[s, VAR] = services[s, SERVICE_CV2] * each_s * each_s + waited_var
+    found[s, MEAN_S] = each_s + waited_s + queued_s + services[s, PAUSE_S]
+    found[s, VAR] = services[s, SERVICE_CV2] * each_s * each_s + waited_var + services[s, PAUSE_VAR]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -52,13 +52,28 @@ class Service(BaseModel):
     calls: tuple[Call, ...] = ()
 
 
+class PlannedChange(BaseModel):
+    """One entry of the change log that a scenario plans; it does nothing to any model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_s: Annotated[float, Field(ge=0)]
+    entity_kind: Annotated[str, Field(max_length=40)]
+    entity_id: Annotated[str, Field(max_length=80)]
+    kind: Annotated[str, Field(max_length=40)] = "setting"
+    actor: Annotated[str, Field(max_length=80)] = "operator"
+    words: Annotated[str, Field(max_length=400)]
+
+
 class Settings(BaseModel):
-    """Services and what happens around them. ``changes_per_day`` are innocent changes in the log, drawn; ``site`` names it in histories."""
+    """Services and what happens around them. ``changes_per_day`` are innocent changes in the log, drawn; ``changes`` are those that
+    are planned; ``site`` names it in histories."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     services: tuple[Service, ...] = ()
     changes_per_day: Annotated[float, Field(ge=0, le=1000)] = 6.0
+    changes: tuple[PlannedChange, ...] = ()
     window_s: Annotated[float, Field(ge=15, le=600)] = 60.0
     site: Annotated[str, Field(max_length=40)] = ""
     alerts: bool = True
