@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Way = int
-# How an incident's symptom is told: (kind of entity, metric, direction). The names are those of telemetry, <table>.<column>.
+# What opens an incident: (kind of entity, metric, direction), as alerts name them; warm racks and odd sensors are reported by people.
 Symptom = tuple[str, str, Way]
 
 _GPU_HOT: Final = ("server", "servers.gpu_temp_max_c", 1)
@@ -13,12 +13,14 @@ _RACK_HOT: Final = ("rack", "racks.inlet_c", 1)
 _ROW_SLOW: Final = ("row", "rows.throttled_gpu_share", 1)
 _ROW_OVER: Final = ("row", "rows.power_w", 1)
 _OBJECTIVE: Final = ("endpoint", "endpoints.slo_share", -1)
-_FIRST_TOKEN: Final = ("endpoint", "endpoints.ttft_p99_s", 1)
+_UNIT: Final = ("unit", "feeds.lost_share", 1)
 _LATE: Final = ("service", "services.latency_p99_s", 1)
 _ERRS: Final = ("service", "services.error_share", 1)
 _CALLS_LATE: Final = ("function", "functions.latency_p99_s", 1)
-_SPILLS: Final = ("pod", "memory_pool.overflow_events", 1)
-_REFUSED: Final = ("workload", "requirements.broken", 1)
+_SPILLS: Final = ("host", "memory_hosts.spilled_bytes", 1)
+_BROKEN: Final = ("workload", "requirements.broken_vms", 1)
+_NOTICE: Final = ("workload", "notices.late", 1)
+_REFUSED: Final = ("workload", "hint_conflicts.hints", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Effect:
 
 
 _HEAT_SIDE: Final = (("racks.inlet_c", 1, 0.6), ("servers.gpu_temp_max_c", 1, 0.6), ("servers.clock_min_share", -1, 0.35))
-_HEAT_OPENS: Final = ((_GPU_HOT, 0.3), (_RACK_HOT, 0.3), (_ROW_SLOW, 0.2), (_OBJECTIVE, 0.2))
+_HEAT_OPENS: Final = ((_GPU_HOT, 0.5), (_ROW_SLOW, 0.25), (_OBJECTIVE, 0.25))
 _POOL_OPENS: Final = ((_SPILLS, 0.75), (_LATE, 0.25))
 
 # Directions follow from the twin's physics; frequencies, shares and hours are proposed, of the order that operators report: changes and
@@ -61,21 +63,21 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("other aisles, warm too", "supply temperature against the outside", "compressor's controller"),
     ),
     "ups_lost": Effect(
-        1.5, ((_ROW_OVER, 0.5), (_ROW_SLOW, 0.4), (_OBJECTIVE, 0.1)),
+        1.5, ((_UNIT, 0.4), (_ROW_OVER, 0.25), (_ROW_SLOW, 0.25), (_OBJECTIVE, 0.1)),
         (("rows.braking", 1, 0.6), ("feeds.power_w", 1, 0.4), ("servers.clock_min_share", -1, 0.3), ("feeds.live", -1, 0.2)), 0.6, 5.0,
         ("pdu_lost", "power_cap_wrong"),
         ("{at} went out, the units left carried its load and rows braked", "load moved off {at}; {of} passed its share and braked"),
         ("feeds of the row", "load of the units left", "budget in force, unchanged", "log of the unit"),
     ),
     "pdu_lost": Effect(
-        2, ((_ROW_OVER, 0.45), (_ROW_SLOW, 0.45), (_OBJECTIVE, 0.1)),
+        2, ((_UNIT, 0.4), (_ROW_OVER, 0.25), (_ROW_SLOW, 0.25), (_OBJECTIVE, 0.1)),
         (("rows.braking", 1, 0.6), ("feeds.power_w", 1, 0.3), ("servers.power_w", -1, 0.3), ("feeds.live", -1, 0.25)), 0.55, 4.0,
         ("ups_lost", "power_cap_wrong"),
         ("{at} opened, {of} hung on its other feed alone", "one of two feeds of {of} was gone with {at}"),
         ("feeds of the row, one dead", "other rows, unhurt", "breaker's position"),
     ),
     "rack_blocked": Effect(
-        4, ((_RACK_HOT, 0.5), (_GPU_HOT, 0.4), (_OBJECTIVE, 0.1)), _HEAT_SIDE, 0.15, 2.5, ("air_handler_lost", "sensor_drift"),
+        4, ((_GPU_HOT, 0.7), (_RACK_HOT, 0.2), (_OBJECTIVE, 0.1)), _HEAT_SIDE, 0.15, 2.5, ("air_handler_lost", "sensor_drift"),
         ("{at} breathed its own exhaust", "panels before {at} held back its air"),
         ("neighbouring racks, cool", "airflow of the aisle, unchanged", "somebody went to look"),
     ),
@@ -86,21 +88,25 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("GPU temperatures beside it, unchanged", "sensor against its neighbours", "hand-held thermometer"),
     ),
     "gpu_throttled": Effect(
-        6, ((_ROW_SLOW, 0.2), (_OBJECTIVE, 0.4), (_FIRST_TOKEN, 0.4)),
-        (("servers.clock_min_share", -1, 0.35), ("servers.power_w", -1, 0.25), ("endpoints.queue", 1, 0.45)), 0.15, 5.0,
+        6, ((_ROW_SLOW, 0.2), (_OBJECTIVE, 0.8)),
+        (("servers.clock_min_share", -1, 0.35), ("servers.power_w", -1, 0.25), ("endpoints.queue", 1, 0.45),
+         ("endpoints.ttft_p99_s", 1, 0.4)),
+        0.15, 5.0,
         ("gpu_lost", "rack_blocked"),
         ("GPUs of {at} clocked down without being hot", "{at} ran at a fraction of its clock, its instances fell behind"),
         ("inlet and GPU temperature, cool", "clock of each server", "power cap, none", "other instances of the endpoint"),
     ),
     "gpu_lost": Effect(
-        5, ((_OBJECTIVE, 0.5), (_FIRST_TOKEN, 0.5)),
-        (("endpoints.queue", 1, 0.5), ("instances.on_share", -1, 0.3), ("servers.power_w", -1, 0.2)), 0.35, 3.0,
+        5, ((_OBJECTIVE, 1.0),),
+        (("endpoints.queue", 1, 0.5), ("endpoints.ttft_p99_s", 1, 0.4), ("instances.on_share", -1, 0.3), ("servers.power_w", -1, 0.2)),
+        0.35, 3.0,
         ("instance_lost", "gpu_throttled"),
         ("an accelerator of {at} vanished and its instance served nothing", "the driver of {at} lost a device; the others queued"),
         ("instances of the endpoint, one silent", "driver's log on {at}", "arrivals, as usual"),
     ),
     "instance_lost": Effect(
-        8, ((_OBJECTIVE, 0.5), (_FIRST_TOKEN, 0.5)), (("endpoints.queue", 1, 0.55), ("instances.on_share", -1, 0.35)), 0.3, 1.5,
+        8, ((_OBJECTIVE, 1.0),), (("endpoints.queue", 1, 0.55), ("endpoints.ttft_p99_s", 1, 0.4), ("instances.on_share", -1, 0.35)),
+        0.3, 1.5,
         ("gpu_lost", "traffic_burst"),
         ("{at} stopped and its requests went to the rest", "the process of {at} ended; {of} had too few instances"),
         ("instances of the endpoint, one gone", "driver's log, clean", "arrivals, as usual", "started it again"),
@@ -113,8 +119,8 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("feeds of the row, all live", "budget before and after", "change log of the row"),
     ),
     "policy_change_wrong": Effect(
-        5, ((_OBJECTIVE, 0.4), (_FIRST_TOKEN, 0.3), (_ROW_OVER, 0.15), (_GPU_HOT, 0.15)),
-        (("endpoints.queue", 1, 0.4), ("rows.power_w", 1, 0.2), ("instances.kv_share", 1, 0.2)), 0.2, 2.0,
+        5, ((_OBJECTIVE, 0.7), (_ROW_OVER, 0.15), (_GPU_HOT, 0.15)),
+        (("endpoints.queue", 1, 0.4), ("endpoints.ttft_p99_s", 1, 0.4), ("rows.power_w", 1, 0.2), ("instances.kv_share", 1, 0.2)), 0.2, 2.0,
         ("traffic_burst", "power_cap_wrong"),
         ("decisions since the switch put load where it did not fit", "the new rules were worse on this load than the old"),
         ("what was switched and when", "the same hour of the day before", "hardware, unhurt", "switched back"),
@@ -161,7 +167,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("{at} idle though asked", "log lines of its callers", "validity of what it shows"),
     ),
     "traffic_burst": Effect(
-        14, ((_LATE, 0.35), (_FIRST_TOKEN, 0.3), (_OBJECTIVE, 0.2), (_ERRS, 0.15)),
+        14, ((_LATE, 0.35), (_OBJECTIVE, 0.5), (_ERRS, 0.15)),
         (("services.offered_per_s", 1, 0.4), ("endpoints.arrivals", 1, 0.4), ("endpoints.queue", 1, 0.3), ("services.cpu_share", 1, 0.3)),
         0.2, 1.0, ("retry_storm", "bad_deployment", "none"),
         ("more was asked of {at} than it can serve", "the outside asked {at} several times as much as on other days"),
@@ -175,18 +181,18 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("what is asked by people, as usual", "repetitions against first attempts", "what came before it", "callers held back"),
     ),
     "cxl_link_lost": Effect(
-        4, _POOL_OPENS, (("memory_hosts.spilled_bytes", 1, 0.5), ("memory_hosts.pooled_bytes", -1, 0.4)), 0.2, 5.0, ("cxl_device_lost",),
+        4, _POOL_OPENS, (("memory_pool.overflow_events", 1, 0.5), ("memory_hosts.pooled_bytes", -1, 0.4)), 0.2, 5.0, ("cxl_device_lost",),
         ("{at} reached fewer devices and kept memory itself", "a port of {at} went down; what lay behind was placed again"),
         ("other hosts of the pod, well", "devices, all there", "ports of {at}"),
     ),
     "cxl_device_lost": Effect(
-        3, _POOL_OPENS, (("memory_hosts.spilled_bytes", 1, 0.5), ("memory_devices.capacity_bytes", -1, 0.3)), 0.35, 6.0,
+        3, _POOL_OPENS, (("memory_pool.overflow_events", 1, 0.5), ("memory_devices.capacity_bytes", -1, 0.3)), 0.35, 6.0,
         ("cxl_link_lost", "cxl_switch_lost"),
         ("what lay on {at} was placed again on what was left", "{at} answered no more; hosts that reached it kept memory themselves"),
         ("hosts that spill, all reach one device", "capacity of devices", "log of the fabric"),
     ),
     "cxl_switch_lost": Effect(
-        1.5, _POOL_OPENS, (("memory_hosts.spilled_bytes", 1, 0.6), ("memory_hosts.pooled_bytes", -1, 0.5)), 0.6, 6.0, ("cxl_device_lost",),
+        1.5, _POOL_OPENS, (("memory_pool.overflow_events", 1, 0.6), ("memory_hosts.pooled_bytes", -1, 0.5)), 0.6, 6.0, ("cxl_device_lost",),
         ("all ways through {at} were gone at once", "with {at} every device behind it was out of reach"),
         ("hosts that spill, a whole side of the pod", "devices, several at once", "log of the fabric"),
     ),
@@ -197,12 +203,13 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ("calls, as many as usual", "warm instances over the hour", "host of {at}, idle"),
     ),
     "hint_flood": Effect(
-        3, ((_REFUSED, 1.0),), (("hints.refused", 1, 0.5), ("messages.count", 1, 0.4)), 0.1, 2.0, ("traffic_burst",),
+        3, ((_REFUSED, 0.6), (_BROKEN, 0.2), (_NOTICE, 0.2)), (("messages.count", 1, 0.4), ("notices.late", 1, 0.2)),
+        0.1, 2.0, ("traffic_burst",),
         ("{at} said far more than its limits allow and crowded out the rest", "what others asked for waited behind messages of {at}"),
         ("who says how much", "limits of each tenant", "treatments of the others"),
     ),
     "none": Effect(
-        9, ((_LATE, 0.35), (_FIRST_TOKEN, 0.25), (_GPU_HOT, 0.2), (_CALLS_LATE, 0.2)), (("endpoints.arrivals", 1, 0.1),), 0.02, 1.0,
+        9, ((_LATE, 0.35), (_OBJECTIVE, 0.25), (_GPU_HOT, 0.2), (_CALLS_LATE, 0.2)), (("endpoints.arrivals", 1, 0.1),), 0.02, 1.0,
         ("traffic_burst", "noisy_neighbour"),
         ("it went away by itself; nothing was found", "an ordinary peak just above the bound"),
         ("dependencies, well", "change log, nothing that fits", "the same hour of other days, much alike"),

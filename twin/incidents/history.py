@@ -142,8 +142,10 @@ class _Writer:
         """Return what was filed, without its end, and the truth."""
         effect = EFFECTS[self._cause]
         symptom = self._symptom(effect)
-        of = self._id(symptom[0])
         at_kind = CAUSES[self._cause].entity_kind or symptom[0]
+        if symptom[0] == "unit":  # it reports of itself
+            self._ids["unit"] = self._id(at_kind)
+        of = self._id(symptom[0])
         at, hour = self._id(at_kind), f"{int(began // 3600) % 24:02d}:{int(began // 60) % 60:02d}"
         severity = "critical" if self._next() < effect.critical else "major" if self._next() < 0.6 else "minor"
         words = {"e": of, "site": self._site, "severity": severity, "hour": hour, "metric": symptom[1]}

@@ -45,12 +45,18 @@ SAID: Final[Mapping[tuple[str, int], tuple[str, ...]]] = {
     ("functions.latency_p99_s", 1): ("calls of {e} take long", "p99 of {e} is up", "{e} is slow"),
     ("functions.cold_starts", 1): ("many calls wait for a start", "cold starts are up"),
     ("functions.instances", -1): ("few instances are warm", "warm instances fell"),
-    ("memory_pool.overflow_events", 1): ("VMs of {e} find no room in the pool", "{e} overflows", "memory of {e} spills to hosts"),
-    ("memory_hosts.spilled_bytes", 1): ("hosts hold memory that should be pooled", "spilled memory is up"),
+    ("memory_pool.overflow_events", 1): ("VMs find no room in the pool", "the pool overflows", "more hosts of the pod spill"),
+    ("memory_hosts.spilled_bytes", 1): ("pooled memory of {e} is held locally", "{e} holds memory that should be pooled", "{e} spills"),
     ("memory_hosts.pooled_bytes", -1): ("less memory is pooled", "pooled memory fell"),
     ("memory_devices.capacity_bytes", -1): ("the pool is smaller than before", "capacity of the pool fell"),
-    ("requirements.broken", 1): ("requirements of {e} broken", "{e} does not get what was agreed", "agreement with {e} not kept"),
-    ("hints.refused", 1): ("messages are refused", "many refusals at the interface"),
+    ("feeds.lost_share", 1): ("{e} reports that capacity is gone", "{e} gives less than it is rated for", "{e} shows a fault"),
+    ("requirements.broken_vms", 1): (
+        "requirements of {e} broken",
+        "{e} does not get what was agreed",
+        "VMs of {e} short of what they need",
+    ),
+    ("notices.late", 1): ("notices to {e} come too late", "{e} was told too late", "late notices to VMs of {e}"),
+    ("hint_conflicts.hints", 1): ("hints of {e} are refused", "many refusals for {e}", "{e} is told no again and again"),
     ("messages.count", 1): ("more messages than usual", "message rate is up"),
 }
 

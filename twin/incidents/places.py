@@ -22,7 +22,8 @@ _MOST: Final[Mapping[str, int]] = {"server": 320, "rack": 80, "row": 16, "aisle"
 _TABLES: Final[Mapping[str, str]] = {
     "servers": "server", "racks": "rack", "rows": "row", "aisles": "aisle", "site": "site", "feeds": "pdu", "endpoints": "endpoint",
     "instances": "instance", "services": "service", "service_hosts": "host", "functions": "function", "memory_pool": "pod",
-    "memory_hosts": "host", "memory_devices": "device", "requirements": "workload", "hints": "workload", "messages": "workload",
+    "memory_hosts": "host", "memory_devices": "device", "requirements": "workload",
+    "notices": "workload", "hint_conflicts": "workload", "messages": "workload",
 }  # fmt: skip
 
 

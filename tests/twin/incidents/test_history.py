@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from twin.incidents import history, places
+from twin.incidents.alerts import RULES
 from twin.incidents.case import HISTORY, Incident
 from twin.incidents.causes import CAUSES
 from twin.incidents.effects import EFFECTS
@@ -43,11 +44,18 @@ def test_every_class_of_cause_has_its_effects_and_they_can_be_told() -> None:
         assert sum(share for _, share in effect.opened_by) == pytest.approx(1.0), name
         for kind, metric, way in (symptom for symptom, _ in effect.opened_by):
             assert SAID[metric, way], name
-            assert kind == places.kind_of(metric) or (kind, metric) == ("server", "servers.inlet_sensor_c")
+            assert kind == places.kind_of(metric) or (kind, metric) == ("unit", "feeds.lost_share")
         assert all(SAID[metric, way] and 0.0 < share < 1.0 for metric, way, share in effect.seen), name
         assert set(effect.taken_for) <= set(EFFECTS) - {name}
         assert effect.mechanism
         assert effect.checked
+
+
+def test_incidents_are_opened_by_what_alerts_watch_or_people_see() -> None:
+    opened = {symptom[:2] for effect in EFFECTS.values() for symptom, _ in effect.opened_by}
+    watched = {(rule.entity_kind, rule.metric) for rule in RULES}
+    assert watched <= opened
+    assert opened - watched == {("rack", "racks.inlet_c"), ("server", "servers.inlet_sensor_c")}
 
 
 def test_causes_come_as_often_as_is_stated(drawn: history.Drawn) -> None:
