@@ -64,7 +64,7 @@ class ReadingTools:
         if silent := rows.filter(pl.col("samples") == 0).height:
             words += f"; {counted(silent, 'series fell silent', 'series fell silent')}"
         shown = rows.filter(pl.int_range(pl.len()).over("kind") < each).select(COLUMNS["anomaly_scan"])
-        sql = f"SELECT time, entity, metric, value FROM telemetry WHERE time > {literal(normal_s)} AND time <= {literal(to_s)}"  # noqa: S608
+        sql = f"SELECT time, entity, metric, value FROM telemetry WHERE time > {normal_s!r} AND time <= {to_s!r}"  # noqa: S608
         return Found(shown, words if rows.height else f"{told}: no readings, which is no evidence of absence", sql, from_s, to_s)
 
     def only(self, arguments: Mapping[str, Any]) -> frozenset[str] | None:
@@ -93,7 +93,7 @@ class ReadingTools:
         """Say when one metric changed most, in the hours before and since the incident."""
         entity, metric = arguments["entity"], arguments["metric"]
         from_s, to_s = max(min(self._incident.onset_s, self._as_of_s) - LEAD_S - NORMAL_S, 0.0), self._as_of_s
-        sql = self._sql(entity, metric, from_s, to_s, MINUTE_S, "mean")
+        sql = _sql(entity, metric, from_s, to_s, MINUTE_S, "mean")
         frame = self._means(entity, metric, from_s, to_s, MINUTE_S, "mean")
         self._must_know(frame, entity, metric)
         found = step(frame["time"].to_numpy(), frame["value"].to_numpy())
@@ -125,7 +125,7 @@ class ReadingTools:
             raise Refused("bad arguments", f"every_s is {asked_s:g}; write seconds above 0")
         every_s = asked_s or next((each for each in _STEPS_S if (to_s - from_s) / each < MOST_ROWS), _STEPS_S[-1])
         by = str(arguments.get("by", "mean"))
-        sql = self._sql(entity, metric, from_s, to_s, every_s, by)
+        sql = _sql(entity, metric, from_s, to_s, every_s, by)
         frame = self._means(entity, metric, from_s, to_s, every_s, by)
         self._must_know(frame, entity, metric)
         words = f"{by} of {metric} of {quoted(entity)} over each {every_s:g} s from {from_s:.0f} to {to_s:.0f} s: "
@@ -154,14 +154,6 @@ class ReadingTools:
             .select("time", pl.lit(entity).alias("entity"), pl.lit(metric).alias("metric"), "value")
         )
 
-    def _sql(self, entity: str, metric: str, from_s: float, to_s: float, every_s: float, by: str) -> str:
-        stamp = f"LEAST(CEIL(time / {literal(every_s)}) * {literal(every_s)}, {literal(to_s)})"
-        return (
-            f"SELECT {stamp} AS time, entity, metric, {by}(value) AS value FROM ({self._readings.long_sql([metric])}) "  # noqa: S608
-            f"WHERE entity = {literal(entity)} AND metric = {literal(metric)} AND time > {literal(from_s)} AND time <= {literal(to_s)} "
-            "GROUP BY 1, 2, 3 ORDER BY 1"
-        )
-
     def _must_know(self, frame: pl.DataFrame, entity: str, metric: str) -> None:
         """Refuse a metric that an entity has never had; one that is merely silent now is an empty answer."""
         if frame.height:
@@ -174,3 +166,13 @@ class ReadingTools:
 
 def _short(value: Any) -> str:
     return "nothing" if value is None or not np.isfinite(float(value)) else f"{float(value):.4g}"
+
+
+def _sql(entity: str, metric: str, from_s: float, to_s: float, every_s: float, by: str) -> str:
+    """Return the query over the view of the tool ``sql`` that answers the same."""
+    stamp = f"LEAST(CEIL(time / {every_s:g}) * {every_s:g}, {to_s!r})"
+    return (
+        f"SELECT {stamp} AS time, entity, metric, {by}(value) AS value FROM telemetry "  # noqa: S608
+        f"WHERE entity = {literal(entity)} AND metric = {literal(metric)} AND time > {from_s!r} AND time <= {to_s!r} "
+        "GROUP BY ALL ORDER BY 1"
+    )
