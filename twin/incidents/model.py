@@ -18,7 +18,7 @@ from twin.incidents.demand import rates
 from twin.incidents.hosting import Hosted, Hosts, hosted, network, serve_with, shares
 from twin.incidents.leaks import Memory, collecting, pauses
 from twin.incidents.logs import Chatter, Complaints, Window
-from twin.incidents.recording import Measured, Recorder, measured, of_services
+from twin.incidents.recording import Measured, Recorder, counted, measured, of_services
 from twin.incidents.service_faults import FAULT_KINDS, Faults, strike
 from twin.incidents.settings import Settings
 from twin.stack import State
@@ -179,6 +179,7 @@ class Model:
         fullest = np.zeros(len(self.service_ids))
         np.maximum.at(fullest, self._graph.instance_service, seen.held_share)
         rows = of_services(seen.out, used / self._graph.per_service(self._graph.instance_cores), fullest, seen.restarts)
+        counted(rows, (seen.out[:, k.OFFERED] + seen.out[:, k.CLIENT_REFUSED_PER_S]) * seen.window_s, drawn)
         rows = measured(rows, drawn)
         on_hosts = {"cpu_share": host_share[seen.hosts], "steal_share": seen.stolen, "network_latency_s": latency_s[seen.hosts]}
         lines = self._complaints.during(seen, drawn) + self._chatter.during(self._done)

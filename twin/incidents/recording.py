@@ -16,7 +16,8 @@ from twin.tables import Sink, Table
 
 Columns = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
-_SHARES: Final = ("error_share", "cpu_share", "memory_share", "steal_share")
+_SHARES: Final = ("cpu_share", "memory_share", "steal_share")
+_COUNTED: Final = ("error_share", "restarts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Measured:
 
 
 def of_services(out: Floats, cpu_share: Floats, memory_share: Floats, restarts: Floats) -> Columns:
-    """Return the columns of ``services`` as they are, without noise. Attempts that were refused count as errors of whom they were for."""
+    """Return the columns of ``services`` as they are. Attempts that were refused count as errors of whom they were for."""
     served, refused = out[:, k.SERVED] > 0.0, out[:, k.CLIENT_REFUSED_PER_S]
     whole = out[:, k.OFFERED] + refused
     failed = refused + out[:, k.OFFERED] * out[:, k.ERROR]
@@ -47,11 +48,17 @@ def of_services(out: Floats, cpu_share: Floats, memory_share: Floats, restarts: 
     }
 
 
+def counted(columns: Columns, asked: Floats, drawn: np.random.Generator) -> None:
+    """Count errors among so many attempts (S): of few requests the share of errors jumps."""
+    failed = drawn.poisson(columns["error_share"] * asked)
+    columns["error_share"] = np.minimum(np.divide(failed, asked, out=np.zeros(len(asked)), where=asked > 0.0), 1.0)
+
+
 def measured(columns: Columns, drawn: np.random.Generator) -> Columns:
-    """Return columns with the noise of what measures them; counts are exact and shares stay within 0 and 1."""
+    """Return columns with the noise of what measures them; what is counted is exact, and shares stay within 0 and 1."""
     spread, out = number("telemetry.noise_share"), {}
     for name, values in columns.items():
-        if values.dtype == np.int64:
+        if name in _COUNTED:
             out[name] = values
             continue
         noisy = values * np.exp(spread * drawn.standard_normal(len(values)))
