@@ -19,6 +19,8 @@ _INCIDENT: Final = "incident.json"
 _RUNBOOKS: Final = "runbooks"
 _FORMS: Final = (".parquet", ".csv", ".csv.gz", ".json", ".jsonl")
 _CASE: Final = 1
+# Later than anything that was ever recorded.
+_ALWAYS_S: Final = 1e15
 _ADAPTER: Final = TypeAdapter(Incident)
 
 
@@ -33,7 +35,7 @@ def save(case: Case, folder: Path) -> Path:
     with files.aside(folder.parent) as aside:
         files.write_json(aside / _INCIDENT, {"case": _CASE, "source": case.source, "incident": asdict(case.incident)})
         present = [name for name in TABLES if name in case.frames]
-        for name, frame in small(case.frames, present, float("inf")).items():
+        for name, frame in small(case.frames, present, _ALWAYS_S).items():
             files.write_parquet(aside / f"{name}.parquet", frame)
         if case.history.height:
             files.write_parquet(aside / "history.parquet", case.history)

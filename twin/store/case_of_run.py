@@ -51,7 +51,8 @@ def read(
     # Whatever the manifest says of it, a table of the truth is not declared to readers.
     tables = {name: table for name, table in manifest["tables"].items() if name in paths}
     others = {name: shape(pl.scan_parquet(paths[name])) for name, shape in _SHAPES.items() if name in paths}
-    if switches := _switches(manifest):
+    switches = _switches(manifest)
+    if switches is not None:
         others["changes"] = pl.concat([others["changes"], switches], how="diagonal_relaxed") if "changes" in others else switches
     known = pl.DataFrame(schema=dict.fromkeys(HISTORY, pl.String)) if history is None else history
     return Case(f"run {run_id}", incident, CaseFrames(RunReadings(tables, paths), others), known, runbooks)
