@@ -25,7 +25,8 @@ def test_chatter_comes_at_its_rate_with_flurries_on_top() -> None:
 
 
 def test_a_flurry_falls_into_one_window() -> None:
-    assert max(count for window in range(14_400) for _, count in _chatter().during(window)) >= 40
+    chatter = _chatter()
+    assert max(count for window in range(14_400) for _, count in chatter.during(window)) >= 40
 
 
 def test_chatter_names_nobody_and_is_no_key_sign_of_any_cause() -> None:
