@@ -128,7 +128,8 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "incident_details": ("field", "value"),
     # ``source`` suffers when ``target`` does; ``hops`` counts from the entity asked for to the farther end of the edge.
     "topology": ("source", "source_kind", "target", "target_kind", "kind", "hops"),
-    # ``before`` and ``after`` are medians of the normal and the suspect window, ``samples`` counts the suspect window's readings.
+    # ``before`` is the median of the normal window, ``after`` that of the suspect one since the column's onset (all of it without an
+    # onset, which is empty then); ``samples`` counts the suspect window's minutes with readings: 0 where a column fell silent.
     "anomaly_scan": ("entity", "kind", "metric", "unit", "before", "after", "robust_z", "n_sigma", "median_shift", "onset_s", "samples"),
     "change_point": ("entity", "metric", "onset_s", "before", "after", "robust_z"),
     "list_metrics": ("entity", "metric", "unit", "samples"),

@@ -19,6 +19,8 @@ from twin.store.sql import literal
 # Windows of what is usual, and before a symptom, where the caller names none. Proposed.
 NORMAL_S: Final = 14_400.0
 LEAD_S: Final = 1_800.0
+# Minutes of all series of a large site for so long fill some hundred megabytes.
+MOST_SPAN_S: Final = 172_800.0
 _EACH: Final = 30
 _STEPS_S: Final = (60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 86_400.0)
 
@@ -49,6 +51,9 @@ class ReadingTools:
         normal_s = float(arguments.get("normal_from_s", max(from_s - NORMAL_S, 0.0)))
         if normal_s >= from_s:
             raise Refused("bad arguments", f"normal_from_s {normal_s:g} is not before from_s {from_s:g}; nothing would be normal")
+        if to_s - normal_s > MOST_SPAN_S:
+            why = f"a scan takes in {MOST_SPAN_S / 3600.0:.0f} h at most, not {(to_s - normal_s) / 3600.0:.0f}; name a later normal_from_s"
+            raise Refused("bad arguments", why)
         each = max(int(arguments.get("each", _EACH)), 1)
         rows = self._scan(normal_s, from_s, to_s)
         only = self.only(arguments)

@@ -319,6 +319,7 @@ def test_select_can_neither_write_nor_read_files_nor_run_on_nor_fill_memory(tmp_
         ("topology", {"entity": "nowhere"}, "no data", "knows no «nowhere»"),
         ("topology", ["cart"], "bad arguments", "takes an object"),
         ("anomaly_scan", {"from_s": 9e9, "to_s": 1.0}, "bad arguments", "is not before"),
+        ("anomaly_scan", {"from_s": 1.0, "to_s": 2.0, "normal_from_s": -1e6}, "bad arguments", "48 h at most, not 278"),
         ("anomaly_scan", {"from_s": float("nan"), "to_s": 1.0}, "bad arguments", "write a number"),
         ("query_metric", {"entity": "cart", "metric": "cpu"}, "no data", "it has services.latency_p99_s"),
         ("query_metric", {"entity": "cart'; DROP", "metric": "cpu"}, "no data", "it has no readings"),
