@@ -73,21 +73,24 @@ def moved(with_fault: pl.DataFrame, without: pl.DataFrame, from_s: float, until_
     level, or the least that the unit lets a reader tell.
     """
     keys = ["entity", "metric"]
-    steps = pl.col("value").diff().abs().median().over(keys) * (1.4826 / np.sqrt(2.0))
-    calm = without.sort(*keys, "time").with_columns(noise=steps, level=pl.col("value").abs().median().over(keys))
-    both = with_fault.join(calm, on=["time", *keys], suffix="_calm").filter(pl.col("time").is_between(from_s, until_s))
+    step = pl.col("value").diff().abs().median() * (1.4826 / np.sqrt(2.0))
+    calm = without.sort(*keys, "time").group_by(keys).agg(noise=step, level=pl.col("value").abs().median())
     metrics = with_fault["metric"].unique().cast(pl.String).to_list()
     least = pl.col("metric").cast(pl.String).replace_strict(metrics, [_least(name) for name in metrics], return_dtype=pl.Float64)
     found = (
-        both.group_by(keys)
+        with_fault.filter(pl.col("time").is_between(from_s, until_s))
+        .join(without, on=["time", *keys], suffix="_calm", how="left")
+        .join(calm, on=keys, how="left")
+        # What is never written while all is well is zero then; of other series only common times are compared.
+        .with_columns(value_calm=pl.when(pl.col("level").is_null()).then(0.0).otherwise(pl.col("value_calm")))
+        .drop_nulls("value_calm")
+        .group_by(keys)
         .agg(
             shift=(pl.col("value") - pl.col("value_calm")).median(),
-            noise=pl.col("noise").first().fill_null(0.0),
-            level=pl.col("level").first().fill_null(0.0),
+            noise=pl.max_horizontal(pl.col("noise").first().fill_null(0.0), pl.col("level").first().fill_null(0.0) * _LEAST_OF_LEVEL),
             readings=pl.len(),
         )
-        .with_columns(noise=pl.max_horizontal("noise", pl.col("level") * _LEAST_OF_LEVEL, least))
-        .with_columns(times=pl.col("shift").abs() / pl.col("noise"))
+        .with_columns(times=pl.col("shift").abs() / pl.max_horizontal("noise", least, 1e-12))
         .filter((pl.col("readings") >= _FEWEST) & (pl.col("times") >= MULTIPLE))
         .sort("times", "entity", "metric", descending=[True, False, False])
     )
@@ -96,7 +99,7 @@ def moved(with_fault: pl.DataFrame, without: pl.DataFrame, from_s: float, until_
 
 def _least(metric: str) -> float:
     suffix = suffix_of(metric)
-    return _LEAST_OF_COUNTS if suffix is None else _LEAST.get(suffix, 0.0)
+    return _LEAST_OF_COUNTS if not suffix else _LEAST.get(suffix, 0.0)
 
 
 def provable(fault: Fault, effects: Sequence[Moved]) -> bool:

@@ -49,6 +49,13 @@ def test_what_no_reader_could_tell_is_not_moved_though_the_model_has_no_noise(me
     assert moved(_readings(0.005, metric=metric, level=level, noise=0.0), still, 7200.0, 10_800.0) == []
 
 
+def test_what_is_written_only_because_of_a_fault_is_moved_by_it_and_what_never_changes_is_not() -> None:
+    refused = _readings(metric="hint_conflicts.hints", level=200.0).filter(pl.col("time") > 7200.0)
+    still = _readings(metric="instances.role", level=0.0, noise=0.0)
+    (one,) = moved(pl.concat([_readings(), refused, still]), pl.concat([_readings(), still]), 7200.0, 10_800.0)
+    assert (one.metric, one.shift) == ("hint_conflicts.hints", pytest.approx(200.0, rel=0.05))
+
+
 def test_a_fault_that_moves_nothing_is_provable_only_where_a_line_names_it() -> None:
     assert not provable(Fault(kind="memory_leak", target="cart", from_s=0.0, severity=0.001), [])
     assert provable(Fault(kind="gpu_off_bus", target="server-1", from_s=0.0), [])
