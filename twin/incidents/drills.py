@@ -39,12 +39,12 @@ class Kind:
 # out: the drills' sites are cooled by outside air all day, where losing one is felt by nobody.
 KINDS: Final[Mapping[str, Kind]] = {
     _NONE: Kind(10.0, (1.0, 1.0), None),
-    "bad_deployment": Kind(14.0, (0.4, 1.0)),
+    "bad_deployment": Kind(14.0, (0.5, 1.0), (0.001, 0.004)),
     "memory_leak": Kind(9.0, (0.7, 1.0)),
-    "request_burst": Kind(9.0, (0.4, 1.0)),
+    "request_burst": Kind(9.0, (0.7, 1.0)),
     "certificate_expired": Kind(5.0, (0.6, 1.0), None),
-    "slow_nic": Kind(8.0, (0.4, 1.0), (0.0002, 0.001)),
-    "noisy_neighbour": Kind(8.0, (0.7, 1.0)),
+    "slow_nic": Kind(8.0, (0.7, 1.0), (0.0002, 0.001)),
+    "noisy_neighbour": Kind(8.0, (0.9, 1.0)),
     "gpu_throttle": Kind(7.0, (0.4, 0.75), None),
     "gpu_off_bus": Kind(6.0, (1.0, 1.0), None),
     "instance_loss": Kind(4.0, (1.0, 1.0), None),

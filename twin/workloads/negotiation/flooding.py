@@ -53,5 +53,5 @@ def _said(fault: Fault, of: int, per_s: float, from_s: float, to_s: float) -> hi
         return np.full(count, value, dtype=np.int64)
 
     t_s = np.maximum(fault.from_s + number / per_s, begin_s)
-    worth = 100.0 * (number % 2)
+    worth = np.asarray(100.0 * (number % 2), dtype=np.float64)
     return hint.Hints(t_s, all_of(_WORKLOAD), all_of(of), all_of(keys.INDEX["vm_priority"]), worth, all_of(hint.AGENT))
