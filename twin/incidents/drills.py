@@ -39,7 +39,7 @@ class Kind:
 # out: the drills' sites are cooled by outside air all day, where losing one is felt by nobody.
 KINDS: Final[Mapping[str, Kind]] = {
     _NONE: Kind(10.0, (1.0, 1.0), None),
-    "bad_deployment": Kind(14.0, (0.5, 1.0), (0.001, 0.004)),
+    "bad_deployment": Kind(14.0, (0.5, 1.0), (0.0002, 0.0008)),
     "memory_leak": Kind(9.0, (0.7, 1.0)),
     "request_burst": Kind(9.0, (0.7, 1.0)),
     "certificate_expired": Kind(5.0, (0.6, 1.0), None),
