@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 ROLES: Final = ("operator", "serving approver", "plant approver", "approver")
 IMPORTS: Final = (
     "fleet", "llm-trace", "vm-trace", "function-trace", "telemetry", "incidents", "weather", "grid-carbon", "latency-profile",
-    "device-prices", "executors", "workload-classes", "hints-log",
+    "device-prices", "executors", "workload-classes", "hints-log", "predictions",
 )  # fmt: skip
 # The kinds that a domain of this version reads; the others are refused with these.
 READABLE: Final = (
     "fleet", "weather", "grid-carbon", "telemetry", "llm-trace", "latency-profile", "vm-trace", "device-prices", "workload-classes",
-    "hints-log", "executors", "function-trace",
+    "hints-log", "executors", "function-trace", "incidents", "predictions",
 )  # fmt: skip
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141

@@ -1,6 +1,6 @@
 """A published number, the evidence that ours comes from, the verdict."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import median
@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from twin.clock import Window
+from twin.incidents.levers import Labelled
 from twin.memory.levers import TopologyObservation
 from twin.workloads.levers import PastPlant, PlantAtServers
 
@@ -159,7 +160,19 @@ class Computed:
     ours: str
 
 
-Evidence = Search | Learned | Computed
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What labelled predictions on simulated incidents come to: a pure function of earlier ones, to learn from, and of later ones.
+
+    The later ones are of other scenarios and began after every earlier label was known. ``read`` gives labelled numbers; ours is
+    the one called ``ours``, the others are shown beside it.
+    """
+
+    read: Callable[[Sequence[Labelled], Sequence[Labelled]], Mapping[str, float | None]]
+    ours: str
+
+
+Evidence = Search | Learned | Computed | Scored
 OWN: Final = "intentwin"
 
 

@@ -66,7 +66,7 @@ def register_provider(name: str, handler: Provider) -> None:
     litellm.custom_provider_map = [*kept, {"provider": name, "custom_handler": _adapter(handler)}]
 
 
-def complete(
+def complete(  # noqa: PLR0913 - limits of a call are its arguments
     messages: Sequence[Message],
     schema: Mapping[str, Any] | None = None,
     *,
@@ -74,6 +74,7 @@ def complete(
     timeout_s: float = TIMEOUT_S,
     budget_usd: float | None = None,
     max_tokens: int = 4096,
+    temperature: float = 0.0,
     home: Path | None = None,
 ) -> Reply:
     """Ask a model once and return its reply; the caller validates and stores it.
@@ -86,6 +87,8 @@ def complete(
         As LiteLLM names it; keys are read from the environment by LiteLLM alone.
     timeout_s, budget_usd, max_tokens
         Limits. A call whose largest possible price is above the budget is not made.
+    temperature
+        0 says the likeliest; 1 as the model would, differently each time.
     home
         Where LiteLLM may keep its token tables; its own folder otherwise.
 
@@ -100,8 +103,82 @@ def complete(
     _within_budget(litellm, messages, model, max_tokens, budget_usd)
     asked = {"messages": [dict(message) for message in messages], "response_format": _response_format(schema), "max_tokens": max_tokens}
     began = perf_counter()
-    answer = _ask(litellm, {**asked, "model": model, "temperature": 0.0}, timeout_s)
+    answer = _ask(litellm, {**asked, "model": model, "temperature": temperature}, timeout_s)
     return _reply(litellm, answer, model, perf_counter() - began, messages, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that a model wants called; ``arguments`` is the JSON text as it came, not yet checked."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: what a model said, which tools it wants called, the message to append, and the call's record."""
+
+    reply: Reply
+    calls: tuple[ToolCall, ...]
+    message: Mapping[str, Any]
+
+
+def calls_tools(model: str) -> bool:
+    """Return whether a model is known to call tools; where not, tools are told and asked for in text."""
+    litellm = _litellm()
+    try:
+        with redirect_stdout(StringIO()):
+            return bool(litellm.supports_function_calling(model=model))
+    except Exception:
+        # LiteLLM does not know the model at all; text always works.
+        return False
+
+
+def converse(  # noqa: PLR0913 - limits of a call are its arguments
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    model: str,
+    timeout_s: float = TIMEOUT_S,
+    budget_usd: float | None = None,
+    max_tokens: int = 2048,
+    temperature: float = 0.0,
+    home: Path | None = None,
+) -> Turn:
+    """Ask a model for its next turn; it may answer in words or ask for tools to be called.
+
+    ``messages`` are as the chat protocol has them, tools' answers with role ``tool``. ``tools`` are function declarations (name,
+    description, JSON schema as parameters). Limits, the record and ModelError are those of ``complete``.
+    """
+    litellm = _litellm()
+    if home is not None:
+        os.environ.setdefault("CUSTOM_TIKTOKEN_CACHE_DIR", str(home / "tokens"))
+    asked: dict[str, Any] = {"messages": [dict(message) for message in messages], "max_tokens": max_tokens}
+    declared = [{"type": "function", "function": dict(tool)} for tool in tools]
+    if declared:
+        # With any tool LiteLLM would import its gateway for MCP servers, whose package it does not bring; ours are plain functions.
+        asked |= {"tools": declared, "tool_choice": "auto", "_skip_mcp_handler": True}
+    _within_budget(litellm, [{"content": json.dumps(asked, default=str)}], model, max_tokens, budget_usd)
+    began = perf_counter()
+    answer = _ask(litellm, {**asked, "model": model, "temperature": temperature}, timeout_s)
+    took_s = perf_counter() - began
+    message = answer.choices[0].message
+    calls = tuple(
+        ToolCall(str(call.id), str(call.function.name or ""), str(call.function.arguments or "{}"))
+        for call in getattr(message, "tool_calls", None) or ()
+    )
+    if sum(len(call.arguments) for call in calls) > REPLY_LIMIT_BYTES:
+        raise ModelError(f"{model}: the reply is larger than {REPLY_LIMIT_BYTES:,} bytes and was dropped")
+    reply = _reply(litellm, answer, model, took_s, messages, {"tools": declared} if declared else None, may_be_silent=bool(calls))
+    back: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if calls:
+        functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
+        back["tool_calls"] = [
+            {"id": call.call_id, "type": "function", "function": function} for call, function in zip(calls, functions, strict=True)
+        ]
+    return Turn(reply, calls, back)
 
 
 def _ask(litellm: Any, asked: dict[str, Any], timeout_s: float) -> Any:
@@ -179,12 +256,21 @@ def _within_budget(litellm: Any, messages: Sequence[Message], model: str, max_to
         raise ModelError(f"{model}: the call could cost {most:.4f} USD, the budget is {budget_usd:.4f} USD; raise it or shorten the text")
 
 
-def _reply(litellm: Any, answer: Any, model: str, latency_s: float, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> Reply:
+def _reply(
+    litellm: Any,
+    answer: Any,
+    model: str,
+    latency_s: float,
+    messages: Sequence[Mapping[str, Any]],
+    schema: Mapping[str, Any] | None,
+    *,
+    may_be_silent: bool = False,
+) -> Reply:
     choice = answer.choices[0]
     text = choice.message.content or ""
     if len(text.encode()) > REPLY_LIMIT_BYTES:
         raise ModelError(f"{model}: the reply is larger than {REPLY_LIMIT_BYTES:,} bytes and was dropped")
-    if not text.strip():
+    if not text.strip() and not may_be_silent:
         raise ModelError(f"{model}: the reply is empty; try again or choose another model")
     usage = getattr(answer, "usage", None)
     return Reply(

@@ -2,15 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from policies import catalogue, pool, probes, study
-from policies.claim import NOTHING, Capacity, Claim, Computed, Learned, Measured, Search, Verdict, judge, middle
+from policies.claim import NOTHING, Capacity, Claim, Computed, Learned, Measured, Scored, Search, Verdict, judge, middle
 from policies.system import System
+from twin.incidents.levers import Labelled
 from twin.run import Progress
 from twin.scenario import Scenario, load, names
 from twin.sources import code_hash
 from twin.store import claims
+
+
+class ScoredIncidents(Protocol):
+    """Gives labelled predictions on simulated incidents, with both scores of PACE and each predictor's own.
+
+    "later" are those of the claim's scenario, "earlier" of others, all known before the first later one began.
+    """
+
+    def __call__(self, part: Literal["earlier", "later"], scenario: Scenario, seed: int, home: Path) -> list[Labelled]:
+        """Return them; the same for the same seed."""
 
 
 def reproduce(
@@ -20,21 +31,25 @@ def reproduce(
     workers: int = 1,
     progress: pool.Report | None = None,
     cancel: pool.Cancel | None = None,
+    scored_incidents: ScoredIncidents | None = None,
 ) -> list[dict[str, Any]]:
     """Run what the claims of one system, or of all, need and hold ours against the papers'.
 
     Each row is kept in the store as soon as it is there. Returns one row per claim: system, claim, metric, paper, paper_high,
     ours, unit, tolerance, verdict, fitted_parameters, source, ``why``, ``explained``, and of a claim that was searched or computed
     ``points`` (its own first, then its sweeps), ``probes`` and ``probes_limit``. A claim that cannot be computed is "not
-    comparable" with its reason; runs that are stored are reused.
+    comparable" with its reason; runs that are stored are reused. ``scored_incidents`` is asked for what claims on confidence need.
     """
     cards = [catalogue.card(system)] if system is not None else list(catalogue.systems().values())
     asked = [(card, claim) for card in cards for claim in card.claims]
     out: list[dict[str, Any]] = []
     for index, (card, claim) in enumerate(asked):
-        told = _share(progress, index, len(asked), f"{card.name}: {claim.id}")
         if claim.scenario in names():
-            verdict, sought = check(claim, load(claim.scenario), home, workers=workers, progress=told, cancel=cancel)
+            told = _share(progress, index, len(asked), f"{card.name}: {claim.id}")
+            if isinstance(claim.evidence, Scored):
+                verdict, sought = _scored(claim, claim.evidence, load(claim.scenario), home, scored_incidents)
+            else:
+                verdict, sought = check(claim, load(claim.scenario), home, workers=workers, progress=told, cancel=cancel)
         else:
             sought, verdict = {}, Verdict(None, "not comparable", f"its scenario {claim.scenario!r} is not part of this installation")
         out.append({**_row(card, claim, verdict), **sought})
@@ -56,13 +71,25 @@ def check(
         return judge(claim, middle([claim.evidence.read(*study.past_plant(scenario, seed)) for seed in claim.seeds])), {}
     if isinstance(claim.evidence, Computed):
         return _computed(claim, claim.evidence, [claim.evidence.read(study.topology_seen(scenario, seed)) for seed in claim.seeds])
+    if isinstance(claim.evidence, Scored):
+        return _scored(claim, claim.evidence, scenario, home, None)
     outcomes = probes.sought(claim.evidence, scenario, claim.seeds, home, workers=workers, progress=progress, cancel=cancel)
     return _searched(claim, claim.evidence, outcomes)
 
 
-def _computed(claim: Claim, evidence: Computed, per_seed: Sequence[Mapping[str, float | None]]) -> tuple[Verdict, dict[str, Any]]:
+def _scored(
+    claim: Claim, evidence: Scored, scenario: Scenario, home: Path, incidents: ScoredIncidents | None
+) -> tuple[Verdict, dict[str, Any]]:
+    """Return the verdict on labelled predictions, and its labelled numbers as the claim's only point."""
+    if incidents is None:
+        return Verdict(None, "not comparable", "no labelled predictions on simulated incidents are at hand"), {}
+    parts = [[incidents(part, scenario, seed, home) for part in ("earlier", "later")] for seed in claim.seeds]
+    return _computed(claim, evidence, [evidence.read(earlier, later) for earlier, later in parts])
+
+
+def _computed(claim: Claim, evidence: Computed | Scored, per_seed: Sequence[Mapping[str, float | None]]) -> tuple[Verdict, dict[str, Any]]:
     """Return the verdict on what was computed, and its labelled numbers as the claim's only point: medians over seeds."""
-    labels = {label: middle([found[label] for found in per_seed]) for label in per_seed[0]}
+    labels = {label: middle([found.get(label) for found in per_seed]) for label in per_seed[0]}
     own = [found[evidence.ours] for found in per_seed]
     known = [value for value in own if value is not None]
     point = {

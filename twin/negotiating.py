@@ -74,6 +74,7 @@ class Negotiating:
         if not settings.tenants:
             return
         model = Negotiation(settings, workloads.vms, workloads.host_vms, fleet, scenario.clock, scenario.horizon_s, seed)
+        model.strike(scenario.faults_of("workloads"))
         self.model = model
         self._carbon, _ = carbon.intensity(scenario.spec.plant.cooling.carbon_kg_per_kwh, scenario.clock, scenario.horizon_s)
         self._rows = (fleet.rack_rows[fleet.host_racks], fleet.server_rows)

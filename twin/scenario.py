@@ -84,6 +84,7 @@ FAULT_OWNERS: Mapping[str, str] = {
     **dict.fromkeys(serving_model.FAULT_KINDS, "serving"),
     **dict.fromkeys(workloads_model.FAULT_KINDS, "workloads"),
     **dict.fromkeys(memory_model.FAULT_KINDS, "memory"),
+    **dict.fromkeys(functions_model.FAULT_KINDS, "functions"),
 }
 
 
@@ -300,7 +301,8 @@ def _check_unheard(scenario: Scenario) -> None:
     """Refuse what no model would notice: bursts of nobody, tariffs of no GPU, windows that snapshots do not fall on."""
     serving, owners = scenario.spec.serving, scenario.entities()["workload"]
     for fault in scenario.faults_of("workloads"):
-        if fault.target not in owners:
+        # Who hints is checked where those who negotiate are known.
+        if fault.kind == "traffic_burst" and fault.target not in owners:
             raise ValueError(f"faults: {fault.kind}: no workload is called {fault.target!r}; there are: {', '.join(owners) or 'none'}")
     for gpu in serving.tariff_usd_per_h:
         if gpu not in scenario.fleet.model_names:

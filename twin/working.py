@@ -64,7 +64,8 @@ class Working:
         spec, fleet, clock, horizon_s = scenario.spec, scenario.fleet, scenario.clock, scenario.horizon_s
         self._fleet = fleet
         self._function_hosts = np.array([fleet.host_ids.index(name) for name in expand(spec.functions.hosts)], dtype=np.int64)
-        self.functions = functions_model.Model(spec.functions, expand(spec.functions.hosts), clock, horizon_s, seed)
+        storms = scenario.faults_of("functions")
+        self.functions = functions_model.Model(spec.functions, expand(spec.functions.hosts), clock, horizon_s, seed, storms)
         self.workflows = workflows_model.Model(spec.workflows, site_of(scenario, self.functions.function_ids), clock, horizon_s, seed)
         if self.functions.holds:
             self.functions.run(_runtime(phase, self.functions))

@@ -39,6 +39,8 @@ _ROWS = {
     "workload-classes": "classes",
     "executors": "executors",
     "hints-log": "hints and answers",
+    "incidents": "resolved incidents",
+    "predictions": "predictions",
 }
 
 

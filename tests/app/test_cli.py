@@ -224,7 +224,7 @@ def test_import_reads_a_trace_and_names_the_bad_row(
     assert main(["import", "llm-trace", str(good), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "azure-2023"
     assert "ContextTokens" in _refused(["import", "llm-trace", str(bad)], capsys)
-    assert "can: device-prices, executors, fleet, function-trace, grid-carbon" in _refused(["import", "incidents", str(good)], capsys)
+    assert "row 1: no column incident_id" in _refused(["import", "incidents", str(good)], capsys)
     assert [path.name for path in (tmp_path / "home" / "imports" / "llm-trace").iterdir()] == ["azure-2023.parquet"]
 
 

@@ -156,6 +156,12 @@ class Engine:
         """Let every instance go that has been idle for too long."""
         q.sweep(self.instances, self.idle_s, self.pools, self._functions, self.tally, self.host_s, self._runtime, self.cursor, t_s)
 
+    def evict(self, share: Floats, t_s: float) -> None:
+        """Let a share (F) of the idle instances of each function go at a time."""
+        q.evict(
+            self.instances, self.idle_s, self.pools, self._functions, self.tally, self.host_s, self._runtime, self.cursor, share, t_s
+        )  # fmt: skip
+
     def warm(self) -> Ints:
         """Return the instances of each host (H), as far as it was looked for those whose time is over."""
         return np.asarray(self.pools[:, q.ALL].reshape(-1, self._hosts_count).sum(axis=0))

@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.clock import Clock
+from twin.faults import Fault
 from twin.functions.demand import population
 from twin.functions.engine import Engine
 from twin.functions.levers import RuntimeAction, RuntimeObservation
+from twin.functions.outages import FAULT_KINDS, Storms
 from twin.functions.recording import Recorder
 from twin.functions.runtimes import named
 from twin.functions.settings import Settings
 from twin.stack import State
 from twin.tables import Sink
 
-__all__ = ["WINDOW_S", "Model", "Settings"]
+__all__ = ["FAULT_KINDS", "WINDOW_S", "Model", "Settings"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,14 +31,17 @@ class Model:
     """Functions on hosts, H in number and in the order of ``host_ids``. A model without functions does and writes nothing.
 
     ``run`` says under which runtime, once, before anything else. Cores and speeds come from outside tick by tick; cores that
-    spin are not among those that calls have. ValueError, one line, for a trace that is not there.
+    spin are not among those that calls have. ValueError, one line, for a trace or a fault's target that is not there.
     """
 
-    def __init__(self, settings: Settings, host_ids: Sequence[str], clock: Clock, horizon_s: float, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, host_ids: Sequence[str], clock: Clock, horizon_s: float, seed: int, faults: Sequence[Fault] = ()
+    ) -> None:
         self.settings, self.host_ids, self._seed, self._horizon_s = settings, tuple(host_ids), seed, horizon_s
         self._people = population(settings, clock, seed, len(self.host_ids))
         self.function_ids = self._people.ids
         self._index = {function_id: row for row, function_id in enumerate(self.function_ids)}
+        self._storms = Storms(faults, self.function_ids)
         self.t_s = 0.0
         self.run(RuntimeAction(named("containerd", cached=settings.cached)))
 
@@ -70,7 +75,10 @@ class Model:
             busy_s = engine.overhang_s(begin_s) - self._recorder.started_s()
             while self.t_s < until_s - _ROUNDING_S:
                 edge_s = (math.floor(self.t_s / WINDOW_S + _ROUNDING_S) + 1.0) * WINDOW_S
-                end_s = min(edge_s, until_s)
+                share = self._storms.share(self.t_s)
+                if share is not None:
+                    engine.evict(share, self.t_s)
+                end_s = min(edge_s, until_s, self._storms.next_s(self.t_s))
                 engine.advance(end_s)
                 self.t_s = end_s
                 if end_s == edge_s:

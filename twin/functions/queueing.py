@@ -738,6 +738,28 @@ def sweep(instances, idle_s, pools, functions, tally, host_s, runtime, cursor, t
 
 
 @_entry
+def evict(instances, idle_s, pools, functions, tally, host_s, runtime, cursor, share, t_s):
+    """Let a ``share`` (F) of each function's idle instances at each host go, rounded up, the longest idle first."""
+    count = len(host_s)
+    for p in range(len(pools)):
+        if share[p // count] <= 0.0 or pools[p, OLDEST] == NONE:
+            continue
+        _expire(instances, idle_s, pools, functions, tally, host_s, runtime, cursor, p, count, t_s)
+        idle, n = 0, pools[p, OLDEST]
+        while n != NONE:
+            idle, n = idle + 1, instances[n, NEWER]
+        for _ in range(math.ceil(share[p // count] * idle - 1e-9)):
+            n = pools[p, OLDEST]
+            newer = instances[n, NEWER]
+            pools[p, OLDEST] = newer
+            if newer == NONE:
+                pools[p, NEWEST] = NONE
+            else:
+                instances[newer, OLDER] = NONE
+            _drop(instances, pools, functions, tally, host_s, runtime, cursor, n, count, t_s)
+
+
+@_entry
 def draws(functions, runtime, keys, f, first, calls):
     """Fill rows of ``calls`` (N, CALL_COLUMNS) with what calls number ``first``, … of a function take; no queue, no start."""
     for i in range(len(calls)):

@@ -61,12 +61,12 @@ def drive_fans(lay: Layout, dt_s: float) -> None:
         blown = server.fan_share if running else 0.0
         server.airflow_m3_per_s = airflow_m3_per_s(model.airflow_max_m3_per_s, blown, server.blocked_share)
         row = lay.rows[server.row]
-        held = held_clock_share(row, 0.0) if running else 0.0
+        held = min(held_clock_share(row, 0.0), server.own_clock_share) if running else 0.0
         for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
             gpus.held_clock_share[g] = held
         if running and row.low_clock_share < row.high_clock_share:
             for g in range(s * GPUS_PER_SERVER, (s + 1) * GPUS_PER_SERVER):
-                gpus.held_clock_share[g] = held_clock_share(row, gpus.low_priority[g])
+                gpus.held_clock_share[g] = min(held_clock_share(row, gpus.low_priority[g]), server.own_clock_share)
 
 
 @register_jitable

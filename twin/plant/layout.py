@@ -110,6 +110,7 @@ def build(fleet: Fleet, site: Records, inlet: Inlet, heat: Heat, seed: int, liqu
     gpus.thermal_clock_share[:] = gpus.clock_share[:] = gpus.sink_scale[:] = 1.0
     for name in ("brake_clock_share", "low_clock_share", "high_clock_share", "live"):
         rows[name] = 1.0
+    servers["own_clock_share"] = 1.0
     variants = fleet.server_models + on_plates * (len(models) // 2)
     servers["model"], servers["rack"], servers["row"] = variants, fleet.server_racks, fleet.server_rows
     servers["aisle"] = fleet.server_aisles

@@ -16,9 +16,9 @@ from twin.plant.tree import loss_w
 
 @register_jitable
 def _throttled_s(lay: Layout, s: int, dt_s: float) -> float:
-    """Return the GPU-seconds that a server spent throttled by heat, darkness, the row's brake or its caps."""
+    """Return the GPU-seconds that a server spent throttled by heat, darkness, itself, the row's brake or its caps."""
     row = lay.rows[lay.servers[s].row]
-    if held_clock_share(row, 0.0) < 1.0:
+    if min(held_clock_share(row, 0.0), lay.servers[s].own_clock_share) < 1.0:
         return dt_s * GPUS_PER_SERVER
     slowed = 0.0
     if row.low_clock_share < 1.0:

@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 HOUR_S: Final = 3600.0
 # Random faults of one run: more than a plant has in two months even where each of its servers' sensors drifts now and then.
 MOST_FAULTS: Final = 20_000
+# The slowest clock that GPUs keep that throttle by themselves (hardware slowdown), and the lowest cap that a row can be given.
+_LEAST_CLOCK_SHARE: Final = 0.2
+_LEAST_CAP_SHARE: Final = 0.05
 # An aisle that has lost every air handler still leaks some air.
 _LEAST_AIR_SHARE: Final = 0.02
 # Rows of the events table: (t_s, domain, kind, entity_kind, entity_id, value).
@@ -31,7 +34,7 @@ class Kind:
     ``lose`` gets the arrays, the fleet and what every place has lost (shares, in the order of ``ids``): the sum over active
     faults at most 1 where they ``add`` up, else the worst. ``parts`` says into how many equal units each place is divided
     for random faults. ``ids`` gets the fleet and the number of chillers. ``site`` True lets "site" stand for one of the places.
-    ``told`` False keeps a kind out of the events, and its edges out of the ticks.
+    ``told`` False keeps a kind out of the events; with ``felt`` False it does nothing to the plant, and its edges are not in the ticks.
     """
 
     entity: str
@@ -41,6 +44,7 @@ class Kind:
     parts: Callable[[Fleet], NDArray[np.int64]] | None = None
     site: bool = False
     told: bool = True
+    felt: bool = True
 
 
 class RandomFaults(BaseModel):
@@ -78,6 +82,15 @@ def _chillers(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
     arrays.site["chiller_left_share"] = 1.0 - max(lost[0], lost[1:].mean())
 
 
+def _throttled(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    arrays.servers["own_clock_share"] = np.maximum(1.0 - lost, _LEAST_CLOCK_SHARE)
+
+
+def _capped(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
+    # The row's budget in force follows from it, and what is asked of its feeds.
+    arrays.rows["rated_w"] = fleet.row_power_budgets_w * np.maximum(1.0 - lost, _LEAST_CAP_SHARE)
+
+
 def _unseen(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
     """Do nothing to the plant: what a sensor says wrongly is seen by holders alone."""
 
@@ -85,9 +98,11 @@ def _unseen(arrays: Layout, fleet: Fleet, lost: Floats) -> None:
 KINDS: Final[Mapping[str, Kind]] = {
     "ahu_loss": Kind("aisle", lambda fleet, _: fleet.aisle_ids, _air, add=True, parts=lambda fleet: fleet.aisle_air_handlers),
     "chiller_loss": Kind("chiller", _chiller_ids, _chillers),
+    "gpu_throttle": Kind("server", lambda fleet, _: fleet.server_ids, _throttled, told=False),
     "pdu_loss": Kind("pdu", lambda fleet, _: fleet.pdu_ids, _pdu),
+    "power_cap_wrong": Kind("row", lambda fleet, _: fleet.row_ids, _capped, told=False),
     "rack_blocked": Kind("rack", lambda fleet, _: fleet.rack_ids, _blocked),
-    DRIFT: Kind("server", lambda fleet, _: fleet.server_ids, _unseen, told=False),
+    DRIFT: Kind("server", lambda fleet, _: fleet.server_ids, _unseen, told=False, felt=False),
     "ups_loss": Kind("ups", lambda fleet, _: fleet.ups_ids, _ups, site=True),
 }
 FAULT_KINDS: Final = tuple(KINDS)
@@ -147,18 +162,20 @@ class Outages:
 
     ``ahu_loss`` takes a share of an aisle's air, ``rack_blocked`` a share of a rack's airflow, ``ups_loss`` and ``pdu_loss``
     a share of one unit's rating (all of it by default), ``chiller_loss`` a share of one chiller, or of all where the target is
-    the site. ``sensor_drift`` takes nothing: a server's sensors say what is not so (``sensors.Drifts``), and no event tells it.
+    the site. ``gpu_throttle`` takes a share of the clock of a server's GPUs, ``power_cap_wrong`` of a row's budget; no event tells
+    either, as nothing failed. ``sensor_drift`` takes nothing: a server's sensors say what is not so
+    (``sensors.Drifts``), and no event tells it.
     """
 
     def __init__(self, fleet: Fleet, faults: Sequence[Fault], chillers: int) -> None:
         self._fleet, self._chillers, self.faults = fleet, chillers, tuple(faults)
         self._places = [_place(fleet, chillers, fault) for fault in self.faults]
-        self.edges_s = sorted({edge for fault in self.faults if KINDS[fault.kind].told for edge in fault.edges_s()})
+        self.edges_s = sorted({edge for fault in self.faults if KINDS[fault.kind].felt for edge in fault.edges_s()})
         self._from_s = np.array([fault.from_s for fault in self.faults])
         self._until_s = np.array([np.inf if fault.until_s is None else fault.until_s for fault in self.faults])
         self._at: dict[float, list[Fault]] = {}
         for fault in self.faults:
-            for edge in fault.edges_s() if KINDS[fault.kind].told else ():
+            for edge in fault.edges_s() if KINDS[fault.kind].felt else ():
                 self._at.setdefault(edge, []).append(fault)
         self._next = 0
         self._told: list[Told] = []
@@ -170,7 +187,7 @@ class Outages:
             passed.append(self.edges_s[self._next])
             self._next += 1
         if passed:
-            self._told.extend(self._tell(edge, fault) for edge in passed for fault in self._at[edge])
+            self._told.extend(self._tell(edge, fault) for edge in passed for fault in self._at[edge] if KINDS[fault.kind].told)
             self._set(t_s, arrays)
         return passed
 

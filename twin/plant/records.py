@@ -25,6 +25,8 @@ SERVER: Final = np.dtype(
             "power_w",
             "inlet_c",
             "off_s",
+            # What its GPUs run at by themselves, whatever else is asked of them: 1 while they are sound.
+            "own_clock_share",
         )
     ]
     + [(name, _F) for name in ("gpus_w", "tick_peak_c", "throttled_s", "edges", "owed_j")]

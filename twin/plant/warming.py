@@ -81,7 +81,8 @@ def _throttle_server(lay: Layout, load: Load, s: int, dt_s: float) -> None:
         server.off_s = max(server.off_s - h * row.live, 0.0)
         gpus_w, hottest = 0.0, -1e9
         for g in range(first, last):
-            allowed = min(load.clock_share[g], load.clock_cap_share[g], held_clock_share(row, gpus.low_priority[g]))
+            held = min(held_clock_share(row, gpus.low_priority[g]), server.own_clock_share)
+            allowed = min(load.clock_share[g], load.clock_cap_share[g], held)
             before = gpus.thermal_clock_share[g]
             gpus.clock_share[g] = min(allowed, before) if running else 0.0
             draw_power(gpus, load, model, g, g + 1)

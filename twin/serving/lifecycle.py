@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.faults import Fault
+from twin.fleet import GPUS_PER_SERVER
 from twin.serving import batching as b
 from twin.serving.accounts import Accounts
 from twin.serving.engine import ticks
@@ -21,6 +22,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+# The driver lost GPUs of a server (an NVIDIA driver reports XID 79).
+OFF_BUS: Final = "gpu_off_bus"
 # So many waiting requests at each instance are a queue.
 _QUEUE: Final = 2
 _ARRAYS: Final = ("state", "wanted", "lost", "slowed", "admitted", "_ready_at", "_loaded")
@@ -30,7 +33,8 @@ class Lifecycle:
     """The state of every instance, shape I, and what follows from it for the engines.
 
     A draining instance finishes its requests and goes off; a starting one takes requests after the start-up delay. A lost
-    instance's requests go to the endpoint's other instances, with the tokens they already have. Requests that wait at an
+    instance's requests go to the endpoint's other instances, with the tokens they already have; one that holds a GPU which fell
+    off the bus is lost whole. Requests that wait at an
     instance that is off are placed anew as soon as another is on or starting. A fault of severity below 1 leaves the
     instance on and slower by that share. An instance whose role or model is to change drains first; it is back after the
     time that loading takes, or at once where it holds the weights already. Where all of an endpoint change, half of them go on
@@ -43,13 +47,13 @@ class Lifecycle:
         place: Layout,
         pipelines: Sequence[Pipeline],
         accounts: Accounts,
-        faults: Sequence[Fault],
+        faults: Sequence[tuple[Fault, Ints]],
         start_delay_s: float,
         roles: Roles,
     ) -> None:
         self._place, self._pipelines, self._accounts, self.roles = place, pipelines, accounts, roles
-        self._faults = [(fault, _target(fault, place.ids)) for fault in faults]
-        self._edges = sorted({ticks(t_s) for fault in faults for t_s in fault.edges_s()})
+        self._faults = tuple(faults)
+        self._edges = sorted({ticks(t_s) for fault, _ in faults for t_s in fault.edges_s()})
         self._start_delay = ticks(start_delay_s)
         self._rivals = place.rivals()
         count = len(place.ids)
@@ -239,8 +243,9 @@ class Lifecycle:
         self.slowed[:] = 1.0
         for fault, target in self._faults:
             if ticks(fault.from_s) <= now and (fault.until_s is None or now < ticks(fault.until_s)):
-                lost[target] |= fault.severity >= 1.0
-                self.slowed[target] *= 1.0 if fault.severity >= 1.0 else 1.0 - fault.severity
+                whole = fault.severity >= 1.0 or fault.kind == OFF_BUS
+                lost[target] |= whole
+                self.slowed[target] *= 1.0 if whole else 1.0 - fault.severity
         gone = lost & ~self.lost
         self.lost = lost
         self._note(now, "instance_lost", gone)
@@ -320,9 +325,26 @@ class Lifecycle:
         self._note_in_between()
 
 
-def _target(fault: Fault, ids: tuple[str, ...]) -> int:
+def aimed(faults: Sequence[Fault], place: Layout, server_ids: Sequence[str]) -> list[tuple[Fault, Ints]]:
+    """Return each fault with the instances that it strikes; ValueError, one line, for a target that is not there.
+
+    Of GPUs that fall off the bus ``severity`` is the share of the server's, rounded up, the first ones of it; whoever holds one of
+    them is struck. A server may carry no instance, where others have its GPUs: then nobody is.
+    """
+    return [(fault, _off_bus(fault, place, server_ids) if fault.kind == OFF_BUS else _target(fault, place.ids)) for fault in faults]
+
+
+def _off_bus(fault: Fault, place: Layout, server_ids: Sequence[str]) -> Ints:
+    if fault.target not in server_ids:
+        raise ValueError(f"faults: {fault.kind}: no server is called {fault.target!r}; write one such as {', '.join(server_ids[:3])}")
+    first = GPUS_PER_SERVER * list(server_ids).index(fault.target)
+    last = first + int(np.ceil(fault.severity * GPUS_PER_SERVER - 1e-9))
+    return np.flatnonzero((place.first_gpu < last) & (place.first_gpu + place.gpus > first))
+
+
+def _target(fault: Fault, ids: tuple[str, ...]) -> Ints:
     if fault.target not in ids:
         raise ValueError(
             f"faults: {fault.kind}: no instance is called {fault.target!r}; write endpoint/number, such as {', '.join(ids[:3])}"
         )
-    return ids.index(fault.target)
+    return np.array([ids.index(fault.target)])

@@ -16,7 +16,7 @@ from twin.serving import batching as b
 from twin.serving import demand, images, latency, layout, levers
 from twin.serving.accounts import Accounts
 from twin.serving.engine import ticks
-from twin.serving.lifecycle import Lifecycle
+from twin.serving.lifecycle import OFF_BUS, Lifecycle, aimed
 from twin.serving.pipeline import Links, Pipeline
 from twin.serving.roles import Roles
 from twin.serving.sight import Sight
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FAULT_KINDS: Final = ("instance_loss",)
+FAULT_KINDS: Final = ("instance_loss", OFF_BUS)
 
 
 class Settings(BaseModel):
@@ -100,7 +100,7 @@ class Model:
         self.pipelines = [self._pipeline(index, clock, horizon_s, seed, from_s) for index in range(len(self.endpoint_ids))]
         self._routes: list[tuple[Any, Any] | None] = [None] * len(self.endpoint_ids)
         self._accounts = Accounts(self.layout, settings.endpoints, self.pipelines, settings.window_s)
-        mine = [fault for fault in faults if fault.kind in FAULT_KINDS]
+        mine = aimed([fault for fault in faults if fault.kind in FAULT_KINDS], self.layout, fleet.server_ids)
         roles = Roles(self.layout, settings.endpoints)
         self._instances = Lifecycle(self.layout, self.pipelines, self._accounts, mine, settings.start_delay_s, roles)
         self._clock_share = np.ones(len(self.instance_ids))

@@ -171,6 +171,21 @@ def _hints_log(path: Path, options: Mapping[str, str]) -> Contents:
     return Contents(log, log.height, _span_s(log) if log.height else 0.0, notes)
 
 
+def _predictions(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import predictions_file
+
+    named, notes = predictions_file.read(path)
+    return Contents(named, named.height, 0.0, notes)
+
+
+def _incidents(path: Path, options: Mapping[str, str]) -> Contents:
+    from twin.store import incidents_file
+
+    history, notes = incidents_file.read(path, options.get("timezone"))
+    span_s = float(history["resolved"].max()) - float(history["began"].min())  # type: ignore[arg-type]
+    return Contents(history, history.height, span_s, notes)
+
+
 def _vm_trace(path: Path, options: Mapping[str, str]) -> Contents:
     from twin.store import vm_trace
 
@@ -222,11 +237,14 @@ READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Contents]]] = {
     "workload-classes": _workload_classes,
     "hints-log": _hints_log,
     "executors": _executors,
+    "incidents": _incidents,
+    "predictions": _predictions,
 }
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet": ("models",),
     "function-trace": ("durations",),
     "latency-profile": ("gpu", "engine", "model", "tp", "precision"),
+    "incidents": ("timezone",),
     "telemetry": ("timezone", "replace"),
 }
 # Kinds of which several files go under one name, one increment after the other.

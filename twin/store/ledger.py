@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from twin.store import audit
+from twin.store import audit, verdicts
 from twin.store.records import (
     MIGRATIONS,
     Approval,
@@ -20,6 +20,7 @@ from twin.store.records import (
     IntentVersion,
     LoggedRun,
     Record,
+    Verdict,
     names,
     record_of,
     row_of,
@@ -202,6 +203,22 @@ class Transaction:
     def approvals(self, intent_id: str | None = None) -> list[Approval]:
         """Return the decisions on one intent, or all, oldest first."""
         return self._list(Approval, "approvals", {"intent_id": intent_id}, '"at"')
+
+    # What was said of named causes
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        """Keep what somebody said of a named cause; the trail notes it. Nothing ever removes one: who errs says it anew.
+
+        ValueError for one that contradicts itself.
+        """
+        verdicts.check(verdict)
+        self._insert("verdicts", verdict)
+        said = {"predicted": verdict.predicted_cause, "right": verdict.right, "cause": verdict.cause, "entity_id": verdict.entity_id}
+        self.audit(verdict.at, verdict.actor, "incident.verdict", f"{verdict.run_id}/{verdict.incident_id}", said)
+
+    def verdicts(self, run_id: str | None = None, incident_id: str | None = None) -> list[Verdict]:
+        """Return all that was said of the causes of one run's incidents, of one incident, or of all, oldest first."""
+        return self._list(Verdict, "verdicts", {"run_id": run_id, "incident_id": incident_id}, '"at"')
 
     # Audit and run log
 

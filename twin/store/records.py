@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from twin.store.files import canonical
 
-Record = TypeVar("Record", "IntentVersion", "Evidence", "Approval", "AuditEntry", "LoggedRun")
+Record = TypeVar("Record", "IntentVersion", "Evidence", "Approval", "AuditEntry", "LoggedRun", "Verdict")
 Decision = Literal["approved", "rejected", "rolled_back"]
 
 
@@ -87,6 +87,30 @@ class LoggedRun:
     scenario: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What somebody said of a named cause: right, or what it was instead (``cause`` empty where only known to be wrong).
+
+    ``run_id`` is where the incident comes from, as its case says; ``predictor`` named ``predicted_cause`` of ``predicted_entity_id`` and
+    was ``confidence`` sure (None: did not say). ``known`` is when the cause was known by the incident's own clock (seconds since 1970): a
+    label of a simulated July serves what begins later in that July. ``at`` is when it was said here.
+    """
+
+    incident_id: str
+    run_id: str
+    predictor: str
+    predicted_cause: str
+    predicted_entity_id: str
+    confidence: float | None
+    right: bool
+    cause: str
+    entity_id: str
+    note: str
+    known: float
+    actor: str
+    at: datetime
+
+
 # Each entry takes the ledger one schema version further; entries are only ever added. Times are UTC.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -106,6 +130,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TABLE run_log (
             run_id VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL, ended_at TIMESTAMP NOT NULL, cpu_s DOUBLE NOT NULL,
             label VARCHAR NOT NULL, policy_name VARCHAR NOT NULL, seed BIGINT NOT NULL, scenario VARCHAR NOT NULL)""",
+    ),
+    (
+        """CREATE TABLE verdicts (
+            incident_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, predictor VARCHAR NOT NULL, predicted_cause VARCHAR NOT NULL,
+            predicted_entity_id VARCHAR NOT NULL, confidence DOUBLE, "right" BOOLEAN NOT NULL, cause VARCHAR NOT NULL,
+            entity_id VARCHAR NOT NULL, note VARCHAR NOT NULL, known DOUBLE NOT NULL, actor VARCHAR NOT NULL, "at" TIMESTAMP NOT NULL)""",
     ),
 )
 

@@ -42,7 +42,7 @@ def view_sql(tables: Mapping[str, Any], sources: Mapping[str, str], metrics: Col
         f"SELECT run_id, {time} AS time, CAST({entity} AS VARCHAR) AS entity, {literal(metric)} AS metric, "  # noqa: S608
         f"CAST({identifier(column)} AS DOUBLE) AS value, {literal(unit_of(column))} AS unit "
         f"FROM {sources[table]} WHERE {identifier(column)} IS NOT NULL AND NOT isnan(CAST({identifier(column)} AS DOUBLE))"
-        for table, column, metric, time, entity in _observable(tables)
+        for table, column, metric, time, entity in observable(tables)
         if table in sources and (metrics is None or metric in metrics)
     ]
     return "\nUNION ALL ".join(branches) if branches else _EMPTY
@@ -50,10 +50,10 @@ def view_sql(tables: Mapping[str, Any], sources: Mapping[str, str], metrics: Col
 
 def metric_names(tables: Mapping[str, Any]) -> list[str]:
     """Return every metric of the long form, as ``<table>.<column>``."""
-    return [metric for _, _, metric, _, _ in _observable(tables)]
+    return [metric for _, _, metric, _, _ in observable(tables)]
 
 
-def _observable(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+def observable(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield table, column, metric, and the SQL of time and entity, for each number that may be observed."""
     for name in sorted(tables):
         columns = tables[name]["columns"]

@@ -72,16 +72,28 @@ def select(sql: str, run_ids: Sequence[str], home: Path, limit: int = 10_000, ti
     At most ``limit`` rows come back. The ground truth of faults is not among the tables. Raises ValueError, one line,
     for everything that is refused: other statements, files, functions that read files, too much memory or time.
     """
-    if len(sql) > MAX_SQL_CHARACTERS:
-        raise ValueError(f"the query is longer than {MAX_SQL_CHARACTERS:,} characters; shorten it")
     if not run_ids:
         raise ValueError("no run is chosen; choose at least one")
     tables = {name: paths for name, paths in _files(run_ids, home).items() if not name.endswith(TRUTH_SUFFIX)}
+    statements = view_statements(tables, _declared(run_ids, home))
+    paths = [str(path) for paths in tables.values() for path in paths]
+    return confined(sql, statements, [*sorted(tables), "telemetry"], paths, limit, timeout_s)
+
+
+def confined(
+    sql: str, views: Sequence[str], names: Sequence[str], paths: Sequence[str], limit: int = 10_000, timeout_s: float = 5.0
+) -> pl.DataFrame:
+    """Run one SELECT that anybody wrote over the views ``names``, in a process of its own that can read ``paths`` and nothing else.
+
+    ``views`` are the CREATE VIEW statements, at most ``limit`` rows come back. ValueError, one line, for everything that is refused.
+    """
+    if len(sql) > MAX_SQL_CHARACTERS:
+        raise ValueError(f"the query is longer than {MAX_SQL_CHARACTERS:,} characters; shorten it")
     asked = {
         "sql": sql,
-        "views": view_statements(tables, _declared(run_ids, home)),
-        "names": [*sorted(tables), "telemetry"],
-        "paths": [str(path) for paths in tables.values() for path in paths],
+        "views": list(views),
+        "names": list(names),
+        "paths": list(paths),
         "limit": max(1, int(limit)),
         "timeout_s": float(timeout_s),
     }

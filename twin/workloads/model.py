@@ -19,6 +19,7 @@ from twin.workloads.hosting import HostEvents
 from twin.workloads.hosts import Hosts
 from twin.workloads.levers import OFFER_CLOCK_HIGH, OFFER_CLOCK_LOW, SIZE_HIGH, PastVms, VmAsked
 from twin.workloads.load import Load
+from twin.workloads.negotiation.flooding import FLOOD
 from twin.workloads.population import carried, place, populate
 from twin.workloads.population import check_room as check_servers
 from twin.workloads.recording import Book
@@ -44,7 +45,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-FAULT_KINDS: Final = ("traffic_burst",)
+_BURST: Final = "traffic_burst"
+FAULT_KINDS: Final = (_BURST, FLOOD)
 
 
 class Model:
@@ -57,7 +59,7 @@ class Model:
 
     def __init__(self, settings: Settings, fleet: Fleet, clock: Clock, horizon_s: float, faults: Sequence[Fault], seed: int) -> None:
         self.settings, self.fleet, self.clock, self._seed = settings, fleet, clock, seed
-        self._bursts = [fault for fault in faults if fault.kind in FAULT_KINDS]
+        self._bursts = [fault for fault in faults if fault.kind == _BURST]
         self.vms = populate(settings, fleet, clock, horizon_s, seed)
         self.workload_ids, self.vm_ids = self.vms.workload_ids, self.vms.ids
         self.servers = Servers(self.vms, len(fleet.server_ids), clock, settings.noise_hold_s, self._bursts)

@@ -50,6 +50,58 @@ def test_a_whole_afternoon_of_throttling_does_not_run_at_fine_ticks(plant: Maker
     assert fine <= 60 + 2 * 30 + 10
 
 
+def test_gpus_that_throttle_by_themselves_are_slower_and_cooler_and_leave_their_neighbours_alone(
+    plant: Maker, load: Loads, run_on: Maker, fleet: Fleet
+) -> None:
+    fault = Fault(kind="gpu_throttle", target="server-2", from_s=600.0, until_s=1200.0, severity=0.4)
+    model, sound = plant([fault]), plant()
+    for each in (model, sound):
+        run_on(each, load(), 1190.0)
+    struck = fleet.gpu_servers == fleet.server_ids.index("server-2")
+    clock, heat = model.observe().gpu_clock_share, model.observe().gpu_temp_c
+    assert clock[struck] == pytest.approx(0.6)
+    assert (clock[~struck] == sound.observe().gpu_clock_share[~struck]).all()
+    assert (heat[struck] < sound.observe().gpu_temp_c[struck] - 5.0).all()
+    assert model.observe().row_power_w[0] < sound.observe().row_power_w[0]
+    assert model.arrays.rows["throttled_share"][0] == pytest.approx(1 / 6)
+    run_on(model, load(), 1300.0)
+    assert (model.observe().gpu_clock_share[struck] == 1.0).all()
+
+
+def test_a_hot_server_that_throttles_by_itself_is_not_faster_for_its_heat(plant: Maker, load: Loads, run_on: Maker) -> None:
+    blocked = Fault(kind="rack_blocked", target="rack-1", from_s=0.0, severity=0.8)
+    model = run_on(plant([blocked, Fault(kind="gpu_throttle", target="server-1", from_s=0.0, severity=0.5)]), load(0.6, 0.4), 1800.0)
+    clock = model.observe().gpu_clock_share
+    assert clock[:8].max() <= 0.5
+    assert clock[8:16].min() < 1.0
+
+
+def test_a_cap_far_below_the_budget_brakes_its_row_alone(plant: Maker, load: Loads, run_on: Maker, fleet: Fleet) -> None:
+    model = plant([Fault(kind="power_cap_wrong", target="row-2", from_s=600.0, until_s=1800.0, severity=0.6)])
+    sink = Sink({kind: fleet.ids(kind) for kind in ("row", "rack", "server", "gpu", "aisle", "feed")})
+    run_on(model, load(0.6, 0.4), 1500.0, sink=sink)
+    seen = model.observe()
+    assert seen.row_budget_w / fleet.row_power_budgets_w == pytest.approx([1.0, 0.4, 1.0, 1.0])
+    assert (seen.gpu_clock_share[fleet.server_rows[fleet.gpu_servers] == 1] < 1.0).all()
+    assert (seen.gpu_clock_share[fleet.server_rows[fleet.gpu_servers] != 1] == 1.0).all()
+    run_on(model, load(0.6, 0.4), 3000.0, sink=sink)
+    assert model.observe().row_budget_w[1] == fleet.row_power_budgets_w[1]
+    kinds = set(sink.frames()["events"]["kind"])
+    assert "power_brake" in kinds
+    assert "power_cap_wrong" not in kinds, "nothing failed: only the change log tells"
+
+
+@pytest.mark.parametrize("kind", ["gpu_throttle", "power_cap_wrong"])
+def test_what_no_event_tells_goes_on_from_a_snapshot_all_the_same(plant: Maker, load: Loads, run_on: Maker, kind: str) -> None:
+    fault = Fault(kind=kind, target="server-1" if kind == "gpu_throttle" else "row-1", from_s=250.0, until_s=700.0, severity=0.5)
+    whole = run_on(plant([fault]), load(), 600.0)
+    resumed = plant([fault])
+    resumed.restore(whole.snapshot())
+    for until_s in (650.0, 1200.0):
+        ends = [run_on(each, load(), until_s).observe().gpu_power_w for each in (whole, resumed)]
+        assert (ends[0] == ends[1]).all()
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "line"),
     [

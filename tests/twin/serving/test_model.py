@@ -165,6 +165,29 @@ def test_a_lost_instance_hands_its_requests_on_and_comes_back(start: Callable[..
     assert held[1] == pytest.approx(200 / 300)
 
 
+@pytest.mark.parametrize(("severity", "lost"), [(1.0, [1, 2, 3, 4]), (0.125, [1]), (0.3, [1, 2])])
+def test_who_holds_a_gpu_that_fell_off_the_bus_is_lost_to_the_end(start: Callable[..., Any], severity: float, lost: list[int]) -> None:
+    """Four instances of two GPUs on the server, the first of whose GPUs fall off."""
+    fault = Fault(kind="gpu_off_bus", target="server-1", from_s=300.0, severity=severity)
+    run = start((CHAT,), {"chat": (0, 4)}, 900.0, (fault,)).to(900.0)
+    assert [index + 1 for index in np.flatnonzero(run.model._instances.state == OFF)] == lost
+    tables = run.tables()
+    told = tables["events"].filter(pl.col("kind") == "instance_lost")
+    assert told["entity_id"].to_list() == [f"chat/{number}" for number in lost]
+    assert "gpu_off_bus" not in tables["events"]["kind"]
+    late = tables["requests"].filter(pl.col("arrive_s") > 310.0)
+    assert late.filter(pl.col("instance").is_in(lost)).is_empty()
+    assert (late["status"] == 0).mean() > 0.9
+
+
+def test_gpus_that_fall_off_where_nobody_serves_harm_no_request(start: Callable[..., Any]) -> None:
+    fault = Fault(kind="gpu_off_bus", target="server-3", from_s=300.0)
+    struck, sound = (start((CHAT,), {"chat": (0,)}, 600.0, faults).to(600.0).tables() for faults in ((fault,), ()))
+    assert_frame_equal(struck["requests"], sound["requests"], check_exact=True)
+    with pytest.raises(ValueError, match=r"gpu_off_bus: no server is called 'server-99'; write one such as server-1"):
+        start((CHAT,), {"chat": (0,)}, 600.0, (Fault(kind="gpu_off_bus", target="server-99", from_s=1.0),))
+
+
 def test_a_fault_begins_at_any_moment(start: Callable[..., Any]) -> None:
     odd_s = next(t_s for t_s in np.random.default_rng(1).uniform(20.0, 100.0, 100).tolist() if ticks(t_s) / TICKS_PER_S < t_s)
     run = start((CHAT,), {"chat": (0,)}, 200.0, (Fault(kind="instance_loss", target="chat/2", from_s=odd_s),)).to(200.0)

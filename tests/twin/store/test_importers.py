@@ -84,9 +84,9 @@ def test_a_file_that_is_no_text_is_met_with_the_accepted_forms(tmp_path: Path, k
 
 def test_unknown_kinds_names_and_files_are_refused_in_one_line(trace: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"'incidents' cannot be imported; what can: device-prices, executors, fleet, function-trace, grid-carbon"
+        ValueError, match=r"'recipes' cannot be imported; what can: device-prices, executors, fleet, function-trace, grid-carbon"
     ):
-        import_file("incidents", trace, "x", tmp_path)
+        import_file("recipes", trace, "x", tmp_path)
     for name in ("", "../x", "A", "a" * 41, "a/b"):
         with pytest.raises(ValueError, match="is not a name for an import"):
             import_file("llm-trace", trace, name, tmp_path)

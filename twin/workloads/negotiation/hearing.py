@@ -1,14 +1,18 @@
 """How hints come to be in force: said, carried, taken, and written down."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.faults import Fault
 from twin.stack import State
 from twin.tables import Sink
 from twin.workloads.negotiation import hint, keys
 from twin.workloads.negotiation.bus import Bus
 from twin.workloads.negotiation.classes import named as classes_named
 from twin.workloads.negotiation.conflicts import Conflicts
+from twin.workloads.negotiation.flooding import Floods
 from twin.workloads.negotiation.messages import MessageLog
 from twin.workloads.negotiation.saying import Saying
 from twin.workloads.negotiation.settings import Settings
@@ -36,9 +40,14 @@ class Hearing:
         self.store, self.bus = Store(tenants), Bus(tenants, seed)
         self.saying = Saying(tenants, settings, classes_named(settings.classes), horizon_s, seed)
         self.conflicts = Conflicts(tenants)
+        self._floods = Floods((), tenants)
         self._rows: list[tuple[hint.Hints, Floats, NDArray[np.int8]]] = []
         # What became of each hint from outside (scope, of, key, time, value as text), where a live session asks for it; no part of a run.
         self.became: dict[tuple[int, int, int, float, str], str] | None = None
+
+    def flood(self, faults: Sequence[Fault]) -> None:
+        """Let workloads flood the managers with hints as the faults say; ValueError, one line, for one that does not negotiate."""
+        self._floods = Floods(faults, self._tenants)
 
     def begin(self) -> None:
         """Take what deployments say with their request."""
@@ -57,7 +66,8 @@ class Hearing:
         """Let VMs that just got a place, and those that run, say what they have to say between two times."""
         if len(new):
             self._send(self.saying.born(new, from_s))
-        self._send(self.saying.runtime(from_s, until_s, standing))
+        said, flooded = self.saying.runtime(from_s, until_s, standing), self._floods.between(from_s, until_s)
+        self._send(hint.joined((said, flooded)) if len(flooded) else said)
 
     def hear(self, until_s: float) -> None:
         """Take to the store what has come by a time."""

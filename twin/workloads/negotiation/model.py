@@ -1,5 +1,6 @@
 """The negotiation of a run: hints in, offers decided outside, notices out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.clock import Clock
+from twin.faults import Fault
 from twin.fleet import Fleet
 from twin.stack import State, read_only
 from twin.tables import Sink
@@ -90,6 +92,10 @@ class Negotiation:
         self._begun = False
         self._why: NDArray[np.signedinteger[Any]] | None = None
         self.t_s = 0.0
+
+    def strike(self, faults: Sequence[Fault]) -> None:
+        """Let faults of hints happen, before the first tick; those of other kinds are left alone."""
+        self.hearing.flood(faults)
 
     def reserve_cores(self, t_s: float, total_cores: float) -> tuple[float, float]:
         """Return what regular customers who are yet to come ask for now, and at most until an eviction that begins now is done."""

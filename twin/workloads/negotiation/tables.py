@@ -165,6 +165,5 @@ CONFLICTS: Final = Table(
         Column("hints", pl.Int64, "how many"),
         Column("of_id", pl.String, "the first of those that it was about"),
     ),
-    telemetry=False,
 )
 TABLES: Final = (MESSAGES, NOTICES, HINTS, GRANTS, BILLS, VM_BILLS, OFFERS, CAPACITY, REQUIREMENTS, CONFLICTS)

@@ -1,0 +1,42 @@
+"""What is told of PACE's paper, and how ours is computed."""
+
+from typing import Any, Final
+
+from policies.claim import Claim, Scored
+from policies.systems.pace import evidence
+
+SETUP: Final = (
+    "Scores, weight and map are fitted on incidents of other scenarios that were all resolved before the first incident judged here "
+    "began; at least 500 predictions are judged. Both errors are taken in ten bins of equal width; the score that is beaten is the "
+    "predictor's own, never a constant. Brier score and AUROC stand beside, since an error of calibration alone can be had by naming "
+    "the same number always. The judge is the embedded one: no language model, and none of the paper's prompts, which are not published. "
+    "Nothing was tuned to this number, which is known from a summary by others. "
+)
+_SAME: Final[dict[str, Any]] = {
+    "metric": "incidents.confidence_ece_share",
+    "paper": 0.31,
+    "unit": "x",
+    "no_effect": 1.0,
+    "better": "lower",
+    "source": "pace: from a summary by others",
+    "tolerance": 0.35,
+    "fitted_parameters": 0,
+    "scenario": "drill-b",
+}
+
+CLAIMS: Final = (
+    Claim(
+        id="ece",
+        text="lowers the calibration error of an investigator's own score to about a third",
+        evidence=Scored(evidence.first, evidence.OWN),
+        setup=SETUP + "The predictor is our investigator.",
+        **_SAME,
+    ),
+    Claim(
+        id="ece-plain",
+        text="and that of another predictor, which it has never seen inside",
+        evidence=Scored(evidence.plain, evidence.OWN),
+        setup=SETUP + "The predictor names the cause of the nearest resolved incident; the paper gives no number of its own for another.",
+        **_SAME,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Incidents: faults in, symptoms and incidents out; how they are looked into."""
