@@ -20,6 +20,7 @@ from twin.fleet import Fleet, expand, grown
 from twin.fleet_file import named as named_fleet
 from twin.fleet_file import path_of as path_of_fleet
 from twin.functions import model as functions_model
+from twin.incidents import model as incidents_model
 from twin.memory import model as memory_model
 from twin.memory import prices
 from twin.plant import carbon, weather
@@ -61,6 +62,7 @@ class ScenarioSpec(BaseModel):
     faults: tuple[Fault, ...] = ()
     functions: functions_model.Settings = functions_model.Settings()
     workflows: workflows_model.Settings = workflows_model.Settings()
+    incidents: incidents_model.Settings = incidents_model.Settings()
 
     @field_validator("start")
     @classmethod
@@ -85,6 +87,7 @@ FAULT_OWNERS: Mapping[str, str] = {
     **dict.fromkeys(workloads_model.FAULT_KINDS, "workloads"),
     **dict.fromkeys(memory_model.FAULT_KINDS, "memory"),
     **dict.fromkeys(functions_model.FAULT_KINDS, "functions"),
+    **dict.fromkeys(incidents_model.FAULT_KINDS, "incidents"),
 }
 
 
