@@ -1,1 +1,1 @@
-"""Incidents: faults in, symptoms and incidents out; how they are looked into."""
+"""Incidents: faults in, symptoms out, and how they are looked into."""

@@ -1,4 +1,4 @@
-"""How far each column has left its normal range, since when, and when a symptom began."""
+"""How far each column has left its normal range, and since when."""
 
 import warnings
 from dataclasses import dataclass

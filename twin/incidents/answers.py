@@ -1,4 +1,4 @@
-"""What a tool found, before it is a reply; and how texts from outside are quoted."""
+"""What a tool found, before it is a reply; texts from outside, quoted."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who is to blame for a symptom: what anomalies explain of it, what explains them, and where they lie in the graph."""
+"""Who is to blame for a symptom, by anomalies and where they lie."""
 
 from dataclasses import dataclass
 from typing import Final

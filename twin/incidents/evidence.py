@@ -1,4 +1,4 @@
-"""What each column and each entity say about an incident, before the graph is asked."""
+"""What each column and entity say before the graph is asked."""
 
 from dataclasses import dataclass
 from typing import Final

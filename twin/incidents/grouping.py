@@ -1,4 +1,4 @@
-"""Incidents: alerts that overlap in time and hang together in the topology."""
+"""Incidents: alerts that overlap in time and hang together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

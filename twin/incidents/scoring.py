@@ -1,4 +1,4 @@
-"""How often the true cause is among the first: AC@1, AC@3, Avg@5 over labelled cases."""
+"""How often the true cause is among the first: AC@1, AC@3, Avg@5."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Investigations as JSON lines and back: one line a step, then the finding."""
+"""Investigations as JSON lines and back: a line a step, the finding."""
 
 import json
 from collections.abc import Iterable, Mapping

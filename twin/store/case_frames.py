@@ -1,4 +1,4 @@
-"""Readings of a case where they lie: a run's own tables, or one long table."""
+"""Readings of a case where they lie: a run's tables or one long one."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reader of Nezha's public layout: days of one-minute metrics per pod, with injected faults."""
+"""Reader of Nezha's layout: days of one-minute metrics per pod."""
 
 import json
 import re

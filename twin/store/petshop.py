@@ -1,4 +1,4 @@
-"""Reader of PetShop's public layout: folders of issues with five-minute metrics of services and their call graph."""
+"""Reader of PetShop's layout: issues, metrics of services, call graph."""
 
 import json
 from collections.abc import Sequence

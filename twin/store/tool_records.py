@@ -1,4 +1,4 @@
-"""Tools over what was written down: incident, changes, events, history, runbooks."""
+"""Tools over what was written down: changes, events, history, books."""
 
 import re
 from collections.abc import Mapping, Sequence
