@@ -233,8 +233,9 @@ def _evidence(given: Mapping[str, Any]) -> Evidence:
 
 
 def _confidence(given: Mapping[str, Any]) -> ConfidenceAction:
-    known: dict[str, Any] = {each.name: given[each.name] for each in fields(ConfidenceAction)}
-    return ConfidenceAction(**{name: float("nan") if value is None else value for name, value in known.items()})
+    known = {each.name: given[each.name] for each in fields(ConfidenceAction)}
+    filled: dict[str, Any] = {name: float("nan") if value is None else value for name, value in known.items()}
+    return ConfidenceAction(**filled)
 
 
 def _plain(value: Any) -> Any:
