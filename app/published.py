@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.catalogue import cards
-from policies.claim import Capacity, Claim, Computed, Search, Sizing
+from policies.claim import Capacity, Claim, Computed, Scored, Search, Sizing
 from twin.metrics import METRICS
 from twin.sources import code_hash
 from twin.store import claims
@@ -120,8 +120,8 @@ def reached(row: Row, value: float | None) -> str:
 
 
 def computed(row: Row) -> list[tuple[str, str]]:
-    """Return the labelled numbers of a claim that was computed without a run, ours first; empty for any other claim."""
-    if not isinstance(row.claim.evidence, Computed) or not row.points:
+    """Return the labelled numbers of a claim that was computed without a run or scored on incidents, ours first; else none."""
+    if not isinstance(row.claim.evidence, Computed | Scored) or not row.points:
         return []
     labels, ours = row.points[0]["labels"], row.claim.evidence.ours
     names = [ours, *(label for label in labels if label != ours)]

@@ -37,13 +37,15 @@ def reproduce(arguments: Namespace) -> Answer:
 def _sensitivity(row: "Row") -> list[str]:
     """Return the sweeps of a claim that was searched: ours over each value, and what each contender reached; else its numbers."""
     from app.published import computed, own_step, quantity, reached, sweeps
+    from policies.claim import Scored
 
     found, own = sweeps(row), own_step(row)
     if own is None:
         return []
     if numbers := computed(row):
         more = [f"… and {len(numbers) - _SHOWN} more with --json"] if len(numbers) > _SHOWN else []
-        return ["", f"{row.system_id} {row.claim.id}: computed, no run", *table(numbers[:_SHOWN], ("number", "value"), right=(1,)), *more]
+        how = "of simulated incidents" if isinstance(row.claim.evidence, Scored) else "computed, no run"
+        return ["", f"{row.system_id} {row.claim.id}: {how}", *table(numbers[:_SHOWN], ("number", "value"), right=(1,)), *more]
     said = ["", f"{row.system_id} {row.claim.id}: {row.probes:,} runs, of {row.probes_limit:,} at most"]
     if not found:
         said += table([(label, reached(row, value)) for label, value in own.labels.items()], ("policy", "reached"), right=(1,))

@@ -16,7 +16,7 @@ from app.charts.sweep import Mark, sweep
 from app.published import Row, Step, checked, computed, contenders, own_step, paper, quantity, reached, rows, searched, sweeps, title
 from app.widgets.drawing import drawing
 from app.widgets.sheet import sheet
-from policies.claim import Claim, Computed, Measured, Search
+from policies.claim import Claim, Computed, Measured, Scored, Search
 from twin.sources import STRENGTHS, sources
 from twin.units import show_change
 
@@ -244,6 +244,8 @@ def _read_from(claim: Claim) -> str:
     evidence = claim.evidence
     if isinstance(evidence, Computed):
         return "prices, latencies, cables and what stood on the hosts before the run; no run is needed"
+    if isinstance(evidence, Scored):
+        return f"what was said of simulated incidents on {claim.scenario}, by what was injected; shown: {evidence.ours}"
     return "the requests of the runs" if isinstance(evidence, Search) and isinstance(evidence.find, Measured) else claim.metric
 
 
