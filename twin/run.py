@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twin.clock import Clock, Window
 from twin.fleet import GPUS_PER_SERVER
 from twin.functions import readings as functions_readings
+from twin.incidents import readings as incidents_readings
 from twin.memory import readings as memory_readings
 from twin.metrics import METRICS, Asked, Reading, Scope
 from twin.plant import readings as plant_readings
@@ -31,7 +32,15 @@ from twin.workloads import readings as workloads_readings
 from twin.world import World
 
 SCHEMA: Final = 1
-_DOMAINS: Final = (plant_readings, serving_readings, workloads_readings, memory_readings, workflows_readings, functions_readings)
+_DOMAINS: Final = (
+    plant_readings,
+    serving_readings,
+    workloads_readings,
+    memory_readings,
+    workflows_readings,
+    functions_readings,
+    incidents_readings,
+)
 TABLES: Final[Mapping[str, Table]] = {table.name: table for table in (*(table for domain in _DOMAINS for table in domain.TABLES), EVENTS)}
 READINGS: Final[Mapping[str, Reading]] = {name: reading for domain in _DOMAINS for name, reading in domain.READINGS.items()}
 _NUMERIC_PACKAGES: Final = ("numpy", "numba", "polars", "scipy")
@@ -241,6 +250,7 @@ def _ids(scenario: Scenario, world: World) -> dict[str, Sequence[str]]:
     pools = {"pod": memory.pod_ids, "device": memory.device_ids}
     if (negotiation := world.negotiating.model) is not None:
         pools |= {"tenant": negotiation.tenants.workload_ids, "tenant_vm": negotiation.tenants.vm_ids()}
+    pools |= {"service": world.happening.services.service_ids}
     pools |= {"function": world.working.functions.function_ids, "workflow": world.working.workflows.workflow_ids}
     return {**known, **pools, "endpoint": endpoints, "instance": world.serving.instance_ids}
 

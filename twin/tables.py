@@ -1,7 +1,8 @@
 """What a run writes: columns with units, tables with a resolution."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,11 +61,13 @@ class Sink:
 
     ``ids`` gives, for each entity kind, the ids that indices stand for. With a ``spool``, whole row groups of every table are
     written down as soon as more than ``hold_bytes`` are held; which rows were written when is not seen in the tables.
+    ``listeners`` are shown the rows of a table as they are written, as a monitoring system is.
     """
 
     ids: Mapping[str, Sequence[str]]
     spool: Spool | None = None
     hold_bytes: int = HOLD_BYTES
+    listeners: dict[str, Callable[[Mapping[str, NDArray[Any]]], None]] = field(default_factory=dict)
     _parts: dict[str, list[_Columns]] = field(default_factory=dict)
     _declared: dict[str, Table] = field(default_factory=dict)
     _rows: dict[str, int] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class Sink:
     def append(self, table: Table, columns: Mapping[str, NDArray[np.generic]]) -> None:
         """Add rows: one array per declared column, all of the same length; arrays are not copied."""
         name, rows = table.name, len(next(iter(columns.values())))
+        self.show(table, columns)
         total = self._rows.get(name, 0) + rows
         if total > table.max_rows:
             raise TooLargeError(self._refusal(table, total))
@@ -99,6 +103,11 @@ class Sink:
             self._held_bytes += _bytes(columns)
             if self._held_bytes - self._left_bytes > self.hold_bytes:
                 self._write_down()
+
+    def show(self, table: Table, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Show rows to whoever listens."""
+        if (heed := self.listeners.get(table.name)) is not None:
+            heed(columns)
 
     def tables(self) -> dict[str, pl.LazyFrame]:
         """Return every table in its declared schema: from memory, or from its file where some of it was written down.

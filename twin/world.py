@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.deciding import Deciding
+from twin.happening import Happening, Others
 from twin.metrics import Scope
 from twin.negotiating import Negotiating
 from twin.placing import Placing
@@ -90,6 +91,8 @@ class World:
         self.pooling = Pooling(scenario, self.workloads, self.plant, phases[0])
         self.negotiating = Negotiating(scenario, self.workloads, self.plant, self.pooling.memory, self.clips, seed)
         self.working = Working(scenario, self.workloads, self.serving, self.plant, self.negotiating, phases[0], seed)
+        domains = Others(self.workloads, self.serving, self.plant, self.pooling, self.negotiating, self.working)
+        self.happening = Happening(scenario, domains, seed)
         self.plant.set_opaque(self.workloads.gpu_opaque)
         self._gather = _Gather.of(self.serving.instance_first_gpu, self.serving.instance_gpus)
         self._tdp_w = self.plant.gpu_tdp_w[self.serving.instance_first_gpu]
@@ -140,17 +143,20 @@ class World:
         self.negotiating.account(until_s)
         if self._serves:
             np.maximum(self._hottest, self._gather.highest(self.plant.observe().gpu_temp_c), out=self._hottest)
-        self.t_s = until_s
+        began_s, self.t_s = self.t_s, until_s
+        self.happening.listen(sink)
         for model in self._writing:
             model.record(sink)
         self.negotiating.record(sink)
         self.working.record(sink)
+        self.happening.step(began_s, until_s, sink)
 
     def _serve(self, phase: Phase, until_s: float) -> None:
         """Decide where a window opens, and serve until a time."""
         if self._opens_window():
             self._deciding.decide(phase, self._seen)
             self.negotiating.look(self._seen)
+            self.happening.look(self._seen)
             self._hottest[:] = 0.0
         slowest = self._gather.lowest(self.plant.gpu_clock_share)
         self.serving.advance(until_s, slowest, np.minimum(1.0, slowest / DECODE_KNEE_SHARE))
@@ -163,6 +169,7 @@ class World:
         self.pooling.memory.close(sink)
         self.negotiating.close(sink)
         self.working.close(sink)
+        self.happening.close(sink)
         self.plant.close(sink)
 
     def _current(self) -> Phase:
@@ -225,7 +232,9 @@ class World:
         # GPUs of VMs that are away are empty.
         opaque = self.workloads.gpu_opaque & ~self.workloads.gpus_away()
         jobs, calls = self.working.gpu_share(), self.working.host_share()
-        rented, hosted = self.workloads.gpu_share(), self.workloads.host_share()
+        rented, hosted, served_by = self.workloads.gpu_share(), self.workloads.host_share(), self.happening.host_share()
+        if calls is not None or served_by is not None:
+            hosted = np.minimum(hosted + (0.0 if calls is None else calls) + (0.0 if served_by is None else served_by), 1.0)
         return plant_model.GpuLoad(
             prefill_share=served.prefill_share,
             decode_share=served.decode_share,
@@ -233,7 +242,7 @@ class World:
             opaque_share=rented if jobs is None else np.minimum(rented + jobs, 1.0),
             resident=served.resident | opaque,
             clock_share=np.where(opaque, 1.0, served.clock_share),
-            host_share=hosted if calls is None else np.minimum(hosted + calls, 1.0),
+            host_share=hosted,
         )
 
     # -- snapshots ------------------------------------------------------------
@@ -251,6 +260,7 @@ class World:
             "memory": self.pooling.memory.snapshot(),
             "negotiation": self.negotiating.snapshot(),
             "working": self.working.snapshot(),
+            "happening": self.happening.snapshot(),
             "plant": self.plant.snapshot(),
             "holders": held,
             "hottest_c": self._hottest.copy(),
@@ -266,6 +276,7 @@ class World:
         self.pooling.restore(state["memory"])
         self.negotiating.restore(state["negotiation"])
         self.working.restore(state["working"])
+        self.happening.restore(state["happening"])
         self._hottest = np.array(state["hottest_c"], dtype=np.float64)
         self.clips.counts = {key: int(value) for key, value in state["clips"].items()}
         for system, holder in self._current().holders().items():

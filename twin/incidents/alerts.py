@@ -37,8 +37,13 @@ class Rule:
 
     def say(self, entity: str, value: float, bound: float) -> str:
         """Return what the alert says."""
-        shown, limit = (f"{each * self.scale:.3g}{self.unit}" for each in (value, bound))
+        shown, limit = (_short(each * self.scale) + self.unit for each in (value, bound))
         return self.words.format(entity=entity, value=shown, bound=limit)
+
+
+def _short(value: float) -> str:
+    """Return three digits of a number, or the whole one."""
+    return f"{value:.0f}" if abs(value) >= 1000.0 else f"{value:.3g}"
 
 
 _MIN_S: Final = 60.0

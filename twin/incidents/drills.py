@@ -58,6 +58,8 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 # One strong fault of so many is faint instead, where its kind can be.
 FAINT_SHARE: Final = 0.12
+# What passes for strong of kinds that are not drawn.
+_STRONG_SHARE: Final = 0.1
 # None, one or two things that look like a cause and are none.
 _CONFOUNDERS: Final = (0.35, 0.4, 0.25)
 _INNOCENT: Final = (
@@ -160,6 +162,14 @@ def _fault(kind: str, ids: Sequence[str], moment: _Moment, random: np.random.Gen
         severity=low + (high - low) * level,
     )
     return fault, not (is_faint and how.faint is not None)
+
+
+def strong(fault: Fault) -> bool:
+    """Return whether a fault is of a size that data can prove: that of the strong ones of its kind, a tenth where none is drawn."""
+    how = KINDS.get(fault.kind)
+    if how is None:
+        return fault.severity >= _STRONG_SHARE
+    return how.faint is None or fault.severity > how.faint[1]
 
 
 def _also(fault: Fault) -> tuple[str, ...]:

@@ -1,9 +1,14 @@
 """The tables that services write, and what is read off them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
+from twin.incidents.topology import ENTITIES, TOPOLOGY
+from twin.incidents.truth import FAULTS_TRUTH
+from twin.incidents.watching import ALERTS, INCIDENTS
+from twin.metrics import Reading
 from twin.tables import Column, Table
 
 _END: Final = Column("t_s", pl.Float64, "end of the window, seconds since the start of the run")
@@ -62,7 +67,8 @@ CHANGES: Final = Table(
     ),
     telemetry=False,
 )
-TABLES: Final = (SERVICES, SERVICE_HOSTS, LOGS, CHANGES)
+TABLES: Final = (SERVICES, SERVICE_HOSTS, LOGS, CHANGES, ALERTS, INCIDENTS, TOPOLOGY, ENTITIES, FAULTS_TRUTH)
+READINGS: Final[Mapping[str, Reading]] = {}
 
 
 def by_service(services: pl.LazyFrame, from_s: float, to_s: float) -> pl.DataFrame:

@@ -79,6 +79,11 @@ class Model:
         return bool(len(self._vms.memory_bytes)) or self._tiling.pod is not None
 
     @property
+    def tiling(self) -> Tiling:
+        """The pods over the fleet's hosts."""
+        return self._tiling
+
+    @property
     def pod_ids(self) -> tuple[str, ...]:
         """Ids of all pods."""
         return self._tiling.pod_ids

@@ -123,6 +123,11 @@ class Model:
         workers = images.preprocess_workers(len(np.unique(place.server[part])))
         return Pipeline(spec, slots, asked, self.settings.prefill_tokens, links, workers)
 
+    @property
+    def lost(self) -> Bools:
+        """Which instances are lost now, shape I."""
+        return self._instances.lost
+
     def members(self, scopes: tuple[Scope, ...]) -> Bools:
         """Return which instances lie in the scopes, shape I."""
         return layout.members(self.layout, self._fleet, self.endpoint_ids, scopes)

@@ -84,6 +84,10 @@ class CaseToolbox:
         """Return what was answered under an id; None where there was no such answer."""
         return self._under.get(evidence_id)
 
+    def answered(self) -> tuple[Reply, ...]:
+        """Return all that was answered, in the order in which it was asked first."""
+        return tuple(self._under.values())
+
     def close(self) -> None:
         """Let the database and the files aside go; answers that were given stay."""
         self._readings.close()

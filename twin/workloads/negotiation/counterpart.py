@@ -157,6 +157,8 @@ class Ear(Sink):
             self._messages.extend(dict(zip(names, row, strict=True)) for row in rows)
         if table.name in self._kept:
             super().append(table, columns)
+        else:
+            self.show(table, columns)
 
     def listen(self) -> None:
         """Take note of the notices that were sent in the tick that has ended."""

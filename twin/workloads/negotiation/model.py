@@ -209,6 +209,11 @@ class Negotiation:
         self._bills.account(seen.t_s, until_s, treated, self._requirements.broken)
         self.t_s = until_s
 
+    def broken_vms(self) -> Ints:
+        """Return how many VMs of each workload (W) had a requirement broken in the hour that runs."""
+        broken = self._requirements.broken(self.t_s)
+        return np.bincount(self.tenants.workload[broken], minlength=len(self.tenants.workload_ids))
+
     # -- what is kept -----------------------------------------------------------
 
     def record(self, sink: Sink) -> None:
