@@ -70,9 +70,17 @@ def explore(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, 
 
 def claims(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
     """Check the published claims of one system, or of all. Spec: system."""
-    from policies import reproduce
+    from policies import drilled, reproduce
 
-    rows = reproduce.reproduce(home, spec.get("system"), workers=2, progress=_told(report), cancel=report.cancelled)
+    told = _told(report)
+    rows = reproduce.reproduce(
+        home,
+        spec.get("system"),
+        workers=2,
+        progress=told,
+        cancel=report.cancelled,
+        scored_incidents=drilled.Harness(workers=2, progress=told, cancel=report.cancelled),
+    )
     return {"rows": rows}
 
 

@@ -20,9 +20,12 @@ def reproduce(arguments: Namespace) -> Answer:
     """Hold our numbers against the published ones: exit 4 when one is not reproduced."""
     from app.published import paper, quantity
     from app.published import rows as published
+    from policies.drilled import Harness
     from policies.reproduce import reproduce as check
 
-    rows = check(home(), arguments.system, workers=arguments.workers, progress=progress_bar())
+    told = progress_bar()
+    drills = Harness(workers=arguments.workers, progress=told)
+    rows = check(home(), arguments.system, workers=arguments.workers, progress=told, scored_incidents=drills)
     found = [row for row in published(rows) if row.verdict]
     lines = []
     for row in found:

@@ -6,8 +6,11 @@ from policies.claim import Claim, Scored
 from policies.systems.pace import evidence
 
 SETUP: Final = (
-    "Scores, weight and map are fitted on incidents of other scenarios that were all resolved before the first incident judged here "
-    "began; at least 500 predictions are judged. Both errors are taken in ten bins of equal width; the score that is beaten is the "
+    "Incidents are those of 800 drills on another site than the 400 that scores, weight and map are fitted on, all of which were "
+    "resolved before the first incident judged here began; at least 500 predictions are judged. One incident a drill, asked 20 minutes "
+    "after it was opened; the history has 3,000 incidents of other sites and has never seen five of the classes of cause. A prediction "
+    "is right where the first cause is that of the injected fault and, of our investigator, the place is too. "
+    "Both errors are taken in ten bins of equal width; the score that is beaten is the "
     "predictor's own, never a constant. Brier score and AUROC stand beside, since an error of calibration alone can be had by naming "
     "the same number always. The judge is the embedded one: no language model, and none of the paper's prompts, which are not published. "
     "Nothing was tuned to this number, which is known from a summary by others. "
@@ -22,6 +25,7 @@ _SAME: Final[dict[str, Any]] = {
     "tolerance": 0.35,
     "fitted_parameters": 0,
     "scenario": "drill-b",
+    "seeds": (1,),
 }
 
 CLAIMS: Final = (

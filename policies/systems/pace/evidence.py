@@ -33,8 +33,10 @@ def compared(earlier: Sequence[Labelled], later: Sequence[Labelled], predictor: 
     ``OWN`` is None where fewer than 500 later predictions carry a score, or where all scores are one: a constant is nothing to be
     held against. ValueError where a label to be fitted on became known after an incident of ``later`` had begun.
     """
-    taught = [each for each in earlier if each.prediction.predictor == predictor]
-    asked = [each for each in later if each.prediction.predictor == predictor and np.isfinite(each.prediction.score)]
+    taught, asked = (
+        [each for each in part if each.prediction.predictor == predictor and np.isfinite(each.prediction.score)]
+        for part in (earlier, later)
+    )
     if (
         taught
         and asked

@@ -7,9 +7,11 @@ from policies.systems.react_rca import evidence
 
 _SOURCE: Final = "react-rca: from summaries by others"
 _SETUP: Final = (
-    "Incidents are drawn from a scenario that was not tuned on; their faults and sites are such as the history has never seen. Every "
-    "holder has the same tools, the same moment and the same verifier. Tools are those that the paper's abstract and reviews name; its "
-    "prompts are not published, ours are our own. Nothing was tuned to these numbers. "
+    "Incidents are those of 800 drills on a scenario that was not tuned on, one incident a drill, asked 20 minutes after it was opened. "
+    "The history has 3,000 incidents, none of this site, and none of five classes of cause that are drawn beforehand (seed 1: air handler "
+    "lost, certificate expired, GPUs throttle, network card slow, CXL link lost). Every holder has the same tools, the same moment and "
+    "the same verifier. Tools are those that the paper's abstract and reviews name; its prompts are not published, ours are our own. "
+    "Nothing was tuned to these numbers. "
 )
 _EMBEDDED: Final = "what is measured is the embedded investigator, in which no language model could invent anything"
 
@@ -17,7 +19,7 @@ CLAIMS: Final = (
     Claim(
         id="unsupported",
         text="about one claim in twenty is not borne out by what was looked up",
-        metric="incidents.rca_top1_share",
+        metric="",
         paper=0.04,
         paper_high=0.06,
         unit="share of claims",
@@ -26,6 +28,7 @@ CLAIMS: Final = (
         fitted_parameters=0,
         setup=_SETUP + "Claims are counted before the verifier drops any.",
         scenario="drill-b",
+        seeds=(1,),
         evidence=Scored(evidence.unsupported, evidence.OURS),
         better="lower",
         no_effect=None,
@@ -40,8 +43,12 @@ CLAIMS: Final = (
         source=_SOURCE,
         tolerance=0.1,
         fitted_parameters=0,
-        setup=_SETUP + "The paper says 'competitive', which is read as the same share, give or take a tenth.",
+        setup=_SETUP
+        + "The paper says 'competitive', which is read as the same share, give or take a tenth. Of holders that look for the place (ours and "
+        "the loudest metric) the place must be right too, of the others the class of cause alone; what a baseline said counts, whether or "
+        "not the verifier kept it. An incident of a fault that data cannot prove counts against everybody alike.",
         scenario="drill-b",
+        seeds=(1,),
         evidence=Scored(evidence.right_over_best, evidence.OURS),
         no_effect=0.0,
         explained="the embedded investigator reads this incident's telemetry, which the baselines do not look at",
