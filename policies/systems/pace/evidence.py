@@ -33,10 +33,7 @@ def compared(earlier: Sequence[Labelled], later: Sequence[Labelled], predictor: 
     ``OWN`` is None where fewer than 500 later predictions carry a score, or where all scores are one: a constant is nothing to be
     held against. ValueError where a label to be fitted on became known after an incident of ``later`` had begun.
     """
-    taught, asked = (
-        [each for each in part if each.prediction.predictor == predictor and np.isfinite(each.prediction.score)]
-        for part in (earlier, later)
-    )
+    taught, asked = ([each for each in part if _scored(each, predictor)] for part in (earlier, later))
     if (
         taught
         and asked
@@ -60,6 +57,10 @@ def compared(earlier: Sequence[Labelled], later: Sequence[Labelled], predictor: 
     for who, confidence in (("PACE", ours), ("own score", own)):
         found |= {f"{name}, {who}": value for name, value in _measured(confidence, right).items()}
     return found | {"Brier, a constant that knows how many are right": float(right.mean() * (1.0 - right.mean()))}
+
+
+def _scored(each: Labelled, predictor: str) -> bool:
+    return each.prediction.predictor == predictor and bool(np.isfinite(each.prediction.score))
 
 
 def _measured(confidence: calibration.Floats, right: calibration.Floats) -> dict[str, float | None]:
