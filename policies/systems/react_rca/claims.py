@@ -45,8 +45,8 @@ CLAIMS: Final = (
         fitted_parameters=0,
         setup=_SETUP
         + "The paper says 'competitive', which is read as the same share, give or take a tenth. Of holders that look for the place (ours "
-        "and the loudest metric) the place must be right too, of the others the class of cause alone; what a baseline said counts, whether or "
-        "not the verifier kept it. An incident of a fault that data cannot prove counts against everybody alike.",
+        "and the loudest metric) the place must be right too, of the others the class of cause alone; what a baseline said counts, whether "
+        "or not the verifier kept it. An incident of a fault that data cannot prove counts against everybody alike.",
         scenario="drill-b",
         seeds=(1,),
         evidence=Scored(evidence.right_over_best, evidence.OURS),
