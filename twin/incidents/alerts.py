@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.incidents.case import Severity
+from twin.incidents.reported import LEAST_SHARE
 from twin.stack import State
 
 Floats = NDArray[np.float64]
@@ -72,7 +73,7 @@ RULES: Final = (
     Rule("hints_refused", "hint_conflicts.hints", "workload", "minor", "{value} hints of {entity} refused in 5 min, more than {bound}",
          0.0, 10 * _MIN_S, 100.0),
     Rule("unit_lost", "feeds.lost_share", "unit", "critical", "{entity} reports that {value} of its capacity is gone",
-         0.0, 5 * _MIN_S, 0.0, unit=" %", scale=100.0),
+         0.0, 5 * _MIN_S, LEAST_SHARE, unit=" %", scale=100.0),
 )  # fmt: skip
 BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
 

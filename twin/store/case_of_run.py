@@ -10,6 +10,7 @@ import polars as pl
 
 from twin.clock import Clock
 from twin.incidents.case import HISTORY, Case, Incident
+from twin.incidents.reported import reported
 from twin.store import runs
 from twin.store.case_frames import CaseFrames, RunReadings
 from twin.store.views import TRUTH_SUFFIX
@@ -88,9 +89,8 @@ def _renamed(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _events(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Say in words what an event is: its columns are all that a run knows of it."""
-    told = pl.format("{} of {} {}: {}", "kind", "entity_kind", "entity_id", pl.col("value").round(4))
-    return _renamed(frame.with_columns(words=told))
+    """Hand on what monitoring may know of them, in words; the names of faults stay with the twin."""
+    return _renamed(reported(frame))
 
 
 def _alerts(frame: pl.LazyFrame) -> pl.LazyFrame:

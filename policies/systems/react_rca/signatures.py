@@ -49,7 +49,7 @@ SIGNATURES: Final = (
             _key("metric", r"supply_m3_per_s", 0.7, "an air handler that stops gives no air", -1),
             Sign("metric", r"recirculated_share", 0.15, "what the handlers lack is drawn from the exhaust", +1),
             Sign("metric", r"inlet_max_c", 0.1, "inlets warm with what comes back", +1),
-            _key("log", r"ahu|air.?handler|fan_(lost|fail)", 0.5, "its controller says so"),
+            _key("log", r"capacity_lost|ahu|air.?handler|fan_(lost|fail)", 0.5, "its controller says so"),
         ),
     ),
     Signature(
@@ -58,7 +58,7 @@ SIGNATURES: Final = (
         "supply air warms everywhere, GPUs get hot and clock down",
         (
             _key("metric", r"supply_c", 0.55, "without the chiller supply air follows the outside", +1),
-            _key("log", r"chiller", 0.6, "its controller says so"),
+            _key("log", r"capacity_lost|chiller", 0.6, "its controller says so"),
             Sign("metric", r"outside_c|wet_bulb_c", -0.25, "a hot day warms the supply too", +1),
         ),
     ),
@@ -68,7 +68,7 @@ SIGNATURES: Final = (
         "the units that are left carry the load; over their rating rows brake or go dark",
         (
             _key("metric", r"feeds\.(live|rated_w)", 0.8, "a unit that is out has no rating", -1),
-            _key("log", r"ups|feed", 0.5, "its controller says so"),
+            _key("log", r"capacity_lost|ups|feed", 0.5, "its controller says so"),
         ),
     ),
     Signature(
@@ -77,7 +77,7 @@ SIGNATURES: Final = (
         "rows behind it lose a feed; they brake or go dark",
         (
             _key("metric", r"feeds\.(live|rated_w)", 0.8, "a unit that is out has no rating", -1),
-            _key("log", r"pdu|feed|breaker", 0.5, "its controller says so"),
+            _key("log", r"capacity_lost|pdu|feed|breaker", 0.5, "its controller says so"),
         ),
     ),
     Signature(
