@@ -9,6 +9,7 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
     "Operate": (
         ("overview", "Overview", "dashboard", "Is my datacenter all right, and what did the last change do?"),
         ("intents", "Intents", "chat_bubble", "What did I ask for, and does it hold?"),
+        ("incidents", "Incidents", "warning", "What broke, why, and how sure are we?"),
     ),
     "Plant": (
         ("thermal", "Thermal & power", "thermometer", "Where is it hot, and how far from the limits?"),

@@ -22,7 +22,8 @@ _DRAFT: Final = ("pod", "slack", "pooled", "prices", "host", "lost", "device", "
 _TALK: Final = ("chain", "said", "whose", "answer", "span", "pool", "edit")
 _TRACE: Final = ("function", "hops", "busy", "own")
 _FLOW: Final = ("workflow", "job", "stage", "trade", "take")
-_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE, *_FLOW)
+_CASE: Final = ("incident", "blamed", "evidence", "asks", "sure", "driver")
+_KEYS: Final = ("scenario", "today", "run", "show", "seed", "t", "intent", *_DRAFT, *_TALK, *_TRACE, *_FLOW, *_CASE)
 # Runs of parts of a system (policies.ablations) stand behind the candidates that somebody asked for.
 _ABLATION: Final = "Ablation: "
 _KEPT: Final = "_context"
@@ -196,6 +197,20 @@ def flow() -> Mapping[str, str]:
 def set_flow(**values: str | None) -> None:
     """Change what the Workflows page looks at; None lets a part go."""
     _set(**{key: value for key, value in values.items() if key in _FLOW})
+
+
+def case() -> Mapping[str, str]:
+    """Return what the Incidents page looks at, as the URL carries it: incident, blamed (a cause), evidence (its id), who is asked.
+
+    Who: asks (the investigator) by its driver, and sure (who says how sure one may be).
+    """
+    kept: Mapping[str, str] = st.session_state.get(_KEPT, {})
+    return {key: kept[key] for key in _CASE if key in kept}
+
+
+def set_case(**values: str | None) -> None:
+    """Change what the Incidents page looks at; None lets a part go."""
+    _set(**{key: value for key, value in values.items() if key in _CASE})
 
 
 def context() -> Context:

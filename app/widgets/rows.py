@@ -9,12 +9,12 @@ import streamlit as st
 from app.charts.tokens import Tokens
 from app.widgets.source import read
 
-Kind = Literal["text", "strong", "muted", "number", "value", "state", "change", "bullet", "interval"]
+Kind = Literal["text", "words", "strong", "muted", "number", "value", "state", "change", "bullet", "interval"]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One column. ``narrow`` False leaves it out on a phone."""
+    """One column. ``narrow`` False leaves it out on a phone; *words* and *muted* run over several lines, others are cut."""
 
     key: str
     label: str
