@@ -150,7 +150,7 @@ def _baselines() -> Mapping[str, Any]:
     from policies import catalogue
     from policies.policy import TODAY
 
-    return catalogue.complete(TODAY).canonical()
+    return catalogue.as_run(TODAY).canonical()
 
 
 def ask(home: Path, sql: str, run_ids: Sequence[str]) -> pl.DataFrame:

@@ -33,4 +33,4 @@ def ablations(asked: PolicySet = TODAY) -> dict[str, PolicySet]:
 
 def canonical(asked: PolicySet = TODAY) -> dict[str, dict[str, Any]]:
     """Return how a run's manifest writes each ablation: its policy set, every lever named."""
-    return {label: catalogue.complete(policy).canonical() for label, policy in ablations(asked).items()}
+    return {label: catalogue.as_run(policy).canonical() for label, policy in ablations(asked).items()}

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from policies.policy import Held, PolicySet
 from policies.system import Knobs, System
 from twin.metrics import METRICS
-from twin.stack import Lever
+from twin.stack import AFTERWARDS, Lever
 
 Entities = Mapping[str, tuple[str, ...]]
 # What the world can tell apart when it asks the holders of a domain's levers; a scope of another kind would decide nowhere.
@@ -174,6 +174,12 @@ def complete(policy_set: PolicySet) -> PolicySet:
             for name, stack in whole.items()
         },
     )
+
+
+def as_run(policy_set: PolicySet) -> PolicySet:
+    """Return the complete policy set as a run has it and its manifest writes it: who looks into it afterwards is no part of a run."""
+    whole = complete(policy_set)
+    return PolicySet(name=whole.name, levers={name: stack for name, stack in whole.levers.items() if levers()[name].kind != AFTERWARDS})
 
 
 def describe(policy_set: PolicySet, against: PolicySet) -> list[str]:

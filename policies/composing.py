@@ -13,7 +13,7 @@ from twin.memory.levers import TopologyAction, TopologyObservation
 from twin.placing import before
 from twin.scenario import Scenario
 from twin.sizing import Sized, sized
-from twin.stack import AFTERWARDS, Holding, Phase
+from twin.stack import Holding, Phase
 from twin.workloads.levers import PastPlant, PlantAtServers
 
 _CAPACITY: Final = "capacity"
@@ -66,18 +66,12 @@ def phases(schedule: Schedule, scenario: Scenario) -> tuple[Phase, ...]:
     built: dict[str, tuple[Knobs, Any]] = {}
     for step in schedule.steps:
         catalogue.check(step.policy, entities)
-        whole = _during(catalogue.complete(step.policy))
+        whole = catalogue.as_run(step.policy)
         knobs = catalogue.knobs_of(whole)
         kept = {system: pair for system, pair in built.items() if system in knobs and pair[0] == knobs[system]}
         built = {system: kept.get(system) or (mine, catalogue.card(system).build(mine, around)) for system, mine in knobs.items()}
         out.append(Phase(step.from_s, _holdings(whole, built), whole.canonical()))
     return (replace(out[0], extra_servers=size.extra_servers, clips=size.clips), *out[1:])
-
-
-def _during(whole: PolicySet) -> PolicySet:
-    """Return what of a policy set decides in a run: who looks into it afterwards is no part of its name."""
-    levers = {name: stack for name, stack in whole.levers.items() if catalogue.levers()[name].kind != AFTERWARDS}
-    return PolicySet(name=whole.name, levers=levers)
 
 
 def _builds(policy_set: PolicySet) -> tuple[Any, ...]:

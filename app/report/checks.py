@@ -9,7 +9,7 @@ from typing import Any
 
 from app.report.evidence import Asked, Evidence
 from app.report.judgement import Judged, change_words
-from policies.catalogue import complete
+from policies.catalogue import as_run
 from policies.intent.explore import let_down
 from policies.intent.judge import Values
 from policies.policy import PolicySet
@@ -179,7 +179,7 @@ def _policy_id(evidence: Evidence) -> str:
     if held is None:
         return ""
     known = [item.version for item in evidence.asked if item.version.policy is not None]
-    same = [v.policy_id for v in known if complete(PolicySet.model_validate(dict(v.policy or {}))).policy_id == held.policy_id]
+    same = [v.policy_id for v in known if as_run(PolicySet.model_validate(dict(v.policy or {}))).policy_id == held.policy_id]
     return same[0] or held.policy_id if same else held.policy_id
 
 

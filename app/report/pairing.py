@@ -80,9 +80,9 @@ def policy_id_of(steps: Steps) -> str:
 
 @cache
 def _today_spec() -> str:
-    from policies.catalogue import complete
+    from policies.catalogue import as_run
 
-    return complete(TODAY).policy_id
+    return as_run(TODAY).policy_id
 
 
 def is_today(steps: Steps) -> bool:

@@ -140,6 +140,14 @@ def test_completing_twice_changes_nothing_and_writing_out_a_baseline_is_the_same
     assert catalogue.complete(one("request_routing", "least_outstanding")).policy_id == whole.policy_id
 
 
+def test_who_looks_into_a_run_afterwards_is_no_part_of_it():
+    asked = one("investigation", "react_rca")
+    assert catalogue.complete(asked).policy_id != catalogue.complete(TODAY).policy_id
+    assert catalogue.as_run(asked).policy_id == catalogue.as_run(TODAY).policy_id
+    assert not {"investigation", "confidence"} & set(catalogue.as_run(asked).levers)
+    assert set(catalogue.complete(TODAY).levers) - set(catalogue.as_run(TODAY).levers) == {"investigation", "confidence"}
+
+
 def test_the_difference_of_two_policy_sets_reads_as_one_line_per_changed_lever():
     policy = PolicySet.model_validate(
         {

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from app.report.pairing import Held, Worlds, is_today, policy_id_of, world_of, worlds
-from policies.catalogue import complete
+from policies.catalogue import as_run
 from policies.policy import TODAY, Schedule
 from twin.store.runs import manifest_of
 
@@ -27,7 +27,7 @@ def test_today_is_every_baseline_at_its_defaults(store: Any) -> None:
 
 
 def test_a_run_names_its_policy_by_what_decides(store: Any) -> None:
-    assert policy_id_of(manifest_of(store.today, store.home)["schedule"]) == complete(TODAY).policy_id
+    assert policy_id_of(manifest_of(store.today, store.home)["schedule"]) == as_run(TODAY).policy_id
 
 
 def test_what_the_negotiation_comes_to_is_compared_where_the_candidate_alone_has_it() -> None:
