@@ -79,8 +79,8 @@ def id_of(
 ) -> str:
     """Return the id of what an investigation answers: 12 hex digits. The same question has the same id."""
     question = {
-        "run_id": run_id, "incident_id": incident_id, "policy": _plain(policy), "moments_s": [float(t_s) for t_s in moments_s],
-        "code": code, "basis": _plain(basis), "format": FORMAT,
+        "run_id": run_id, "incident_id": incident_id, "policy": plain(policy), "moments_s": [float(t_s) for t_s in moments_s],
+        "code": code, "basis": plain(basis), "format": FORMAT,
     }  # fmt: skip
     return sha256(files.canonical(question).encode()).hexdigest()[:12]
 
@@ -91,7 +91,7 @@ def evidence_of(reply: Reply) -> Evidence:
     return Evidence(
         evidence_id=reply.evidence_id,
         tool=reply.tool,
-        arguments=_plain(reply.arguments),
+        arguments=plain(reply.arguments),
         ok=reply.ok,
         words=reply.words,
         sql=reply.sql,
@@ -100,7 +100,7 @@ def evidence_of(reply: Reply) -> Evidence:
         truncated=reply.truncated or reply.rows.height > MOST_ROWS,
         error=reply.error,
         columns=tuple(rows.columns),
-        rows=tuple(tuple(_plain(value) for value in row) for row in rows.iter_rows()),
+        rows=tuple(tuple(plain(value) for value in row) for row in rows.iter_rows()),
         error_kind=reply.error_kind,
     )
 
@@ -200,10 +200,10 @@ def _write(investigated: Investigated, folder: Path) -> None:
         ],
     }
     steps = "".join(trajectory_json.dumps(moment.investigation) for moment in investigated.moments)
-    evidence = "".join(files.canonical(_plain(asdict(each))) + "\n" for moment in investigated.moments for each in moment.evidence)
+    evidence = "".join(files.canonical(plain(asdict(each))) + "\n" for moment in investigated.moments for each in moment.evidence)
     files.write_bytes(folder / _STEPS, steps.encode("utf-8", "replace"))
     files.write_bytes(folder / _EVIDENCE, evidence.encode())
-    files.write_json(folder / _MANIFEST, _plain(head))
+    files.write_json(folder / _MANIFEST, plain(head))
 
 
 def _read(told: Mapping[str, Any], folder: Path) -> Investigated:
@@ -238,12 +238,12 @@ def _confidence(given: Mapping[str, Any]) -> ConfidenceAction:
     return ConfidenceAction(**filled)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON has it and as it comes back: what is not finite is None, what is no plain value its text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not isfinite(value):
