@@ -19,6 +19,7 @@ from twin.store.files import locked
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 KINDS: Final = (
     "example", "try", "explore", "run", "claims", "what_if", "ablation", "design", "front", "fillings", "hints", "load_curve", "plan",
+    "investigate",
 )  # fmt: skip
 AT_ONCE: Final = 2
 _PROGRESS: Final = "progress.json"

@@ -160,6 +160,17 @@ def plan(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any
     return {"run_id": run_id}
 
 
+def investigate(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
+    """Look into an incident of a stored run. Spec: run_id, incident_id, policy (JSON), again (a language model answers anew)."""
+    from policies import investigate as asking
+    from policies.policy import PolicySet
+
+    policy = PolicySet.model_validate(spec["policy"])
+    again = bool(spec.get("again"))
+    found = asking.investigate(spec["run_id"], spec["incident_id"], policy, home, progress=_stoppable(report), again=again)
+    return {"investigation_id": found.investigation_id}
+
+
 def load_curve(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
     """Call one function at rising loads under each runtime. Spec: function, cores, cached, settings (costs by runtime)."""
     from app import hops
@@ -204,6 +215,7 @@ KINDS: Final[Mapping[str, Worker]] = {
     "front": front,
     "fillings": fillings,
     "hints": hints,
+    "investigate": investigate,
     "load_curve": load_curve,
     "plan": plan,
 }

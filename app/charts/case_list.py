@@ -8,7 +8,7 @@ from app.charts import marks, svg
 from app.charts.task_graph import fit
 from app.charts.tokens import BODY_PX, Tokens
 
-WIDTH: Final = 260.0
+WIDTH: Final = 236.0
 CARD: Final = 68.0
 GLYPHS: Final = {"met": "✓", "at risk": "△", "broken": "✕", "waiting": "○"}
 _PAD: Final = 12.0

@@ -30,7 +30,7 @@ class Beside:
 class Stop:
     """One entity on the way from cause to symptom.
 
-    ``edge`` is how it hangs on the one before ("runs on"), empty where the topology does not say. ``beside`` are others that hang on the
+    ``edge`` is how it hangs on the one before ("calls"), empty where the topology does not say. ``beside`` are others that hang on the
     same one before. ``when`` and ``cites`` are what stands left and right of it.
     """
 
@@ -86,7 +86,7 @@ def _node(stop: Stop, y: float, width: float, colour: str, tokens: Tokens, *, fu
 
 
 def _under(stop: Stop) -> str:
-    return f"{stop.words} · {stop.edge} the one above" if stop.edge else stop.words
+    return f"{stop.edge} it · {stop.words}" if stop.edge else stop.words
 
 
 def _others(stop: Stop, above: float, y: float, width: float, colour: str, tokens: Tokens) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final
 
 from app.charts import svg
@@ -10,7 +11,7 @@ from app.charts.tokens import Tokens
 from twin.clock import Clock
 
 Scale = Callable[[float], float]
-WIDE: Final = 540.0
+WIDE: Final = 526.0
 NARROW: Final = 340.0
 _LEFT: Final = 42.0
 _TOP: Final = 12.0
@@ -19,7 +20,7 @@ _ROW: Final = 16.0
 _TAIL: Final = 14.0
 _LABEL: Final = 15.0
 # Times nearer than this share a label.
-_APART: Final = 38.0
+_APART: Final = 34.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def certainty_svg(  # noqa: PLR0913 - what a figure shows
 
     A moment carries its seconds for a click; the cursor stands at the one that is shown, ``at_s``.
     """
-    room = 150.0 if width > 450 else 104.0
+    room = 196.0 if width > 450 else 128.0
     x_of = _scale(moments, _LEFT, width - room - _TAIL)
     base = _TOP + _TALL
     rows = {line.key: base + 14.0 + _ROW * place for place, line in enumerate(lines)}
@@ -75,7 +76,8 @@ def _scale(moments: Sequence[float], left: float, right: float) -> Scale:
     span = (last - first) or 1.0
 
     def x_of(t_s: float) -> float:
-        return left + 8.0 + (right - left - 8.0) * (min(max(t_s, first), last) - first) / span
+        # Most comes in at first: early moments are drawn wider apart, by the square root of the time since the first.
+        return left + 8.0 + (right - left - 8.0) * sqrt((min(max(t_s, first), last) - first) / span)
 
     return x_of
 

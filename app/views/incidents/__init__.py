@@ -8,7 +8,7 @@ from app import jobs, parts, state
 from app.views.incidents import alike, answering, asking, believed, causes, certainty, listed, path, proposing, reading, steps
 from app.views.incidents.reading import Looking
 
-DRILL: Final = "drill-a"
+DRILL: Final = "retry-storm"
 
 
 def show() -> None:
@@ -55,14 +55,14 @@ def _none(now: state.Context) -> None:
     parts.page_title("No incident was opened in this run", f"{now.scenario} · seed {now.seed}", legend=False)
     job = next((each for each in jobs.list_jobs(state.home()) if each.kind == "run" and each.spec.get("scenario") == DRILL), None)
     if job is not None and not job.over:
-        parts.empty("The drill is on its way", "A day with faults, innocent changes and what cannot be proven.", key="incidents-none")
+        parts.empty("The drill is on its way", "A burst of orders, and retries that outlive it.", key="incidents-none")
         parts.progress(job.job_id, key="incidents-drill")
         return
     stored = any(brief.scenario == DRILL for brief in state.stored())
     parts.empty(
         "Nothing was noticed that would be an incident",
         "Incidents, how sure one may be of each cause and how it was found would stand here. They are opened by alerts on what the run’s "
-        "scenario sets as bounds; drill-a is a packaged day with faults, innocent changes and what cannot be proven.",
+        "scenario sets as bounds. The packaged scenario retry-storm has one: a burst of orders whose retries outlive it. It takes seconds.",
         key="incidents-none",
         action="Open the drill" if stored else "Run the drill",
         on_click=_open_drill if stored else _run_drill,

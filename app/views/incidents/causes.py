@@ -11,6 +11,7 @@ from app.views.incidents import certainty, reading
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 from app.widgets.rows import Head, rows
+from twin.clock import Clock
 from twin.incidents.trajectory import Statement
 
 _HEADS: Final = (
@@ -38,7 +39,7 @@ def causes(look: Looking) -> None:
             st.html(f'<p class="iw-note">{html.escape(chosen.mechanism)}</p>')
             said = sorted(chosen.statements, key=lambda each: not each.supports)
             if said:
-                cells = [_statement(place, each) for place, each in enumerate(said)]
+                cells = [_statement(place, each, look.now.clock) for place, each in enumerate(said)]
                 picks = {str(place): next(iter(each.evidence_ids), "") for place, each in enumerate(said)}
                 rows(_SAID, cells, state.colours(), key="incidents-said", on_pick=lambda one: state.set_case(evidence=picks[one] or None))
         _ruled_out(found.ruled_out)
@@ -59,9 +60,9 @@ def _row(look: Looking, place: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _statement(place: int, each: Statement) -> dict[str, Any]:
+def _statement(place: int, each: Statement, clock: Clock) -> dict[str, Any]:
     lead = "▲ supports" if each.supports else "▽ contradicts"
-    return {"id": str(place), "said": {"lead": lead, "text": each.words}, "cites": " ".join(each.evidence_ids)}
+    return {"id": str(place), "said": {"lead": lead, "text": reading.timed(each.words, clock)}, "cites": " ".join(each.evidence_ids)}
 
 
 def _ruled_out(ruled_out: tuple[str, ...]) -> None:

@@ -13,10 +13,12 @@ from app.views.incidents import reading
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 from app.widgets.talk import talk
+from twin.clock import Clock
 from twin.incidents.trajectory import Hypothesis, Statement
 from twin.store.investigations import Investigated
 
 _MOST: Final = 4
+_HINT: Final = "Triangles are statements that came in, full ones for a cause, hollow ones against it. Click a moment to look at it."
 _WORST: Final = 2
 
 
@@ -34,12 +36,13 @@ def certainty(look: Looking) -> None:
         chosen = "" if look.blamed is None else reading.key_of(look.blamed)
         about = {"at_s": moment.as_of_s, "chosen": chosen}
         times = [each.as_of_s for each in shown.moments]
-        marks = told(shown, drawn)
         clock, tokens = look.now.clock, state.colours()
+        marks = told(shown, drawn, clock)
         talk(
             certainty_svg(drawn, marks, times, tokens, clock, words, **about), key="incidents-certainty",
             narrow=certainty_svg(drawn, marks, times, tokens, clock, words, width=NARROW, **about), on_pick=_go_to,
-            hint="Triangles are statements that came in: full ones support, hollow ones contradict. Click a moment to look at it.",
+            turns="slim",
+            hint=_HINT,
         )  # fmt: skip
         note(sure_words(look))
 
@@ -56,12 +59,21 @@ def lines(shown: Investigated) -> list[Line]:
     led = [reading.key_of(found[0]) for _, found, _ in at if found]
     keys = list(dict.fromkeys([*ranked, *led]))[: _MOST + _WORST]
     words = {reading.key_of(each): reading.named(each) for _, found, _ in at for each in found}
-    return [
-        Line(key, words[key], place, tuple((t_s, shares[key]) for t_s, _, shares in at if key in shares)) for place, key in enumerate(keys)
-    ]
+    points = {key: tuple((t_s, shares[key]) for t_s, _, shares in at if key in shares) for key in keys}
+    return [Line(key, _short(words[key]), place, points[key]) for place, key in enumerate(keys)]
 
 
-def told(shown: Investigated, drawn: Sequence[Line]) -> list[Told]:
+def _short(words: str) -> str:
+    """Return a cause with its place first, since that tells the most of them apart.
+
+    >>> _short("bad deployment, prices")
+    'prices: bad deployment'
+    """
+    cause, _, place = words.rpartition(", ")
+    return f"{place}: {cause}" if cause else words
+
+
+def told(shown: Investigated, drawn: Sequence[Line], clock: Clock) -> list[Told]:
     """Return, of each cause that is drawn and each moment, what was said for it and against it that was not said before."""
     found, known = [], set[tuple[str, str, bool]]()
     for moment in shown.moments:
@@ -74,7 +86,7 @@ def told(shown: Investigated, drawn: Sequence[Line]) -> list[Told]:
                 if new:
                     side = "for" if supports else "against"
                     cites = ", ".join(dict.fromkeys(name for each in new for name in each.evidence_ids))
-                    says = f"{side} {line.words}: {'; '.join(each.words for each in new)} ({cites})"
+                    says = f"{side} {line.words}: {reading.timed('; '.join(each.words for each in new), clock)} ({cites})"
                     found.append(Told(moment.as_of_s, line.key, supports, len(new), says))
     return found
 

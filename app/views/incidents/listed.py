@@ -18,6 +18,7 @@ from twin.incidents.case import Incident
 from twin.store.records import Verdict
 
 _SHOWN: Final = 8
+_LINES: Final = 6
 _SQL: Final = (
     "SELECT t_s, incident_id, severity, title, entity_kind, entity_id, metric, onset_s FROM incidents\n"
     "WHERE run_id = '{run_id}' ORDER BY t_s"
@@ -34,10 +35,7 @@ def listed(look: Looking) -> None:
             label = lambda name: f"{_when(look, by_id[name])} {by_id[name].title}"  # noqa: E731 - what a select shows
             select("Incident", ids, look.incident.incident_id, "incidents-pick", open_incident, words=label)
         cards = [card(look, each) for each in near(look)]
-        talk(
-            case_list_svg(cards, state.colours(), words, chosen=look.incident.incident_id), key="incidents-cards",
-            narrow=case_list_svg(cards, state.colours(), words, chosen=look.incident.incident_id, width=326.0), on_pick=open_incident,
-        )  # fmt: skip
+        talk(case_list_svg(cards, state.colours(), words, chosen=look.incident.incident_id), key="incidents-cards", on_pick=open_incident)
 
 
 def near(look: Looking) -> list[Incident]:
@@ -77,7 +75,8 @@ def card(look: Looking, incident: Incident) -> Card:
     shares = {} if moment is None else reading.sure(moment)
     mark, words = standing(look.said.get(incident.incident_id))
     if mark == "broken":
-        words = f"{words} · {moment.investigation.status}" if moment else f"{words} · not looked into"
+        found_words = {"confirmed": "evidence confirms", "likely": "likely", "inconclusive": "inconclusive"}
+        words = f"{words} · {found_words[moment.investigation.status] if moment else 'not looked into'}"
     sure = reading.percent(next(iter(shares.values()))) if shares else ""
     small = f"{incident.incident_id} · {_when(look, incident)} · {incident.severity}"
     return Card(incident.incident_id, small, incident.title, mark, words, sure)
@@ -120,4 +119,7 @@ def table(look: Looking) -> pl.DataFrame:
 def opened(look: Looking) -> None:
     """Say what was noticed: the incident's own words, whom it names."""
     incident = look.incident
-    st.html(f'<p class="iw-said">{html.escape(incident.text or incident.title)}</p>')
+    said = [line for line in (incident.text or incident.title).splitlines() if line.strip()]
+    words = "<br>".join(html.escape(reading.timed(line, look.now.clock)) for line in said[:_LINES])
+    more = f"<br>and {len(said) - _LINES} more" if len(said) > _LINES else ""
+    st.html(f'<p class="iw-note">{words}{more}</p>')

@@ -10,6 +10,7 @@ import polars as pl
 
 from app import parts, state
 from app.charts.causal_path import Beside, Stop, causal_path_svg
+from app.charts.quantity import grouped
 from app.views.incidents import certainty, reading
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
@@ -30,7 +31,11 @@ def path(look: Looking) -> None:
     names = ", ".join(f"'{stop.entity_id.replace(chr(39), chr(39) * 2)}'" for stop in found)
     with parts.panel(words, "incidents-path", sql=_SQL.format(run_id=look.run_id, names=names), data=lambda: _edges(look, found), png=True):
         if len(found) < 2:
-            note("The topology has no way from it to the symptom.")
+            many = len(hanging(str(state.home()), look.run_id).get(found[0].entity_id, {})) if found else 0
+            own = "What was noticed is of the cause itself" if found else "No entity is blamed"
+            note(f"{own}; {grouped(many)} others hang on it directly." if many else f"{own}.")
+        if not found:
+            return
         tokens = state.colours()
         talk(
             causal_path_svg(found, tokens, words, hue=hue), key="incidents-path", hint="What stands under another hangs on it.",

@@ -1,5 +1,6 @@
 """What the page looks at: an incident of the run, what was found of it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from app import state
+from twin.clock import Clock
 from twin.incidents.case import Incident
 from twin.incidents.causes import CAUSES
 from twin.incidents.trajectory import Hypothesis
@@ -19,8 +21,11 @@ from twin.store.ledger import Ledger
 from twin.store.records import Verdict
 
 SEVERITIES: Final = ("critical", "major", "minor")
-# Cause, and how often it was said, by whom: what fewer labels than this are worth is not said.
+# Below so many labels a confidence is not calibrated.
 FEWEST: Final = 30
+# How investigators write moments of a run; readings in their texts have no unit.
+_MOMENT: Final = re.compile(r"\b((?:at|since|before|against)\s|last «[^»]*» of «[^»]*» at |, )(\d{3,7}(?:\.\d+)?) s\b")
+_SPAN: Final = re.compile(r"\bfrom (\d{3,7}(?:\.\d+)?) to (\d{3,7}(?:\.\d+)?) s\b")
 
 
 @dataclass(frozen=True)
@@ -139,13 +144,28 @@ def sure(moment: Moment) -> dict[str, float]:
 
 def titled(cause: str) -> str:
     """Return a class of cause in words; what is no class of ours as it stands."""
-    return CAUSES[cause].title if cause in CAUSES else cause.replace("_", " ")
+    return CAUSES[cause].title if cause in CAUSES else cause.replace("_", " ") or "a cause of no known class"
 
 
 def named(hypothesis: Hypothesis) -> str:
     """Return a cause in words: what, and where."""
     title = titled(hypothesis.cause)
     return f"{title}, {hypothesis.entity_id}" if hypothesis.entity_id else title
+
+
+def timed(text: str, clock: Clock) -> str:
+    """Return a text in which moments of the run stand as the site's clock has them: from ten minutes on, where they can be told.
+
+    >>> from datetime import UTC, datetime
+    >>> timed("at 3660 s it rose from 0.3 to 20; from 1860 to 7380 s", Clock(datetime(2026, 1, 1, tzinfo=UTC)))
+    'at 01:01:00 it rose from 0.3 to 20; from 00:31:00 to 02:03:00'
+    """
+
+    def at(t_s: str) -> str:
+        return f"{clock.at(float(t_s)):%H:%M:%S}"
+
+    text = _SPAN.sub(lambda found: f"from {at(found[1])} to {at(found[2])}", text)
+    return _MOMENT.sub(lambda found: f"{found[1]}{at(found[2])}", text)
 
 
 def percent(share: float) -> str:

@@ -40,7 +40,14 @@ def steps(look: Looking) -> None:
             return
         chosen = state.case().get("evidence", "")
         at = next((str(step.number) for step in found.steps if step.evidence_id and step.evidence_id == chosen), None)
-        rows(_HEADS, [_row(step) for step in found.steps], state.colours(), key="incidents-steps-rows", chosen=at, on_pick=_picker(found))
+        rows(
+            _HEADS,
+            [_row(step, look.now.clock) for step in found.steps],
+            state.colours(),
+            key="incidents-steps-rows",
+            chosen=at,
+            on_pick=_picker(found),
+        )
         behind(look, moment, chosen)
         note(under(found))
 
@@ -50,16 +57,21 @@ def _picker(found: Investigation) -> Callable[[str], None]:
     return lambda number: state.set_case(evidence=ids[number] if ids[number] != state.case().get("evidence") else None)
 
 
-def _row(step: Step) -> dict[str, Any]:
+def _row(step: Step, clock: Clock) -> dict[str, Any]:
     seen = step.observation if step.ok else f"✕ {step.error_kind or 'error'}: {step.observation}"
     return {
         "id": str(step.number),
         "number": str(step.number),
-        "thought": cut(step.thought),
-        "action": cut(f"{step.action}({arguments(step.arguments)})"),
-        "seen": cut(seen),
+        "thought": cut(reading.timed(step.thought, clock)),
+        "action": cut(f"{step.action}({arguments(_plain(step))})"),
+        "seen": cut(reading.timed(seen, clock)),
         "evidence": step.evidence_id or "–",
     }
+
+
+def _plain(step: Step) -> Mapping[str, Any]:
+    """Return what a step was asked; of what was submitted only the verdict, since the causes stand elsewhere."""
+    return {name: value for name, value in step.arguments.items() if step.action != "submit" or isinstance(value, str | float | int)}
 
 
 def cut(text: str) -> str:
