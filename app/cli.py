@@ -138,10 +138,37 @@ def _evidence(commands: _Commands) -> None:
     imports.add_argument(
         "--replace", action="store_const", const="yes", help="telemetry: let this file win where it contradicts an earlier one"
     )
+    _incidents(commands)
     calibrate = commands.add("calibrate", "calibration", "fit a fleet's inlets and GPUs to imported telemetry")
     calibrate.add_argument("telemetry", metavar="NAME", help="what `intentwin import telemetry` called it")
     calibrate.add_argument("--fleet", required=True, metavar="FLEET", help="the fleet whose sensors these are")
     calibrate.add_argument("--servers", type=_count, default=10, metavar="N", help="how many servers to list, worst first (default: 10)")
+
+
+def _incidents(commands: _Commands) -> None:
+    look = commands.add("investigate", "incidents", "say what caused an incident, how one knows, and how sure one may be")
+    look.add_argument("run", nargs="?", metavar="RUN", help="id of a run, or its beginning")
+    look.add_argument("--incident", default="all", metavar="ID", help="one incident of the run (default: all)")
+    look.add_argument("--policy", metavar="FILE", help="policy set whose investigation and confidence are asked (default: react_rca, pace)")
+    look.add_argument(
+        "--as-of", action="append", default=[], metavar="T", help="seconds of the run, or '+10 min' after it was opened; again"
+    )
+    look.add_argument("--ask", action="store_true", help="answer the investigator's questions at this terminal")
+    look.add_argument("--dataset", nargs=2, metavar=("NAME", "PATH"), help="petshop or nezha, and its folder: AC@1, AC@3, Avg@5")
+    look.add_argument("--onset", metavar="T", help="with --dataset known (default) or detected; with --import when it began")
+    look.add_argument("--case", metavar="FOLDER", help="a folder with incident.json, telemetry and what else is known")
+    look.add_argument("--import", dest="telemetry", metavar="NAME", help="imported telemetry; needs --entity, --metric and --onset")
+    look.add_argument("--entity", metavar="E", help="with --import: whose symptom it is")
+    look.add_argument("--metric", metavar="M", help="with --import: in which metric")
+    look.add_argument("--topology", metavar="FILE", help="with --import: what hangs on what, as source,target")
+    look.add_argument("--predictions", metavar="NAME", help="imported predictions: how sure one may be of each, learning from earlier ones")
+    verdict = commands.add("verdict", "incidents", "say what really caused an incident")
+    verdict.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
+    verdict.add_argument("incident", metavar="INCIDENT", help="its id in the run, such as incident-1")
+    verdict.add_argument("--cause", required=True, metavar="C", help="right, wrong (what was named), or the class of cause that it was")
+    verdict.add_argument("--entity", default="", metavar="E", help="who was to blame")
+    verdict.add_argument("--note", default="", help="how one knows, kept with it")
+    verdict.add_argument("--as", "--actor", dest="actor", metavar="NAME", help="who says so (default: the login name)")
 
 
 def _lists(commands: _Commands) -> None:

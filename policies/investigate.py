@@ -30,6 +30,7 @@ OURS: Final = PolicySet(
 ASKED: Final = 3
 # Seconds after an incident was opened at which it is looked into, growing as what is learnt slows down.
 AFTER_S: Final = (0.0, 120.0, 300.0, 600.0, 1_200.0, 2_400.0, 3_600.0)
+_MINUTE_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ def moments(incident: Incident, end_s: float) -> tuple[float, ...]:
     if left_s < 0.0:
         raise ValueError(f"incident {incident.incident_id} was opened at {incident.detected_s:g} s, after its run had ended")
     scale = min(1.0, left_s / AFTER_S[-1])
-    return tuple(dict.fromkeys(incident.detected_s + float(int(after_s * scale)) for after_s in AFTER_S))
+    # Telemetry comes by the minute: moments between are of no use where there are minutes enough.
+    step_s = _MINUTE_S if left_s >= len(AFTER_S) * _MINUTE_S else 1.0
+    after = [min(step_s * round(after_s * scale / step_s), left_s) for after_s in AFTER_S[:-1]]
+    return tuple(incident.detected_s + after_s for after_s in dict.fromkeys([*after, min(AFTER_S[-1], left_s)]))
 
 
 def as_of_words(incident: Incident, as_of_s: float) -> str:
@@ -128,6 +132,11 @@ def chosen(policy: PolicySet) -> PolicySet:
     catalogue.check(named, {})
     whole = catalogue.complete(named)
     return PolicySet(name=named.name, levers={name: whole.levers[name] for name in LEVERS})
+
+
+def confider(policy: PolicySet) -> Confider:
+    """Return who says how sure one may be, of a policy set."""
+    return _holders(policy).confider
 
 
 def _holders(policy: PolicySet) -> _Asked:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,8 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from twin.incidents.case import HISTORY, TABLES, Case, Incident
-from twin.store import files, long_file
+from twin.sources import imported_table
+from twin.store import files, long_file, stamps
 from twin.store.case_frames import TYPES, CaseFrames, LongReadings, small
 from twin.store.incidents_file import read as read_history
 
@@ -87,6 +89,55 @@ def of_tables(incident: Incident, tables: Mapping[str, Path], source: str, histo
         raise ValueError(f"a case needs telemetry: a file with {', '.join(TABLES['telemetry'][:4])}")
     frames = {name: long_file.read(path, name).lazy() for name, path in tables.items()}
     return Case(source, incident, frames, pl.DataFrame(schema=dict.fromkeys(HISTORY, pl.String)) if history is None else history, {})
+
+
+def of_import(name: str, home: Path, symptom: tuple[str, str], onset: str, topology: Path | None = None) -> tuple[Case, float]:
+    """Return a case over imported telemetry, and the time of its last reading: a symptom (entity, metric) that began at ``onset``.
+
+    ``onset`` is a date (UTC where it has no offset), or seconds as the telemetry counts them; times of the case count from the first
+    reading of dated telemetry. ``topology`` is a table of source, target. ValueError, one line, names what is not there.
+    """
+    path = home / "imports" / "telemetry" / f"{name}.parquet"
+    if not path.is_file():
+        have = sorted(each.stem for each in path.parent.glob("*.parquet"))
+        raise ValueError(f"no telemetry is imported as {name!r}; there is: {', '.join(have) or 'none, see `intentwin import telemetry`'}")
+    told = imported_table(path)
+    first_s, last_s = float(told["time_s"].min()), float(told["time_s"].max())  # type: ignore[arg-type]
+    start_s = first_s if first_s >= stamps.EPOCH_S else 0.0
+    onset_s = _onset(onset, start_s)
+    if not first_s - start_s <= onset_s <= last_s - start_s:
+        raise ValueError(f"--onset {onset}: outside the telemetry of {name}, which spans {last_s - first_s:,.0f} s; correct it")
+    parts = told.select(
+        (pl.col("time_s") - start_s).alias("time"),
+        pl.col("sensor").str.extract(r"^(.*)\.[^.]*$").alias("entity"),
+        pl.col("sensor").str.extract(r"([^.]*)$").alias("metric"),
+        "value",
+        pl.lit("").alias("unit"),
+    )
+    entity, metric = symptom
+    own = parts.filter(pl.col("entity") == entity)["metric"].unique().sort().to_list()
+    if metric not in own:
+        known = f"{entity} has {', '.join(own[:8])}" if own else f"entities are {', '.join(parts['entity'].unique().sort().to_list()[:8])}"
+        raise ValueError(f"telemetry {name} has no {metric!r} of {entity!r}; {known}")
+    frames = {"telemetry": parts.lazy()}
+    if topology is not None:
+        frames["topology"] = long_file.read(topology, "topology").lazy()
+    title = f"{metric} of {entity} is unusual"
+    incident = Incident(f"{name}-{entity}", title, "", "major", "", entity, metric, onset_s, onset_s, start_s + onset_s)
+    empty = pl.DataFrame(schema=dict.fromkeys(HISTORY, pl.String))
+    return Case(f"telemetry {name}", incident, frames, empty, {}), last_s - start_s
+
+
+def _onset(text: str, start_s: float) -> float:
+    try:
+        return float(text) - (start_s if float(text) >= stamps.EPOCH_S else 0.0)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"--onset {text!r} is no time; write 2024-04-07T06:00:00+02:00, or seconds as the telemetry has them") from None
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp() - start_s
 
 
 def _of(folder: Path, name: str) -> Path | None:
