@@ -16,7 +16,7 @@ LEAST_SHARE: Final = 0.005
 class Report:
     """What a unit says when it loses capacity and when it has it again: kinds of event, and their words.
 
-    {entity} is who says it, {percent} how much of its capacity is gone.
+    The first {} is who says it, the second how much of its capacity is gone.
     """
 
     lost: str
@@ -29,13 +29,13 @@ def _capacity(unit: str) -> Report:
     return Report(
         "capacity_lost",
         "capacity_back",
-        unit + " {entity} reports that {percent} % of its capacity is gone",
-        unit + " {entity} reports all of its capacity",
+        unit + " {} reports that {} % of its capacity is gone",
+        unit + " {} reports all of its capacity",
     )
 
 
 def _connection(name: str, noun: str) -> Report:
-    return Report(f"{name}_down", f"{name}_up", f"{noun} {{entity}} is down", f"{noun} {{entity}} is up again")
+    return Report(f"{name}_down", f"{name}_up", f"{noun} {{}} is down", f"{noun} {{}} is up again")
 
 
 # Injected faults that the unit which they strike knows of by itself: its controller or its driver says so, without knowing why. Events of
@@ -65,8 +65,8 @@ def reported(events: pl.LazyFrame) -> pl.LazyFrame:
     kinds = kind
     for fault, report in REPORTS.items():
         mine, percent = kind == fault, (value * 100.0).round(0).cast(pl.Int64).cast(pl.String)
-        lost = pl.lit(report.lost_words).str.replace("{entity}", entity, literal=True).str.replace("{percent}", percent, literal=True)
-        back = pl.lit(report.back_words).str.replace("{entity}", entity, literal=True)
+        lost = pl.format(report.lost_words, *[entity, percent][: report.lost_words.count("{}")])
+        back = pl.format(report.back_words, entity)
         told = pl.when(mine).then(pl.when(value > 0.0).then(lost).otherwise(back)).otherwise(told)
         kinds = pl.when(mine).then(pl.when(value > 0.0).then(pl.lit(report.lost)).otherwise(pl.lit(report.back))).otherwise(kinds)
     hidden = kind.is_in(sorted(INJECTED - set(REPORTS))) | kind.str.contains(_NOTES)

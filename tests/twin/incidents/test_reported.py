@@ -49,3 +49,13 @@ def test_what_domains_do_is_told_as_it_is(kind):
 @pytest.mark.parametrize("kind", ["replay_silent", "replay_out_of_reach", "no_such_device"])
 def test_the_twins_notes_on_itself_are_not_told(kind):
     assert told((60.0, "plant", kind, "row", "row-1", 1.0)).is_empty()
+
+
+def test_every_event_of_many_is_told_for_itself():
+    rows = [(float(at), "plant", kind, "unit", f"{kind}-{at}", 1.0) for at in range(3) for kind in (*FAULT_OWNERS, "rejected")]
+    found = told(*rows)
+    assert found.height == 3 * (len(REPORTS) + 1)
+    for row in found.filter(pl.col("kind") != "rejected").iter_rows(named=True):
+        # The place is named as it is; what happened to it is not.
+        assert row["entity_id"] in row["words"]
+    assert found.filter(pl.col("kind") == "rejected")["words"].to_list() == [f"rejected of unit rejected-{at}: 1.0" for at in range(3)]
