@@ -161,13 +161,17 @@ def plan(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any
 
 
 def investigate(spec: Mapping[str, Any], home: Path, report: Reporter) -> dict[str, Any]:
-    """Look into an incident of a stored run. Spec: run_id, incident_id, policy (JSON), again (a language model answers anew)."""
+    """Look into an incident of a stored run. Spec: run_id, incident_id, policy (JSON, ours where left out), moments_s (usual ones).
+
+    What does not answer the same way each time, a language model, is asked anew.
+    """
     from policies import investigate as asking
     from policies.policy import PolicySet
 
-    policy = PolicySet.model_validate(spec["policy"])
-    again = bool(spec.get("again"))
-    found = asking.investigate(spec["run_id"], spec["incident_id"], policy, home, progress=_stoppable(report), again=again)
+    policy = PolicySet.model_validate(spec["policy"]) if spec.get("policy") else asking.OURS
+    moments_s = [float(t_s) for t_s in spec.get("moments_s") or ()] or None
+    told = _stoppable(report)
+    found = asking.investigate(spec["run_id"], spec["incident_id"], policy, home, moments_s=moments_s, progress=told)
     return {"investigation_id": found.investigation_id}
 
 

@@ -120,9 +120,6 @@ def words(found: "Investigated") -> list[str]:
     """Return an investigation as lines: the incident, what was found last, and how that came about."""
     incident, last = found.incident, found.moments[-1]
     told = last.investigation
-    opened = (
-        f"{incident.detected_s:,.0f} s" if incident.began < 1e8 else f"{_stamp(incident.began + incident.detected_s - incident.onset_s)}"
-    )
     lines = [
         f"{incident.incident_id}  {incident.severity}  {printable(incident.title)}",
         f"{incident.entity_kind} {incident.entity_id}, {incident.metric}; opened {_opened(incident)}".strip(),
