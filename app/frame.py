@@ -129,6 +129,8 @@ def _strip(now: state.Context, run_id: str, view: str) -> None:
 
 def intent_bar() -> None:
     """Keep the way in at the foot of every page: a sentence becomes an intent and opens on its page."""
+    if words := state.suggested():
+        st.session_state["intent-bar"] = words
     with st.bottom:
         st.chat_input(
             "Say what you want, for example: keep GPUs in row 3 under 80 °C this afternoon and cut serving cost by 20 %",

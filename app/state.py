@@ -30,6 +30,7 @@ _KEPT: Final = "_context"
 _MIRROR: Final = "_context_in_url"
 _SAID: Final = "_said"
 _GO: Final = "_go"
+_SUGGESTED: Final = "_suggested"
 _NOWHEN: Final = Clock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -344,6 +345,16 @@ def say(text: str) -> None:
 def said() -> str:
     """Return that line and forget it."""
     return str(st.session_state.pop(_SAID, ""))
+
+
+def suggest(words: str) -> None:
+    """Have words written into the intent bar with the next run of the page; nothing is asked before somebody sends them."""
+    st.session_state[_SUGGESTED] = words
+
+
+def suggested() -> str:
+    """Return the words that are to be written into the intent bar, once."""
+    return str(st.session_state.pop(_SUGGESTED, ""))
 
 
 def go(view: str) -> None:

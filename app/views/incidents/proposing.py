@@ -29,12 +29,10 @@ def proposing(look: Looking) -> None:
         for place, offer in enumerate(offers):
             with st.container(key=f"decision-propose-{place}", gap="small"):
                 st.html(f'<p class="iw-said">{html.escape(offer.words)}</p><p class="iw-note">{html.escape(offer.why)}</p>')
-                st.button("Put it into the intent bar", key=f"incidents-propose-{place}", on_click=into_bar, args=(offer.words,))
-
-
-def into_bar(words: str) -> None:
-    """Write words into the intent bar; nothing is asked before somebody sends them."""
-    st.session_state["intent-bar"] = words
+                # The bar is outside of what a click on this page draws anew.
+                if st.button("Put it into the intent bar", key=f"incidents-propose-{place}"):
+                    state.suggest(offer.words)
+                    st.rerun()
 
 
 def offered(look: Looking) -> "tuple[Proposal, ...]":
