@@ -11,13 +11,15 @@ from typing import Any, Final
 import polars as pl
 
 from policies import embedding
+from policies.drill import Drilled
+from policies.drilled import labelled
 from twin.incidents import history, runbooks, team_tools
 from twin.incidents.case import Incident, Severity
 from twin.incidents.levers import Labelled, Prediction
 from twin.incidents.similar import Similar
 from twin.incidents.tools import TeamTool
 from twin.incidents.trajectory import Hypothesis, Investigation
-from twin.store import case_of_run, feedback, investigations, predictions_file, runs
+from twin.store import case_of_run, drills, feedback, investigations, predictions_file, runs
 from twin.store.investigations import Investigated
 from twin.store.ledger import Ledger
 from twin.store.records import Verdict
@@ -39,19 +41,19 @@ class Knowledge:
     basis: Mapping[str, Any]
 
 
-def known(home: Path, since: float, team: str = "", labelled: Iterable[Labelled] = ()) -> Knowledge:
+def known(home: Path, since: float, team: str = "") -> Knowledge:
     """Return what is known in a store to whoever looks into a case that begins at ``since`` (seconds since 1970).
 
     The history is a generated one that ends then, what was imported, and what operators said of incidents. Later things are in it too: it
     is the tools that show of it only what was known when an incident began. ``team`` is a folder of team tools, empty for the store's own.
-    ``labelled`` are more labels than operators gave. ValueError, one line, for a runbook or a tool that cannot be used.
+    Labels are those that operators gave, and of drills that were kept. ValueError, one line, for a runbook or a tool that cannot be used.
     """
     verdicts = _verdicts(home)
     own = imported(home)
     told = history.joined(generated(since), own)
     with_verdicts = feedback.history_with(told, verdicts, _incidents(verdicts, home), "this site")
     said = labels(verdicts, home)
-    everything = (*said, *labelled)
+    everything = (*said, *rehearsed(home))
     texts = runbooks.texts(_there(home / "runbooks"))
     tools = team_tools.read(Path(team) if team else _there(home / "tools"))
     similar = embedding.choose(home)
@@ -60,7 +62,7 @@ def known(home: Path, since: float, team: str = "", labelled: Iterable[Labelled]
         "history_imported": own.height,
         "history_operators": with_verdicts.height - told.height,
         "labels_operators": len(said),
-        "labels_other": len(everything) - len(said),
+        "labels_drills": len(everything) - len(said),
         "runbooks": len(texts),
         "team_tools": [each.tool.name for each in tools],
         "similar": similar.name,
@@ -100,6 +102,11 @@ def labels(verdicts: Iterable[Verdict], home: Path) -> tuple[Labelled, ...]:
         if label is not None:
             out.append(label)
     return tuple(out)
+
+
+def rehearsed(home: Path) -> tuple[Labelled, ...]:
+    """Return what was learnt in drills of this version of the code that are kept in a store, those to be fitted on alone."""
+    return tuple(label for told in drills.kept("fit", home) for label in labelled(Drilled.of(told)))
 
 
 def of_predictions(name: str, home: Path) -> list[tuple[Prediction, bool | None, float]]:

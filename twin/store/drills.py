@@ -28,5 +28,11 @@ def save(key: str, values: Mapping[str, Any], home: Path) -> None:
     aside.replace(path)
 
 
+def kept(use: str, home: Path) -> list[dict[str, Any]]:
+    """Return what this version of the code found in every drill of a use that it was asked about, by name."""
+    paths = sorted((home / "drills" / code_hash()).glob(f"*-{use}-*.json"))
+    return [found for path in paths if (found := load(path.stem, home)) is not None]
+
+
 def _path(key: str, home: Path) -> Path:
     return home / "drills" / code_hash() / f"{key}.json"
