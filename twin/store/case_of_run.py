@@ -79,7 +79,7 @@ def _incident(row: Mapping[str, Any], start: float) -> Incident:
         onset_s=float(row["onset_s"]),
         detected_s=float(row["t_s"]),
         began=start + float(row["onset_s"]),
-        affected=tuple(name for name in (row["affected"] or "").split(",") if name),
+        affected=tuple(name.strip() for name in (row["affected"] or "").split(",") if name.strip()),
     )
 
 
