@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cases import Found, gathered
 from app.report.judgement import Bound, Judged, Reader, bounds_of, judge
 from app.report.pairing import Held, Worlds, world_of
 from app.report.pod import design_of
@@ -42,6 +43,7 @@ class Evidence:
     today_run: StoredRun | None
     candidate_run: StoredRun | None
     design: Mapping[str, Any] | None = None
+    incidents: Mapping[str, Sequence[Found]] = field(default_factory=dict)
 
     @property
     def shown_run(self) -> StoredRun:
@@ -101,11 +103,14 @@ def _about(home: Path, run_id: str, given: list[Asked] | None) -> Evidence:
     run = load(home, run_id)
     held = next(item for item in (world.today, *world.candidates) if item is not None and run_id in item.run_ids.values())
     if held.is_today:
-        return Evidence(world, None, None, tuple(given or ()), run, None)
+        return Evidence(world, None, None, tuple(given or ()), run, None, incidents={"today": gathered(home, run_id)})
     asked = tuple(given) if given is not None else asked_of(home, world, held)
     judged = judge(world, held, bounds(asked, run), reader(home))
     today_id = world.today.run_ids.get(run.brief.seed) if world.today else None
-    return Evidence(world, held, judged, asked, load(home, today_id) if today_id else None, run, design_of(held, run, home))
+    today = load(home, today_id) if today_id else None
+    both = {"today": today_id, "candidate": run_id}
+    found = {role: gathered(home, each) for role, each in both.items() if each is not None}
+    return Evidence(world, held, judged, asked, today, run, design_of(held, run, home), found)
 
 
 def _tried(home: Path, intent_id: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from app.report.evidence import Asked, Evidence
 from app.report.figures import Figure, figures
 from app.report.functions import section as called
 from app.report.happened import Happening, happened
+from app.report.incidents import section as broke
 from app.report.judgement import NOTICEABLE_SHARE, Judged, Line, changes_words, recommendation
 from app.report.negotiation import NegotiationSection
 from app.report.negotiation import section as negotiated
@@ -64,6 +65,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
     lines = judged.lines if judged else ()
     sides = {role: run for role, run in (("today", evidence.today_run), ("candidate", evidence.candidate_run)) if run is not None}
     rows = tuple(row_of(line) for line in lines)
+    tabled = (called(sides), worked(sides), broke(evidence.incidents, evidence.shown_run.clock))
     return Story(
         title=title_of(evidence),
         recommendation=f"Recommended: roll out {judged.candidate.name}. {words}" if best and judged else words,
@@ -79,7 +81,7 @@ def tell(evidence: Evidence, notes: str = "") -> Story:
         happened=tuple(happened(sides)),
         pod=section(evidence.candidate_run or evidence.today_run, evidence.design),
         negotiation=negotiated(sides),
-        tabled=tuple(found for found in (called(sides), worked(sides)) if found is not None),
+        tabled=tuple(found for found in tabled if found is not None),
         checks=tuple(checks(evidence)),
         risks=tuple(risks(evidence)),
         approvals=tuple(approvals(evidence.asked)),

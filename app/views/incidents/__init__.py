@@ -4,7 +4,7 @@ from typing import Final
 
 import streamlit as st
 
-from app import jobs, parts, state
+from app import cases, jobs, parts, state
 from app.views.incidents import alike, answering, asking, believed, causes, certainty, listed, path, proposing, reading, steps
 from app.views.incidents.reading import Looking
 
@@ -84,9 +84,9 @@ def title(look: Looking) -> str:
         return f"{incident.incident_id}: {incident.title}; nobody has looked into it"
     if chosen is None:
         return f"{incident.incident_id}: {incident.title}; inconclusive, no cause is borne out"
-    first = reading.percent(reading.sure(moment)[reading.key_of(chosen)])
+    first = cases.percent(cases.sure(moment)[cases.key_of(chosen)])
     hedge = "inconclusive, perhaps " if moment.investigation.status == "inconclusive" else ""
-    return f"{incident.incident_id}: {hedge}{reading.named(chosen)}, {first} sure; {incident.title}"
+    return f"{incident.incident_id}: {hedge}{cases.named(chosen)}, {first} sure; {incident.title}"
 
 
 def under(look: Looking) -> str:

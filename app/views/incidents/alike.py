@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.quantity import grouped
 from app.charts.statements import count
 from app.views.incidents import reading
@@ -58,7 +58,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     like = row.get("similarity")
     return {
         "what": {"lead": str(row["incident_id"]), "text": str(row.get("title") or row.get("text") or "")},
-        "cause": reading.titled(str(row.get("cause") or "not known")),
+        "cause": cases.titled(str(row.get("cause") or "not known")),
         "checked": str(row.get("checked") or "–")[:240],
         "like": "–" if like is None else f"{like:.2f}",
     }
@@ -73,4 +73,4 @@ def title(found: pl.DataFrame) -> str:
     if causes.is_empty():
         return "What similar incidents were is not known"
     cause, many = causes.value_counts(sort=True).sort("count", "cause", descending=[True, False]).row(0)
-    return f"{many} of the {count(near.height, 'nearest incident')} {'was' if many == 1 else 'were'}: {reading.titled(cause)}"
+    return f"{many} of the {count(near.height, 'nearest incident')} {'was' if many == 1 else 'were'}: {cases.titled(cause)}"

@@ -5,9 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from app import desk, parts, state
-from app.views.incidents import reading
-from app.views.incidents.listed import standing
+from app import cases, desk, parts, state
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 from twin.incidents.causes import CAUSES
@@ -22,13 +20,13 @@ def answering(look: Looking) -> None:
     """Ask whether the named cause was right; the answer labels the case."""
     chosen = look.blamed
     last = look.said.get(look.incident.incident_id)
-    words = "What was the cause?" if chosen is None else f"Was it {reading.named(chosen)}?"
+    words = "What was the cause?" if chosen is None else f"Was it {cases.named(chosen)}?"
     with parts.panel(words, "incidents-answer"):
         if last is not None:
-            mark, said = standing(last)
+            mark, said = cases.standing(last)
             told = f"{parts.mark(mark, said)} said by {html.escape(last.actor)}" + (f": {html.escape(last.note)}" if last.note else "")
             st.html(f'<p class="iw-note">{told}</p>')
-        key = f"incidents-answer-{look.run_id}-{look.incident.incident_id}-{len(reading.every_verdict())}"
+        key = f"incidents-answer-{look.run_id}-{look.incident.incident_id}-{len(cases.verdicts(state.home()))}"
         options = [RIGHT, WRONG, UNTOLD] if chosen is not None else [WRONG, UNTOLD]
         answer = st.segmented_control("Answer", options, key=f"{key}-what", label_visibility="collapsed", width="stretch")
         if answer is None:
@@ -37,7 +35,7 @@ def answering(look: Looking) -> None:
         with st.form(f"{key}-form", border=False):
             if answer == WRONG:
                 names = [UNKNOWN, *(name for name in CAUSES if chosen is None or name != chosen.cause or CAUSES[name].entity_kind)]
-                st.selectbox("It was", names, format_func=lambda one: one if one == UNKNOWN else reading.titled(one), key=f"{key}-cause")
+                st.selectbox("It was", names, format_func=lambda one: one if one == UNKNOWN else cases.titled(one), key=f"{key}-cause")
                 st.text_input("Where (an entity, such as rack-36)", key=f"{key}-entity", max_chars=80)
             st.text_input("Note", key=f"{key}-note", max_chars=2000)
             st.text_input("Your name", value=desk.name(), key=f"{key}-name", max_chars=80)
@@ -67,7 +65,7 @@ def verdict_of(look: Looking, answer: str, cause: str, entity: str, words: str, 
     from policies.knowledge import known_at, predictor_of
 
     chosen = None if answer == UNTOLD else look.blamed
-    sure = reading.sure(look.moment).get(reading.key_of(chosen)) if look.moment is not None and chosen is not None else None
+    sure = cases.sure(look.moment).get(cases.key_of(chosen)) if look.moment is not None and chosen is not None else None
     right = answer == RIGHT and chosen is not None
     if chosen is not None and right:
         cause, entity = chosen.cause, chosen.entity_id

@@ -5,10 +5,9 @@ from functools import lru_cache
 
 import polars as pl
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.reliability import reliability_svg
 from app.charts.statements import count
-from app.views.incidents import reading
 from app.views.incidents.reading import FEWEST, Looking
 from app.views.workloads.lanes import note
 from app.widgets.talk import talk
@@ -21,7 +20,7 @@ from twin.store.records import Verdict
 def believed(look: Looking) -> None:
     """Draw how often the causes that people have judged were right, by how sure one was said to be of them."""
     del look
-    said = predictions(reading.every_verdict())
+    said = predictions(cases.verdicts(state.home()))
     measures, bins = of(tuple(said["confidence"].to_list()), tuple(said["right"].to_list()))
     words = title(measures)
     with parts.panel(words, "incidents-believed", data=said, png=bool(bins)):
@@ -54,7 +53,7 @@ def title(measures: Measures | None) -> str:
     """Return what a stated confidence is worth."""
     if measures is None:
         return "Uncalibrated: no labels yet"
-    said, right = reading.percent(measures.confidence_mean), reading.percent(measures.right_share)
+    said, right = cases.percent(measures.confidence_mean), cases.percent(measures.right_share)
     words = f"It says {said} on average, {right} were right"
     return words if measures.count >= FEWEST else f"Uncalibrated, {count(measures.count, 'label')}: {words[:1].lower()}{words[1:]}"
 

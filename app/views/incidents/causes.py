@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.statements import count
 from app.views.incidents import certainty, reading
 from app.views.incidents.reading import Looking
@@ -35,7 +35,7 @@ def causes(look: Looking) -> None:
         chosen = look.blamed
         if chosen is not None:
             cells = [_row(look, place) for place in range(len(found.hypotheses))]
-            rows(_HEADS, cells, state.colours(), key="incidents-causes-rows", chosen=reading.key_of(chosen), on_pick=_blame)
+            rows(_HEADS, cells, state.colours(), key="incidents-causes-rows", chosen=cases.key_of(chosen), on_pick=_blame)
             st.html(f'<p class="iw-note">{html.escape(chosen.mechanism)}</p>')
             said = sorted(chosen.statements, key=lambda each: not each.supports)
             if said:
@@ -55,8 +55,8 @@ def _row(look: Looking, place: int) -> dict[str, Any]:
     for_it = sum(one.supports for one in each.statements)
     since = f"{look.now.clock.at(each.onset_s):%H:%M}" if each.onset_s == each.onset_s else "–"
     return {
-        "id": reading.key_of(each), "cause": reading.named(each), "since": since,
-        "sides": f"▲ {for_it}  ▽ {len(each.statements) - for_it}", "sure": reading.percent(reading.sure(look.moment)[reading.key_of(each)]),
+        "id": cases.key_of(each), "cause": cases.named(each), "since": since,
+        "sides": f"▲ {for_it}  ▽ {len(each.statements) - for_it}", "sure": cases.percent(cases.sure(look.moment)[cases.key_of(each)]),
     }  # fmt: skip
 
 
@@ -82,4 +82,4 @@ def title(look: Looking) -> str:
         return "No cause is borne out by what is known"
     for_it = sum(one.supports for one in chosen.statements)
     against = len(chosen.statements) - for_it
-    return f"{count(for_it, 'statement').capitalize()} for {reading.named(chosen)}, {against or 'none'} against"
+    return f"{count(for_it, 'statement').capitalize()} for {cases.named(chosen)}, {against or 'none'} against"

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.certainty import NARROW, Line, Told, certainty_svg
 from app.views.incidents import reading
 from app.views.incidents.reading import Looking
@@ -33,7 +33,7 @@ def certainty(look: Looking) -> None:
         if not drawn:
             note("No moment named a cause that its evidence bears out: the data cannot tell. That is an answer, too.")
             return
-        chosen = "" if look.blamed is None else reading.key_of(look.blamed)
+        chosen = "" if look.blamed is None else cases.key_of(look.blamed)
         about = {"at_s": moment.as_of_s, "chosen": chosen}
         times = [each.as_of_s for each in shown.moments]
         clock, tokens = look.now.clock, state.colours()
@@ -54,11 +54,11 @@ def _go_to(t_s: str) -> None:
 
 def lines(shown: Investigated) -> list[Line]:
     """Return the causes that are drawn: those of the last moment, then those that once led; hues go by that order."""
-    at = [(moment.as_of_s, moment.investigation.hypotheses, reading.sure(moment)) for moment in shown.moments]
-    ranked = [reading.key_of(each) for each in at[-1][1]][:_MOST] if at else []
-    led = [reading.key_of(found[0]) for _, found, _ in at if found]
+    at = [(moment.as_of_s, moment.investigation.hypotheses, cases.sure(moment)) for moment in shown.moments]
+    ranked = [cases.key_of(each) for each in at[-1][1]][:_MOST] if at else []
+    led = [cases.key_of(found[0]) for _, found, _ in at if found]
     keys = list(dict.fromkeys([*ranked, *led]))[: _MOST + _WORST]
-    words = {reading.key_of(each): reading.named(each) for _, found, _ in at for each in found}
+    words = {cases.key_of(each): cases.named(each) for _, found, _ in at for each in found}
     points = {key: tuple((t_s, shares[key]) for t_s, _, shares in at if key in shares) for key in keys}
     return [Line(key, _short(words[key]), place, points[key]) for place, key in enumerate(keys)]
 
@@ -77,7 +77,7 @@ def told(shown: Investigated, drawn: Sequence[Line], clock: Clock) -> list[Told]
     """Return, of each cause that is drawn and each moment, what was said for it and against it that was not said before."""
     found, known = [], set[tuple[str, str, bool]]()
     for moment in shown.moments:
-        by_key = {reading.key_of(each): each for each in moment.investigation.hypotheses}
+        by_key = {cases.key_of(each): each for each in moment.investigation.hypotheses}
         for line in drawn:
             for supports in (True, False):
                 said = [each for each in _of(by_key.get(line.key)) if each.supports is supports]
@@ -104,8 +104,8 @@ def title(shown: Investigated, drawn: Sequence[Line]) -> str:
     if points[-1][0] < shown.moments[-1].as_of_s:
         return f"{first.words} is not named any more"
     if len(points) == 1 or abs(was - now) < 0.005:
-        return f"{first.words}: {reading.percent(now)} sure" + (" from the first moment on" if len(points) == len(shown.moments) else "")
-    return f"Evidence {'raised' if now > was else 'lowered'} {first.words} from {reading.percent(was)} to {reading.percent(now)}"
+        return f"{first.words}: {cases.percent(now)} sure" + (" from the first moment on" if len(points) == len(shown.moments) else "")
+    return f"Evidence {'raised' if now > was else 'lowered'} {first.words} from {cases.percent(was)} to {cases.percent(now)}"
 
 
 def sure_words(look: Looking) -> str:
@@ -122,14 +122,14 @@ def table(shown: Investigated) -> pl.DataFrame:
     """Return what *Data* shows: a row a moment and cause."""
     rows = []
     for moment in shown.moments:
-        shares = reading.sure(moment)
+        shares = cases.sure(moment)
         said = dict(enumerate(moment.confidence))
         for place, each in enumerate(moment.investigation.hypotheses):
             sides = Counter(one.supports for one in each.statements)
             rows.append(
                 {
                     "as_of_s": moment.as_of_s, "rank": place + 1, "cause": each.cause, "entity": each.entity_id,
-                    "confidence": shares[reading.key_of(each)], "score": each.score, "calibrated": place in said and said[place].calibrated,
+                    "confidence": shares[cases.key_of(each)], "score": each.score, "calibrated": place in said and said[place].calibrated,
                     "labels": said[place].labels if place in said else 0, "supporting": sides[True], "contradicting": sides[False],
                     "status": moment.investigation.status,
                 }

@@ -6,16 +6,15 @@ from typing import Final
 import polars as pl
 import streamlit as st
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.case_list import Card, case_list_svg
-from app.charts.marks import State
 from app.charts.statements import count
 from app.views.incidents import reading
 from app.views.incidents.reading import Looking
 from app.views.memory.controls import select
 from app.widgets.talk import talk
 from twin.incidents.case import Incident
-from twin.store.records import Verdict
+from twin.store import investigations
 
 _SHOWN: Final = 8
 _LINES: Final = 6
@@ -50,14 +49,12 @@ def open_incident(incident_id: str) -> None:
     if incident_id == state.case().get("incident"):
         return
     state.set_case(incident=incident_id, blamed=None, evidence=None)
-    found = reading.newest(str(state.home()), state.context().run_id or "", _ids())
+    found = cases.newest(str(state.home()), _ids())
     if incident_id in found:
         state.set_t(found[incident_id].moments[-1].as_of_s)
 
 
 def _ids() -> tuple[str, ...]:
-    from twin.store import investigations
-
     return investigations.of_run(state.context().run_id or "", state.home())
 
 
@@ -72,29 +69,14 @@ def card(look: Looking, incident: Incident) -> Card:
     """Return an incident as a card."""
     found = look.found.get(incident.incident_id)
     moment = None if found is None else found.moments[-1]
-    shares = {} if moment is None else reading.sure(moment)
-    mark, words = standing(look.said.get(incident.incident_id))
+    shares = {} if moment is None else cases.sure(moment)
+    mark, words = cases.standing(look.said.get(incident.incident_id))
     if mark == "broken":
         found_words = {"confirmed": "evidence confirms", "likely": "likely", "inconclusive": "inconclusive"}
         words = f"{words} · {found_words[moment.investigation.status] if moment else 'not looked into'}"
-    sure = reading.percent(next(iter(shares.values()))) if shares else ""
+    sure = cases.percent(next(iter(shares.values()))) if shares else ""
     small = f"{incident.incident_id} · {_when(look, incident)} · {incident.severity}"
     return Card(incident.incident_id, small, incident.title, mark, words, sure)
-
-
-def standing(said: Verdict | None) -> tuple[State, str]:
-    """Return the state of an incident by the last word on it, as mark and words.
-
-    >>> standing(None)
-    ('broken', 'open')
-    """
-    if said is None:
-        return "broken", "open"
-    if said.right:
-        return "met", "confirmed"
-    if said.cause:
-        return "at risk", f"wrong: {reading.titled(said.cause)}"
-    return ("at risk", "wrong") if said.predicted_cause else ("waiting", "inconclusive")
 
 
 def _when(look: Looking, incident: Incident) -> str:
@@ -109,7 +91,7 @@ def table(look: Looking) -> pl.DataFrame:
             {
                 "incident_id": each.incident_id, "detected_s": each.detected_s, "onset_s": each.onset_s, "severity": each.severity,
                 "title": each.title, "text": each.text, "entity": each.entity_id, "metric": each.metric,
-                "affected": ", ".join(each.affected), "state": standing(look.said.get(each.incident_id))[1],
+                "affected": ", ".join(each.affected), "state": cases.standing(look.said.get(each.incident_id))[1],
             }
             for each in look.incidents
         ]

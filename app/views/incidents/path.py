@@ -8,10 +8,10 @@ from typing import Final
 
 import polars as pl
 
-from app import parts, state
+from app import cases, parts, state
 from app.charts.causal_path import Beside, Stop, causal_path_svg
 from app.charts.quantity import grouped
-from app.views.incidents import certainty, reading
+from app.views.incidents import certainty
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 from app.widgets.talk import talk
@@ -27,7 +27,7 @@ def path(look: Looking) -> None:
         return
     found = stops(look, chosen)
     words = title(look, chosen, found)
-    hue = next((line.hue for line in certainty.lines(look.shown) if line.key == reading.key_of(chosen)), 0) if look.shown else 0
+    hue = next((line.hue for line in certainty.lines(look.shown) if line.key == cases.key_of(chosen)), 0) if look.shown else 0
     names = ", ".join(f"'{stop.entity_id.replace(chr(39), chr(39) * 2)}'" for stop in found)
     with parts.panel(words, "incidents-path", sql=_SQL.format(run_id=look.run_id, names=names), data=lambda: _edges(look, found), png=True):
         if len(found) < 2:
@@ -75,7 +75,7 @@ def stops(look: Looking, chosen: Hypothesis) -> list[Stop]:
         if place == len(names) - 1:
             words = f"{words}: {look.incident.metric}" if words else look.incident.metric
         elif place == 0:
-            words = reading.titled(chosen.cause)
+            words = cases.titled(chosen.cause)
         found.append(
             Stop(
                 name, words, said.get(name, f"{name}: {words}"), edge=siblings.get(name, ""), cites=" ".join(cites.get(name, ())[:2]),

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import parts, state
+from app import cases, parts, state
 from app.site import OtherFleet, fleet_of
-from app.views.incidents import reading
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 
@@ -61,4 +60,4 @@ def why_none(look: Looking) -> str:
     assert look.blamed is not None
     if look.moment.investigation.status == "inconclusive":
         return "The investigation is inconclusive: what is not known to be the cause is not guarded against."
-    return unpreventable(look.blamed.cause) if look.blamed.cause else reading.titled(look.blamed.cause)
+    return unpreventable(look.blamed.cause) if look.blamed.cause else cases.titled(look.blamed.cause)

@@ -3,21 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from app import state
+from app import cases, state
 from twin.clock import Clock
 from twin.incidents.case import Incident
-from twin.incidents.causes import CAUSES
 from twin.incidents.trajectory import Hypothesis
 from twin.store import investigations
-from twin.store.case_of_run import incidents_of
 from twin.store.investigations import Evidence, Investigated, Moment
-from twin.store.ledger import Ledger
 from twin.store.records import Verdict
 
 SEVERITIES: Final = ("critical", "major", "minor")
@@ -51,22 +46,22 @@ class Looking:
             return None
         named = self.moment.investigation.hypotheses
         wanted = state.case().get("blamed", "")
-        return next((each for each in named if key_of(each) == wanted), named[0] if named else None)
+        return next((each for each in named if cases.key_of(each) == wanted), named[0] if named else None)
 
 
 def has_any(run_id: str) -> bool:
     """Return whether a run opened incidents."""
-    return bool(run_id) and bool(incidents(str(state.home()), run_id))
+    return bool(run_id) and bool(cases.incidents(str(state.home()), run_id))
 
 
 def looking() -> Looking:
     """Return what the URL asks to look at: of the incidents that nobody has answered the worst where it names none."""
-    now, home = state.context(), str(state.home())
+    now, home = state.context(), state.home()
     run_id = now.run_id or ""
-    every, said = incidents(home, run_id), verdicts(run_id)
+    every, said = cases.incidents(str(home), run_id), cases.last_words(cases.verdicts(home), run_id)
     asked = state.case().get("incident", "")
     incident = next((each for each in every if each.incident_id == asked), None) or first(every, said)
-    found = newest(home, run_id, tuple(investigations.of_run(run_id, Path(home))))
+    found = cases.newest(str(home), investigations.of_run(run_id, home))
     shown = found.get(incident.incident_id)
     return Looking(now, run_id, every, incident, found, shown, moment_at(shown, now.t_s), said)
 
@@ -84,75 +79,6 @@ def moment_at(shown: Investigated | None, t_s: float) -> Moment | None:
     return before[-1] if before else shown.moments[-1]
 
 
-@lru_cache(maxsize=32)
-def incidents(home: str, run_id: str) -> tuple[Incident, ...]:
-    """Return the incidents of a run, the newest first."""
-    return tuple(sorted(incidents_of(run_id, Path(home)), key=lambda each: (-each.detected_s, each.incident_id)))
-
-
-@lru_cache(maxsize=32)
-def newest(home: str, run_id: str, ids: tuple[str, ...]) -> Mapping[str, Investigated]:
-    """Return the newest investigation of each incident of a run. One that cannot be read is as if it were not there."""
-    del run_id
-    found: dict[str, Investigated] = {}
-    for name in ids:
-        try:
-            each = stored(home, name)
-        except ValueError:
-            continue
-        found[each.incident.incident_id] = each
-    return found
-
-
-@lru_cache(maxsize=256)
-def stored(home: str, investigation_id: str) -> Investigated:
-    """Return an investigation, read once."""
-    return investigations.load(investigation_id, Path(home))
-
-
-def verdicts(run_id: str) -> dict[str, Verdict]:
-    """Return the last word on each incident of a run."""
-    return {each.incident_id: each for each in every_verdict() if each.run_id == run_id}
-
-
-def every_verdict() -> tuple[Verdict, ...]:
-    """Return all that was said of named causes, oldest first."""
-    ledger = state.home() / "ledger.duckdb"
-    return _verdicts(str(state.home()), ledger.stat().st_mtime_ns) if ledger.is_file() else ()
-
-
-@lru_cache(maxsize=8)
-def _verdicts(home: str, stamp: int) -> tuple[Verdict, ...]:
-    del stamp
-    with Ledger(Path(home)).transaction() as ledger:
-        return tuple(ledger.verdicts())
-
-
-def key_of(hypothesis: Hypothesis) -> str:
-    """Return by what a cause is known from moment to moment: its class and whom it strikes."""
-    return f"{hypothesis.cause}@{hypothesis.entity_id}"
-
-
-def sure(moment: Moment) -> dict[str, float]:
-    """Return how sure one may be of each cause of a moment; the investigator's own score where nobody was asked about it."""
-    told = dict(enumerate(moment.confidence))
-    return {
-        key_of(each): told[place].confidence if place in told else each.score if each.confidence is None else each.confidence
-        for place, each in enumerate(moment.investigation.hypotheses)
-    }
-
-
-def titled(cause: str) -> str:
-    """Return a class of cause in words; what is no class of ours as it stands."""
-    return CAUSES[cause].title if cause in CAUSES else cause.replace("_", " ") or "a cause of no known class"
-
-
-def named(hypothesis: Hypothesis) -> str:
-    """Return a cause in words: what, and where."""
-    title = titled(hypothesis.cause)
-    return f"{title}, {hypothesis.entity_id}" if hypothesis.entity_id else title
-
-
 def timed(text: str, clock: Clock) -> str:
     """Return a text in which moments of the run stand as the site's clock has them: from ten minutes on, where they can be told.
 
@@ -166,11 +92,6 @@ def timed(text: str, clock: Clock) -> str:
 
     text = _SPAN.sub(lambda found: f"from {at(found[1])} to {at(found[2])}", text)
     return _MOMENT.sub(lambda found: f"{found[1]}{at(found[2])}", text)
-
-
-def percent(share: float) -> str:
-    """Return a confidence as it is read; nobody is sure to a tenth of a percent."""
-    return f"{100 * share:.0f}\u00a0%"
 
 
 def cited(moment: Moment, evidence_id: str) -> Evidence | None:
