@@ -31,6 +31,7 @@ ASKED: Final = 3
 # Seconds after an incident was opened at which it is looked into, growing as what is learnt slows down.
 AFTER_S: Final = (0.0, 120.0, 300.0, 600.0, 1_200.0, 2_400.0, 3_600.0)
 _MINUTE_S: Final = 60.0
+_FEWEST: Final = 6
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ def moments(incident: Incident, end_s: float) -> tuple[float, ...]:
     if left_s < 0.0:
         raise ValueError(f"incident {incident.incident_id} was opened at {incident.detected_s:g} s, after its run had ended")
     scale = min(1.0, left_s / AFTER_S[-1])
-    # Telemetry comes by the minute: moments between are of no use where there are minutes enough.
-    step_s = _MINUTE_S if left_s >= len(AFTER_S) * _MINUTE_S else 1.0
-    after = [min(step_s * round(after_s * scale / step_s), left_s) for after_s in AFTER_S[:-1]]
-    return tuple(incident.detected_s + after_s for after_s in dict.fromkeys([*after, min(AFTER_S[-1], left_s)]))
+    # Telemetry comes by the minute: moments between are of use only where there are not minutes enough.
+    after = {min(_MINUTE_S * round(after_s * scale / _MINUTE_S), left_s) for after_s in AFTER_S[:-1]} | {min(AFTER_S[-1], left_s)}
+    if len(after) < _FEWEST:
+        after = {float(left_s * part // _FEWEST) for part in range(_FEWEST)} | {left_s}
+    return tuple(incident.detected_s + after_s for after_s in sorted(after))
 
 
 def as_of_words(incident: Incident, as_of_s: float) -> str:

@@ -70,8 +70,8 @@ def score(investigated: Investigated, home: Path) -> Scored | None:
     if "topology" not in paths or "incidents" not in paths:
         return None
     truths = _truths(paths, incident)
-    judged = tuple(_judged(moment.as_of_s, moment.investigation, truths) for moment in investigated.moments)
-    return Scored(truths, any(each.provable for each in truths), incident.onset_s, judged)
+    moments = tuple(judged(moment.as_of_s, moment.investigation, truths) for moment in investigated.moments)
+    return Scored(truths, any(each.provable for each in truths), incident.onset_s, moments)
 
 
 def metrics(scored: Iterable[Scored]) -> dict[str, float]:
@@ -100,7 +100,8 @@ def right(hypothesis: Hypothesis, truths: Iterable[Truth]) -> bool:
     return any(hypothesis.cause == each.cause and hypothesis.entity_id in (each.entity_id, *each.also_right) for each in truths)
 
 
-def _judged(as_of_s: float, found: Investigation, truths: tuple[Truth, ...]) -> Judged:
+def judged(as_of_s: float, found: Investigation, truths: tuple[Truth, ...]) -> Judged:
+    """Hold what was found as of one moment against the faults that its incident hangs on."""
     ranks = [rank for rank, hypothesis in enumerate(found.hypotheses, start=1) if right(hypothesis, truths)]
     first = found.hypotheses[0] if found.hypotheses else None
     accused = found.status != "inconclusive" and first is not None
