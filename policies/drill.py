@@ -16,6 +16,7 @@ from policies import catalogue, composing, embedding, pool
 from policies.policy import TODAY, Schedule
 from policies.system import Surroundings
 from twin import sources
+from twin.chance import stream
 from twin.clock import DAY_S, Clock
 from twin.faults import Fault
 from twin.fleet_file import named
@@ -36,7 +37,7 @@ OURS: Final = "react_rca"
 HOLDERS: Final = (OURS, "nearest", "retrieval_k10", "no_tools", "loudest")
 # These look for the place, so that theirs must be right too; the others name a class of cause alone.
 LOOK_FOR_PLACE: Final = frozenset({OURS, "loudest"})
-# An operator asks this long after the incident was opened; a fault that opened none for so long opens none. Proposed.
+# An operator asks this long after the incident was opened, and this long after the fault began at the latest. Proposed.
 ASKED_AFTER_S: Final = 1_200.0
 _WATCHED_S: Final = 2_400.0
 # The history: incidents of other sites, all resolved before the first drill; so many classes of cause it has never seen.
@@ -47,6 +48,9 @@ _UNSEEN_KINDS: Final = 5
 _KNOWN_AFTER_S: Final = DAY_S
 # What looked like a cause may have ended so long before the incident.
 _LINGERS_S: Final = 600.0
+# Where nothing can be proven and no alert rang, users complain all the same, this long after they noticed.
+COMPLAINT: Final = "complaint-"
+_COMPLAINED_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What came of a drill. ``incident`` None: nobody noticed. ``known`` is when its cause was known, seconds since 1970."""
+    """What came of a drill. ``incident`` None: nobody noticed, though data can prove it. ``known`` is when its cause was known, seconds since 1970."""
 
     key: str
     kind: str
@@ -134,14 +138,14 @@ def _asked(question: Question, cancel: pool.Cancel | None) -> Drilled:
     drill = drawn(raw, named(str(raw["fleet"])), question.use, question.number, question.seed)
     truth, scenario = drill.truth, read(drill.scenario)
     begin_s = process_time()
-    until_s = 300.0 * -(-(truth.onset_s + _WATCHED_S + ASKED_AFTER_S) // 300.0)
+    until_s = 300.0 * -(-(truth.onset_s + _WATCHED_S) // 300.0)
     done = simulate(scenario, composing.phases(Schedule.of(TODAY), scenario), until_s=min(until_s, scenario.horizon_s), cancel=cancel)
     simulated_s = process_time() - begin_s
-    known = Clock.of(datetime.fromisoformat(done.manifest["start"]), done.manifest["timezone"]).start.timestamp() + _KNOWN_AFTER_S
+    known = _start(done.manifest) + _KNOWN_AFTER_S
     past, held = _history(question.base, question.seed)
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
         runs.save(done, Path(folder))
-        incident = _of_drill(drill, done.run_id, Path(folder))
+        incident = of_drill(drill, done.run_id, Path(folder)) or _complaint(drill, done.manifest, question.seed)
         said: tuple[Said, ...] = ()
         if incident is not None:
             case = case_of_run.read(done.run_id, Path(folder), incident, past, runbooks.texts())
@@ -178,7 +182,7 @@ def _similar(home: Path) -> Similar:
     return embedding.choose(home)
 
 
-def _of_drill(drill: Drill, run_id: str, home: Path) -> Incident | None:
+def of_drill(drill: Drill, run_id: str, home: Path) -> Incident | None:
     """Return the first incident after the fault that hangs on it, else the first after it; without a fault the first one."""
     opened = case_of_run.incidents_of(run_id, home)
     if drill.fault is None:
@@ -187,6 +191,32 @@ def _of_drill(drill: Drill, run_id: str, home: Path) -> Incident | None:
     topology = pl.read_parquet(runs.table_paths(run_id, home)["topology"]).select(pl.col("source", "target").cast(pl.String))
     hanging = _above(topology, {drill.truth.entity_id, *drill.truth.also_right})
     return next((each for each in after if each.entity_id in hanging), next(iter(after), None))
+
+
+def _complaint(drill: Drill, manifest: Mapping[str, Any], seed: int) -> Incident | None:
+    """Return what a user complains of where no alert rang and there is nothing that data could prove; None where there is."""
+    if drill.truth.provable:
+        return None
+    services = [each["id"] for each in drill.scenario["incidents"]["services"] if each.get("rate_per_s", 0.0) > 0.0]
+    name = str(services[int(stream(seed, "policies", "complaints", str(drill.scenario["name"])).integers(len(services)))])
+    onset_s = drill.truth.onset_s
+    return Incident(
+        incident_id=f"{COMPLAINT}{drill.number}",
+        title=f"Users say that {name} is slow",
+        text=f"Several users say that {name} has been slow for some minutes. No alert rang.",
+        severity="minor",
+        entity_kind="service",
+        entity_id=name,
+        metric="services.latency_p99_s",
+        onset_s=onset_s,
+        detected_s=onset_s + _COMPLAINED_S,
+        began=_start(manifest) + onset_s,
+        affected=(name,),
+    )
+
+
+def _start(manifest: Mapping[str, Any]) -> float:
+    return Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"]).start.timestamp()
 
 
 def _above(topology: pl.DataFrame, culprits: set[str]) -> set[str]:
@@ -247,11 +277,11 @@ def _first(found: Investigation) -> tuple[list[tuple[str, str]], float]:
 def _answers(drill: Drill, incident: Incident) -> set[tuple[str, str]]:
     """Return causes and places that are right answers.
 
-    Where the fault is not one that data can prove, what only looked like a cause may well have been this incident's.
+    Where the fault is not one that data can prove, what only looked like a cause may well have been what rang.
     """
     truth = drill.truth
     out = {(truth.cause, place) for place in (truth.entity_id, *truth.also_right)} if drill.fault is not None else set()
-    if not truth.provable:
+    if not truth.provable and not incident.incident_id.startswith(COMPLAINT):
         faults = [Fault.model_validate(each) for each in drill.scenario["faults"]]
         active = [each for each in faults if each.from_s <= incident.onset_s <= (each.until_s or incident.onset_s) + _LINGERS_S]
         out |= {(cause_of(each), entity_of(each)) for each in active}

@@ -7,13 +7,28 @@ from typing import Any, Final
 import polars as pl
 
 from policies.systems.react_rca import candidates
-from policies.systems.react_rca.candidates import LATE_S
-from policies.systems.react_rca.hypotheses import CHANGE_S, Seen, Suspect, form, neighbours, order, ruled_out, turned, weakened
+from policies.systems.react_rca.candidates import LATE_S, MOVED
+from policies.systems.react_rca.hypotheses import (
+    CHANGE_S,
+    MOST,
+    POLICY_CHANGE,
+    Seen,
+    Suspect,
+    form,
+    neighbours,
+    order,
+    ruled_out,
+    turned,
+    weakened,
+)
 from policies.systems.react_rca.knobs import ReactRcaKnobs
+from policies.systems.react_rca.rivals import settled
 from policies.systems.react_rca.trace import Trace, rows_of
+from twin.incidents.case import Incident
 from twin.incidents.causes import CAUSES
 from twin.incidents.levers import InvestigationObservation
-from twin.incidents.trajectory import Investigation, Statement, Status
+from twin.incidents.tools import MOST_ROWS
+from twin.incidents.trajectory import Hypothesis, Investigation, Statement, Status
 
 DRIVER: Final = "embedded"
 # A leading cause below the first is no answer; two within the second of each other are equal; from the third on, with the fourth as lead
@@ -26,6 +41,9 @@ _REFUTED: Final = 0.3
 _UNMOVED: Final = 0.85
 _UNCOVERED: Final = 0.9
 _EACH: Final = 40
+_JUST_S: Final = 60.0
+# What reads as one figure over many servers: the cause may lie in one of them.
+_WHOLES: Final = frozenset(("row", "rack", "aisle"))
 
 
 class Embedded:
@@ -37,14 +55,16 @@ class Embedded:
         self._tools = seen.tools
         self._trace = Trace(seen.tools)
         self._cut = False
+        # Where the looking begins: of an aggregate its worst part.
+        self._at = seen.incident
 
     def investigate(self, holder: str) -> Investigation:
         """Return the draft; the verifier has not seen it yet."""
         seen, wide = self._look()
-        formed = form(seen)
+        formed = _formed(seen)
         if self._cut:
             seen = self._follow(seen, formed)
-            formed = form(seen)
+            formed = _formed(seen)
         looked, similar = self._tell_apart(formed), tuple(seen.history["incident_id"].to_list())
         suspects = [item for item in looked if not item.onset_s > self._incident.onset_s + LATE_S]
         status, why = verdict(seen, suspects)
@@ -54,7 +74,7 @@ class Embedded:
             f"{_named(item)}: it began at {item.onset_s:.0f} s, after the symptom ({scan})" for item in looked if item not in suspects
         ]
         excluded += [f"{_named(item)}: {note}" for item in looked for note in item.notes]
-        found = tuple(item.hypothesis() for item in suspects)
+        found = tuple(self._led(seen, item.hypothesis()) for item in suspects)
         self._submit(found, status, why)
         return Investigation(
             incident_id=self._incident.incident_id,
@@ -75,11 +95,12 @@ class Embedded:
     def _look(self) -> tuple[Seen, pl.DataFrame]:
         """Gather what the tools know around the onset."""
         incident, call = self._incident, self._trace.call
-        who, metric = incident.entity_id, incident.metric
         from_s = max(incident.onset_s - self._knobs.lead_s, 0.0)
         to_s, normal_s = self._tools.as_of_s, max(from_s - self._knobs.normal_s, 0.0)
         around = {"from_s": from_s, "to_s": to_s}
-        call(f"An incident: {who}. Expected: what the symptom is, where and since when.", "incident_details", {})
+        call(f"An incident: {incident.entity_id}. Expected: what the symptom is, where and since when.", "incident_details", {})
+        self._at = incident = self._part(from_s, to_s, normal_s)
+        who, metric = incident.entity_id, incident.metric
         graph = call(
             f"Seen: {metric} of {who} since {incident.onset_s:.0f} s. Expected: whatever caused it is something that {who} hangs on.",
             "topology",
@@ -112,9 +133,50 @@ class Embedded:
             "anomaly_scan",
             {**asked, "each": 5},
         )
+        since = call(
+            f"What was before the onset blurs what came. Expected: since {incident.onset_s:.0f} s alone it is clear who is asked for more.",
+            "anomaly_scan",
+            {
+                "from_s": max(min(incident.onset_s - _JUST_S, to_s - _JUST_S), normal_s + 1.0),
+                "to_s": to_s,
+                "normal_from_s": normal_s,
+                "cone_of": who,
+                "each": MOST_ROWS,
+            },
+        )
         cited = {"scan": scan.evidence_id, "events": events.evidence_id, "changes": changes.evidence_id}
-        seen = Seen(incident, rows_of(graph), rows_of(scan), rows_of(events), rows_of(changes), rows_of(history), cited)
+        seen = Seen(incident, rows_of(graph), rows_of(scan), rows_of(events), rows_of(changes), rows_of(history), cited, rows_of(since))
         return seen, rows_of(wide)
+
+    def _part(self, from_s: float, to_s: float, normal_s: float) -> Incident:
+        """Return the incident as its worst part has it, where the symptom is a figure over many servers; else as it is."""
+        incident, call = self._incident, self._trace.call
+        if incident.entity_kind not in _WHOLES:
+            return incident
+        who, column = incident.entity_id, incident.metric.partition(".")[2]
+        graph = rows_of(
+            call(f"{who} is a sum. Expected: one of its servers shows more than the others.", "topology",
+                 {"entity": who, "direction": "depended_on_by", "hops": 3})
+        )  # fmt: skip
+        servers = sorted(set(graph.filter(pl.col("source_kind") == "server")["source"].to_list())) if graph.height else []
+        if not servers:
+            return incident
+        asked = {"from_s": from_s, "to_s": to_s, "normal_from_s": normal_s, "entities": servers, "each": MOST_ROWS}
+        scan = candidates.strengths(
+            rows_of(call(f"{len(servers)} servers are in {who}. Expected: {column} moved there.", "anomaly_scan", asked))
+        )
+        moved = scan.filter((pl.col("metric") == f"servers.{column}") & (pl.col("strength") >= MOVED))
+        if moved.is_empty():
+            return incident
+        worst = moved.sort((pl.col("after") - pl.col("before")).abs(), "entity", descending=[True, False]).row(0, named=True)
+        return replace(incident, entity_id=str(worst["entity"]), entity_kind="server", metric=str(worst["metric"]))
+
+    def _led(self, seen: Seen, hypothesis: Hypothesis) -> Hypothesis:
+        """Return a hypothesis with its way to the symptom itself, where the looking began at a part of that."""
+        if self._at is self._incident:
+            return hypothesis
+        path = candidates.path_of(seen.topology, self._incident.entity_id, hypothesis.entity_id)
+        return replace(hypothesis, path=path)
 
     def _follow(self, seen: Seen, suspects: Sequence[Suspect]) -> Seen:
         """Ask around the first two suspects where what the symptom hangs on was too long for one answer.
@@ -125,7 +187,7 @@ class Embedded:
         for entity in dict.fromkeys(item.candidate.entity for item in suspects[:2]):
             for direction in ("depends_on", "depended_on_by"):
                 reply = self._trace.call(
-                    f"What {self._incident.entity_id} hangs on was cut off. Expected: what moved around {entity} hangs together.",
+                    f"What {self._at.entity_id} hangs on was cut off. Expected: what moved around {entity} hangs together.",
                     "topology",
                     {"entity": entity, "direction": direction, "hops": 12},
                 )
@@ -166,7 +228,7 @@ class Embedded:
 
     def _reaches(self, suspect: Suspect) -> Suspect:
         """Find the way of a cause to the symptom where the topology was too long, and whether it reaches all that suffers."""
-        who, entity = self._incident.entity_id, suspect.candidate.entity
+        who, entity = self._at.entity_id, suspect.candidate.entity
         if not suspect.candidate.path:
             reply = self._trace.call(
                 f"{_named(suspect)} leads. Expected: a way from it to {who}.",
@@ -177,9 +239,10 @@ class Embedded:
             suspect = replace(suspect, candidate=replace(suspect.candidate, path=path))
         reply = self._trace.call(f"{_named(suspect)} leads. If so, all that suffers hangs on it.", "blast_radius", {"entity": entity})
         reached = set(rows_of(reply)["entity"].to_list()) | {entity}
-        if len(reached) < 2:
+        # A policy decides everywhere, whatever hangs on what.
+        if len(reached) < 2 or suspect.cause == POLICY_CHANGE:
             return suspect
-        outside = sorted(set(self._incident.affected) - reached)
+        outside = sorted(set(self._incident.affected) - reached - ({self._incident.entity_id} if self._at is not self._incident else set()))
         if who not in reached:
             return weakened(suspect, _REFUTED, f"{who} does not hang on it")
         if outside:
@@ -193,6 +256,10 @@ class Embedded:
     def _submit(self, found: Sequence[Any], status: Status, why: str) -> None:
         told = [{"entity": item.entity_id, "cause": item.cause, "score": item.score} for item in found]
         self._trace.note(f"{status}: {why}", "submit", {"status": status, "hypotheses": told}, "submitted")
+
+
+def _formed(seen: Seen) -> list[Suspect]:
+    return sorted(settled(seen, form(seen)), key=order)[:MOST]
 
 
 def verdict(seen: Seen, suspects: Sequence[Suspect]) -> tuple[Status, str]:

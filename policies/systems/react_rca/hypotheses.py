@@ -22,6 +22,9 @@ _NAMELESS: Final = 0.4
 MOST: Final = 5
 _PRIOR_LOW: Final = 0.9
 _PRIOR_SPAN: Final = 0.2
+# How the change log calls a switch of policy, and the class of cause that it may be.
+_POLICY: Final = "policy"
+POLICY_CHANGE: Final = "policy_change_wrong"
 _NOT_SYMPTOM_KINDS: Final = frozenset(("alert",))
 
 
@@ -36,6 +39,8 @@ class Seen:
     changes: pl.DataFrame
     history: pl.DataFrame
     cited: Mapping[str, str]
+    # Of the time since the onset alone: in the scan what was before it may be the larger part.
+    since: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def cone(self) -> frozenset[str]:
@@ -80,9 +85,9 @@ class Suspect:
 
 
 def form(seen: Seen) -> list[Suspect]:
-    """Return the hypotheses that the rows carry, the likeliest first, at most ``MOST``."""
+    """Return the hypotheses that the rows carry, the likeliest first."""
     scan, kinds = candidates.strengths(seen.scan), _kinds(seen)
-    facts = {entity: _facts(seen, scan, entity) for entity in sorted(seen.cone | set(scan["entity"].to_list()))}
+    facts = {entity: _facts(seen, scan, entity) for entity in sorted(seen.cone | set(scan["entity"].to_list()) | _switched(seen))}
     fits = {entity: matches(kinds.get(entity, ""), rows) for entity, rows in facts.items()}
     means = {entity: found[0].score if found else 0.0 for entity, found in fits.items()}
     ranked = candidates.rank(scan, seen.topology, seen.incident.entity_id, seen.incident.onset_s, means)
@@ -97,7 +102,7 @@ def form(seen: Seen) -> list[Suspect]:
         if not found and item.entity != seen.incident.entity_id:
             told = _told_by_scan(seen, scan, item.entity)
             out.append(Suspect(item, None, _NAMELESS * item.score, told))
-    return sorted(out, key=order)[:MOST]
+    return sorted(out, key=order)
 
 
 def order(suspect: Suspect) -> tuple[float, str, str]:
@@ -126,7 +131,7 @@ def ruled_out(seen: Seen, wide: pl.DataFrame, suspects: Sequence[Suspect]) -> li
         what = f"{row['kind']} of {row['entity']} at {row['time']:.0f} s"
         if _row_id(row) in cited:
             continue
-        if row["entity"] not in cone:
+        if row["entity"] not in cone and row["kind"] != _POLICY:
             out.append(f"{what}: {symptom} does not hang on {row['entity']}")
         elif row["time"] > onset_s + LATE_S:
             out.append(f"{what}: it came after the symptom")
@@ -152,7 +157,8 @@ def _kinds(seen: Seen) -> dict[str, str]:
     pairs = [(seen.scan, "entity", "kind"), (seen.topology, "source", "source_kind"), (seen.topology, "target", "target_kind")]
     for frame, name, kind in pairs:
         kinds.update({entity: told for entity, told in frame.select(name, kind).unique().iter_rows() if told})
-    return kinds | {seen.incident.entity_id: kinds.get(seen.incident.entity_id) or seen.incident.entity_kind}
+    switched = {entity: "site" for entity in _switched(seen) - set(kinds)}
+    return switched | kinds | {seen.incident.entity_id: kinds.get(seen.incident.entity_id) or seen.incident.entity_kind}
 
 
 def _facts(seen: Seen, scan: pl.DataFrame, entity: str) -> Mapping[Where, Sequence[Mapping[str, Any]]]:
@@ -184,7 +190,14 @@ def _whole(name: str, words: str) -> bool:
 
 def _told(found: Sequence[Match]) -> bool:
     """Return whether an event or a log decides, so that an entity counts though its metrics are silent."""
+    if bool(found) and found[0].signature.cause == POLICY_CHANGE:
+        return True
     return bool(found) and any(sign.key and sign.where == "log" for sign, _ in found[0].spoken)
+
+
+def _switched(seen: Seen) -> set[str]:
+    """Return where a policy was changed: it decides everywhere, whatever hangs on what."""
+    return set(seen.changes.filter(pl.col("kind") == _POLICY)["entity"].to_list())
 
 
 def _silent(seen: Seen, entity: str, kinds: Mapping[str, str], match: Match) -> Candidate:

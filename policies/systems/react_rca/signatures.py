@@ -109,6 +109,7 @@ SIGNATURES: Final = (
             _key("metric", r"throttled_gpu_share", 0.4, "GPU time is spent throttled", +1),
             Sign("metric", r"gpu_temp_max_c|power_w", 0.15, "slower GPUs draw less and cool down", -1),
             Sign("metric", r"inlet_c", -0.35, "warm air would explain it", +1),
+            Sign("metric", r"gpu_temp_max_c", -0.35, "GPUs that got hot clock down for that", +1),
         ),
     ),
     Signature(
@@ -148,7 +149,7 @@ SIGNATURES: Final = (
         ("site", "endpoint", "row"),
         "a policy decides otherwise than before",
         (
-            _key("change", r"policy", 0.6, "a policy was switched just before"),
+            _key("change", r"policy", 0.5, "a policy was switched just before"),
             Sign("metric", r".", 0.1, "something of it moved"),
         ),
     ),
