@@ -107,6 +107,12 @@ class Happening:
             "incidents": self._hear_incidents,
         }
 
+    def fall_silent(self) -> None:
+        """Hear no more; what is written and who heard it must not hold each other."""
+        if self._sink is not None:
+            self._sink.listeners.clear()
+            self._sink = None
+
     def step(self, t_s: float, until_s: float, sink: Sink) -> None:
         """Let services go on until a time that all other domains have reached and written; watch and write."""
         if not self._begun and t_s <= 0.0:
@@ -186,9 +192,10 @@ class Happening:
         return () if negotiation is None else negotiation.tenants.workload_ids
 
     def _watch(self) -> Watching:
-        fleet, memory = self._scenario.fleet, self._pooling.memory
+        fleet = self._scenario.fleet
         services, functions = self.services.service_ids, self._working.functions.function_ids
-        hosts = fleet.host_ids if memory.device_ids else ()
+        # Of hosts without a pod, too: another policy that goes on from here may build one.
+        hosts = fleet.host_ids
         units = {
             "ups": fleet.ups_ids, "pdu": fleet.pdu_ids, "aisle": fleet.aisle_ids, "site": _SITE, "instance": self._serving.instance_ids,
         }  # fmt: skip
@@ -250,6 +257,7 @@ class Happening:
         """Write what is held back, and what really was done."""
         self.services.close(sink)
         faults = sorted(self._scenario.spec.faults, key=lambda each: (each.from_s, each.kind, each.target))
+        self.fall_silent()
         truth.record(sink, faults, [drills.strong(fault) for fault in faults], [self._way(fault) for fault in faults])
 
     def _way(self, fault: Fault) -> tuple[str, ...]:

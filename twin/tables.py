@@ -134,7 +134,7 @@ class Sink:
         """Forget every row and remove what was written down."""
         for file in self._files.values():
             file.abandon()
-        for held in (self._parts, self._rows, self._held_rows, self._files):
+        for held in (self._parts, self._rows, self._held_rows, self._files, self.listeners):
             held.clear()
         self._held_bytes = self._left_bytes = 0
         if self.spool is not None:

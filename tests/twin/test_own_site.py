@@ -72,7 +72,7 @@ def test_what_is_not_imported_is_one_line_with_the_command(ours: Path) -> None:
             {"plant": {"weather": {"climate": "mars"}}},
             "'mars' is unknown; it is one of phoenix, seattle, virginia, new_york, or import",
         ),
-        ({"plant": {}, "fleet": "nowhere"}, "fleet 'nowhere' is unknown; there are: a100, example"),
+        ({"plant": {}, "fleet": "nowhere"}, "fleet 'nowhere' is unknown; there are: a100, drill-a, drill-b, example"),
     ):
         with pytest.raises(ValueError, match=r".") as caught:
             read({**SCENARIO, **change}, "mine.toml")

@@ -44,6 +44,9 @@ def crowded() -> Scenario:
 class Nowhere:
     """Takes rows and keeps none."""
 
+    def __init__(self) -> None:
+        self.listeners: dict[str, Any] = {}
+
     def append(self, table: Any, columns: Any) -> None:
         pass
 

@@ -45,7 +45,7 @@ def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("horizon_s", "24 C", "horizon_s: '24 C' cannot be read as s"),
         ("tick_s", -1, "tick_s: input should be greater than or equal to 1"),
         ("timezone", "Mars/Olympus", "timezone: 'Mars/Olympus' is not a time zone"),
-        ("fleet", "nowhere", "fleet 'nowhere' is unknown; there are: a100, example"),
+        ("fleet", "nowhere", "fleet 'nowhere' is unknown; there are: a100, drill-a, drill-b, example"),
         ("workloads.vms.0.servers", ["server-99"], "the fleet has no server or host 'server-99'"),
         ("workloads.vms.0.workload", "chat-7b", "endpoint 'chat-7b' is unknown; did you mean chat-70b?"),
         ("faults", [{"kind": "ahu_los", "target": "aisle-1", "from_s": 0}], "kind 'ahu_los' is unknown; did you mean ahu_loss?"),

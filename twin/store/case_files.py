@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from twin.incidents.case import HISTORY, TABLES, Case, Incident
 from twin.sources import imported_table
-from twin.store import files, long_file, stamps
+from twin.store import files, long_file, petshop, stamps
 from twin.store.case_frames import TYPES, CaseFrames, LongReadings, small
 from twin.store.incidents_file import read as read_history
 
@@ -114,18 +114,27 @@ def of_import(name: str, home: Path, symptom: tuple[str, str], onset: str, topol
         "value",
         pl.lit("").alias("unit"),
     )
-    entity, metric = symptom
+    entity, metric = symptom[0], symptom[1].replace(".", "_")
     own = parts.filter(pl.col("entity") == entity)["metric"].unique().sort().to_list()
     if metric not in own:
         known = f"{entity} has {', '.join(own[:8])}" if own else f"entities are {', '.join(parts['entity'].unique().sort().to_list()[:8])}"
         raise ValueError(f"telemetry {name} has no {metric!r} of {entity!r}; {known}")
     frames = {"telemetry": parts.lazy()}
     if topology is not None:
-        frames["topology"] = long_file.read(topology, "topology").lazy()
+        frames["topology"] = _topology(topology).lazy()
     title = f"{metric} of {entity} is unusual"
     incident = Incident(f"{name}-{entity}", title, "", "major", "", entity, metric, onset_s, onset_s, start_s + onset_s)
     empty = pl.DataFrame(schema=dict.fromkeys(HISTORY, pl.String))
     return Case(f"telemetry {name}", incident, frames, empty, {}), last_s - start_s
+
+
+def _topology(path: Path) -> pl.DataFrame:
+    """Read what hangs on what: rows of source and target, or a matrix as PetShop has it (its first cell is empty)."""
+    if not path.is_file() or path.read_bytes()[:1] != b",":
+        return long_file.read(path, "topology")
+    graph = petshop.graph(path)
+    pairs = [(graph.ids[caller], graph.ids[callee], "calls") for caller, callee in zip(graph.caller, graph.callee, strict=True)]
+    return pl.DataFrame(pairs, schema={name: pl.String for name in TABLES["topology"]}, orient="row")
 
 
 def _onset(text: str, start_s: float) -> float:

@@ -9,12 +9,12 @@ from typing import Any, Final
 import polars as pl
 
 from twin.sources import imported_table
-from twin.store import files
+from twin.store import entity_metrics, files
 from twin.store.sensor_ranges import possible
 from twin.store.stamps import EPOCH_S, seconds
 from twin.units import UNIT_OF_SUFFIX
 
-_ACCEPTED: Final = "CSV in UTF-8, plain or in gzip, or Parquet, with time, sensor and value"
+_ACCEPTED: Final = "CSV in UTF-8, plain or in gzip, or Parquet, with time, sensor and value (or time, entity, metric and value)"
 _TIMES: Final = ("time", "timestamp", "t_s", "time_s", "datetime", "date")
 _LONG: Final = ("sensor", "value")
 _SENSOR: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_./-]*)\.([a-z][a-z0-9_]*)$")
@@ -58,10 +58,12 @@ class Merged:
 
 
 def read(path: Path, options: Mapping[str, str]) -> Readings:
-    """Read telemetry, long (time, sensor, value) or wide (time and one column per sensor).
+    """Read telemetry: long (time, sensor, value; or time, entity, metric, value), wide (a column per sensor), or in PetShop's layout.
 
     ``options`` may give ``timezone``, of times that have none (default UTC). ValueError names file, row and remedy.
     """
+    if (of_petshop := entity_metrics.of_petshop(path)) is not None:
+        return _readings(path, *of_petshop)
     raw = _raw(path)
     lower = {name.strip().lower(): name for name in reversed(raw.columns)}
     stamp = next((lower[name] for name in _TIMES if name in lower), None)
@@ -70,6 +72,9 @@ def read(path: Path, options: Mapping[str, str]) -> Readings:
     raw = raw.with_row_index("row", 2).with_columns(pl.col("row").cast(pl.Int64))
     times, notes = seconds(path, raw[stamp], options.get("timezone"))
     raw = raw.with_columns(times.alias("time_s"))
+    if (names := entity_metrics.columns(lower)) is not None:
+        table, more = entity_metrics.table(path, raw, names)
+        return _readings(path, _numbers(path, table), [*notes, *more])
     if all(name in lower for name in _LONG):
         table = raw.select("row", "time_s", pl.col(lower["sensor"]).cast(pl.String).alias("sensor"), pl.col(lower["value"]).alias("value"))
         _refuse_first(path, table.filter(pl.col("sensor").is_null()), "sensor", "write a name such as server-12.inlet_c")
@@ -78,11 +83,16 @@ def read(path: Path, options: Mapping[str, str]) -> Readings:
         table, more = _unpivoted(path, raw, stamp)
         notes = [*notes, *more]
     table, more = _named(path, _numbers(path, table))
+    return _readings(path, table, [*notes, *more])
+
+
+def _readings(path: Path, table: pl.DataFrame, notes: list[str]) -> Readings:
+    """Return what was said, without what says nothing and what cannot be."""
     said = table.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
     kept, beyond = possible(path, said)
     if kept.is_empty():
         raise ValueError(f"{path.name}: holds no reading; export it again")
-    return Readings(kept, table.height - said.height, (*notes, *more, *beyond), said.height - kept.height)
+    return Readings(kept, table.height - said.height, (*notes, *beyond), said.height - kept.height)
 
 
 def merge(old: pl.DataFrame | None, new: pl.DataFrame, name: str, replace: bool) -> Merged:

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from twin.clock import Clock
 from twin.faults import Fault
 from twin.incidents.model import FAULT_KINDS, Felt, Model
-from twin.incidents.readings import TABLES, by_service, by_template
+from twin.incidents.readings import CHANGES, LOGS, SERVICE_HOSTS, SERVICES, by_service, by_template
 from twin.incidents.settings import Settings
 from twin.tables import Sink
 
@@ -335,7 +335,7 @@ def test_going_on_from_a_snapshot_gives_the_same_tables(window_s: float) -> None
     for name, frame in rest.items():
         kept = rows[name].filter(pl.col("t_s") >= 1500.0 if name == "changes" else pl.col("t_s") > 1500.0)
         assert_frame_equal(frame, kept, check_exact=True)
-    assert set(rest) == {table.name for table in TABLES}
+    assert set(rest) == {table.name for table in (SERVICES, SERVICE_HOSTS, LOGS, CHANGES)}
 
 
 def test_the_same_seed_gives_the_same_tables_and_another_one_others(calm: Run) -> None:
