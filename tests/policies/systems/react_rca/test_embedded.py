@@ -141,3 +141,31 @@ def test_where_the_topology_is_too_long_for_one_answer_the_cause_is_still_found(
     assert found.hypotheses[0].path[-1] == "chat-70b"
     assert found.status != "inconclusive"
     assert found.unsupported == 0
+
+
+SWITCH = (17_700.0, "site", "policy", "operator", "policy set changed: request_routing: least_outstanding → tapas")
+
+
+def test_a_switch_of_policy_is_suspected_wherever_the_symptom_is(shop, plot):
+    shop.telemetry["site", "site.power_w"] = plot(1e5)
+    shop.changes.append(SWITCH)
+    found = investigate(shop)
+    assert [(item.entity_id, item.cause) for item in found.hypotheses] == [("site", "policy_change_wrong")]
+    assert found.status == "likely"
+    assert found.unsupported == 0
+
+
+def test_a_switch_long_before_or_after_is_not(shop, plot):
+    shop.telemetry["site", "site.power_w"] = plot(1e5)
+    shop.changes += [(10_000.0, *SWITCH[1:]), (20_000.0, *SWITCH[1:])]
+    found = investigate(shop)
+    assert found.hypotheses == ()
+    assert not any("does not hang on site" in line for line in found.ruled_out)
+
+
+def test_what_moved_upstream_stays_the_likelier_cause(heat, plot):
+    heat.telemetry["site", "site.power_w"] = plot(1e5)
+    heat.changes.append(SWITCH)
+    first, *others = investigate(heat).hypotheses
+    assert first.cause == "air_handler_lost"
+    assert "policy_change_wrong" in {item.cause for item in others}
