@@ -116,6 +116,7 @@ def _evidence(commands: _Commands) -> None:
     reproduce.add_argument("--workers", type=_count, default=2, metavar="N", help="processes at once (default: 2)")
     bench = commands.add("bench", "evidence", "measure how fast the twin is")
     bench.add_argument("domain", nargs="?", metavar="DOMAIN", help="one domain (default: all)")
+    bench.add_argument("--full", action="store_true", help="incidents: a thousand drills instead of a hundred (most of an hour)")
     report = commands.add("report", "evidence", "write a run or a study as one file")
     report.add_argument("study", metavar="RUN_OR_STUDY", help="id of a run, or of an intent with its evidence")
     report.add_argument("-o", "--output", required=True, metavar="FILE", help=".html, .md or .zip")

@@ -3,6 +3,7 @@
 import runpy
 import sys
 from argparse import Namespace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,9 @@ def bench(arguments: Namespace) -> Answer:
     found: list[dict[str, Any]] = []
     for path in files.values() if arguments.domain is None else [files[arguments.domain]]:
         measure = runpy.run_path(str(path)).get("measure")
-        found += [dict(row) for row in measure()] if measure is not None else []
+        if measure is not None:
+            wider = {"full": True} if arguments.full and "full" in signature(measure).parameters else {}
+            found += [dict(row) for row in measure(**wider)]
     rows = [
         (
             row["domain"],
