@@ -32,7 +32,7 @@ def check(home: Path, repair: bool = False) -> list[Finding]:
 
 
 def _leftovers(home: Path, repair: bool) -> list[Finding]:
-    parents = [home / "runs", *sorted((home / "imports").glob("*/"))]
+    parents = [home / "runs", home / "investigations", *sorted((home / "imports").glob("*/"))]
     found = []
     for folder in (folder for parent in parents for folder in files.leftovers(parent)):
         if repair:
