@@ -83,11 +83,12 @@ SIGNATURES: Final = (
     Signature(
         "rack_blocked",
         ("rack",),
-        "the rack breathes its own exhaust, its GPUs get hot and clock down",
+        "too little air gets through the rack, its GPUs get hot and clock down though its inlets are as cool as before",
         (
-            _key("metric", r"racks\.inlet_c", 0.6, "a blocked rack warms at its own inlets", +1),
-            Sign("metric", r"gpu_temp_max_c", 0.1, "its GPUs warm with it", +1),
-            Sign("metric", r"throttled_gpu_share", 0.1, "they throttle", +1),
+            _key("metric", r"racks\.gpu_temp_max_c", 0.6, "its GPUs get hot", +1),
+            Sign("metric", r"throttled_gpu_share", 0.2, "they throttle", +1),
+            Sign("metric", r"racks\.inlet_c", -0.35, "warm air would explain it", +1),
+            Sign("metric", r"racks\.power_w", -0.25, "more load would explain it", +1),
         ),
     ),
     Signature(
@@ -109,7 +110,7 @@ SIGNATURES: Final = (
             _key("metric", r"throttled_gpu_share", 0.4, "GPU time is spent throttled", +1),
             Sign("metric", r"gpu_temp_max_c|power_w", 0.15, "slower GPUs draw less and cool down", -1),
             Sign("metric", r"inlet_c", -0.35, "warm air would explain it", +1),
-            Sign("metric", r"gpu_temp_max_c", -0.35, "GPUs that got hot clock down for that", +1),
+            Sign("metric", r"gpu_temp_max_c", -0.6, "GPUs that got hot clock down for that", +1),
         ),
     ),
     Signature(
