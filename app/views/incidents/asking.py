@@ -2,11 +2,12 @@
 
 import html
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import streamlit as st
 
 from app import jobs, parts, state
+from app.views.incidents import knobs
 from app.views.incidents.reading import Looking
 from app.views.memory.controls import select
 
@@ -27,12 +28,14 @@ def chosen() -> dict[str, str]:
     return found
 
 
-def policy(driver: str = "") -> dict[str, Any]:
+def policy() -> dict[str, Any]:
     """Return the policy set that asks them, as JSON has one."""
     levers = {}
     for lever, system in chosen().items():
-        knobs = {"driver": "model"} if system == "react_rca" and (driver or driver_of()) == "model" else {}
-        levers[lever] = [{"system": system, "scope": [], "knobs": knobs}]
+        told = knobs.changed(system)
+        if system == FIRST["investigation"] and driver_of() == "model":
+            told["driver"] = "model"
+        levers[lever] = [{"system": system, "scope": [], "knobs": told}]
     return {"name": "investigation", "levers": levers}
 
 
@@ -59,17 +62,16 @@ def ask(look: Looking) -> None:
         for lever, key in _IN_URL.items():
             able = _able(lever)
             change = lambda one, key=key, lever=lever: state.set_case(**{key: None if one == FIRST[lever] else one})  # noqa: E731
-            select(_LABELS[lever], list(able), held[lever], f"incidents-{key}", change, words=able.get, width=210)
+            select(_LABELS[lever], list(able), held[lever], f"incidents-{key}", change, words=able.get, width=170)
         if held["investigation"] == "react_rca" and available():
             change = lambda one: state.set_case(driver=None if one == "embedded" else one)  # noqa: E731
-            select("Driver", list(DRIVERS), driver_of(), "incidents-driver", change, words=DRIVERS.get, width=210)
+            select("Driver", list(DRIVERS), driver_of(), "incidents-driver", change, words=DRIVERS.get, width=170)
+        knobs.knobs(held)
         job = _job(look)
         busy = job is not None and not job.over
         words = "Investigate" if look.shown is None else "Investigate again"
-        st.button(
-            words, key="incidents-go", type="primary" if look.shown is None else "secondary", disabled=busy, on_click=jobs.submit,
-            args=(KIND, spec(look), state.home()),
-        )  # fmt: skip
+        kind: Literal["primary", "secondary"] = "primary" if look.shown is None else "secondary"
+        st.button(words, key="incidents-go", type=kind, disabled=busy, on_click=_submit, args=(look,))
     if job is None:
         return
     if busy:
@@ -77,6 +79,11 @@ def ask(look: Looking) -> None:
     elif job.state in {"failed", "cancelled"}:
         words = parts.mark("broken", "failed") if job.state == "failed" else "cancelled"
         st.html(f'<p class="iw-note">{words} {html.escape(job.error or "")}</p>')
+
+
+def _submit(look: Looking) -> None:
+    # What is asked is read when it is asked: a setting that was changed meanwhile counts.
+    jobs.submit(KIND, spec(look), state.home())
 
 
 def spec(look: Looking) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import polars as pl
 import pytest
@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from app import cases, jobs, state, work
 from app.report.incidents import section
-from app.views.incidents import alike, answering, asking, believed, certainty, path, proposing, reading, steps
-from policies import study
+from app.views.incidents import alike, answering, asking, believed, certainty, knobs, path, proposing, reading, steps
+from policies import catalogue, study
 from policies.investigate import OURS, investigate
 from policies.policy import TODAY
 from twin.incidents.trajectory import Hypothesis, Statement
@@ -142,6 +142,28 @@ def test_without_an_investigation_the_page_offers_one_and_asks_both_holders(home
     stored = investigations.load(result["investigation_id"], home)
     assert stored.moments[-1].investigation.holder == "nearest"
     assert len(stored.moments) >= 6
+
+
+def test_what_is_set_on_a_holder_goes_along_and_defaults_do_not(home: Path) -> None:
+    at = _opened(asks="retrieval_k10")
+    at.session_state["_incidents-knob-retrieval_k10-k"] = 3
+    at.session_state["_incidents-knob-pace-samples"] = 60
+    next(button for button in at.button if button.label == "Investigate again").click().run()
+    job = jobs.latest(home, asking.KIND)
+    assert job is not None
+    told = {lever: stack[0]["knobs"] for lever, stack in job.spec["policy"]["levers"].items()}
+    assert told == {"investigation": {"k": 3}, "confidence": {}}
+
+
+def test_every_knob_has_a_control_within_its_bounds() -> None:
+    for lever in asking.FIRST:
+        for system in catalogue.holders_of(lever):
+            fields = [field for name, field in system.knobs.model_fields.items() if name not in knobs.ELSEWHERE]
+            for field in fields:
+                assert get_origin(field.annotation) is Literal or field.annotation in (bool, int, float, str)
+                if field.annotation in (int, float):
+                    low, high = knobs.bounds(field)
+                    assert low <= field.default <= high
 
 
 def test_an_answer_needs_a_name_labels_the_case_and_shows_in_the_list(home: Path, stormy: tuple[Path, str]) -> None:
