@@ -4,13 +4,16 @@ from argparse import Namespace
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from app.commands import incidents
 from app.commands.terminal import Answer, home, table
 
 if TYPE_CHECKING:
     from twin.incidents.case import Case
+
+_SHOWN: Final = 5
+_QUIET_S: Final = 1_200.0
 
 
 def own(arguments: Namespace) -> Answer:
@@ -28,7 +31,39 @@ def own(arguments: Namespace) -> Answer:
     policy = incidents.asked(arguments)
     found = look(case, policy, knows, when_s, incidents.person(arguments))
     told = Investigated("", "", case.incident, chosen(policy).canonical(), found, {**knows.basis, "source": case.source})
-    return Answer(incidents.as_value(told), [case.source, *incidents.words(told), "nothing is stored: the case is no run's"])
+    blamed = _blamed(case, when_s[-1]) if arguments.telemetry is not None else []
+    lines = [case.source, *incidents.words(told), *_blame_lines(blamed), "nothing is stored: the case is no run's"]
+    return Answer({**incidents.as_value(told), "blamed": blamed}, lines)
+
+
+def _blamed(case: "Case", as_of_s: float) -> list[dict[str, Any]]:
+    """Return who is to blame by anomalies and the graph alone, which needs no class of cause; nobody where no normal time is known."""
+    import polars as pl
+
+    from twin.incidents.blame import blame
+    from twin.incidents.dependencies import from_edges
+    from twin.incidents.series import from_table
+
+    incident, edges = case.incident, case.frames.get("topology")
+    told = case.frames["telemetry"].filter(pl.col("time") <= as_of_s).rename({"time": "t_s", "entity": "entity_id"}).collect()
+    series = from_table(told)
+    pairs = [] if edges is None else edges.select("source", "target").collect().rows()
+    normal = series.t_s <= incident.onset_s
+    # More of the window lies in quiet than in trouble.
+    window = series.t_s > incident.onset_s - max(_QUIET_S, 2.0 * (as_of_s - incident.onset_s))
+    if not normal.any() or not (series.t_s > incident.onset_s).any():
+        return []
+    found = blame(series, from_edges(pairs, series.entity_ids), (incident.entity_id, incident.metric), normal, window, incident.onset_s)
+    first = found.ranking[:_SHOWN] if found.accused else ()
+    return [{"entity_id": each.entity_id, "score": each.score, "reasons": list(each.reasons)} for each in first]
+
+
+def _blame_lines(blamed: list[dict[str, Any]]) -> list[str]:
+    heads = ["by anomalies and the graph alone, as public data sets are ranked:"] if blamed else []
+    ranked = enumerate(blamed, start=1)
+    return heads + [
+        f"  {n}. {incidents.printable(each['entity_id'])}: {incidents.printable('; '.join(each['reasons']))}" for n, each in ranked
+    ]
 
 
 def _folder(path: str) -> tuple["Case", float]:

@@ -30,6 +30,12 @@ _USES = {
     "latency-profile": 'latency = "imported:{name}"  (of an endpoint)',
     "telemetry": 'plant.telemetry = "{name}" (fitted to it), plant.replay = "{name}" or plant.start_from = {{ telemetry = "{name}" }}',
 }
+# And what commands do with it.
+_ASKED = {
+    "telemetry": "an incident in it: intentwin investigate --import {name} --entity E --metric M --onset T",
+    "incidents": "investigations search them from now on: each sees what was over before its incident began",
+    "predictions": "how sure one may be of each: intentwin investigate --predictions {name}",
+}
 _ROWS = {
     "device-prices": "prices",
     "fleet": "machines",
@@ -55,6 +61,7 @@ def import_(arguments: Namespace) -> Answer:
     over = f" over {report.span_s / 3600.0:.1f} h" if report.span_s else ""
     left_out = f", {report.dropped:,} left out" if report.dropped else ""
     use = [f"in a scenario: {line}" for line in (_USES.get(report.kind, "").format(name=report.name),) if line]
+    use += [line for line in (_ASKED.get(report.kind, "").format(name=report.name),) if line]
     ahead = [f"the last reading is later than now ({now():%Y-%m-%d %H:%M} UTC); check clock and --timezone"]
     notes = [*report.notes, *(ahead if report.last and report.last > now() else [])]
     lines = [f"{report.kind} {report.name}: {report.rows:,} {_ROWS.get(report.kind, 'rows')}{over}{left_out}", *notes, *use]

@@ -77,6 +77,7 @@ def test_own_telemetry_is_looked_into(say, tmp_path):
     text = say("investigate", *asked, "--as-of", "+10 min")
     assert "telemetry own" in text
     assert "cpu of b rose" in text
+    assert "  1. b: cpu moved by" in text
     assert "nothing is stored" in text
 
 
