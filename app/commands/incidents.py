@@ -146,7 +146,7 @@ def _hypothesis(rank: int, hypothesis: "Hypothesis", moment: "Moment") -> list[s
     sure = f"score {hypothesis.score:.0%}"
     if said is not None:
         sure = f"{said.confidence:.0%}, " + (
-            f"calibrated on {said.labels} labels" if said.calibrated else f"uncalibrated ({said.labels} labels)"
+            f"calibrated on {said.labels} labels" if said.calibrated else f"uncalibrated ({_labels(said.labels)})"
         )
     where = f" at {hypothesis.entity_id}" if hypothesis.entity_id else ""
     lines = [f"  {rank}. {known}{where}: {sure}"]
@@ -312,6 +312,10 @@ def _as_of(found: "Investigated", moment: "Moment") -> str:
 def _confider(found: "Investigated") -> str:
     stack = found.policy.get("confidence", [])
     return str(stack[0]["system"]) if stack else "nobody"
+
+
+def _labels(count: int) -> str:
+    return "1 label" if count == 1 else f"{count} labels"
 
 
 def _ago(span_s: float) -> str:
