@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.commands import incidents
+from app.commands import incidents, told
 from app.commands.terminal import Answer, home, table
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def own(arguments: Namespace) -> Answer:
     when_s = [incidents.moment_of(text, case.incident) for text in arguments.as_of] or moments(case.incident, end_s)
     policy = incidents.asked(arguments)
     found = look(case, policy, knows, when_s, incidents.person(arguments))
-    told = Investigated("", "", case.incident, chosen(policy).canonical(), found, {**knows.basis, "source": case.source})
+    looked = Investigated("", "", case.incident, chosen(policy).canonical(), found, {**knows.basis, "source": case.source})
     blamed = _blamed(case, when_s[-1]) if arguments.telemetry is not None else []
-    lines = [case.source, *incidents.words(told), *_blame_lines(blamed), "nothing is stored: the case is no run's"]
-    return Answer({**incidents.as_value(told), "blamed": blamed}, lines)
+    lines = [case.source, *told.words(looked), *_blame_lines(blamed), "nothing is stored: the case is no run's"]
+    return Answer({**told.as_value(looked), "blamed": blamed}, lines)
 
 
 def _blamed(case: "Case", as_of_s: float) -> list[dict[str, Any]]:
@@ -45,8 +45,8 @@ def _blamed(case: "Case", as_of_s: float) -> list[dict[str, Any]]:
     from twin.incidents.series import from_table
 
     incident, edges = case.incident, case.frames.get("topology")
-    told = case.frames["telemetry"].filter(pl.col("time") <= as_of_s).rename({"time": "t_s", "entity": "entity_id"}).collect()
-    series = from_table(told)
+    readings = case.frames["telemetry"].filter(pl.col("time") <= as_of_s).rename({"time": "t_s", "entity": "entity_id"}).collect()
+    series = from_table(readings)
     pairs = [] if edges is None else edges.select("source", "target").collect().rows()
     normal = series.t_s <= incident.onset_s
     # More of the window lies in quiet than in trouble.
@@ -61,9 +61,7 @@ def _blamed(case: "Case", as_of_s: float) -> list[dict[str, Any]]:
 def _blame_lines(blamed: list[dict[str, Any]]) -> list[str]:
     heads = ["by anomalies and the graph alone, as public data sets are ranked:"] if blamed else []
     ranked = enumerate(blamed, start=1)
-    return heads + [
-        f"  {n}. {incidents.printable(each['entity_id'])}: {incidents.printable('; '.join(each['reasons']))}" for n, each in ranked
-    ]
+    return heads + [f"  {n}. {told.printable(each['entity_id'])}: {told.printable('; '.join(each['reasons']))}" for n, each in ranked]
 
 
 def _folder(path: str) -> tuple["Case", float]:
@@ -107,7 +105,7 @@ def predicted(arguments: Namespace) -> Answer:
     rows = [
         (
             each["incident"],
-            incidents.printable(each["cause"] or "–")[:40],
+            told.printable(each["cause"] or "–")[:40],
             "–" if each["score"] is None else f"{each['score']:.2f}",
             f"{each['confidence']:.0%}",
             f"{each['labels']} labels" if each["calibrated"] else "uncalibrated",
