@@ -1,4 +1,4 @@
-"""Looking into cases that no run wrote: own telemetry, folders, predictions."""
+"""Cases that no run wrote: own telemetry, folders, predictions."""
 
 from argparse import Namespace
 from collections.abc import Mapping

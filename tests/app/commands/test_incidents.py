@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from app import work
 from app.cli import main
+from app.jobs import CancelledError, Reporter
 from policies import study
 from policies.policy import TODAY
 from twin.scenario import load
@@ -56,6 +58,18 @@ def test_other_holders_are_asked_by_a_policy_set(place, say, tmp_path):
     path = tmp_path / "plain.json"
     path.write_text(json.dumps({"levers": {"investigation": [{"system": "nearest"}]}}), encoding="utf-8")
     assert "by nearest (embedded), confidence by raw_score" in say("investigate", place[1], "--policy", str(path))
+
+
+def test_a_job_tells_the_moment_and_stops_when_asked(place, tmp_path):
+    spec = {"run_id": place[1], "incident_id": "incident-1", "policy": {"levers": {"investigation": [{"system": "loudest"}]}}}
+    report = Reporter(tmp_path)
+    done = work.investigate({**spec, "moments_s": [4_000.0]}, place[0], report)
+    assert investigations.load(done["investigation_id"], place[0]).moments[0].investigation.holder == "loudest"
+    before = investigations.of_run(place[1], place[0])
+    (tmp_path / "cancel").touch()
+    with pytest.raises(CancelledError):
+        work.investigate(spec, place[0], report)
+    assert investigations.of_run(place[1], place[0]) == before
 
 
 def test_a_verdict_labels_what_was_named_and_may_be_said_anew(place, say):
