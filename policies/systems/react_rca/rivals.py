@@ -11,13 +11,13 @@ from policies.systems.react_rca.hypotheses import Seen, Suspect
 # What is left of a suspect that another one explains. Proposed.
 _EXPLAINED: Final = 0.6
 # First attempts that rose by less than this are no burst of their own, calls that rose by less carry none on; retries of so many do.
-_ROSE: Final = 1.15
+_ROSE: Final = 1.3
 _CARRIED: Final = 1.08
 _RETRIED: Final = 0.05
 # A retry storm is what is left when nothing else is wrong; a suspect with this score is something else.
 _ELSE: Final = 0.4
 _LATE_S: Final = 300.0
-_OFFERED: Final = "services.offered_per_s"
+_OFFERED: Final = ("services.offered_per_s", "endpoints.arrivals")
 _RETRIES: Final = "services.retries_per_s"
 _OF_LOAD: Final = ("traffic_burst", "retry_storm")
 
@@ -27,7 +27,8 @@ def settled(seen: Seen, suspects: Sequence[Suspect]) -> list[Suspect]:
     demand = _demand(seen.scan if seen.since.is_empty() else seen.since)
     callers = _callers(seen)
     out = [_from_above(item, demand, callers) for item in suspects]
-    out = [_without_gpu(item, out) for item in out]
+    origins = [who for who, asked in demand.items() if asked.rose and not _carriers(who, demand, callers)]
+    out = [_by_load(_without_gpu(item, out), origins) for item in out]
     return [_storm(item, out, demand) for item in out]
 
 
@@ -53,9 +54,9 @@ class Demand:
 
 def _demand(scan: pl.DataFrame) -> Mapping[str, Demand]:
     """Return what was asked of each service that was scanned."""
-    rows = scan.filter(pl.col("metric").is_in([_OFFERED, _RETRIES])).select("entity", "metric", "before", "after")
+    rows = scan.filter(pl.col("metric").is_in([*_OFFERED, _RETRIES])).select("entity", "metric", "before", "after")
     told = {(entity, metric): (before or 0.0, after or 0.0) for entity, metric, before, after in rows.iter_rows()}
-    return {entity: Demand(pair, told.get((entity, _RETRIES), (0.0, 0.0))) for (entity, metric), pair in told.items() if metric == _OFFERED}
+    return {entity: Demand(pair, told.get((entity, _RETRIES), (0.0, 0.0))) for (entity, metric), pair in told.items() if metric in _OFFERED}
 
 
 def _callers(seen: Seen) -> Mapping[str, tuple[str, ...]]:
@@ -66,16 +67,27 @@ def _callers(seen: Seen) -> Mapping[str, tuple[str, ...]]:
     return {target: tuple(sources) for target, sources in calls.items()}
 
 
+def _carriers(service: str, demand: Mapping[str, Demand], callers: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [caller for caller in callers.get(service, ()) if caller in demand and demand[caller].carries]
+
+
 def _from_above(suspect: Suspect, demand: Mapping[str, Demand], callers: Mapping[str, tuple[str, ...]]) -> Suspect:
     """Weaken a burst whose callers are asked for more as well: their requests are what came."""
     if suspect.cause not in _OF_LOAD:
         return suspect
-    who = [caller for caller in callers.get(suspect.candidate.entity, ()) if caller in demand and demand[caller].carries]
+    who = _carriers(suspect.candidate.entity, demand, callers)
     if not who:
         own = demand.get(suspect.candidate.entity)
         little = suspect.cause == "traffic_burst" and own is not None and not own.rose
         return _weaker(suspect, "what is asked of it anew rose by little") if little else suspect
     return _weaker(suspect, f"{who[0]}, which calls it, is asked for more as well")
+
+
+def _by_load(suspect: Suspect, origins: Sequence[str]) -> Suspect:
+    """Weaken a deployment just before where somebody brings more load than ever: that slows and fails what is called."""
+    if suspect.cause != "bad_deployment" or not origins:
+        return suspect
+    return _weaker(suspect, f"{origins[0]} is asked for more anew, which would slow it too")
 
 
 def _without_gpu(suspect: Suspect, others: Sequence[Suspect]) -> Suspect:
