@@ -16,6 +16,9 @@ from twin.incidents.trajectory import Hypothesis, Statement
 
 # How long before its effect a change still counts as just before.
 CHANGE_S: Final = 3600.0
+# So soon after a change whatever moves may be its doing; with each such time after that it is half as likely. Proposed.
+_AT_ONCE_S: Final = 180.0
+_HALF_S: Final = 600.0
 # Blame of an entity that shows nothing itself but is named by an event or a log; a place without a known class; most hypotheses kept.
 _SILENT: Final = 0.6
 _NAMELESS: Final = 0.4
@@ -167,7 +170,15 @@ def _facts(seen: Seen, scan: pl.DataFrame, entity: str) -> Mapping[Where, Sequen
     at_s = min([seen.incident.onset_s, *(row["onset_s"] for row in metrics if row["onset_s"] is not None)])
     late_s = max(at_s, seen.incident.onset_s) if metrics else at_s
     changes = seen.changes.filter((pl.col("entity") == entity) & pl.col("time").is_between(at_s - CHANGE_S, late_s + 60.0)).to_dicts()
+    moved_s = [seen.incident.onset_s, *(row["onset_s"] for row in metrics if row["onset_s"] is not None)]
+    changes = [row | {"strength": _soon(float(row["time"]), moved_s)} for row in changes]
     return {"metric": metrics, "log": _logged(seen, entity), "change": changes}
+
+
+def _soon(changed_s: float, moved_s: Sequence[float]) -> float:
+    """Return how well a change explains what moved after it, 0 to 1: most of what a change breaks, it breaks within minutes."""
+    lags_s = [at_s - changed_s for at_s in moved_s if at_s > changed_s - _AT_ONCE_S]
+    return float(0.5 ** (max(min(lags_s, default=CHANGE_S) - _AT_ONCE_S, 0.0) / _HALF_S))
 
 
 def _logged(seen: Seen, entity: str) -> list[dict[str, Any]]:

@@ -150,7 +150,7 @@ SIGNATURES: Final = (
         ("site", "endpoint", "row"),
         "a policy decides otherwise than before",
         (
-            _key("change", r"policy", 0.5, "a policy was switched just before"),
+            _key("change", r"policy", 0.6, "a policy was switched just before"),
             Sign("metric", r".", 0.1, "something of it moved"),
         ),
     ),
@@ -177,7 +177,7 @@ SIGNATURES: Final = (
         ("service",),
         "memory grows until collections take the cores and the instance restarts",
         (
-            _key("metric", r"memory_share", 0.55, "memory grows", +1),
+            _key("metric", r"memory_share", 0.65, "memory grows, which load alone hardly moves", +1),
             Sign("metric", r"restarts", 0.2, "it restarts at the limit", +1),
             Sign("log", r"out of memory|oom|garbage|collection|heap", 0.3, "it says so"),
         ),

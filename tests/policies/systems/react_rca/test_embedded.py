@@ -169,3 +169,13 @@ def test_what_moved_upstream_stays_the_likelier_cause(heat, plot):
     first, *others = investigate(heat).hypotheses
     assert first.cause == "air_handler_lost"
     assert "policy_change_wrong" in {item.cause for item in others}
+
+
+def test_a_deployment_counts_the_less_the_longer_ago_it_was(shop, plot):
+    shop.telemetry["cart", "services.cpu_share"] = plot(0.4, 0.4, 17_900.0)
+    scores = []
+    for at_s in (17_850.0, 17_000.0, 15_000.0):
+        shop.changes[:] = [(at_s, "cart", "deployment", "release pipeline", "cart 2.1 rolled out")]
+        shop.said.clear()
+        scores.append(next(item.score for item in investigate(shop).hypotheses if item.cause == "bad_deployment"))
+    assert scores[0] > scores[1] > scores[2]
