@@ -11,8 +11,6 @@ from typing import Any, Final
 import polars as pl
 
 from policies import embedding
-from policies.drill import Drilled
-from policies.drilled import labelled
 from twin.incidents import history, runbooks, team_tools
 from twin.incidents.case import Incident, Severity
 from twin.incidents.levers import Labelled, Prediction
@@ -106,7 +104,14 @@ def labels(verdicts: Iterable[Verdict], home: Path) -> tuple[Labelled, ...]:
 
 def rehearsed(home: Path) -> tuple[Labelled, ...]:
     """Return what was learnt in drills of this version of the code that are kept in a store, those to be fitted on alone."""
-    return tuple(label for told in drills.kept("fit", home) for label in labelled(Drilled.of(told)))
+    kept = drills.kept("fit", home)
+    if not kept:
+        return ()
+    # Drills bring the whole simulator with them, which whoever only looks into an incident must not wait for.
+    from policies.drill import Drilled
+    from policies.drilled import labelled
+
+    return tuple(label for told in kept for label in labelled(Drilled.of(told)))
 
 
 def of_predictions(name: str, home: Path) -> list[tuple[Prediction, bool | None, float]]:

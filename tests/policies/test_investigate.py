@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from policies import investigate, judging, knowledge, predicted, study
+from policies.drill import Drilled, Said
 from policies.policy import TODAY, Held, PolicySet
 from twin.incidents.case import Truth
 from twin.scenario import load
-from twin.store import case_of_run, investigations, runs
+from twin.store import case_of_run, drills, investigations, runs
 from twin.store.importers import import_file
 from twin.store.ledger import Ledger
 from twin.store.records import Verdict
@@ -196,6 +197,22 @@ def test_what_operators_say_is_a_label_and_history_for_later_incidents(place, in
     assert after.history.height == before.history.height + 1
     assert f"{place[1]}/{incident.incident_id}" in after.history["incident_id"].to_list()
     assert after.basis["digests"] != before.basis["digests"]
+
+
+def test_drills_that_are_kept_are_labels_and_those_held_out_are_not(incident, tmp_path):
+    said = Said(
+        holder="react_rca", cause="slow_nic", entity_id="host-1", score=0.7, status="likely", right=True, third=True, claims=3,
+        unsupported=0, sufficient=0.5, likely=0.6, cpu_s=0.1,
+    )  # fmt: skip
+    for key in ("drill-a-fit-1-0", "drill-b-held-out-1-0"):
+        drilled = Drilled(
+            key=key, kind="slow_nic", cause="slow_nic", entity_id="host-1", provable=True, unseen=False, confounders=0, incident=incident,
+            known=incident.began + 60.0, said=(said,), simulated_cpu_s=1.0,
+        )  # fmt: skip
+        drills.save(key, drilled.json_dict(), tmp_path)
+    (label,) = knowledge.rehearsed(tmp_path)
+    assert (label.prediction.predictor, label.prediction.cause, label.right, label.likely) == ("react_rca", "slow_nic", True, 0.6)
+    assert knowledge.known(tmp_path, incident.began).basis["labels_drills"] == 1
 
 
 def test_the_generated_history_was_over_before_the_run_began():
