@@ -33,7 +33,7 @@ from twin.incidents.trajectory import Hypothesis, Investigation, Statement, Stat
 DRIVER: Final = "embedded"
 # A leading cause below the first is no answer; two within the second of each other are equal; from the third on, with the fourth as lead
 # over the next place and evidence of two kinds, a cause is confirmed. Proposed.
-LEAST: Final = 0.45
+LEAST: Final = 0.4
 EQUAL_SHARE: Final = 0.07
 CONFIRMED: Final = 0.65
 LEAD_SHARE: Final = 0.25
