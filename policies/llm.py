@@ -158,7 +158,8 @@ def converse(  # noqa: PLR0913 - limits of a call are its arguments
     asked: dict[str, Any] = {"messages": [dict(message) for message in messages], "max_tokens": max_tokens}
     declared = [{"type": "function", "function": dict(tool)} for tool in tools]
     if declared:
-        # With any tool LiteLLM would import its gateway for MCP servers, whose package it does not bring; ours are plain functions.
+        # With any tool LiteLLM imports its gateway for MCP servers and fails (ModuleNotFoundError) where the package mcp is not installed,
+        # which it does not bring. Only this flag of its own, no part of its interface, keeps it from that; our tools are plain functions.
         asked |= {"tools": declared, "tool_choice": "auto", "_skip_mcp_handler": True}
     _within_budget(litellm, [{"content": json.dumps(asked, default=str)}], model, max_tokens, budget_usd)
     began = perf_counter()
