@@ -22,6 +22,9 @@ _THEN: Final = (
     "app.views.workloads",
     "app.views.workflows",
     "app.views.functions",
+    "app.views.incidents",
+    "policies.knowledge",
+    "policies.intent.propose",
     "policies.paired",
     "scipy.stats",
 )

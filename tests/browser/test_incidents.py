@@ -43,8 +43,10 @@ def test_a_step_opens_its_query_and_a_moment_goes_back_in_time(ready: Any, storm
         page.locator(f"{STEPS} tbody tr", has_text="anomaly_scan").first.click()
         expect(page).to_have_url(re.compile(r"evidence=E\d+"))
         expect(page.locator(f"{STEPS} [data-testid=stCode]")).to_contain_text("SELECT")
+        ready.settled(page)
         page.locator(f"{CERTAIN} [data-pick]").locator("visible=true").first.click(force=True)
         expect(page.locator(".iw-under").first).to_contain_text("as of 14:03:00")
+        ready.settled(page)
         page.locator(f"{CAUSES} tbody tr").nth(1).click()
         expect(page).to_have_url(re.compile(r"blamed="))
     assert ready.complaints[before:] == []

@@ -75,7 +75,7 @@ def card(look: Looking, incident: Incident) -> Card:
         found_words = {"confirmed": "evidence confirms", "likely": "likely", "inconclusive": "inconclusive"}
         words = f"{words} · {found_words[moment.investigation.status] if moment else 'not looked into'}"
     sure = cases.percent(next(iter(shares.values()))) if shares else ""
-    small = f"{incident.incident_id} · {_when(look, incident)} · {incident.severity}"
+    small = f"{_when(look, incident)} · {incident.severity} · {incident.incident_id}"
     return Card(incident.incident_id, small, incident.title, mark, words, sure)
 
 
