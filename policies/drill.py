@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import lru_cache
 from math import isfinite, nan
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Any, Final, Self
 
 import polars as pl
 
-from policies import catalogue, composing, embedding, pool
+from policies import catalogue, composing, embedding, noticed, pool
 from policies.policy import TODAY, Schedule
 from policies.system import Surroundings
 from twin import sources
-from twin.chance import stream
 from twin.clock import DAY_S, Clock
 from twin.faults import Fault
 from twin.fleet_file import named
@@ -48,9 +46,6 @@ _UNSEEN_KINDS: Final = 5
 _KNOWN_AFTER_S: Final = DAY_S
 # What looked like a cause may have ended so long before the incident.
 _LINGERS_S: Final = 600.0
-# Where nothing can be proven and no alert rang, users complain all the same, this long after they noticed.
-COMPLAINT: Final = "complaint-"
-_COMPLAINED_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +88,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What came of a drill. ``incident`` None: nobody noticed, though data can prove it. ``known`` is when its cause was known, seconds since 1970."""
+    """What came of a drill. ``incident`` None: nobody noticed, though data can prove it.
+
+    ``known`` is when its cause was known, seconds since 1970."""
 
     key: str
     kind: str
@@ -133,19 +130,24 @@ def ask(question: Question, progress: pool.Report | None, cancel: pool.Cancel | 
     return Drilled.of(told)
 
 
-def _asked(question: Question, cancel: pool.Cancel | None) -> Drilled:
+def of(question: Question) -> Drill:
+    """Return the drill as it is drawn."""
     raw = sources.toml(sources.data_dir() / "scenarios" / f"{question.base}.toml")
-    drill = drawn(raw, named(str(raw["fleet"])), question.use, question.number, question.seed)
+    return drawn(raw, named(str(raw["fleet"])), question.use, question.number, question.seed)
+
+
+def _asked(question: Question, cancel: pool.Cancel | None) -> Drilled:
+    drill = of(question)
     truth, scenario = drill.truth, read(drill.scenario)
     begin_s = process_time()
     until_s = 300.0 * -(-(truth.onset_s + _WATCHED_S) // 300.0)
     done = simulate(scenario, composing.phases(Schedule.of(TODAY), scenario), until_s=min(until_s, scenario.horizon_s), cancel=cancel)
     simulated_s = process_time() - begin_s
-    known = _start(done.manifest) + _KNOWN_AFTER_S
+    known = noticed.start_of(done.manifest) + _KNOWN_AFTER_S
     past, held = _history(question.base, question.seed)
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
         runs.save(done, Path(folder))
-        incident = of_drill(drill, done.run_id, Path(folder)) or _complaint(drill, done.manifest, question.seed)
+        incident = noticed.of_drill(drill, done.run_id, Path(folder)) or noticed.complaint(drill, done.manifest, question.seed)
         said: tuple[Said, ...] = ()
         if incident is not None:
             case = case_of_run.read(done.run_id, Path(folder), incident, past, runbooks.texts())
@@ -180,55 +182,6 @@ def _history(base: str, seed: int) -> tuple[pl.DataFrame, history.HeldOut]:
 @lru_cache(maxsize=2)
 def _similar(home: Path) -> Similar:
     return embedding.choose(home)
-
-
-def of_drill(drill: Drill, run_id: str, home: Path) -> Incident | None:
-    """Return the first incident after the fault that hangs on it, else the first after it; without a fault the first one."""
-    opened = case_of_run.incidents_of(run_id, home)
-    if drill.fault is None:
-        return next(iter(opened), None)
-    after = [each for each in opened if each.detected_s >= drill.fault.from_s]
-    topology = pl.read_parquet(runs.table_paths(run_id, home)["topology"]).select(pl.col("source", "target").cast(pl.String))
-    hanging = _above(topology, {drill.truth.entity_id, *drill.truth.also_right})
-    return next((each for each in after if each.entity_id in hanging), next(iter(after), None))
-
-
-def _complaint(drill: Drill, manifest: Mapping[str, Any], seed: int) -> Incident | None:
-    """Return what a user complains of where no alert rang and there is nothing that data could prove; None where there is."""
-    if drill.truth.provable:
-        return None
-    services = [each["id"] for each in drill.scenario["incidents"]["services"] if each.get("rate_per_s", 0.0) > 0.0]
-    name = str(services[int(stream(seed, "policies", "complaints", str(drill.scenario["name"])).integers(len(services)))])
-    onset_s = drill.truth.onset_s
-    return Incident(
-        incident_id=f"{COMPLAINT}{drill.number}",
-        title=f"Users say that {name} is slow",
-        text=f"Several users say that {name} has been slow for some minutes. No alert rang.",
-        severity="minor",
-        entity_kind="service",
-        entity_id=name,
-        metric="services.latency_p99_s",
-        onset_s=onset_s,
-        detected_s=onset_s + _COMPLAINED_S,
-        began=_start(manifest) + onset_s,
-        affected=(name,),
-    )
-
-
-def _start(manifest: Mapping[str, Any]) -> float:
-    return Clock.of(datetime.fromisoformat(manifest["start"]), manifest["timezone"]).start.timestamp()
-
-
-def _above(topology: pl.DataFrame, culprits: set[str]) -> set[str]:
-    """Return all that hangs on somebody, and themselves."""
-    above: dict[str, list[str]] = {}
-    for source, target in topology.iter_rows():
-        above.setdefault(target, []).append(source)
-    reached, front = set(culprits), list(culprits)
-    while front:
-        front = [who for name in front for who in above.get(name, ()) if who not in reached]
-        reached.update(front)
-    return reached
 
 
 def _said(holder: str, incident: Incident, tools: CaseToolbox, drill: Drill, around: Surroundings) -> Said:
@@ -281,7 +234,7 @@ def _answers(drill: Drill, incident: Incident) -> set[tuple[str, str]]:
     """
     truth = drill.truth
     out = {(truth.cause, place) for place in (truth.entity_id, *truth.also_right)} if drill.fault is not None else set()
-    if not truth.provable and not incident.incident_id.startswith(COMPLAINT):
+    if not truth.provable and not incident.incident_id.startswith(noticed.COMPLAINT):
         faults = [Fault.model_validate(each) for each in drill.scenario["faults"]]
         active = [each for each in faults if each.from_s <= incident.onset_s <= (each.until_s or incident.onset_s) + _LINGERS_S]
         out |= {(cause_of(each), entity_of(each)) for each in active}
