@@ -76,6 +76,7 @@ def recognise(canon: Canon, text: str, site: Site) -> "tuple[Draughts, dict[str,
     scopes.mark(board, site)
     scopes.join(board)
     settings, asked, where = choices.mark(board, site)
+    findings += windows.states(board)
     windows.mark(board)
     windows.join(board)
     percentiles.mark(board)

@@ -1,8 +1,12 @@
 """What a number means without a noun, and what it is counted per."""
 
+from typing import Final
+
 from policies.intent.interpret.choice import FAMILY_P99, Choice, latency
 from policies.intent.interpret.quantities import Per, Quantity
 from twin.metrics import METRICS
+
+_INLET: Final = "plant.inlet_temp_max_c"
 
 
 def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percentile: str | None) -> Choice | None:
@@ -16,6 +20,8 @@ def implied(quantity: Quantity, per: Per | None, scope_kinds: set[str], percenti
         return Choice(("memory.access_latency_s",))
     if quantity.kind == "power" and ("row" in scope_kinds or (per is not None and per.what == "row")):
         return Choice(("plant.row_power_peak_w",))
+    if quantity.kind == "temp" and scope_kinds and scope_kinds <= {"row", "rack", "server"} and quantity.value > METRICS[_INLET].high:
+        return Choice(("plant.gpu_temp_max_c",), assumed="no air is so hot, the hottest GPU is taken")
     if quantity.kind == "time" and scope_kinds == {"function"}:
         return latency((), quantity, per, scope_kinds, False, percentile)
     if scope_kinds == {"workflow"} and (job := _of_job(quantity, per, percentile)) is not None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from policies.intent.interpret.canon import Board
 from policies.intent.interpret.clocktimes import clock_text, clocklike, hour_of, pair, single
 from policies.intent.interpret.words import rule
-from policies.intent.model import Day, WindowSpec
+from policies.intent.model import Day, Finding, WindowSpec
 from twin.clock import DAYS
 
 Suffix = Literal["am", "pm", ""]
@@ -18,6 +18,7 @@ _NAMED: Final = {
 }  # fmt: skip
 _WORKDAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri")
 _COUNTED: Final = re.compile(r" ?(?:gpus?|cards|hosts|servers|racks|rows|events|evictions|jobs|days|requests|invocations|tokens)\b")
+_STATE: Final = rule("windows.state")
 _FROM_TO: Final = rule("windows.from_to")
 _AFTER: Final = rule("windows.after")
 _BEFORE: Final = rule("windows.before")
@@ -35,6 +36,15 @@ _TOLD: Final = re.compile(
     r"[^.;]{0,24}\b(?:we|they|somebody|someone|it|i|everybody) (?:decided|agreed|had|were|saw|learned|promised|noticed|found|was|lost)\b"
 )
 _GREETING: Final = rule("windows.greeting")
+
+
+def states(board: Board) -> list[Finding]:
+    """Take out conditions on the state of the plant ("while its air handler is down"), and tell that they are no hours."""
+    found = list(_STATE.finditer(board.rest))
+    for match in found:
+        board.take("taken", match.start(), match.end())
+    said = [match[0].strip(" ,") for match in found]
+    return [Finding(severity="info", about="window", text=f"“{words}” names no hours: the bound holds at all times.") for words in said]
 
 
 def mark(board: Board) -> None:

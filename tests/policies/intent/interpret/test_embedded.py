@@ -360,3 +360,28 @@ def test_a_share_told_as_a_ratio_is_read_or_asked_about(read: Read) -> None:
     assert [question.about for question in asked.questions] == ["value"]
     plain = read("9 out of 10 requests within SLO").intent
     assert [(wish.op, wish.value) for wish in plain.expectations] == [(">=", 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("keep row 2 under 82 C while its air handler is down", "while its air handler is down"),
+        ("while a chiller is out of service, keep row 2 under 82 C", "while a chiller is out of service"),
+        ("keep row 2 under 82 C if ups-2 fails", "if ups-2 fails"),
+    ],
+)
+def test_a_state_of_the_plant_is_no_time_and_is_told(text: str, condition: str) -> None:
+    found = _READER.read(text, _SITE)
+    (wish,) = found.intent.expectations
+    assert (wish.metric, wish.op, wish.value) == ("plant.gpu_temp_max_c", "<=", 82.0)
+    assert [scope.id for scope in found.intent.scope_of(wish)] == ["row-2"]
+    assert found.intent.window_of(wish) is None
+    assert not found.open_questions
+    assert f"“{condition}” names no hours: the bound holds at all times." in [item.text for item in found.findings]
+
+
+@pytest.mark.parametrize("text", ["keep row 2 under 24 C", "keep row 2 under 55 C", "keep chat-70b under 82 C"])
+def test_degrees_that_air_may_have_or_of_no_place_are_asked_about(text: str) -> None:
+    found = _READER.read(text, _SITE)
+    assert not found.intent.expectations
+    assert found.open_questions
