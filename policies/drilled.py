@@ -22,8 +22,8 @@ from twin.scenario import Scenario
 # What is learnt from lies on one site, what is judged on another and later. So many drills, so that 500 of the later are noticed.
 EARLIER: Final = "drill-a"
 LATER: Final = "drill-b"
-EARLIER_DRILLS: Final = 400
-LATER_DRILLS: Final = 800
+EARLIER_DRILLS: Final = 300
+LATER_DRILLS: Final = 720
 
 
 def asked(  # noqa: PLR0913 - the question has five parts, the rest is how it is watched

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Earlier and later drills: a look, and what ECE and AUROC want.
+# Earlier and later drills where not all are asked for.
 _FEW = (60, 40)
-_ALL = (300, 720)
 
 
 def _example_s(home: Path) -> float | None:
@@ -44,7 +43,7 @@ def measure(full: bool = False) -> list[dict[str, Any]]:
     from twin.sources import home_dir
 
     home = home_dir()
-    few, many = _ALL if full else _FEW
+    few, many = (drilled.EARLIER_DRILLS, drilled.LATER_DRILLS) if full else _FEW
     earlier = drilled.asked(drilled.EARLIER, "fit", few, home, workers=2)
     later = drilled.asked(drilled.LATER, "held-out", many, home, workers=2)
     told, sure = drilled.figures(later), drilled.confidence(earlier, later)

@@ -6,7 +6,7 @@ from policies.claim import Claim, Scored
 from policies.systems.pace import evidence
 
 SETUP: Final = (
-    "Incidents are those of 800 drills on another site than the 400 that scores, weight and map are fitted on, all of which were "
+    "Incidents are those of 720 drills on another site than the 300 that scores, weight and map are fitted on, all of which were "
     "resolved before the first incident judged here began; at least 500 predictions are judged. One incident a drill, asked 20 minutes "
     "after it was opened; the history has 3,000 incidents of other sites and has never seen five of the classes of cause. A prediction "
     "is right where the first cause is that of the injected fault and, of our investigator, the place is too. "
