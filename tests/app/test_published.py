@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.published import Row, reached, rows
+from app.published import Row, computed, reached, rows
 
 
 def _row(system: str, claim: str) -> Row:
@@ -22,3 +22,14 @@ def _row(system: str, claim: str) -> Row:
 )
 def test_what_a_contender_reached_has_the_unit_of_what_was_read(system: str, claim: str, value: float, shown: str) -> None:
     assert reached(_row(system, claim), value).replace("\u00a0ms", " ms") == shown
+
+
+def test_what_was_said_of_incidents_is_shown_with_ours_first_and_a_label_without_a_number_says_so() -> None:
+    labels = {"Brier, PACE": 0.08, "ECE over that of the predictor's own score": 0.34, "AUROC, PACE": None}
+    found = rows([{"system": "pace", "claim": "ece", "ours": 0.34, "verdict": "reproduced", "points": [{"labels": labels}]}])
+    row = next(row for row in found if row.key == "pace/ece")
+    assert computed(row) == [
+        ("ECE over that of the predictor's own score", "0.34"),
+        ("Brier, PACE", "0.08"),
+        ("AUROC, PACE", "not on every seed"),
+    ]
