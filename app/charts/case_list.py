@@ -36,7 +36,7 @@ def case_list_svg(cards: Sequence[Card], tokens: Tokens, title: str, *, chosen: 
         drawn = [
             svg.rect(0, y, width, CARD, tokens.candidate_fill if mine else "transparent"),
             svg.rect(0, y, 3, CARD, tokens.candidate) if mine else "",
-            svg.text(_PAD, y + 18, fit(card.small, width - 76), tokens.muted),
+            svg.text(_PAD, y + 18, fit(card.small, width - (_PAD + 44 if card.sure else _PAD + 8), 5.6), tokens.muted),
             svg.text(width - 8, y + 18, card.sure, tokens.text, anchor="end", weight=600),
             svg.text(_PAD, y + 38, fit(card.title, width - 20, 7.0), tokens.text, weight=600 if mine else 400, size=BODY_PX),
             svg.text(_PAD, y + 57, fit(f"{GLYPHS.get(card.state, GLYPHS['waiting'])} {card.words}", width - 20), ink, weight=600),

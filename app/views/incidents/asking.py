@@ -10,6 +10,7 @@ from app import jobs, parts, state
 from app.views.incidents import knobs
 from app.views.incidents.reading import Looking
 from app.views.memory.controls import select
+from app.views.workloads.lanes import note
 
 KIND: Final = "investigate"
 FIRST: Final[Mapping[str, str]] = {"investigation": "react_rca", "confidence": "pace"}
@@ -72,6 +73,8 @@ def ask(look: Looking) -> None:
         words = "Investigate" if look.shown is None else "Investigate again"
         kind: Literal["primary", "secondary"] = "primary" if look.shown is None else "secondary"
         st.button(words, key="incidents-go", type=kind, disabled=busy, on_click=_submit, args=(look,))
+    if look.shown is None and not busy:
+        note("It is looked into as of seven moments, from its opening to an hour later, each with no more than was known then.")
     if job is None:
         return
     if busy:
