@@ -84,7 +84,7 @@ def test_the_truth_is_written_beside_the_telemetry_and_is_none() -> None:
     assert sink.frames()["faults_truth"].rows(named=True) == [
         {
             "kind": "slow_nic", "cause": "slow_nic", "entity_id": "host-1", "from_s": 600.0, "until_s": pytest.approx(np.nan, nan_ok=True),
-            "severity": 0.5, "provable": True, "path": "host-1 > cart > front",
+            "severity_share": 0.5, "provable": True, "path": "host-1 > cart > front",
         }
     ]  # fmt: skip
     assert not sink._declared["faults_truth"].telemetry
