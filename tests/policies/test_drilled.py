@@ -110,7 +110,7 @@ def test_claims_are_checked_on_what_the_harness_gives(home: Path, slow_nic: Dril
     assert slow_nic.incident is not None
     late = replace(slow_nic.incident, began=slow_nic.incident.began + 1e7)
     drills.save(later.key, replace(later, incident=late).json_dict(), home)
-    drills.save("drill-a-fit-1-0", replace(slow_nic, key="drill-a-fit-1-0").json_dict(), home)
+    drills.save("drill-a-fit-1-1000", replace(slow_nic, key="drill-a-fit-1-1000").json_dict(), home)
     harness = drilled.Harness(earlier_drills=1, later_drills=1)
     rows = {
         f"{row['system']}/{row['claim']}": row for who in ("react_rca", "pace") for row in reproduce(home, who, scored_incidents=harness)
