@@ -1,5 +1,6 @@
 """What can be set on whoever is asked: a control for each knob."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -9,8 +10,9 @@ from pydantic.fields import FieldInfo
 from app import parts
 from policies import catalogue
 
-# Chosen beside the button itself, or asked for in an intent.
-ELSEWHERE: Final = ("driver", "targets")
+# Chosen beside the button itself, asked for in an intent, or a folder of the server, which no visitor is to name.
+ELSEWHERE: Final = ("driver", "targets", "team_tools")
+_UNIT: Final = re.compile(r"_(s|usd)$")
 
 
 def knobs(held: Mapping[str, str]) -> None:
@@ -40,7 +42,7 @@ def _control(system: str, name: str, field: FieldInfo) -> None:
     """Draw the control that fits a knob's type and bounds, with its description as help."""
     kept, key = _kept(system, name), f"incidents-knob-{system}-{name}"
     value = st.session_state.get(kept, field.default)
-    label, words = parts.plain(name.replace("_", " ")), parts.plain(str(field.description or ""))
+    label, words = parts.plain(_UNIT.sub(r" (\1)", name).replace("_", " ")), parts.plain(str(field.description or ""))
     if get_origin(field.annotation) is Literal:
         options = list(get_args(field.annotation))
         value = st.selectbox(label, options, index=options.index(value), key=key, help=words)
@@ -48,7 +50,7 @@ def _control(system: str, name: str, field: FieldInfo) -> None:
         value = st.toggle(label, value, key=key, help=words)
     elif field.annotation in (int, float):
         low, high = bounds(field)
-        value = st.number_input(label, low, high, value, key=key, help=words)
+        value = st.number_input(label, low, high, value, key=key, help=words, format="%g" if field.annotation is float else "%d")
     elif field.annotation is str:
         value = st.text_input(label, value, key=key, help=words, max_chars=400)
     st.session_state[kept] = value
