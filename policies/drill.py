@@ -15,6 +15,7 @@ from policies import catalogue, composing, embedding, noticed, pool
 from policies.policy import TODAY, Schedule
 from policies.system import Surroundings
 from twin import sources
+from twin.chance import stream
 from twin.clock import DAY_S, Clock
 from twin.faults import Fault
 from twin.fleet_file import named
@@ -35,15 +36,15 @@ OURS: Final = "react_rca"
 HOLDERS: Final = (OURS, "nearest", "retrieval_k10", "no_tools", "loudest")
 # These look for the place, so that theirs must be right too; the others name a class of cause alone.
 LOOK_FOR_PLACE: Final = frozenset({OURS, "loudest"})
-# An operator asks this long after the incident was opened, and this long after the fault began at the latest. Proposed.
-ASKED_AFTER_S: Final = 1_200.0
+# An operator asks one of these times after the incident was opened, drawn; a drill ends so long after its fault began. Proposed.
+ASKED_AFTER_S: Final = (0.0, 120.0, 300.0, 600.0, 1_200.0)
 _WATCHED_S: Final = 2_400.0
 # The history: incidents of other sites, all resolved before the first drill; so many classes of cause it has never seen.
 HISTORY_COUNT: Final = 3_000
 _HISTORY_ENDS_DAY: Final = 60.0
 _UNSEEN_KINDS: Final = 5
-# Whatever it was, somebody found out within a day.
-_KNOWN_AFTER_S: Final = DAY_S
+# Whatever it was, somebody found out within four hours of the drill's beginning, before a drill of a later use can begin.
+_KNOWN_AFTER_S: Final = 14_400.0
 # What looked like a cause may have ended so long before the incident.
 _LINGERS_S: Final = 600.0
 
@@ -136,6 +137,11 @@ def of(question: Question) -> Drill:
     return drawn(raw, named(str(raw["fleet"])), question.use, question.number, question.seed)
 
 
+def asked_after_s(question: Question) -> float:
+    """Return how long after an incident was opened holders are asked: soon, with little to see, or later."""
+    return ASKED_AFTER_S[int(stream(question.seed, "policies", "moments", question.key).integers(len(ASKED_AFTER_S)))]
+
+
 def _asked(question: Question, cancel: pool.Cancel | None) -> Drilled:
     drill = of(question)
     truth, scenario = drill.truth, read(drill.scenario)
@@ -151,7 +157,7 @@ def _asked(question: Question, cancel: pool.Cancel | None) -> Drilled:
         said: tuple[Said, ...] = ()
         if incident is not None:
             case = case_of_run.read(done.run_id, Path(folder), incident, past, runbooks.texts())
-            as_of_s = min(incident.detected_s + ASKED_AFTER_S, float(done.manifest["end_s"]))
+            as_of_s = min(incident.detected_s + asked_after_s(question), float(done.manifest["end_s"]))
             around = composing.surroundings(scenario)
             with CaseToolbox(case, as_of_s, similar=_similar(question.home)) as tools:
                 said = tuple(_said(holder, incident, tools, drill, around) for holder in HOLDERS)

@@ -8,7 +8,7 @@ from policies.systems.pace import evidence
 SETUP: Final = (
     "Incidents are those of 720 drills on another site than the 300 that scores, weight and map are fitted on, all of which were "
     "resolved before the first incident judged here began and on none of which the investigator was tuned; at least 500 predictions "
-    "are judged. One incident a drill, asked 20 minutes after it was opened; the history has 3,000 incidents of other sites and has "
+    "are judged. One incident a drill, asked 0 to 20 minutes after it was opened; the history has 3,000 incidents of other sites and has "
     "never seen five of the classes of cause. A prediction is right where the first cause is that of the injected fault and, of our "
     "investigator, the place is too. Both errors are taken in ten bins of equal width; the score that is beaten is the predictor's "
     "own, never a constant. Brier score and AUROC stand beside, since an error of calibration alone can be had by naming the same "

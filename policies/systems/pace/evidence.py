@@ -60,7 +60,7 @@ def compared(earlier: Sequence[Labelled], later: Sequence[Labelled], predictor: 
 
 
 def _scored(each: Labelled, predictor: str) -> bool:
-    return each.prediction.predictor == predictor and bool(np.isfinite(each.prediction.score))
+    return each.prediction.predictor == predictor and bool(np.isfinite([each.prediction.score, each.sufficient, each.likely]).all())
 
 
 def _measured(confidence: calibration.Floats, right: calibration.Floats) -> dict[str, float | None]:

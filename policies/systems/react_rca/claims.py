@@ -7,7 +7,7 @@ from policies.systems.react_rca import evidence
 
 _SOURCE: Final = "react-rca: from summaries by others"
 _SETUP: Final = (
-    "Incidents are those of 720 drills on a scenario that was not tuned on, one incident a drill, asked 20 minutes after it was opened. "
+    "Incidents are those of 720 drills on a scenario that was not tuned on, one incident a drill, asked 0 to 20 minutes after. "
     "The history has 3,000 incidents, none of this site, and none of five classes of cause that are drawn beforehand (seed 1: air handler "
     "lost, certificate expired, GPUs throttle, network card slow, CXL link lost). Every holder has the same tools, the same moment and "
     "the same verifier. Tools are those that the paper's abstract and reviews name; its prompts are not published, ours are our own. "
