@@ -9,9 +9,9 @@ import pytest
 
 from policies import study
 from policies.intent.compile import compile_intent
-from policies.intent.versions import site_of
 from policies.intent.interpret.understand import understand
 from policies.intent.propose import Facts, Proposal, proposed
+from policies.intent.versions import site_of
 from policies.investigate import OURS, investigate, score
 from policies.policy import PolicySet, Schedule
 from twin.run import Run, simulate
