@@ -18,6 +18,9 @@ TRUTH: Final = "faults_truth"
 # A symptom may outlive its cause by so long, as retries and heat do. Proposed.
 _AFTERWARDS_S: Final = 1_800.0
 _TOP: Final = 3
+# A burst of requests may bring about what outlives it, by so long at least.
+_TRIGGER, _STORM = "request_burst", "retry_storm"
+_SETTLED_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ def right(hypothesis: Hypothesis, truths: Iterable[Truth]) -> bool:
 
 def judged(as_of_s: float, found: Investigation, truths: tuple[Truth, ...]) -> Judged:
     """Hold what was found as of one moment against the faults that its incident hangs on."""
-    ranks = [rank for rank, hypothesis in enumerate(found.hypotheses, start=1) if right(hypothesis, truths)]
+    known = [each for each in truths if each.onset_s <= as_of_s]
+    ranks = [rank for rank, hypothesis in enumerate(found.hypotheses, start=1) if right(hypothesis, known)]
     first = found.hypotheses[0] if found.hypotheses else None
     accused = found.status != "inconclusive" and first is not None
     return Judged(as_of_s, ranks[0] if ranks else 0, None if first is None else first.confidence, bool(ranks) and ranks[0] == 1, accused)
@@ -121,7 +125,21 @@ def _truths(paths: Mapping[str, Path], incident: Incident) -> tuple[Truth, ...]:
             way = tuple(row["path"].split(" > ")) if row["path"] else ()
             also = (f"{row['entity_id']}/air-handler-1",) if row["kind"] == "ahu_loss" else ()
             out.append(Truth(row["entity_id"], row["cause"], row["from_s"], bool(row["provable"]), way, also))
+            if row["kind"] == _TRIGGER and _lasts(paths, incident, until_s):
+                # What goes on without its trigger is a storm of retries, wherever it is felt.
+                out.append(Truth(row["entity_id"], _STORM, until_s, bool(row["provable"]), way, (*way, *incident.affected)))
     return tuple(out)
+
+
+def _lasts(paths: Mapping[str, Path], incident: Incident, until_s: float | None) -> bool:
+    """Return whether an incident goes on well after what brought it is over."""
+    if until_s is None or isnan(until_s) or "alerts" not in paths:
+        return False
+    mine = pl.read_parquet(paths["alerts"]).filter(pl.col("incident_id") == incident.incident_id)
+    ends = mine.filter(pl.col("state") == "cleared")
+    began = mine.filter((pl.col("state") == "fired") & (pl.col("t_s") <= until_s))
+    over = ends.filter(pl.col("t_s") <= until_s + _SETTLED_S)
+    return began.join(over, on="alert", how="anti").height > 0
 
 
 def _cone(topology: Path, of: Iterable[str]) -> set[str]:

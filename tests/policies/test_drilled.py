@@ -119,3 +119,13 @@ def test_claims_are_checked_on_what_the_harness_gives(home: Path, slow_nic: Dril
     assert rows["react_rca/competitive"]["points"][0]["labels"]["right, react_rca"] == 1.0
     assert rows["pace/ece"]["verdict"] == "not comparable"
     assert rows["pace/ece"]["points"][0]["labels"]["later predictions"] == 1.0
+
+
+@pytest.mark.timeout(600)
+def test_in_a_minute_causes_are_found_on_a_scenario_that_nothing_was_tuned_on(home: Path) -> None:
+    """The one-minute version of ``tests/soak/test_drills.py``."""
+    found = drilled.figures(drilled.asked(drilled.LATER, "held-out", 16, home, workers=2))
+    assert found.noticed >= 8
+    assert found.top1 is not None
+    assert found.top1 > 0.80, found.confused
+    assert not found.unprovable or (found.accused or 0.0) <= 1.0 / found.unprovable

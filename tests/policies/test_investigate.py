@@ -142,11 +142,14 @@ def test_what_cannot_be_asked_is_refused_in_one_line(place, incident):
 
 def test_the_truth_of_a_run_is_held_against_it(place, found):
     scored = investigate.score(found, place[0])
-    (truth,) = scored.truths
+    truth, storm = scored.truths
     assert (truth.cause, truth.entity_id, truth.provable) == ("traffic_burst", "front", True)
+    assert (storm.cause, storm.onset_s) == ("retry_storm", 4500.0)
+    assert {"front", "ledger"} <= set(storm.also_right), "what outlives the burst is a storm wherever it is felt"
     assert len(scored.moments) == len(found.moments)
-    named = [(each.cause, each.entity_id) for each in found.moments[-1].investigation.hypotheses]
-    rank = named.index(("traffic_burst", "front")) + 1 if ("traffic_burst", "front") in named else 0
+    last = found.moments[-1]
+    rights = [judging.right(each, scored.truths if last.as_of_s >= storm.onset_s else [truth]) for each in last.investigation.hypotheses]
+    rank = rights.index(True) + 1 if any(rights) else 0
     assert scored.moments[-1].rank == rank
     shares = judging.metrics([scored])
     assert shares["incidents.rca_top1_share"] == float(rank == 1)

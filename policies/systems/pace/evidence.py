@@ -14,7 +14,7 @@ Numbers = Mapping[str, float | None]
 FEWEST: Final = 500
 OWN: Final = "ECE over that of the predictor's own score"
 FIRST: Final = "react_rca"
-PLAIN: Final = "nearest"
+PLAIN: Final = "retrieval_k10"
 
 
 def first(earlier: Sequence[Labelled], later: Sequence[Labelled]) -> Numbers:
@@ -23,7 +23,7 @@ def first(earlier: Sequence[Labelled], later: Sequence[Labelled]) -> Numbers:
 
 
 def plain(earlier: Sequence[Labelled], later: Sequence[Labelled]) -> Numbers:
-    """Return the numbers of what the nearest resolved incident predicts."""
+    """Return the numbers of what most of the ten nearest resolved incidents were."""
     return compared(earlier, later, PLAIN)
 
 

@@ -11,7 +11,8 @@ _SETUP: Final = (
     "The history has 3,000 incidents, none of this site, and none of five classes of cause that are drawn beforehand (seed 1: air handler "
     "lost, certificate expired, GPUs throttle, network card slow, CXL link lost). Every holder has the same tools, the same moment and "
     "the same verifier. Tools are those that the paper's abstract and reviews name; its prompts are not published, ours are our own. "
-    "Where nothing can be proven and nothing rang a user complains. Nothing was tuned to these numbers. "
+    "Where nothing can be proven and nothing rang a user complains. The first 232 of the drills were tried before, asked 20 minutes after; "
+    "the moment is drawn since, and no rule or threshold of any holder was changed by it. "
 )
 _EMBEDDED: Final = "what is measured is the embedded investigator, in which no language model could invent anything"
 

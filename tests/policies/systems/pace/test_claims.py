@@ -39,7 +39,7 @@ def test_a_predictor_without_labels_or_scores_gives_no_number(overconfident):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_claim_reads_its_own_predictor(claim, overconfident):
-    who = "react_rca" if claim.id == "ece" else "nearest"
+    who = "react_rca" if claim.id == "ece" else "retrieval_k10"
     earlier, later = overconfident(1000, predictor=who), overconfident(600, seed=2, first=1e6, predictor=who)
     ours = claim.evidence.read(earlier, later)[claim.evidence.ours]
     assert ours is not None
