@@ -1,6 +1,7 @@
 """The program that runs one foreign SELECT and can do nothing else."""
 
 import json
+import re
 import resource
 import sys
 import threading
@@ -19,6 +20,8 @@ MAX_ANSWER_BYTES: Final = 64 << 20
 BATCH_ROWS: Final = 1024
 TABLE_FUNCTIONS: Final = frozenset({"range", "generate_series", "unnest"})
 REFUSED_FUNCTIONS: Final = frozenset({"current_setting", "getenv", "write_log"})
+# A part of a query (WITH) is known inside its parentheses alone. By name it would pass for a file or a catalogue elsewhere.
+PART_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def connect(asked: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
@@ -60,9 +63,11 @@ def checked(connection: duckdb.DuckDBPyConnection, sql: str, names: list[str]) -
     if tree["error"]:
         raise ValueError("only a plain SELECT is allowed here")
     nodes = list(walk(tree))
-    known = {*names, *(entry["key"] for node in nodes for entry in _common_tables(node))}
+    parts = {str(entry["key"]) for node in nodes for entry in _common_tables(node)}
+    refuse_parts(connection, parts)
+    known = {name.lower() for name in (*names, *parts)}
     for node in nodes:
-        refuse(node, {name.lower() for name in known}, names)
+        refuse(node, known, names)
     return text
 
 
@@ -81,6 +86,14 @@ def walk(tree: Any) -> Iterator[Mapping[str, Any]]:
 def _common_tables(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     mapped = node.get("cte_map")
     return mapped["map"] if isinstance(mapped, dict) else []
+
+
+def refuse_parts(connection: duckdb.DuckDBPyConnection, parts: set[str]) -> None:
+    """Raise ValueError for a part of a query (WITH) that is called like a file or like a table of DuckDB's own catalogue."""
+    own = {str(name) for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE internal").fetchall()}
+    for part in sorted(parts):
+        if not PART_NAME.fullmatch(part) or part.lower() in own:
+            raise ValueError(f"a part of a query cannot be called {part[:60]!r}; choose a plain name")
 
 
 def refuse(node: Mapping[str, Any], known: set[str], names: list[str]) -> None:

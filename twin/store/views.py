@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import duckdb
 import polars as pl
+from polars import selectors
 
 from twin.store import runs, telemetry
 from twin.store.sql import identifier, literals
@@ -100,7 +101,17 @@ def confined(
     answer = _in_a_process(asked, timeout_s)
     if answer[:1] != b"A":
         raise ValueError(answer[1:].decode(errors="replace"))
-    return pl.read_ipc_stream(answer[1:])
+    return _frame(answer[1:])
+
+
+def _frame(stream: bytes) -> pl.DataFrame:
+    """Return rows as a frame all of whose values can be read. Polars panics, rather than errs, at what it has no type for."""
+    try:
+        found = pl.read_ipc_stream(stream)
+        found.select(~(selectors.numeric() | selectors.string())).rows()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OverflowError):
+        raise ValueError("the answer holds values that cannot be handed back, such as intervals; cast them to text or numbers") from None
+    return found
 
 
 def _in_a_process(asked: Mapping[str, Any], timeout_s: float) -> bytes:

@@ -70,6 +70,15 @@ def refused(sql: str, home: Path, timeout_s: float = 5.0) -> str:
         ("SELECT * FROM information_schema.tables", "there is no table"),
         ("SELECT * FROM duckdb_settings()", "function duckdb_settings is not allowed here"),
         ("SELECT current_setting('allowed_paths')", "function current_setting is not allowed here"),
+        (
+            "SELECT v.sql FROM duckdb_views v, (WITH duckdb_views AS (SELECT 1) FROM duckdb_views) q",
+            "a part of a query cannot be called 'duckdb_views'",
+        ),
+        (
+            "SELECT v.* FROM '{home}/runs/aaaa00000001/rows.parquet' v, "
+            '(WITH "{home}/runs/aaaa00000001/rows.parquet" AS (SELECT 1) FROM "{home}/runs/aaaa00000001/rows.parquet") q',
+            "a part of a query cannot be called",
+        ),
         ("SELECT nothing FROM rows", "nothing"),
     ],
 )
@@ -92,6 +101,11 @@ def test_a_memory_bomb_is_refused_and_the_process_lives_on(home: Path, sql: str)
     said = refused(sql, home, timeout_s=20.0)
     assert "memory" in said or "answer is larger" in said
     assert views.select("SELECT 1 AS one", IDS, home).item() == 1
+
+
+@pytest.mark.parametrize("value", ["INTERVAL 1 DAY", "[INTERVAL 1 DAY]", "union_value(k := 1)", "'infinity'::DATE"])
+def test_values_that_no_frame_can_hold_are_refused_in_words(home: Path, value: str) -> None:
+    assert "cast them to text or numbers" in refused(f"SELECT {value} AS x", home)
 
 
 def test_an_endless_query_is_stopped(home: Path) -> None:
