@@ -115,7 +115,8 @@ class Happening:
 
     def step(self, t_s: float, until_s: float, sink: Sink) -> None:
         """Let services go on until a time that all other domains have reached and written; watch and write."""
-        if not self._begun and t_s <= 0.0:
+        if not self._begun:
+            # A run that goes on from another one is a run of its own: what hangs on what stands in it too.
             self._begin(sink)
         self._begun = True
         self.services.advance(until_s, self._felt())

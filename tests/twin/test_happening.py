@@ -187,7 +187,7 @@ def test_going_on_from_a_snapshot_writes_the_same_services_alerts_and_truth() ->
     scenario = _scenario({"kind": "slow_nic", "target": "host-10", "severity": 0.8})
     whole = _run(scenario, snapshots_at=(3900.0,))
     rest = _run(scenario, start=Start(whole.run_id, 3900.0, whole.snapshots[3900]))
-    for name in ("services", "service_hosts", "logs", "changes", "alerts", "faults_truth", "hosts"):
+    for name in ("services", "service_hosts", "logs", "changes", "alerts", "faults_truth", "hosts", "topology", "entities"):
         expected = _table(whole, name)
         if "t_s" in expected.columns:
             expected = expected.filter(pl.col("t_s") > 3900.0)
