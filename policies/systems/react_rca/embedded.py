@@ -58,6 +58,11 @@ class Embedded:
         # Where the looking begins: of an aggregate its worst part.
         self._at = seen.incident
 
+    def _from_s(self) -> float:
+        """Return from when on a cause is looked for; of what little lies before an early symptom, half stays as what is usual."""
+        onset_s = self._incident.onset_s
+        return max(onset_s - self._knobs.lead_s, onset_s / 2.0, 0.0)
+
     def investigate(self, holder: str) -> Investigation:
         """Return the draft; the verifier has not seen it yet."""
         seen, wide = self._look()
@@ -95,7 +100,7 @@ class Embedded:
     def _look(self) -> tuple[Seen, pl.DataFrame]:
         """Gather what the tools know around the onset."""
         incident, call = self._incident, self._trace.call
-        from_s = max(incident.onset_s - self._knobs.lead_s, 0.0)
+        from_s = self._from_s()
         to_s, normal_s = self._tools.as_of_s, max(from_s - self._knobs.normal_s, 0.0)
         around = {"from_s": from_s, "to_s": to_s}
         call(f"An incident: {incident.entity_id}. Expected: what the symptom is, where and since when.", "incident_details", {})
@@ -208,7 +213,7 @@ class Embedded:
         if not metric:
             return suspect
         entity, incident = suspect.candidate.entity, self._incident
-        from_s = max(incident.onset_s - self._knobs.lead_s, 0.0)
+        from_s = self._from_s()
         reply = self._trace.call(
             f"{_named(suspect)} scores {suspect.score:.2f}. If so, {metric} left what was usual before {incident.onset_s + LATE_S:.0f} s.",
             "query_metric",

@@ -125,7 +125,7 @@ def neighbours(history: pl.DataFrame, cause: str) -> float:
 def ruled_out(seen: Seen, wide: pl.DataFrame, suspects: Sequence[Suspect]) -> list[str]:
     """Say of changes and of loud metrics elsewhere why they are not the cause."""
     symptom, onset_s, cone = seen.incident.entity_id, seen.incident.onset_s, seen.cone
-    moved = {item.candidate.entity for item in suspects}
+    moved = {item.candidate.entity for item in suspects} | _moved(seen.scan)
     cited = {
         row_id for item in suspects if item.match for sign, row in item.match.spoken if sign.where == "change" for row_id in [_row_id(row)]
     }
@@ -138,6 +138,9 @@ def ruled_out(seen: Seen, wide: pl.DataFrame, suspects: Sequence[Suspect]) -> li
             out.append(f"{what}: {symptom} does not hang on {row['entity']}")
         elif row["time"] > onset_s + LATE_S:
             out.append(f"{what}: it came after the symptom")
+        elif seen.scan.is_empty():
+            # Without readings nothing says that it moved nothing: it is not ruled out.
+            continue
         elif row["entity"] not in moved:
             out.append(f"{what}: nothing about {row['entity']} moved after it")
         else:
@@ -148,6 +151,10 @@ def ruled_out(seen: Seen, wide: pl.DataFrame, suspects: Sequence[Suspect]) -> li
     ):
         out.append(f"{candidates.told(row)}: {symptom} does not hang on it")
     return out
+
+
+def _moved(scan: pl.DataFrame) -> set[str]:
+    return set(candidates.strengths(scan).filter(pl.col("strength") >= MOVED)["entity"].to_list())
 
 
 def _row_id(row: Mapping[str, Any]) -> tuple[float, str, str]:

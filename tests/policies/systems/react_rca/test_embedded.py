@@ -1,5 +1,7 @@
 """The embedded investigator finds causes by their chain, and says when it cannot."""
 
+from dataclasses import replace
+
 import pytest
 
 from policies import system
@@ -54,6 +56,20 @@ def test_a_silent_cause_is_found_by_what_a_caller_logged(certificate):
     first = found.hypotheses[0]
     assert (first.entity_id, first.cause) == ("pay", "certificate_expired")
     assert first.path == ("pay", "front")
+
+
+def test_an_early_incident_is_held_against_what_little_lies_before_it(shop):
+    shop.incident = replace(shop.incident, onset_s=1_200.0)
+    investigate(shop)
+    asked = [arguments for name, arguments in shop.calls if name == "anomaly_scan"]
+    assert asked
+    assert all(each["normal_from_s"] < each["from_s"] < 1_200.0 for each in asked)
+
+
+def test_a_change_that_no_reading_speaks_of_is_not_ruled_out(shop):
+    shop.telemetry.clear()
+    shop.changes.append((17_700.0, "cart", "deployment", "release pipeline", "cart 1.1 rolled out, was 1.0"))
+    assert not any("deployment of cart" in words for words in investigate(shop).ruled_out)
 
 
 def test_an_innocent_change_is_ruled_out_and_a_guilty_one_named(shop, plot):
