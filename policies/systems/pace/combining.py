@@ -67,13 +67,16 @@ def mix(weight: float, sufficient: Floats, likely: Floats) -> Floats:
 
 
 def known_before(labelled: Iterable[Labelled], began: float, predictor: str, incident_id: str) -> list[Labelled]:
-    """Return the labels that may be learned from: of this predictor, known before the incident began, of other incidents."""
+    """Return the labels that may be learned from: of this predictor, known before the incident began, of other incidents.
+
+    Ids count within a run, so that an incident is another one where it began at another time.
+    """
     return [
         each
         for each in labelled
         if each.known < began
         and each.prediction.predictor == predictor
-        and each.prediction.incident.incident_id != incident_id
+        and (each.prediction.incident.incident_id, each.prediction.incident.began) != (incident_id, began)
         and isfinite(each.sufficient)
         and isfinite(each.likely)
     ]

@@ -95,10 +95,21 @@ def test_labels_that_are_all_alike_never_make_certain(overconfident, right, coun
 
 def test_only_earlier_labels_of_this_predictor_and_of_other_incidents_are_learned_from(overconfident):
     labels = overconfident(10)
-    assert [each.known for each in known_before(labels, 4.0, "rival", "i-1")] == [0.0, 2.0, 3.0]
+    assert [each.known for each in known_before(labels, 4.0, "rival", "now")] == [0.0, 1.0, 2.0, 3.0]
+    own = replace(labels[1].prediction, incident=replace(labels[1].prediction.incident, began=4.0))
+    with_own = [labels[0], replace(labels[1], prediction=own), *labels[2:]]
+    assert [each.known for each in known_before(with_own, 4.0, "rival", "i-1")] == [0.0, 2.0, 3.0]
     assert known_before(labels, 4.0, "somebody", "") == []
     untold = [replace(labels[0], sufficient=float("nan"))]
     assert known_before(untold, 4.0, "rival", "") == []
+
+
+def test_incidents_of_other_runs_teach_though_each_run_counts_its_own_from_one(overconfident):
+    """Nearly every run's first incident is its only one, and is called like all the others."""
+    labels = overconfident(10)
+    alike = [replace(each, prediction=replace(each.prediction, incident=replace(each.prediction.incident, incident_id="incident-1")))
+             for each in labels]  # fmt: skip
+    assert len(known_before(alike, 20.0, "rival", "incident-1")) == 10
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=80))
