@@ -21,6 +21,8 @@ _MOST_RULED_OUT: Final = 8
 # Seconds since 1970 beyond this are dates; smaller ones count from a start that nobody dated.
 _DATED_S: Final = 1e8
 _ONSETS: Final = ("known", "detected")
+# Options that say nothing of the other ways: left unread, they would seem to have been heard.
+_GO_WITH: Final = {"--entity": ("--import",), "--metric": ("--import",), "--topology": ("--import",), "--incident": ("RUN",)}
 
 
 def investigate(arguments: Namespace) -> Answer:
@@ -32,6 +34,9 @@ def investigate(arguments: Namespace) -> Answer:
         raise ValueError(f"{' and '.join(given) or 'nothing'} given; name one of {', '.join(ways)}")
     if arguments.onset is not None and given[0] not in ("--dataset", "--import"):
         raise ValueError("--onset goes with --dataset or --import; a run's incidents have theirs")
+    for option, ways_of in _GO_WITH.items():
+        if given[0] not in ways_of and getattr(arguments, option.removeprefix("--")) not in (None, [], "all"):
+            raise ValueError(f"{option} goes with {' or '.join(ways_of)}; leave it out")
     if arguments.run is not None:
         return _of_run(arguments)
     if arguments.dataset is not None:
@@ -167,7 +172,7 @@ def verdict(arguments: Namespace) -> Answer:
     first = last.hypotheses[0] if last is not None and last.hypotheses else None
     predicted = ("", "") if first is None else (first.cause, first.entity_id)
     if arguments.cause in ("right", "wrong"):
-        if first is None:
+        if first is None or not first.cause:
             raise ValueError(f"nobody named a cause of {incident.incident_id} yet, so none is {arguments.cause}; name the class of cause")
         cause, entity_id = predicted if arguments.cause == "right" else ("", "")
     else:
@@ -177,6 +182,7 @@ def verdict(arguments: Namespace) -> Answer:
         entity_id = arguments.entity or (predicted[1] if cause == predicted[0] else "")
     if arguments.entity and arguments.cause in ("right", "wrong"):
         raise ValueError(f"--entity goes with a class of cause; --cause {arguments.cause} says it already")
+    case_of_run.check_entity(run_id, arguments.entity or "", place)
     end_s = float(runs.manifest_of(run_id, place)["end_s"])
     entry = Verdict(
         incident_id=incident.incident_id,

@@ -43,10 +43,13 @@ class Graph:
 
 
 def graph(settings: Settings, host_ids: Sequence[str], endpoint_ids: Sequence[str], function_ids: Sequence[str]) -> Graph:
-    """Return the arrays of a scenario's services; ValueError names a host, endpoint or function that is not there."""
+    """Return the arrays of a scenario's services; ValueError names one that is not there, or a name that is taken."""
     found = settings.services
     ids = tuple(service.id for service in found)
     places = {"service": ids, "endpoint": tuple(endpoint_ids), "function": tuple(function_ids), "host": tuple(host_ids)}
+    others = {name: kind for kind, names in places.items() if kind != "service" for name in names}
+    if taken := [name for name in ids if name in others]:
+        raise ValueError(f"incidents.services.{taken[0]}: the name is taken by the {others[taken[0]]} of that id; rename the service")
     instances = [(s, _place(places, "host", host, service.id)) for s, service in enumerate(found) for host in service.hosts]
     calls = [(s, call, _place(places, call.kind, call.to, service.id)) for s, service in enumerate(found) for call in service.calls]
     of = np.array([s for s, _ in instances], dtype=np.int64)

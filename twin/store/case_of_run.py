@@ -1,5 +1,6 @@
 """Incidents of a stored run, and what tools may read of it."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import pairwise
@@ -57,6 +58,16 @@ def read(
         others["changes"] = pl.concat([others["changes"], switches], how="diagonal_relaxed") if "changes" in others else switches
     known = pl.DataFrame(schema=dict.fromkeys(HISTORY, pl.String)) if history is None else history
     return Case(f"run {run_id}", incident, CaseFrames(RunReadings(tables, paths), others), known, runbooks)
+
+
+def check_entity(run_id: str, entity: str, home: Path) -> None:
+    """Raise ValueError, with some of those that are there, for an entity that a stored run does not have; none named is none wrong."""
+    path = _paths(run_id, home).get("entities")
+    known = [] if path is None else pl.read_parquet(path, columns=["entity"])["entity"].cast(pl.String).sort().to_list()
+    if not entity or not known or entity in known:
+        return
+    near = difflib.get_close_matches(entity, known, 5, 0.5) or known[:5]
+    raise ValueError(f"run {run_id} has no entity {entity[:60]!r}; it has, for one: {', '.join(near)}")
 
 
 def _paths(run_id: str, home: Path) -> dict[str, Path]:

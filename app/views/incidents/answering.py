@@ -9,6 +9,7 @@ from app import cases, desk, parts, state
 from app.views.incidents.reading import Looking
 from app.views.workloads.lanes import note
 from twin.incidents.causes import CAUSES
+from twin.store.case_of_run import check_entity
 from twin.store.ledger import Ledger
 from twin.store.records import Verdict
 
@@ -52,9 +53,11 @@ def _keep(look: Looking, answer: str, key: str) -> None:
 
 
 def keep(look: Looking, answer: str, cause: str, entity: str, words: str, name: str) -> None:
-    """Write an answer into the ledger. Raises ValueError, one line, for one without a name or that contradicts itself."""
+    """Write an answer into the ledger. Raises ValueError, one line, for one without a name or that names what the run does not have."""
     if not name:
         raise ValueError("an answer needs a name: write yours, so that others know who said it")
+    if answer == WRONG:
+        check_entity(look.run_id, entity, state.home())
     verdict = verdict_of(look, answer, cause, entity, words, name)
     with Ledger(state.home()).transaction() as ledger:
         ledger.add_verdict(verdict)

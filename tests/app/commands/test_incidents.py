@@ -40,7 +40,7 @@ def test_a_run_is_looked_into_and_what_was_found_is_kept(place, say):
     assert "as of +5 min, by react_rca (embedded), confidence by pace" in text
     assert "uncalibrated (0 labels)" in text
     assert "[E3" in text
-    assert "simulated truth: traffic_burst at front, which data can prove" in text
+    assert "simulated truth: traffic_burst at front; retry_storm at front, which data can prove" in text
     stored = investigations.of_run(place[1], place[0])[-1]
     assert f"stored: investigations/{stored}" in text
 
@@ -93,6 +93,8 @@ def test_own_telemetry_is_looked_into(say, tmp_path):
     assert "cpu of b rose" in text
     assert "  1. b: cpu moved by" in text
     assert "nothing is stored" in text
+    for moment in ("-100", "1e999", "+24 h"):
+        assert "is outside 12060 s to 14340 s" in say("investigate", *asked, "--as-of", moment, code=2)
 
 
 def test_a_folder_is_looked_into(place, say, tmp_path):
@@ -131,6 +133,8 @@ def test_what_cannot_be_done_is_one_line(place, say, tmp_path):
         (("investigate", place[1], "--incident", "incident-9"), "has no incident"),
         (("investigate", place[1], "--as-of", "soon"), "is no moment"),
         (("investigate", place[1], "--as-of", "1"), "outside"),
+        (("investigate", place[1], "--entity", "front"), "--entity goes with --import"),
+        (("investigate", "--dataset", "petshop", str(tmp_path), "--incident", "incident-1"), "--incident goes with RUN"),
         (("investigate", place[1], "--policy", "nobody"), "neither a file"),
         (("investigate", "--dataset", "other", str(tmp_path)), "petshop or nezha"),
         (("investigate", "--dataset", "petshop", str(tmp_path)), "no PetShop scenario"),
@@ -141,6 +145,10 @@ def test_what_cannot_be_done_is_one_line(place, say, tmp_path):
         (("verdict", place[1], "incident-9", "--cause", "wrong"), "has no incident"),
         (("verdict", place[1], "incident-1", "--cause", "gremlins"), "no class of cause"),
         (("verdict", place[1], "incident-1", "--cause", "wrong", "--entity", "front"), "--entity goes with"),
+        (
+            ("verdict", place[1], "incident-1", "--cause", "retry_storm", "--entity", "ledgre"),
+            "has no entity 'ledgre'; it has, for one: ledger",
+        ),
     ):
         text = say(*words, code=2)
         assert said in text

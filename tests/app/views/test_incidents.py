@@ -170,6 +170,8 @@ def test_an_answer_needs_a_name_labels_the_case_and_shows_in_the_list(home: Path
     look = _look(home, stormy[1])
     with pytest.raises(ValueError, match="needs a name"):
         answering.keep(look, answering.RIGHT, "", "", "", "")
+    with pytest.raises(ValueError, match="has no entity 'ledgre'"):
+        answering.keep(look, answering.WRONG, "bad_deployment", "ledgre", "", "mara")
     answering.keep(look, answering.RIGHT, "", "", "seen it <b>myself</b>", "mara")
     with Ledger(home).transaction() as ledger:
         verdict = ledger.verdicts()[-1]

@@ -45,3 +45,10 @@ def test_a_callee_that_is_not_there_is_named(kind: str, words: str) -> None:
     held = Settings(services=({"id": "a", "hosts": ["h"], "calls": [{"to": "chatt", "kind": kind}]},))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=words):
         graph(held, ("h",), ("chat",), ())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("h", "host"), ("chat", "endpoint"), ("thumb", "function")])
+def test_a_service_is_called_like_nothing_else(name: str, kind: str) -> None:
+    held = Settings(services=({"id": name, "hosts": ["h"]},))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"taken by the {kind} of that id"):
+        graph(held, ("h",), ("chat",), ("thumb",))
