@@ -481,7 +481,7 @@ def test_reproduce_exits_4_where_a_claim_fails(here: Path, monkeypatch: pytest.M
     said = {"system": "tapas", "claim": "max-temperature", "metric": "plant.gpu_temp_max_c", "source": "abstract", "why": "it does"}
     row = {**said, "paper": -0.17, "ours": 0.02, "unit": "share of the baseline's", "tolerance": 0.35, "fitted_parameters": 0}
     for verdict, code in (("not reproduced", 4), ("direction only", 0)):
-        monkeypatch.setattr(claims, "reproduce", lambda home, system, workers, progress, verdict=verdict: [{**row, "verdict": verdict}])
+        monkeypatch.setattr(claims, "reproduce", lambda home, system, verdict=verdict, **how: [{**row, "verdict": verdict}])
         assert main(["reproduce"]) == code
         assert verdict in capsys.readouterr().out
     monkeypatch.undo()
@@ -545,7 +545,7 @@ def test_reproduce_tells_a_searched_claims_sweep(here: Path, monkeypatch: pytest
     points = [{"sweep": "", "x": None, **point}, {"sweep": "requests per second", "x": 10.0, **point, "ours": -0.25}]
     row = {"system": "aladdin", "claim": "gpus-against-vllm", "ours": -0.15, "verdict": "direction only", "why": "less"}
     row |= {"points": points, "probes": 7, "probes_limit": 80}
-    monkeypatch.setattr(claims, "reproduce", lambda home, system, workers, progress: [row])
+    monkeypatch.setattr(claims, "reproduce", lambda home, system, **how: [row])
     assert main(["reproduce", "aladdin"]) == 0
     said = capsys.readouterr().out
     assert "aladdin gpus-against-vllm: 7 runs, of 80 at most" in said
