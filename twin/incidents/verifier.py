@@ -11,6 +11,7 @@ import polars as pl
 
 from twin.incidents.case import Incident
 from twin.incidents.tools import Reply, Toolbox
+from twin.incidents.toolset import COLUMNS
 from twin.incidents.trajectory import Hypothesis, Investigation, Statement, Status
 
 # A cause may seem to begin a little after its symptom: readings are means over up to five minutes and known at their end.
@@ -85,14 +86,32 @@ def _why_not(statement: Statement, tools: Toolbox) -> str:
         return "what it cites is empty, which proves nothing"
     cells = set().union(*(_named(reply) for reply in replies))
     wanted = [statement.entity_id] if statement.entity_id else []
-    for name in [*wanted, *_METRIC.findall(statement.words), *_ID.findall(statement.words)]:
+    wanted += [*_METRIC.findall(statement.words), *_ID.findall(statement.words)]
+    told = any(len(cell) > 2 and _occurs(cell, {statement.words}) for cell in cells)
+    if not statement.words.strip() or not (wanted or told or _NUMBER.search(statement.words)):
+        return "it says nothing that could be checked"
+    for name in wanted:
         if not _occurs(name, cells):
             return f"{name} is named in nothing that it cites"
     rows = [_about(reply.rows, statement) for reply in replies]
+    written = [_written(reply) for reply in replies]
     for text, percent in _NUMBER.findall(_without_names(statement, cells)):
-        if not any(_holds(text, bool(percent), frame) for frame in rows):
+        holding = [own for own, frame in zip(written, rows, strict=True) if _holds(text, bool(percent), frame)]
+        if not holding:
             return f"{text}{percent} is in nothing that it cites"
+        if all(_value(text) in own for own in holding):
+            return f"{text}{percent} was written into the query that it cites, which measures nothing"
     return _turned(statement.words, rows)
+
+
+def _written(reply: Reply) -> set[float]:
+    """Return the numbers that whoever asked wrote into a query of their own: a SELECT hands back whatever constants it is given."""
+    own = reply.tool == "sql" or reply.tool not in COLUMNS
+    return {_value(text) for text, _ in _NUMBER.findall(reply.sql)} if own else set()
+
+
+def _value(text: str) -> float:
+    return abs(float(text.replace(",", "")))
 
 
 def _named(reply: Reply) -> set[str]:
@@ -150,8 +169,9 @@ def _holds(text: str, percent: bool, rows: pl.DataFrame) -> bool:
     for name, kind in rows.schema.items():
         if kind.is_numeric():
             for cell in rows[name].drop_nulls().to_list():
-                sizes = (cell, 100.0 * cell) if percent else (cell,)
-                if any(abs((size if signed else abs(size)) - value) <= half for size in sizes):
+                size = float(cell)  # sums of whole numbers come as decimals
+                sizes = (size, 100.0 * size) if percent else (size,)
+                if any(abs((each if signed else abs(each)) - value) <= half for each in sizes):
                     return True
         elif kind == pl.String:
             token = re.compile(rf"(?<![\d.]){re.escape(text)}(?!\d|\.\d)")

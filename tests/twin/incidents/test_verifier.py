@@ -1,5 +1,7 @@
 """What is claimed must be what the cited evidence says."""
 
+from decimal import Decimal
+
 import polars as pl
 import pytest
 
@@ -28,6 +30,10 @@ class Kept:
     edges = (("front", "cart"), ("front", "pay"), ("cart", "rack-12"))
 
     def evidence(self, evidence_id):
+        if evidence_id == "E5":
+            asked = "SELECT 'cart' AS entity, 0.97 AS after, sum(count) AS lines FROM logs"
+            rows = pl.DataFrame({"entity": ["cart"], "after": [0.97], "lines": [Decimal(412)]})
+            return Reply("E5", "sql", {"query": asked}, True, rows, "", sql=asked)
         rows = {"E1": SCAN, "E2": LOGS, "E3": SCAN.clear()}
         if evidence_id == "E4":
             return Reply("E4", "sql", {}, False, pl.DataFrame(), "", error_kind="refused")
@@ -120,3 +126,18 @@ def test_confirmed_needs_two_replies_and_a_fallen_leader_leaves_it_inconclusive(
         verify(_draft(_cause(words="cart moved 9"), _cause("pay", ("pay", "front"), words="pay")), INCIDENT, Kept()).status
         == "inconclusive"
     )
+
+
+def test_a_constant_of_ones_own_query_is_no_evidence_and_what_it_counted_is():
+    made_up = said("cart went to 0.97", evidence=("E5",))
+    assert not made_up.supported
+    assert "written into the query" in made_up.why
+    assert said("412 lines were logged at cart", evidence=("E5",)).supported
+    assert said("services.cpu_share of pay fell from 0.3 to 0.2", "pay", ("E1", "E5")).supported
+
+
+@pytest.mark.parametrize("words", ["", "  ", "everything points that way"])
+def test_what_says_nothing_that_could_be_checked_is_dropped(words):
+    assert "could be checked" in said(words, entity="").why
+    if not words.strip():
+        assert not said(words).supported
