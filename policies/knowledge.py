@@ -13,6 +13,7 @@ import polars as pl
 from policies import embedding
 from twin.incidents import history, runbooks, team_tools
 from twin.incidents.case import Incident, Severity
+from twin.incidents.causes import CAUSES
 from twin.incidents.levers import Labelled, Prediction
 from twin.incidents.similar import Similar
 from twin.incidents.tools import TeamTool
@@ -117,7 +118,8 @@ def rehearsed(home: Path) -> tuple[Labelled, ...]:
 def of_predictions(name: str, home: Path) -> list[tuple[Prediction, bool | None, float]]:
     """Return the predictions imported under a name: each with whether it was right and when its incident was resolved.
 
-    Its incidents are those imported; in order of their beginning. ValueError where there are none.
+    Its incidents are those imported; in order of their beginning. Where the file does not say whether a prediction was right, the
+    recorded cause of its incident does, if both are classes of ours. ValueError where there are none.
     """
     path = home / "imports" / "predictions" / f"{name}.parquet"
     if not path.is_file():
@@ -128,7 +130,12 @@ def of_predictions(name: str, home: Path) -> list[tuple[Prediction, bool | None,
     found = predictions_file.predictions(pl.read_parquet(path), name, incidents)
     if not found:
         raise ValueError(f"predictions {name}: none of their incidents is known; import these too, as `intentwin import incidents FILE`")
-    resolved = [(prediction, right, float(rows[prediction.incident.incident_id]["resolved"])) for prediction, right in found]
+    resolved = []
+    for prediction, said in found:
+        row = rows[prediction.incident.incident_id]
+        classes = prediction.cause in CAUSES and row["cause"] in CAUSES
+        right = prediction.cause == row["cause"] if said is None and classes else said
+        resolved.append((prediction, right, float(row["resolved"])))
     return sorted(resolved, key=lambda each: (each[0].incident.began, each[0].incident.incident_id))
 
 

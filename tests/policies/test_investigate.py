@@ -243,6 +243,19 @@ def test_imported_predictions_learn_from_earlier_ones_alone(tmp_path):
     assert predicted.measured(told)["own score"]["count"] == 10
 
 
+def test_what_was_recorded_of_incidents_says_which_imported_predictions_were_right(tmp_path):
+    incidents, named = tmp_path / "incidents.csv", tmp_path / "named.csv"
+    causes = ("memory_leak", "slow_nic", "the cat was it")
+    incidents.write_text("incident_id,began,resolved,title,cause\n" + "".join(
+        f"T-{n},2026-01-0{n}T10:00:00Z,2026-01-0{n}T12:00:00Z,slow,{cause}\n" for n, cause in enumerate(causes, 1)
+    ), encoding="utf-8")  # fmt: skip
+    named.write_text("incident,cause,text,score\nT-1,memory_leak,,0.5\nT-2,memory_leak,,0.5\nT-3,memory_leak,,0.5\n", encoding="utf-8")
+    import_file("incidents", incidents, "ours", tmp_path)
+    import_file("predictions", named, "theirs", tmp_path)
+    told = predicted.confided("theirs", investigate.OURS, tmp_path)
+    assert [(each.right, each.said.labels) for each in told] == [(True, 0), (False, 1), (None, 2)]
+
+
 def test_predictions_without_their_incidents_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no predictions are imported"):
         predicted.confided("theirs", investigate.OURS, tmp_path)

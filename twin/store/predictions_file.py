@@ -138,6 +138,7 @@ def _about(frame: pl.DataFrame, unused: list[str]) -> tuple[str, ...]:
     notes = [f"{frame.height:,} predictions; {ours:,} name a class of cause of this program, the others are compared by their words"]
     constant = len(scored) > 1 and all(isfinite(value) and value == scored[0] for value in scored)
     notes.append("every score is the same: it tells nothing apart" if constant else f"{len(scored):,} with a score")
-    notes.append(f"{known:,} known to be right or wrong, {right:,} of them right" if known else "none is known to be right or wrong yet")
+    unsaid = "which were right is not said: causes recorded of imported incidents tell, where both are classes of this program"
+    notes.append(f"{known:,} known to be right or wrong, {right:,} of them right" if known else unsaid)
     notes += [f"not used: {', '.join(unused)[:200]}"] if unused else []
     return tuple(notes)
