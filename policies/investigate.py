@@ -58,7 +58,7 @@ def investigate(
     """Look into an incident of a stored run as of several moments, say how sure one may be, and store it.
 
     What was asked before is not looked into again; a language model or a person, who may answer otherwise, are asked anew each time.
-    ``moments_s`` are seconds of the run, from the incident's beginning to the run's end; those of ``moments`` where None. ``person``
+    ``moments_s`` are seconds of the run, from the incident's opening to the run's end; those of ``moments`` where None. ``person``
     answers questions, ``progress`` hears the share that is done and may raise to stop. ValueError, one line, for an incident that the
     run does not have, a moment outside, or a policy set that cannot be asked.
     """
@@ -168,10 +168,11 @@ def _incident(run_id: str, incident_id: str, home: Path) -> Incident:
 
 def _checked(incident: Incident, end_s: float, moments_s: Sequence[float]) -> tuple[float, ...]:
     when_s = tuple(sorted({float(t_s) for t_s in moments_s}))
-    outside = [t_s for t_s in when_s if not incident.onset_s <= t_s <= end_s]
+    # What an incident is called and what its alerts said is known from its opening on.
+    outside = [t_s for t_s in when_s if not incident.detected_s <= t_s <= end_s]
     if outside or not when_s:
         said = f"{outside[0]:g} s is outside" if outside else "no moment is given; name one in"
-        raise ValueError(f"incident {incident.incident_id}: {said} {incident.onset_s:g} s to {end_s:g} s, its beginning to its run's end")
+        raise ValueError(f"incident {incident.incident_id}: {said} {incident.detected_s:g} s to {end_s:g} s, its opening to its run's end")
     return when_s
 
 

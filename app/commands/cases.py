@@ -28,10 +28,9 @@ def own(arguments: Namespace) -> Answer:
     history = knows.history if bare.history.is_empty() else bare.history
     case = type(bare)(bare.source, bare.incident, bare.frames, history, bare.runbooks or knows.runbooks)
     named_s = {incidents.moment_of(text, case.incident) for text in arguments.as_of}
-    if outside := [t_s for t_s in named_s if not case.incident.onset_s <= t_s <= end_s]:
-        raise ValueError(
-            f"--as-of: {outside[0]:g} s is outside {case.incident.onset_s:g} s to {end_s:g} s, its beginning to the last reading"
-        )
+    first_s = case.incident.detected_s
+    if outside := [t_s for t_s in named_s if not first_s <= t_s <= end_s]:
+        raise ValueError(f"--as-of: {outside[0]:g} s is outside {first_s:g} s to {end_s:g} s, its opening to the last reading")
     when_s = sorted(named_s) or moments(case.incident, end_s)
     policy = incidents.asked(arguments)
     found = look(case, policy, knows, when_s, incidents.person(arguments))

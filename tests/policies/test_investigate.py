@@ -131,6 +131,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(place, incident):
     for bad, words in (
         (lambda: investigate.investigate(run_id, "incident-99", PLAIN, home), "has no incident"),
         (lambda: investigate.investigate(run_id, incident.incident_id, PLAIN, home, moments_s=[1.0]), "outside"),
+        (lambda: investigate.investigate(run_id, incident.incident_id, PLAIN, home, moments_s=[incident.detected_s - 1.0]), "outside"),
         (lambda: investigate.investigate(run_id, incident.incident_id, PLAIN, home, moments_s=[]), "no moment"),
         (lambda: investigate.moments(incident, incident.detected_s - 1.0), "after its run had ended"),
         (lambda: investigate.chosen(PolicySet(levers={"investigation": (Held(system="pace"),)})), "cannot hold"),
