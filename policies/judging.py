@@ -109,7 +109,9 @@ def judged(as_of_s: float, found: Investigation, truths: tuple[Truth, ...]) -> J
     ranks = [rank for rank, hypothesis in enumerate(found.hypotheses, start=1) if right(hypothesis, known)]
     first = found.hypotheses[0] if found.hypotheses else None
     accused = found.status != "inconclusive" and first is not None
-    return Judged(as_of_s, ranks[0] if ranks else 0, None if first is None else first.confidence, bool(ranks) and ranks[0] == 1, accused)
+    # A true cause in an answer that names nobody is no answer.
+    firm = bool(ranks) and (ranks[0] > 1 or accused)
+    return Judged(as_of_s, ranks[0] if firm else 0, None if first is None else first.confidence, bool(ranks) and ranks[0] == 1, accused)
 
 
 def _truths(paths: Mapping[str, Path], incident: Incident) -> tuple[Truth, ...]:

@@ -23,6 +23,16 @@ _METRIC: Final = re.compile(r"\b[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\b")
 _ID: Final = re.compile(r"(?<![\w-])[a-z][a-z0-9]*(?:-[a-z0-9]+)*-\d+(?:/\d+)?(?![\w-])")
 _ROSE: Final = re.compile(r"\b(rose|risen|rises?|increased?|grew|grown|climbed|jumped|higher)\b", re.IGNORECASE)
 _FELL: Final = re.compile(r"\b(fell|fallen|falls?|dropped|drops?|decreased?|sank|lower)\b", re.IGNORECASE)
+# Words that tell of an event or of how something broke, by their stems: who uses one must cite what speaks of it, by any of the forms.
+_TELLING: Final = tuple(
+    re.compile(rf"(?<![a-z])(?:{stems})", re.IGNORECASE)
+    for stems in (
+        "certificat|tls|expir", "deploy|releas|rolled|roll(?:ed|ing)? ?(?:back|out)|version", "restart|reboot", "crash|exception|panic", "leak|heap",
+        "oom|out[ -]of[ -]memory", "throttl", "evict", "cold[_ -]start", "xid|fell off|fallen off|off the bus", "stolen|steal", "garbage|collection",
+        "maintenance", "hack|attack|intru|malicious", "dns", "deadlock|locked up", "disk|storage", "packet|cable|unplugged", "config|setting",
+        "tim(?:ed?|ing)[ -]?out", "refus", "flood",
+    )
+)  # fmt: skip
 
 
 def verify(draft: Investigation, incident: Incident, tools: Toolbox, tolerance_s: float = TOLERANCE_S) -> Investigation:
@@ -101,7 +111,31 @@ def _why_not(statement: Statement, tools: Toolbox) -> str:
             return f"{text}{percent} is in nothing that it cites"
         if all(_value(text) in own for own in holding):
             return f"{text}{percent} was written into the query that it cites, which measures nothing"
+    if foreign := _untold(statement.words, replies):
+        return f"nothing that it cites speaks of {foreign!r}"
     return _turned(statement.words, rows)
+
+
+def _untold(words: str, replies: Sequence[Reply]) -> str:
+    """Return the first word of an event that the words tell and the evidence does not; what was only asked for is not told by it."""
+    heard: list[str] | None = None
+    for telling in _TELLING:
+        if (said := telling.search(words)) is None:
+            continue
+        if heard is None:
+            heard = [str(cell) for reply in replies for cell in _told(reply)]
+        if not any(telling.search(cell) for cell in heard):
+            return said.group(0)
+    return ""
+
+
+def _told(reply: Reply) -> set[str]:
+    """Return every text that a reply's rows hold, and the names of their columns."""
+    found = set(reply.rows.columns)
+    for name, kind in reply.rows.schema.items():
+        if kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum):
+            found |= set(reply.rows[name].cast(pl.String).drop_nulls().unique().to_list())
+    return found
 
 
 def _written(reply: Reply) -> set[float]:

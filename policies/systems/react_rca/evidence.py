@@ -7,6 +7,7 @@ from twin.incidents.levers import Labelled
 
 Numbers = Mapping[str, float | None]
 OURS: Final = "react_rca"
+GAIN: Final = "gain"
 BASELINES: Final = ("nearest", "retrieval_k10", "no_tools", "loudest")
 
 
@@ -24,6 +25,12 @@ def right_over_best(earlier: Sequence[Labelled], later: Sequence[Labelled]) -> N
     mine = shares[OURS]
     ratio = mine / max(known) if known and mine is not None else None
     return {OURS: ratio, **{f"right, {who}": share for who, share in shares.items()}}
+
+
+def discussed(earlier: Sequence[Labelled], later: Sequence[Labelled]) -> Numbers:
+    """Return what reading discussions gains: nothing is known of it where no holder reads any, beside our share of right causes."""
+    del earlier
+    return {GAIN: None, "right without them": _right(later, OURS)}
 
 
 def _unsupported(later: Sequence[Labelled], who: str) -> float | None:

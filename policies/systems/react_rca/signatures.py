@@ -159,7 +159,7 @@ SIGNATURES: Final = (
         ("host",),
         "each call to and from the host takes longer, its callers wait",
         (
-            _key("metric", r"network_latency_s", 0.75, "packets take longer at this host", +1),
+            _key("metric", r"network_latency_s", 0.75, "calls to and from it take longer", +1),
             Sign("log", r"retransmi|nic|link|packet", 0.2, "the network says so"),
         ),
     ),
@@ -199,7 +199,7 @@ SIGNATURES: Final = (
         ("service",),
         "every call to it fails at the handshake; callers err and retry",
         (
-            _key("log", r"certificate|x509|tls", 0.8, "callers refuse its certificate"),
+            _key("log", r"certificate|x509|tls", 0.8, "callers do not take its certificate"),
             Sign("metric", r"error_share", 0.1, "calls fail", +1),
             Sign("metric", r"(requests|offered)_per_s|cpu_share", 0.1, "nothing reaches it", -1),
         ),
@@ -222,7 +222,7 @@ SIGNATURES: Final = (
         (
             _key("metric", r"retries_per_s", 0.5, "calls are tried again", +1),
             Sign("metric", r"offered_per_s", 0.15, "more is asked of it", +1),
-            Sign("metric", r"error_share", 0.1, "calls time out", +1),
+            Sign("metric", r"error_share", 0.1, "calls fail", +1),
         ),
     ),
     Signature(
@@ -267,7 +267,7 @@ SIGNATURES: Final = (
         "hints beyond all limits crowd out the others'",
         (
             _key("metric", r"hints", 0.7, "it hints far more than before", +1),
-            _key("log", r"hint", 0.6, "its hints are refused"),
+            _key("log", r"hint", 0.6, "too many of its hints came"),
         ),
     ),
 )

@@ -141,3 +141,16 @@ def test_what_says_nothing_that_could_be_checked_is_dropped(words):
     assert "could be checked" in said(words, entity="").why
     if not words.strip():
         assert not said(words).supported
+
+
+@pytest.mark.parametrize(
+    "words", ["the certificate of cart expired", "cart was deployed anew", "cart ran out of memory", "cart was attacked", "cart timed out"]
+)
+def test_what_happened_must_be_told_by_what_is_cited_and_not_only_named(words):
+    found = said(words)
+    assert not found.supported
+    assert "speaks of" in found.why
+
+
+def test_what_a_line_of_the_log_says_may_be_said_in_other_words():
+    assert said("calls of front to pay were refusing", "front", ("E2",)).supported

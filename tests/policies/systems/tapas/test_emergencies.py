@@ -36,6 +36,7 @@ class Unwritten:
 
     def __init__(self, scenario: Scenario) -> None:
         self.ids = {"host": scenario.fleet.host_ids}
+        self.listeners: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **kwargs: None
@@ -54,9 +55,9 @@ def emergency(kind: str, target: str, severity: float, seed: int) -> Scenario:
 
 
 def raised(kind: str, target: str, severity: float, seed: int) -> Scenario:
-    """The 160 servers of the example on that afternoon, with six tenths more requests, busy rented servers, no functions and no jobs."""
+    """The 160 servers of the example on that afternoon, with six tenths more requests, busy rented servers, no services, functions or jobs."""
     example = toml(data_dir() / "scenarios" / "example.toml")
-    raw = {name: part for name, part in example.items() if name not in {"functions", "workflows"}}
+    raw = {name: part for name, part in example.items() if name not in {"functions", "workflows", "incidents"}}
     more = [
         {**each, "demand": {**each["demand"], "rate_per_s": 1.6 * each["demand"]["rate_per_s"]}} for each in raw["serving"]["endpoints"]
     ]

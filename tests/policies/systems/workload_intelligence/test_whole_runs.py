@@ -18,7 +18,7 @@ BOUND = 240.0
 def morning() -> Scenario:
     raw = toml(data_dir() / "scenarios" / "example.toml")
     # Functions and workflows have no part in it.
-    raw = {name: value for name, value in raw.items() if name not in {"functions", "workflows"}}
+    raw = {name: value for name, value in raw.items() if name not in {"functions", "workflows", "incidents"}}
     # More customers come than there is room for beside spot and harvest VMs.
     reserve = {"mean_share": 0.42, "sd_share": 0.05, "swing_share": 0.05, "peak_hour": 9.0}
     workloads = {**raw["workloads"], "negotiation": {**raw["workloads"]["negotiation"], "reserve": reserve}}
