@@ -55,7 +55,7 @@ def emergency(kind: str, target: str, severity: float, seed: int) -> Scenario:
 
 
 def raised(kind: str, target: str, severity: float, seed: int) -> Scenario:
-    """The 160 servers of the example on that afternoon, with six tenths more requests, busy rented servers, no services, functions or jobs."""
+    """The 160 servers of the example on that afternoon, with six tenths more requests, busy rented servers, nothing else on hosts."""
     example = toml(data_dir() / "scenarios" / "example.toml")
     raw = {name: part for name, part in example.items() if name not in {"functions", "workflows", "incidents"}}
     more = [
