@@ -127,13 +127,13 @@ def _truths(paths: Mapping[str, Path], incident: Incident) -> tuple[Truth, ...]:
             way = tuple(row["path"].split(" > ")) if row["path"] else ()
             also = (f"{row['entity_id']}/air-handler-1",) if row["kind"] == "ahu_loss" else ()
             out.append(Truth(row["entity_id"], row["cause"], row["from_s"], bool(row["provable"]), way, also))
-            if row["kind"] == _TRIGGER and _lasts(paths, incident, until_s):
+            if row["kind"] == _TRIGGER and outlasts(paths, incident, until_s):
                 # What goes on without its trigger is a storm of retries, wherever it is felt.
                 out.append(Truth(row["entity_id"], _STORM, until_s, bool(row["provable"]), way, (*way, *incident.affected)))
     return tuple(out)
 
 
-def _lasts(paths: Mapping[str, Path], incident: Incident, until_s: float | None) -> bool:
+def outlasts(paths: Mapping[str, Path], incident: Incident, until_s: float | None) -> bool:
     """Return whether an incident goes on well after what brought it is over."""
     if until_s is None or isnan(until_s) or "alerts" not in paths:
         return False

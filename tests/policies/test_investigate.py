@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from policies import investigate, judging, knowledge, predicted, study
@@ -165,6 +166,27 @@ def test_rightness_needs_the_class_and_the_place(found):
     assert not judging.right(hypothesis, [replace(real, entity_id="x")])
     assert not judging.right(hypothesis, [replace(real, cause="slow_nic")])
     assert not judging.right(hypothesis, [])
+
+
+def test_a_true_cause_in_an_answer_that_names_nobody_ranks_nowhere(found):
+    first = found.moments[-1].investigation.hypotheses[0]
+    real = (Truth(first.entity_id, first.cause, 0.0, provable=True),)
+    firm = replace(found.moments[-1].investigation, status="likely")
+    assert judging.judged(1e6, firm, real).rank == 1
+    assert judging.judged(1e6, replace(firm, status="inconclusive"), real).rank == 0
+
+
+def test_what_ends_with_its_burst_is_no_storm_of_retries(place, found, tmp_path):
+    alerts = pl.DataFrame(
+        {"t_s": [100.0, 700.0], "state": ["fired", "cleared"], "alert": [0, 0], "incident_id": [found.incident.incident_id] * 2}
+    )
+    alerts.write_parquet(tmp_path / "alerts.parquet")
+    paths = {"alerts": tmp_path / "alerts.parquet"}
+    assert not judging.outlasts(paths, found.incident, 100.0), "it was over ten minutes after the burst"
+    assert not judging.outlasts(paths, found.incident, 99.0), "it began when the burst was over"
+    alerts.head(1).write_parquet(paths["alerts"])
+    assert judging.outlasts(paths, found.incident, 100.0)
+    assert not judging.outlasts(paths, found.incident, None)
 
 
 def test_blaming_somebody_for_what_nobody_did_is_a_false_accusation(found):

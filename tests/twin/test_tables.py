@@ -22,6 +22,16 @@ def test_indices_are_stored_as_ids_in_the_declared_order() -> None:
     assert frame["power_w"].dtype == pl.Float32
 
 
+def test_who_listens_is_shown_rows_as_they_are_written_until_all_is_forgotten() -> None:
+    sink, heard = Sink({"rack": ("rack-1",)}), []
+    sink.listeners["racks"] = heard.append
+    rows = {"power_w": np.array([1.0]), "t_s": np.array([0.0]), "rack_id": np.array([0])}
+    sink.append(RACKS, rows)
+    assert heard == [rows]
+    sink.discard()
+    assert not sink.listeners
+
+
 def test_a_table_that_would_not_fit_is_refused_with_its_size() -> None:
     small = Table("small", "per tick", RACKS.columns, max_rows=3)
     sink = Sink({"rack": ("rack-1",)})

@@ -52,7 +52,7 @@ CLAIMS: Final = (
         seeds=(1,),
         evidence=Scored(evidence.right_over_best, evidence.OURS),
         no_effect=0.0,
-        explained="the embedded investigator reads this incident's telemetry, which the baselines do not look at",
+        explained="it reads this incident's telemetry; of the baselines only the loudest metric does, and nothing else",
     ),
     Claim(
         id="discussions",

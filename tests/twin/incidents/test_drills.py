@@ -11,7 +11,7 @@ from twin.clock import Clock
 from twin.faults import Fault
 from twin.fleet_file import named
 from twin.incidents.causes import CAUSES
-from twin.incidents.drills import KINDS, USES, Drill, Use, drawn, targets
+from twin.incidents.drills import KINDS, USES, Drill, Use, drawn, strong, targets
 from twin.incidents.elsewhere import Elsewhere
 from twin.incidents.model import Felt, Model
 from twin.incidents.settings import Settings
@@ -171,3 +171,15 @@ def test_without_a_fault_services_keep_far_within_their_objectives(base: str) ->
     worst = dict(sink.frames()["services"].group_by(pl.col("service_id").cast(pl.String)).agg(pl.col("latency_p99_s").max()).iter_rows())
     for service in settings.services:
         assert worst[service.id] < 0.75 * service.latency_p99_objective_s
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "none"])
+def test_what_is_drawn_strong_passes_for_provable_and_what_is_drawn_faint_does_not(kind: str) -> None:
+    how = KINDS[kind]
+    assert all(strong(Fault(kind=kind, target="x", from_s=0.0, severity=severity)) for severity in how.strong)
+    assert not any(strong(Fault(kind=kind, target="x", from_s=0.0, severity=severity)) for severity in how.faint or ())
+
+
+def test_of_kinds_that_are_not_drawn_a_tenth_passes_for_provable() -> None:
+    assert strong(Fault(kind="chiller_loss", target="site", from_s=0.0, severity=0.1))
+    assert not strong(Fault(kind="chiller_loss", target="site", from_s=0.0, severity=0.05))
